@@ -1,0 +1,53 @@
+#ifndef WEIR_BASE_BUILDER_H
+#define WEIR_BASE_BUILDER_H
+
+#include <stdarg.h>
+#include <stdint.h>
+
+#include "core/base/pool.h"
+#include "core/base/result.h"
+#include "core/base/str.h"
+
+/*
+ * Builds one string.  The limit is given at open; the first failure (limit or
+ * memory) sticks, and one test at close tells.  Members are private.
+ */
+typedef struct {
+    weir_pool *pool; /* NULL: over a fixed buffer */
+    char *data;
+    size_t len, size, limit;
+    bool failed;
+} weir_builder;
+
+/* Into memory of the pool, growing as needed up to `limit` bytes. */
+void weir_builder_open(weir_builder *builder, weir_pool *pool, size_t limit);
+
+/* Into the caller's buffer. */
+void weir_builder_over(weir_builder *builder, char *buffer, size_t size);
+
+void weir_builder_add(weir_builder *builder, weir_str text);
+void weir_builder_add_byte(weir_builder *builder, char byte);
+void weir_builder_add_uint(weir_builder *builder, uint64_t number);
+void weir_builder_add_int(weir_builder *builder, int64_t number);
+void weir_builder_add_hex(weir_builder *builder, uint64_t number); /* lower case, no leading zeros */
+void weir_builder_add_padded(weir_builder *builder, uint64_t number, unsigned digits); /* leading zeros */
+void weir_builder_add_lower(weir_builder *builder, weir_str text);
+/* Each byte as two lower-case hexadecimal digits. */
+void weir_builder_add_hexdump(weir_builder *builder, weir_str bytes);
+void weir_builder_printf(weir_builder *builder, const char *format, ...) WEIR_PRINTF(2, 3);
+void weir_builder_vprintf(weir_builder *builder, const char *format, va_list args) WEIR_PRINTF(2, 0);
+
+/* Room for `bytes` to be written by the caller and then said with weir_builder_advance(); NULL on failure. */
+char *weir_builder_room(weir_builder *builder, size_t bytes);
+void weir_builder_advance(weir_builder *builder, size_t bytes);
+
+/* The text so far; valid until the next add. */
+weir_str weir_builder_text(const weir_builder *builder);
+
+/* False when anything failed; `text` is then untouched.  It lives as long as the pool or buffer. */
+bool weir_builder_close(weir_builder *builder, weir_str *text) WEIR_MUST_USE;
+
+/* For log lines: closes, and gives what fitted. */
+weir_str weir_builder_cut(weir_builder *builder);
+
+#endif

@@ -1,0 +1,56 @@
+#ifndef WEIR_BASE_LOG_H
+#define WEIR_BASE_LOG_H
+
+#include "core/base/builder.h"
+#include "core/base/result.h"
+#include "core/base/str.h"
+
+/* Levels and their names are syslog's and nginx's. */
+typedef enum {
+    WEIR_LOG_STDERR, /* to stderr, too, whatever is configured */
+    WEIR_LOG_EMERG,
+    WEIR_LOG_ALERT, /* only for what must not happen */
+    WEIR_LOG_CRIT,
+    WEIR_LOG_ERR,
+    WEIR_LOG_WARN,
+    WEIR_LOG_NOTICE,
+    WEIR_LOG_INFO,
+    WEIR_LOG_DEBUG,
+} weir_log_level;
+
+/* The files, syslogs and stderr that one set of error_log directives names; see log_sink.h. */
+typedef struct weir_log_target weir_log_target;
+
+/*
+ * Where a connection, an exchange or the process logs.  Copied by value; what it points to is
+ * borrowed.
+ */
+typedef struct {
+    const weir_log_target *target;
+    uint64_t connection; /* "*N"; 0: none */
+    /* Adds ", client: …, server: …" to lines at error and above (and info); NULL: nothing. */
+    void (*describe)(weir_builder *line, const void *subject);
+    const void *subject;
+} weir_log;
+
+/* Whether any sink of the target takes this level; guards costly arguments. */
+bool weir_log_takes(const weir_log *log, weir_log_level level);
+
+/*
+ * One line: "2026/11/21 10:00:00 [error] PID#TID: *N message (111: Connection refused), client: …".
+ * `error` is an errno value, 0 for none.  Never fails; what does not fit 2 KiB is cut.  Control
+ * bytes in arguments are written as \xHH.  A NULL log writes to stderr.
+ */
+void weir_log_line(const weir_log *log, weir_log_level level, int error, const char *format, ...)
+    WEIR_PRINTF(4, 5);
+
+#define weir_log_debug(log, ...)                                        \
+    (WEIR_UNLIKELY(weir_log_takes((log), WEIR_LOG_DEBUG))               \
+         ? weir_log_line((log), WEIR_LOG_DEBUG, 0, __VA_ARGS__)         \
+         : (void) 0)
+
+/* "emerg", "alert", "crit", "error", "warn", "notice", "info", "debug". */
+weir_str weir_log_level_name(weir_log_level level);
+bool weir_log_level_parse(weir_str name, weir_log_level *level) WEIR_MUST_USE;
+
+#endif

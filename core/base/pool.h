@@ -1,0 +1,61 @@
+#ifndef WEIR_BASE_POOL_H
+#define WEIR_BASE_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * Memory of one life (cycle, connection, exchange): allocated by bumping,
+ * freed whole.  With WEIR_POOL_SEPARATE each allocation is a malloc of its
+ * own, so that sanitizers see overruns.
+ */
+typedef struct weir_pool weir_pool;
+
+/*
+ * A pool that takes memory from the system in chunks of `chunk_bytes` and
+ * hands out at most `limit_bytes` (0: no limit).  NULL when there is no memory.
+ */
+weir_pool *weir_pool_new(size_t chunk_bytes, size_t limit_bytes);
+
+/* Runs the clean-ups, last added first, then frees all memory.  NULL is ignored. */
+void weir_pool_free(weir_pool *pool);
+
+/*
+ * As free and new, but the first chunk is kept, for the next exchange of a
+ * connection.
+ */
+void weir_pool_reset(weir_pool *pool);
+
+/*
+ * Memory aligned for any type, until the pool is freed.  NULL when the limit
+ * or the system's memory is used up; the caller answers for it, nothing is logged.
+ */
+void *weir_pool_alloc(weir_pool *pool, size_t bytes) __attribute__((malloc, alloc_size(2)));
+void *weir_pool_zalloc(weir_pool *pool, size_t bytes) __attribute__((malloc, alloc_size(2)));
+/* Zeroed; NULL also when the product overflows. */
+void *weir_pool_calloc(weir_pool *pool, size_t count, size_t bytes) __attribute__((malloc, alloc_size(2, 3)));
+/* Bytes without alignment: for text. */
+char *weir_pool_bytes(weir_pool *pool, size_t bytes) __attribute__((malloc, alloc_size(2)));
+
+/*
+ * Takes back the bytes from `keep_bytes` on of an allocation of `bytes` of
+ * weir_pool_bytes() if it was the last one; else does nothing.
+ */
+void weir_pool_trim(weir_pool *pool, const char *memory, size_t bytes, size_t keep_bytes);
+
+#define WEIR_NEW(pool, type) ((type *) weir_pool_zalloc((pool), sizeof(type)))
+#define WEIR_NEW_ARRAY(pool, type, count) ((type *) weir_pool_calloc((pool), (count), sizeof(type)))
+
+/*
+ * Runs `clean(subject)` when the pool is freed or reset.  Returns a handle
+ * for weir_pool_cancel(), or NULL when the pool is used up (then `clean` was not
+ * registered, and the caller must undo what it did).
+ */
+typedef struct weir_pool_cleanup weir_pool_cleanup;
+weir_pool_cleanup *weir_pool_on_free(weir_pool *pool, void (*clean)(void *subject), void *subject);
+void weir_pool_cancel(weir_pool_cleanup *cleanup);
+
+/* Bytes handed out so far, for limits and figures. */
+size_t weir_pool_used(const weir_pool *pool);
+
+#endif
