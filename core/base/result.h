@@ -14,7 +14,7 @@ typedef enum {
 } weir_result;
 
 #define WEIR_MUST_USE __attribute__((warn_unused_result))
-#define WEIR_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define WEIR_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #define WEIR_LIKELY(x) __builtin_expect(!!(x), 1)
 #define WEIR_UNLIKELY(x) __builtin_expect(!!(x), 0)
 

@@ -74,7 +74,7 @@ weir_str weir_str_trim(weir_str s);
  */
 bool weir_str_split(weir_str *rest, char separator, weir_str *part);
 
-/* Copies that live as long as the pool.  NULL data (see `weir_str_z`: NULL) when the pool is used up. */
+/* Copies that live as long as the pool; false when it is used up. */
 bool weir_str_copy(weir_pool *pool, weir_str s, weir_str *copy) __attribute__((warn_unused_result));
 bool weir_str_lower(weir_pool *pool, weir_str s, weir_str *copy) __attribute__((warn_unused_result));
 
