@@ -1,0 +1,174 @@
+#ifndef WEIR_NET_CONNECTION_H
+#define WEIR_NET_CONNECTION_H
+
+#include "core/base/block.h"
+#include "core/base/pool.h"
+#include "core/event/loop.h"
+#include "core/net/addr.h"
+
+typedef struct weir_connection weir_connection;
+typedef struct weir_listener weir_listener;
+typedef struct weir_tls weir_tls;
+
+/*
+ * What a connection waits for: a named constant of its owner that lists all
+ * exits.  NULL members ignore the event.
+ */
+typedef struct {
+    const char *name;
+    void (*on_readable)(weir_connection *connection); /* also at end of data and on errors: read tells */
+    void (*on_writable)(weir_connection *connection);
+    void (*on_timeout)(weir_connection *connection);
+    /* The peer hung up while nobody was reading (the kernel's RDHUP); data may still be unread. */
+    void (*on_hangup)(weir_connection *connection);
+} weir_connection_state;
+
+/* The five verbs, for plain and TLS alike; nobody above knows which. */
+typedef struct {
+    weir_result (*read)(weir_connection *connection, char *buffer, size_t size, size_t *len);
+    weir_result (*write)(weir_connection *connection, weir_chain *chain, uint64_t limit);
+    weir_result (*shut)(weir_connection *connection);
+    void (*close)(weir_connection *connection);
+    bool (*holds_unread)(const weir_connection *connection); /* bytes read from the socket, not yet by the owner */
+} weir_transport;
+
+struct weir_connection {
+    weir_event event;
+    weir_timer timer; /* for the owner: on_timeout of the state */
+    const weir_connection_state *state;
+    const weir_transport *transport;
+    weir_loop *loop;
+    weir_pool *pool; /* freed with the connection */
+    void *owner;     /* whoever set the state */
+    weir_log log;
+
+    weir_listener *listener;      /* NULL: we connected */
+    weir_addr peer, local;        /* local.len 0 until weir_connection_local() */
+    weir_addr socket_peer;        /* before PROXY protocol or realip changed `peer`; len 0: same as peer */
+    weir_addr proxy_local;        /* server address that PROXY protocol gave; len 0: none */
+    weir_str proxy_tlvs;          /* the raw TLVs of a PROXY v2 header */
+    weir_tls *tls;                /* NULL: plain */
+
+    weir_str early;    /* bytes already read by the listener's hook, given out by the first reads */
+    uint64_t number;   /* "*N" in the log */
+    uint64_t received, sent; /* payload bytes */
+    uint64_t started_ms;
+
+    /* As the kernel last said; cleared when a call would block. */
+    bool readable, writable;
+    bool hangup;       /* the peer will send no more */
+    bool failed;       /* a verb failed, logged */
+    bool is_idle;      /* keep-alive: may be closed when connections run out or at QUIT */
+    bool tcp_nodelay_set;
+    weir_list idle_link; /* in the worker's list of idle connections */
+    weir_task wake;    /* posts on_readable again: when bytes are left in buffers */
+};
+
+/*
+ * Changes the state and logs both names at debug.  If data that the new state waits for is
+ * there already (readable, unread bytes in TLS), its handler runs in this loop turn, posted.
+ */
+void weir_connection_enter(weir_connection *connection, const weir_connection_state *state);
+
+/*
+ * Reads up to `size` bytes.  OK: `*len` bytes, 0 only at the end of data.
+ * WAIT: none now, on_readable will be called.  FAIL: broken, logged at info (peer's fault).
+ */
+static inline weir_result weir_connection_read(weir_connection *connection, char *buffer, size_t size,
+                                               size_t *len)
+{
+    return connection->transport->read(connection, buffer, size, len);
+}
+
+/*
+ * Writes the chain's bytes, up to `limit` (UINT64_MAX: all), and consumes what went out.
+ * OK: limit or all reached.  WAIT: on_writable will be called.  FAIL: broken, logged.
+ * TLS makes records of up to ssl_buffer_size and sends many with one call.
+ */
+static inline weir_result weir_connection_write(weir_connection *connection, weir_chain *chain,
+                                                uint64_t limit)
+{
+    return connection->transport->write(connection, chain, limit);
+}
+
+/* Ends our side: close_notify, then FIN.  The other direction stays open. */
+static inline weir_result weir_connection_shut(weir_connection *connection)
+{
+    return connection->transport->shut(connection);
+}
+
+/*
+ * Closes at once and frees everything, the pool included.  Safe inside of the connection's own handlers, which must not
+ * touch it afterwards.
+ */
+void weir_connection_close(weir_connection *connection);
+/* As above, with a RST (SO_LINGER 0): reset_timedout_connection. */
+void weir_connection_reset(weir_connection *connection);
+
+void weir_connection_set_timeout(weir_connection *connection, uint64_t from_now_ms);
+void weir_connection_clear_timeout(weir_connection *connection);
+
+/* The local address, asked from the kernel once. */
+const weir_addr *weir_connection_local(weir_connection *connection);
+void weir_connection_set_nodelay(weir_connection *connection);
+
+/* The worker's idle connections: those are closed first when connections run out, oldest first. */
+void weir_connection_set_idle(weir_connection *connection, bool is_idle);
+/* Ends each idle connection, as its time-out would: on_timeout of its state. */
+void weir_connections_close_idle(void);
+/* Open now, and the limit (worker_connections). */
+size_t weir_connections_open(void);
+void weir_connections_set_limit(size_t limit);
+
+/* ---- toward origins */
+
+typedef struct {
+    weir_addr bind_addr;  /* len 0: any */
+    bool transparent;     /* IP_TRANSPARENT */
+    bool socket_keepalive;
+    int sndlowat, rcvbuf, sndbuf; /* 0: default */
+} weir_connect_options;
+
+/*
+ * Begins to connect to `addr` (borrowed until it is done). The connection starts in `state`; on_writable says that it
+ * is connected or failed: weir_connection_finish_connect() tells.  NULL, with `*error` the errno, when it failed at
+ * once; not logged: the caller knows more.  May be connected already (unix:): then `writable` is true.
+ */
+weir_connection *weir_connect(weir_loop *loop, const weir_addr *addr,
+                              const weir_connect_options *options, size_t pool_bytes,
+                              const weir_connection_state *state, void *owner, int *error);
+/* 0 when connected, else the errno; EINPROGRESS while it is not known. */
+int weir_connection_finish_connect(weir_connection *connection);
+
+/* For an idle origin connection: whether it is still open with nothing to read (one MSG_PEEK). */
+bool weir_connection_is_quiet(weir_connection *connection);
+
+/* ---- relay: bytes from one connection to another without looking at them */
+
+/*
+ * Moves bytes both ways until both ends are done: by splice between plain sockets through a pool of pipes
+ * (borrowed only while bytes are in them), else by copying.  Half-close is passed on when `half_close`; a peer that stalls
+ * stops reading from the other.  Takes over both connections' states; `done` is called once, with
+ * both connections still open, and their owner closes them.
+ */
+typedef struct weir_relay weir_relay;
+typedef struct {
+    uint64_t idle_timeout_ms;  /* neither side moved a byte: ends with timed_out */
+    uint64_t upload_rate, download_rate; /* bytes a second, 0: no limit; a to b is upload */
+    bool half_close;
+} weir_relay_options;
+typedef enum {
+    WEIR_RELAY_FINISHED,
+    WEIR_RELAY_TIMED_OUT,
+    WEIR_RELAY_BROKEN_A,
+    WEIR_RELAY_BROKEN_B,
+} weir_relay_end;
+weir_relay *weir_relay_start(weir_connection *a, weir_connection *b, const weir_relay_options *options,
+                             void (*done)(weir_relay *relay, weir_relay_end end, void *subject),
+                             void *subject);
+/* Bytes moved, for the log: from a to b, and back. */
+void weir_relay_counts(const weir_relay *relay, uint64_t *upload, uint64_t *download);
+/* Frees the relay; after `done`, or to end it early (then `done` is not called). */
+void weir_relay_free(weir_relay *relay);
+
+#endif

@@ -1,0 +1,77 @@
+#ifndef WEIR_NET_LISTENER_H
+#define WEIR_NET_LISTENER_H
+
+#include "core/event/loop.h"
+#include "core/net/addr.h"
+
+typedef struct weir_connection weir_connection;
+typedef struct weir_listeners weir_listeners;
+
+/* Options of one listening socket, as `listen` gives them.  -1 or 0: the system's default, as noted. */
+typedef struct {
+    int backlog;             /* 511 unless said */
+    int rcvbuf, sndbuf;      /* bytes; 0: default */
+    int fastopen;            /* queue length; 0: off */
+    bool deferred;           /* TCP_DEFER_ACCEPT */
+    bool reuseport;          /* a socket for each worker */
+    bool ipv6only;           /* default true */
+    int keepalive;           /* -1: default, 0: off, 1: on */
+    int keepalive_idle_s, keepalive_interval_s, keepalive_probes; /* 0: default */
+} weir_listener_options;
+
+/*
+ * An address that weir listens on.  `accepted` is its hook: it takes a
+ * connection, with bytes already read from it (at most a few KiB; usually none; also after PROXY
+ * protocol was read), and owns it from then on.
+ */
+typedef struct weir_listener {
+    weir_addr addr;
+    weir_listener_options options;
+    bool proxy_protocol; /* read a PROXY header, v1 or v2, first */
+    uint64_t proxy_protocol_timeout_ms;
+    void (*accepted)(weir_connection *connection, void *subject);
+    void *subject;
+    size_t connection_pool_bytes;
+    weir_log log; /* of connections, before they know their server */
+
+    /* private to core/net */
+    int *fds; /* one, or one a worker with reuseport */
+    size_t fd_count;
+    weir_event event;
+    weir_listeners *owner;
+    bool inherited;
+} weir_listener;
+
+/* The listening sockets of one configuration. */
+weir_listeners *weir_listeners_new(weir_pool *pool);
+
+/*
+ * The listener of an address: the one that is there, or a new one with default options (`*is_new`).
+ * NULL when the pool is used up.
+ */
+weir_listener *weir_listeners_get(weir_listeners *listeners, const weir_addr *addr, bool *is_new);
+weir_listener *weir_listeners_at(const weir_listeners *listeners, size_t i); /* NULL past the end */
+
+/*
+ * Takes over the descriptors of `old` that are for equal addresses (never closing a socket that stays;
+ * changed options are applied, where the socket must be new it replaces the old one), then opens, binds
+ * and listens on the rest, trying for half a second while an address is in use.  `workers` is the number of sockets that reuseport needs.
+ * False, logged, and nothing changed in `old`, when one cannot be had.
+ */
+bool weir_listeners_open(weir_listeners *listeners, weir_listeners *old, size_t workers,
+                         const weir_log *log) WEIR_MUST_USE;
+/* Closes those of `old` that `current` has not taken over (NULL: all); unix sockets are unlinked. */
+void weir_listeners_close(weir_listeners *old, const weir_listeners *current);
+
+/*
+ * Handing over at USR2: the text for the environment ("6;7;8;") and back.  inherit() adopts descriptors that are listening
+ * sockets, for weir_listeners_open() to take from.
+ */
+bool weir_listeners_export(const weir_listeners *listeners, weir_pool *pool, weir_str *text);
+weir_listeners *weir_listeners_inherit(weir_pool *pool, weir_str text, const weir_log *log);
+
+/* In a worker: begins, ends, pauses accepting (worker `index` picks its reuseport socket). */
+bool weir_listeners_start(weir_listeners *listeners, weir_loop *loop, size_t index, bool multi_accept);
+void weir_listeners_stop(weir_listeners *listeners, weir_loop *loop);
+
+#endif
