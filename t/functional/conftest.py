@@ -1,0 +1,141 @@
+"""The fixtures.  Each test gets its own folder, ports and processes."""
+
+import os
+import shutil
+import tempfile
+
+import pytest
+
+from harness import Binary, Certs, Ports, Server, Upstream
+from harness.server import Folder, compose
+from harness.upstream import Deaf
+
+_TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "weir_only(reason): nginx 1.22 is not expected to pass, for the reason given")
+    config.addinivalue_line("markers", "needs_root: starts as root to give up privileges")
+    path = os.environ.get("WEIR_BIN", os.path.join(_TOP, "objs", "weir"))
+    if not os.access(path, os.X_OK):
+        raise pytest.UsageError(f"no program at {path}: run make, or set WEIR_BIN")
+    config.weir_binary = Binary(path)
+
+
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        only = item.get_closest_marker("weir_only")
+        if only and config.weir_binary.is_nginx:
+            item.add_marker(pytest.mark.skip(reason=f"weir only: {only.args[0]}"))
+        if item.get_closest_marker("needs_root") and os.geteuid() != 0:
+            item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+def pytest_unconfigure(config):
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(_certs_folder(getattr(config, "weir_run_id", None)), ignore_errors=True)
+
+
+def pytest_configure_node(node):
+    node.config.weir_run_id = node.workerinput["testrunuid"]
+
+
+def _certs_folder(run_id):
+    return os.path.join(tempfile.gettempdir(), f"weir-certs-{run_id or os.getpid()}")
+
+
+@pytest.fixture(scope="session")
+def binary(request):
+    return request.config.weir_binary
+
+
+@pytest.fixture(scope="session")
+def certs(request):
+    """The certificates, made once and shared by all of xdist's workers."""
+    workerinput = getattr(request.config, "workerinput", {})
+    made = Certs(_certs_folder(workerinput.get("testrunuid")))
+    made.make()
+    return made
+
+
+@pytest.fixture
+def ports():
+    taken = Ports()
+    yield taken
+    taken.release()
+
+
+@pytest.fixture
+def folder(request, ports):
+    """The test's folder: write() files here, name them as @dir@/…"""
+    made = Folder(ports, lambda: request.getfixturevalue("certs"))
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def new_upstream(ports):
+    """Makes origins: new_upstream(tls=…, unix=True)."""
+    made = []
+
+    def make(**options):
+        made.append(Upstream(ports, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+    failures = [repr(failure) for one in made for failure in one.failures]
+    if failures:
+        pytest.fail("in the origin: " + "; ".join(failures), pytrace=False)
+
+
+@pytest.fixture
+def upstream(new_upstream):
+    """An origin; the configuration names it @upstream@."""
+    return new_upstream()
+
+
+@pytest.fixture
+def deaf(ports):
+    """An address that never completes a connection."""
+    made = Deaf(ports)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def weir(request, binary, folder):
+    """Starts the program: weir("location / { … }"), and stops it at the end.
+
+    The text goes into a server block; http=, main= and events= add to the
+    blocks around it; full= is a whole configuration.  Other names fill in
+    @name@ in the text.  See Server for alerts= and exit_code=.
+    """
+    started = []
+
+    def start(server="", full=None, http="", main="", events="", arguments=(), alerts=(),
+              env=None, exit_code=0, wait=True, **names):
+        config = full if full is not None else compose(server, http, main, events)
+        if "@upstream@" in config and "upstream" not in names:
+            names["upstream"] = request.getfixturevalue("upstream")
+        one = Server(binary, folder, config, arguments, alerts, env, exit_code, wait, names)
+        started.append(one)
+        return one
+
+    yield start
+    problems = [problem for one in started for problem in one.finish()]
+    if problems:
+        pytest.fail("\n".join(problems), pytrace=False)
+
+
+@pytest.fixture
+def check(binary, folder):
+    """Runs the program on a whole configuration, with -t unless told otherwise."""
+    def run(config, *arguments, **names):
+        path = folder.file("weir.conf")
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            file.write(folder.fill(config, **names))
+        return binary.run("-p", folder.path + "/", "-c", path, *(arguments or ("-t",)))
+    return run

@@ -1,0 +1,120 @@
+"""What the kernel knows of processes and sockets, read from /proc."""
+
+import os
+
+
+def processes():
+    """Yields (pid, parent, session, state) of each process."""
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        stat = _read(f"/proc/{name}/stat")
+        if stat:
+            fields = stat.rpartition(")")[2].split()
+            yield int(name), int(fields[1]), int(fields[3]), fields[0]
+
+
+def children(pid):
+    return [p for p, parent, _, state in processes() if parent == pid and state != "Z"]
+
+
+def is_alive(pid):
+    stat = _read(f"/proc/{pid}/stat")
+    return bool(stat) and stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def title(pid):
+    """The command line, as ps shows it."""
+    return _read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
+
+
+def cwd(pid):
+    try:
+        return os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return ""
+
+
+def status(pid, field):
+    """A field of /proc/PID/status, such as "Uid" or "VmRSS"."""
+    for line in _read(f"/proc/{pid}/status").splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return value.strip()
+    return ""
+
+
+def rss_kib(pid):
+    return int((status(pid, "VmRSS") or "0").split()[0])
+
+
+def private_kib(pid):
+    """Memory that the process does not share with its parent."""
+    total = 0
+    for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
+        if line.startswith(("Private_Dirty:", "Private_Clean:")):
+            total += int(line.split()[1])
+    return total
+
+
+def cpu_ticks(pid):
+    stat = _read(f"/proc/{pid}/stat")
+    fields = stat.rpartition(")")[2].split() if stat else ["0"] * 20
+    return int(fields[11]) + int(fields[12])
+
+
+def descriptors(pid):
+    """The targets of the process's descriptors, such as "socket:[123]"."""
+    found = []
+    try:
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+            except OSError:
+                pass
+    except OSError:
+        pass
+    return found
+
+
+def listening_inodes(port):
+    """Inodes of the sockets that listen on the port."""
+    return {row.inode for row in _tcp_rows() if row.state == 0x0A and row.local_port == port}
+
+
+def holds_listener(pid):
+    inodes = {f"socket:[{row.inode}]" for row in _tcp_rows() if row.state == 0x0A}
+    return any(target in inodes for target in descriptors(pid))
+
+
+def unread_bytes(pairs):
+    """Bytes that wait, received but unread, in the sockets named by pairs of
+    (local port, remote port)."""
+    wanted = set(pairs)
+    return sum(row.unread for row in _tcp_rows()
+               if (row.local_port, row.remote_port) in wanted)
+
+
+class _TcpRow:
+    __slots__ = ("local_port", "remote_port", "state", "unread", "inode")
+
+
+def _tcp_rows():
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in _read(table).splitlines()[1:]:
+            fields = line.split()
+            row = _TcpRow()
+            row.local_port = int(fields[1].rpartition(":")[2], 16)
+            row.remote_port = int(fields[2].rpartition(":")[2], 16)
+            row.state = int(fields[3], 16)
+            row.unread = int(fields[4].partition(":")[2], 16)
+            row.inode = int(fields[9])
+            yield row
+
+
+def _read(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
