@@ -1,0 +1,113 @@
+# The build itself.  Included by BUILDDIR/Makefile, which configure writes and which sets
+#
+#   BUILDDIR CC CFLAGS CPPFLAGS PROGRAM_CFLAGS SHARED_CFLAGS LDFLAGS PROGRAM_LDFLAGS
+#   SHARED_LDFLAGS LIBS BORINGSSL_PREREQUISITE LEFT_OUT ADD_ON_SOURCES ADD_ON_MODULES
+#   DYNAMIC_ADD_ONS and the paths for install
+#
+# Every .c below core/ is built, and what auto/modules lists; objects mirror the tree.  A file
+# named main.c goes into the program only: libweir.a, which the tests link, has all the others.
+
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+CORE_SOURCES := $(shell find core -name '*.c' 2> /dev/null | LC_ALL=C sort)
+MAIN_SOURCES := $(filter %/main.c,$(CORE_SOURCES))
+MODULE_SOURCES := $(shell auto/module-list sources $(LEFT_OUT))
+SOURCES := $(filter-out $(MAIN_SOURCES),$(sort $(CORE_SOURCES) $(MODULE_SOURCES)))
+
+in_builddir = $(patsubst %.c,$(BUILDDIR)/%.o,$(1))
+
+OBJECTS := $(call in_builddir,$(SOURCES)) $(BUILDDIR)/weir_modules.o
+MAIN_OBJECTS := $(call in_builddir,$(MAIN_SOURCES))
+ADD_ON_OBJECTS := $(patsubst /%,$(BUILDDIR)/add-on/%,$(ADD_ON_SOURCES:.c=.o))
+LIBRARY := $(BUILDDIR)/libweir.a
+
+PROGRAM := $(if $(MAIN_SOURCES),$(BUILDDIR)/weir)
+
+# Short lines; the whole commands with "make V=1".
+Q := $(if $(V),,@)
+say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo "  $(1)")
+
+COMPILE = $(Q)$(CC) $(CFLAGS) $(CPPFLAGS) -I. -I$(BUILDDIR) -MMD -MP
+
+.PHONY: all program library unit FORCE
+all: program dynamic
+program: $(LIBRARY) $(PROGRAM)
+
+# Objects.
+
+$(BUILDDIR)/add-on/%.o: /%.c $(BUILDDIR)/Makefile
+	@mkdir -p $(@D)
+	$(call say,cc    $<)
+	$(COMPILE) $(PROGRAM_CFLAGS) $(ADD_ON_CPPFLAGS) -c -o $@ $<
+
+$(BUILDDIR)/weir_modules.o: $(BUILDDIR)/weir_modules.c $(BUILDDIR)/Makefile
+	$(call say,cc    $<)
+	$(COMPILE) $(PROGRAM_CFLAGS) -c -o $@ $<
+
+$(BUILDDIR)/%.o: %.c $(BUILDDIR)/Makefile
+	@mkdir -p $(@D)
+	$(call say,cc    $<)
+	$(COMPILE) $(PROGRAM_CFLAGS) -c -o $@ $<
+
+# The arrays of modules, and what a dynamic module is checked against.  Rewritten only when they
+# differ, so that nothing else is built again.
+
+$(BUILDDIR)/weir_modules.c: FORCE
+	@auto/module-list arrays $(LEFT_OUT) -- $(ADD_ON_MODULES) > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(BUILDDIR)/weir_abi.h: FORCE
+	@auto/abi $(BUILDDIR) > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(OBJECTS) $(MAIN_OBJECTS) $(ADD_ON_OBJECTS): | $(BUILDDIR)/weir_abi.h
+
+# The list of objects changes when a file is removed, which no time stamp tells.
+
+$(BUILDDIR)/objects: FORCE
+	@echo $(OBJECTS) $(ADD_ON_OBJECTS) > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(LIBRARY): $(OBJECTS) $(ADD_ON_OBJECTS) $(BUILDDIR)/objects
+	@rm -f $@
+	$(call say,ar    $@)
+	$(Q)$(AR) rcs $@ $(OBJECTS) $(ADD_ON_OBJECTS)
+
+ifneq ($(BORINGSSL_PREREQUISITE),)
+$(BORINGSSL_PREREQUISITE):
+	+auto/boringssl build $(BORINGSSL_PREREQUISITE:/lib/libssl.a=)
+endif
+
+# Dynamic modules see weir's own symbols, and none of the libraries linked in.
+
+$(BUILDDIR)/weir: $(MAIN_OBJECTS) $(OBJECTS) $(ADD_ON_OBJECTS) $(BUILDDIR)/objects \
+    auto/exports $(BORINGSSL_PREREQUISITE)
+	$(call say,link  $@)
+	$(Q)$(CC) $(CFLAGS) $(PROGRAM_LDFLAGS) $(LDFLAGS) -Wl,--dynamic-list=auto/exports -o $@ \
+	    $(MAIN_OBJECTS) $(OBJECTS) $(ADD_ON_OBJECTS) $(LIBS)
+
+# Dynamic modules.
+
+include $(wildcard $(BUILDDIR)/dynamic/*.mk)
+
+.PHONY: dynamic
+dynamic: $(DYNAMIC_MODULES)
+
+# Unit tests: each t/unit/*_test.c is a program; what else is there is linked to all of them.
+
+UNIT_TESTS := $(shell find t/unit -name '*_test.c' 2> /dev/null | LC_ALL=C sort)
+UNIT_HELPERS := $(filter-out $(UNIT_TESTS),$(shell find t/unit -name '*.c' 2> /dev/null))
+UNIT_PROGRAMS := $(patsubst %.c,$(BUILDDIR)/%,$(UNIT_TESTS))
+
+unit: $(UNIT_PROGRAMS)
+
+$(UNIT_PROGRAMS): $(BUILDDIR)/%_test: $(BUILDDIR)/%_test.o $(call in_builddir,$(UNIT_HELPERS)) \
+    $(LIBRARY) $(BORINGSSL_PREREQUISITE)
+	$(call say,link  $@)
+	$(Q)$(CC) $(CFLAGS) $(PROGRAM_LDFLAGS) $(LDFLAGS) -o $@ $< $(call in_builddir,$(UNIT_HELPERS)) \
+	    $(LIBRARY) $(LIBS) -lcmocka
+
+.SECONDARY: $(UNIT_PROGRAMS:=.o)
+
+-include $(shell find $(BUILDDIR) -name '*.d' -not -path '*/boringssl/*' 2> /dev/null)
