@@ -50,11 +50,11 @@ $(BUILDDIR)/%.o: %.c $(BUILDDIR)/Makefile
 	$(call say,cc    $<)
 	$(COMPILE) $(PROGRAM_CFLAGS) -c -o $@ $<
 
-# The arrays of modules, and what a dynamic module is checked against.  Rewritten only when they
+# The array of modules, and what a dynamic module is checked against.  Rewritten only when they
 # differ, so that nothing else is built again.
 
 $(BUILDDIR)/weir_modules.c: FORCE
-	@auto/module-list arrays $(LEFT_OUT) -- $(ADD_ON_MODULES) > $@.new
+	@auto/module-list array $(LEFT_OUT) -- $(ADD_ON_MODULES) > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 $(BUILDDIR)/weir_abi.h: FORCE
