@@ -24,9 +24,9 @@ void *weir_array_push(weir_array *array);
 
 #define WEIR_ARRAY_AT(array, type, i) (&((type *) (array)->items)[i])
 /* for (WEIR_ARRAY_EACH(&list, weir_str, s)) ... */
-#define WEIR_ARRAY_EACH(array, type, item)                                  \
-    type *item = (array)->items, *item##_end = item + (array)->count;      \
-    item != item##_end;                                                    \
+#define WEIR_ARRAY_EACH(array, type, item)                                                         \
+    type *item = (array)->items, *item##_end = item + (array)->count;                              \
+    item != item##_end;                                                                            \
     item++
 
 #endif

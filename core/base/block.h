@@ -58,8 +58,8 @@ static inline bool weir_chain_is_empty(const weir_chain *chain)
 
 /* Each adds at the end; false when there is no memory (then nothing was added).  len 0 adds nothing. */
 /* Takes a reference of its own. */
-bool weir_chain_add_block(weir_chain *chain, weir_block *block, const char *data, size_t len)
-    WEIR_MUST_USE;
+bool weir_chain_add_block(weir_chain *chain, weir_block *block, const char *data,
+                          size_t len) WEIR_MUST_USE;
 bool weir_chain_add_memory(weir_chain *chain, weir_str bytes) WEIR_MUST_USE; /* borrowed */
 bool weir_chain_add_copy(weir_chain *chain, weir_str bytes) WEIR_MUST_USE;   /* into blocks */
 bool weir_chain_add_file(weir_chain *chain, int fd, off_t offset, uint64_t len) WEIR_MUST_USE;

@@ -29,13 +29,16 @@ void weir_builder_add(weir_builder *builder, weir_str text);
 void weir_builder_add_byte(weir_builder *builder, char byte);
 void weir_builder_add_uint(weir_builder *builder, uint64_t number);
 void weir_builder_add_int(weir_builder *builder, int64_t number);
-void weir_builder_add_hex(weir_builder *builder, uint64_t number); /* lower case, no leading zeros */
-void weir_builder_add_padded(weir_builder *builder, uint64_t number, unsigned digits); /* leading zeros */
+void weir_builder_add_hex(weir_builder *builder,
+                          uint64_t number); /* lower case, no leading zeros */
+void weir_builder_add_padded(weir_builder *builder, uint64_t number,
+                             unsigned digits); /* leading zeros */
 void weir_builder_add_lower(weir_builder *builder, weir_str text);
 /* Each byte as two lower-case hexadecimal digits. */
 void weir_builder_add_hexdump(weir_builder *builder, weir_str bytes);
 void weir_builder_printf(weir_builder *builder, const char *format, ...) WEIR_PRINTF(2, 3);
-void weir_builder_vprintf(weir_builder *builder, const char *format, va_list args) WEIR_PRINTF(2, 0);
+void weir_builder_vprintf(weir_builder *builder, const char *format, va_list args)
+    WEIR_PRINTF(2, 0);
 
 /* Room for `bytes` to be written by the caller and then said with weir_builder_advance(); NULL on failure. */
 char *weir_builder_room(weir_builder *builder, size_t bytes);

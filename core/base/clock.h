@@ -10,9 +10,9 @@
  * use the texts, which are made at most once a second.
  */
 typedef struct {
-    uint64_t monotonic_ms;  /* never goes back: timers and durations */
-    int64_t wall_s;         /* since 1970 */
-    unsigned wall_ms;       /* 0..999 */
+    uint64_t monotonic_ms; /* never goes back: timers and durations */
+    int64_t wall_s;        /* since 1970 */
+    unsigned wall_ms;      /* 0..999 */
     int gmt_offset_minutes;
 } weir_clock;
 
@@ -25,10 +25,10 @@ void weir_clock_update(void);
 uint64_t weir_clock_monotonic_us(void);
 
 /* Cached texts of weir_clock_now(). */
-weir_str weir_clock_log_text(void);      /* 2026/11/21 10:00:00 */
-weir_str weir_clock_http_text(void);     /* Sat, 21 Nov 2026 10:00:00 GMT */
-weir_str weir_clock_access_text(void);   /* 21/Nov/2026:10:00:00 +0000 */
-weir_str weir_clock_iso8601_text(void);  /* 2026-11-21T10:00:00+00:00 */
+weir_str weir_clock_log_text(void);     /* 2026/11/21 10:00:00 */
+weir_str weir_clock_http_text(void);    /* Sat, 21 Nov 2026 10:00:00 GMT */
+weir_str weir_clock_access_text(void);  /* 21/Nov/2026:10:00:00 +0000 */
+weir_str weir_clock_iso8601_text(void); /* 2026-11-21T10:00:00+00:00 */
 
 /* 30 bytes of IMF-fixdate (RFC 9110, 5.6.7) and a NUL into `text`. */
 void weir_clock_format_http(int64_t wall_s, char text[static 30]);

@@ -44,9 +44,9 @@ bool weir_log_takes(const weir_log *log, weir_log_level level);
 void weir_log_line(const weir_log *log, weir_log_level level, int error, const char *format, ...)
     WEIR_PRINTF(4, 5);
 
-#define weir_log_debug(log, ...)                                        \
-    (WEIR_UNLIKELY(weir_log_takes((log), WEIR_LOG_DEBUG))               \
-         ? weir_log_line((log), WEIR_LOG_DEBUG, 0, __VA_ARGS__)         \
+#define weir_log_debug(log, ...)                                                                   \
+    (WEIR_UNLIKELY(weir_log_takes((log), WEIR_LOG_DEBUG))                                          \
+         ? weir_log_line((log), WEIR_LOG_DEBUG, 0, __VA_ARGS__)                                    \
          : (void) 0)
 
 /* "emerg", "alert", "crit", "error", "warn", "notice", "info", "debug". */

@@ -33,7 +33,8 @@ void weir_pool_reset(weir_pool *pool);
 void *weir_pool_alloc(weir_pool *pool, size_t bytes) __attribute__((malloc, alloc_size(2)));
 void *weir_pool_zalloc(weir_pool *pool, size_t bytes) __attribute__((malloc, alloc_size(2)));
 /* Zeroed; NULL also when the product overflows. */
-void *weir_pool_calloc(weir_pool *pool, size_t count, size_t bytes) __attribute__((malloc, alloc_size(2, 3)));
+void *weir_pool_calloc(weir_pool *pool, size_t count, size_t bytes)
+    __attribute__((malloc, alloc_size(2, 3)));
 /* Bytes without alignment: for text. */
 char *weir_pool_bytes(weir_pool *pool, size_t bytes) __attribute__((malloc, alloc_size(2)));
 

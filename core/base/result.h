@@ -8,9 +8,9 @@
  * searches returns a pointer, where NULL is no failure.
  */
 typedef enum {
-    WEIR_OK,    /* finished; outputs are set */
-    WEIR_WAIT,  /* not finished, and a wake-up is armed */
-    WEIR_FAIL,  /* failed; outputs untouched, the reason logged by whoever knew it first */
+    WEIR_OK,   /* finished; outputs are set */
+    WEIR_WAIT, /* not finished, and a wake-up is armed */
+    WEIR_FAIL, /* failed; outputs untouched, the reason logged by whoever knew it first */
 } weir_result;
 
 #define WEIR_MUST_USE __attribute__((warn_unused_result))
@@ -21,7 +21,7 @@ typedef enum {
 #define WEIR_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* The structure that `member` at `pointer` belongs to. */
-#define WEIR_OWNER(pointer, type, member) \
-    ((type *) (void *) ((char *) (pointer) - offsetof(type, member)))
+#define WEIR_OWNER(pointer, type, member)                                                          \
+    ((type *) (void *) ((char *) (pointer) -offsetof(type, member)))
 
 #endif

@@ -20,11 +20,15 @@ typedef struct weir_pool weir_pool;
 
 /* A literal, as an expression and as an initialiser of static tables. */
 #define WEIR_STR(literal) ((weir_str){("" literal), sizeof(literal) - 1})
-#define WEIR_STR_INIT(literal) {("" literal), sizeof(literal) - 1}
+#define WEIR_STR_INIT(literal)                                                                     \
+    {                                                                                              \
+        ("" literal), sizeof(literal) - 1                                                          \
+    }
 #define WEIR_STR_EMPTY ((weir_str){"", 0})
 
 /* For printf's "%.*s"; a string over INT_MAX is cut. */
-#define WEIR_STR_ARG(s) ((s).len > 0x7fffffff ? 0x7fffffff : (int) (s).len), ((s).len ? (s).data : "")
+#define WEIR_STR_ARG(s)                                                                            \
+    ((s).len > 0x7fffffff ? 0x7fffffff : (int) (s).len), ((s).len ? (s).data : "")
 
 static inline weir_str weir_str_of(const char *data, size_t len)
 {
@@ -76,7 +80,8 @@ bool weir_str_split(weir_str *rest, char separator, weir_str *part);
 
 /* Copies that live as long as the pool; false when it is used up. */
 bool weir_str_copy(weir_pool *pool, weir_str s, weir_str *copy) __attribute__((warn_unused_result));
-bool weir_str_lower(weir_pool *pool, weir_str s, weir_str *copy) __attribute__((warn_unused_result));
+bool weir_str_lower(weir_pool *pool, weir_str s, weir_str *copy)
+    __attribute__((warn_unused_result));
 
 /* A NUL-terminated copy for a system call; NULL when the pool is used up or `s` holds a NUL. */
 const char *weir_str_z(weir_pool *pool, weir_str s);

@@ -65,22 +65,22 @@ typedef struct {
 /* ---- directive tables */
 
 typedef enum {
-    WEIR_KIND_NONE,        /* nothing is stored: accepted, see `warning` */
-    WEIR_KIND_FLAG,        /* bool: on | off */
-    WEIR_KIND_UINT,        /* uint64_t within min..max */
-    WEIR_KIND_SIZE,        /* size_t: 8k, 1m */
-    WEIR_KIND_OFFSET,      /* uint64_t: 1g too */
-    WEIR_KIND_MS,          /* uint64_t milliseconds */
-    WEIR_KIND_SECONDS,     /* uint64_t seconds */
-    WEIR_KIND_STR,         /* weir_str */
-    WEIR_KIND_STR_OR_OFF,  /* weir_str, empty for "off" */
-    WEIR_KIND_ENUM,        /* unsigned; one of choices */
-    WEIR_KIND_BITS,        /* unsigned; any of choices, or-ed; takes 1 to many */
-    WEIR_KIND_LIST,        /* weir_array of weir_str; each use adds all its arguments */
-    WEIR_KIND_SIZES,       /* weir_count_size: "4 8k" */
-    WEIR_KIND_TEMPLATE,    /* const weir_template *; text with variables of the family's space */
-    WEIR_KIND_PATH,        /* weir_str, made absolute from the prefix; without variables */
-    WEIR_KIND_CALL,        /* `call` stores into the member; its bytes are what is inherited */
+    WEIR_KIND_NONE,       /* nothing is stored: accepted, see `warning` */
+    WEIR_KIND_FLAG,       /* bool: on | off */
+    WEIR_KIND_UINT,       /* uint64_t within min..max */
+    WEIR_KIND_SIZE,       /* size_t: 8k, 1m */
+    WEIR_KIND_OFFSET,     /* uint64_t: 1g too */
+    WEIR_KIND_MS,         /* uint64_t milliseconds */
+    WEIR_KIND_SECONDS,    /* uint64_t seconds */
+    WEIR_KIND_STR,        /* weir_str */
+    WEIR_KIND_STR_OR_OFF, /* weir_str, empty for "off" */
+    WEIR_KIND_ENUM,       /* unsigned; one of choices */
+    WEIR_KIND_BITS,       /* unsigned; any of choices, or-ed; takes 1 to many */
+    WEIR_KIND_LIST,       /* weir_array of weir_str; each use adds all its arguments */
+    WEIR_KIND_SIZES,      /* weir_count_size: "4 8k" */
+    WEIR_KIND_TEMPLATE,   /* const weir_template *; text with variables of the family's space */
+    WEIR_KIND_PATH,       /* weir_str, made absolute from the prefix; without variables */
+    WEIR_KIND_CALL,       /* `call` stores into the member; its bytes are what is inherited */
 } weir_slot_kind;
 
 typedef struct {
@@ -107,32 +107,48 @@ typedef struct {
 } weir_slot;
 
 /* The address only makes the compiler check the member's type. */
-#define WEIR_SLOT_OF(kind_, type, member, ctype, ...)                                   \
-    {.kind = kind_,                                                                     \
-     .offset = offsetof(type, member) + 0 * sizeof(&((type *) 0)->member == (ctype *) 0), \
-     .bytes = sizeof(((type *) 0)->member),                                             \
-     __VA_ARGS__}
+#define WEIR_SLOT_OF(kind_, type, member, ctype, ...)                                              \
+    {                                                                                              \
+        .kind = kind_,                                                                             \
+        .offset = offsetof(type, member) + 0 * sizeof(&((type *) 0)->member == (ctype *) 0),       \
+        .bytes = sizeof(((type *) 0)->member), __VA_ARGS__                                         \
+    }
 #define WEIR_SLOT_FLAG(type, member) WEIR_SLOT_OF(WEIR_KIND_FLAG, type, member, bool, .max = 1)
-#define WEIR_SLOT_UINT(type, member, min_, max_) \
+#define WEIR_SLOT_UINT(type, member, min_, max_)                                                   \
     WEIR_SLOT_OF(WEIR_KIND_UINT, type, member, uint64_t, .min = min_, .max = max_)
-#define WEIR_SLOT_SIZE(type, member) WEIR_SLOT_OF(WEIR_KIND_SIZE, type, member, size_t, .max = SIZE_MAX / 4)
-#define WEIR_SLOT_OFFSET(type, member) WEIR_SLOT_OF(WEIR_KIND_OFFSET, type, member, uint64_t, .max = INT64_MAX)
-#define WEIR_SLOT_MS(type, member) WEIR_SLOT_OF(WEIR_KIND_MS, type, member, uint64_t, .max = INT64_MAX)
-#define WEIR_SLOT_SECONDS(type, member) WEIR_SLOT_OF(WEIR_KIND_SECONDS, type, member, uint64_t, .max = INT64_MAX)
+#define WEIR_SLOT_SIZE(type, member)                                                               \
+    WEIR_SLOT_OF(WEIR_KIND_SIZE, type, member, size_t, .max = SIZE_MAX / 4)
+#define WEIR_SLOT_OFFSET(type, member)                                                             \
+    WEIR_SLOT_OF(WEIR_KIND_OFFSET, type, member, uint64_t, .max = INT64_MAX)
+#define WEIR_SLOT_MS(type, member)                                                                 \
+    WEIR_SLOT_OF(WEIR_KIND_MS, type, member, uint64_t, .max = INT64_MAX)
+#define WEIR_SLOT_SECONDS(type, member)                                                            \
+    WEIR_SLOT_OF(WEIR_KIND_SECONDS, type, member, uint64_t, .max = INT64_MAX)
 #define WEIR_SLOT_STR(type, member) WEIR_SLOT_OF(WEIR_KIND_STR, type, member, weir_str, .max = 0)
-#define WEIR_SLOT_STR_OR_OFF(type, member) WEIR_SLOT_OF(WEIR_KIND_STR_OR_OFF, type, member, weir_str, .max = 0)
-#define WEIR_SLOT_ENUM(type, member, choices_) WEIR_SLOT_OF(WEIR_KIND_ENUM, type, member, unsigned, .choices = choices_)
-#define WEIR_SLOT_BITS(type, member, choices_) WEIR_SLOT_OF(WEIR_KIND_BITS, type, member, unsigned, .choices = choices_)
-#define WEIR_SLOT_LIST(type, member) WEIR_SLOT_OF(WEIR_KIND_LIST, type, member, weir_array, .max = 0)
-#define WEIR_SLOT_SIZES(type, member) WEIR_SLOT_OF(WEIR_KIND_SIZES, type, member, weir_count_size, .max = 0)
-#define WEIR_SLOT_TEMPLATE(type, member) WEIR_SLOT_OF(WEIR_KIND_TEMPLATE, type, member, const struct weir_template *, .max = 0)
+#define WEIR_SLOT_STR_OR_OFF(type, member)                                                         \
+    WEIR_SLOT_OF(WEIR_KIND_STR_OR_OFF, type, member, weir_str, .max = 0)
+#define WEIR_SLOT_ENUM(type, member, choices_)                                                     \
+    WEIR_SLOT_OF(WEIR_KIND_ENUM, type, member, unsigned, .choices = choices_)
+#define WEIR_SLOT_BITS(type, member, choices_)                                                     \
+    WEIR_SLOT_OF(WEIR_KIND_BITS, type, member, unsigned, .choices = choices_)
+#define WEIR_SLOT_LIST(type, member)                                                               \
+    WEIR_SLOT_OF(WEIR_KIND_LIST, type, member, weir_array, .max = 0)
+#define WEIR_SLOT_SIZES(type, member)                                                              \
+    WEIR_SLOT_OF(WEIR_KIND_SIZES, type, member, weir_count_size, .max = 0)
+#define WEIR_SLOT_TEMPLATE(type, member)                                                           \
+    WEIR_SLOT_OF(WEIR_KIND_TEMPLATE, type, member, const struct weir_template *, .max = 0)
 #define WEIR_SLOT_PATH(type, member) WEIR_SLOT_OF(WEIR_KIND_PATH, type, member, weir_str, .max = 0)
 /* Rows that name the same member share its being set: `allow` and `deny` fill one list. */
-#define WEIR_SLOT_CALL(type, member, call_)                                 \
-    {.kind = WEIR_KIND_CALL, .offset = offsetof(type, member),              \
-     .bytes = sizeof(((type *) 0)->member), .call = call_}
+#define WEIR_SLOT_CALL(type, member, call_)                                                        \
+    {                                                                                              \
+        .kind = WEIR_KIND_CALL, .offset = offsetof(type, member),                                  \
+        .bytes = sizeof(((type *) 0)->member), .call = call_                                       \
+    }
 /* Without a member: for directives whose effect lies elsewhere; nothing to inherit. */
-#define WEIR_SLOT_ONLY_CALL(call_) {.kind = WEIR_KIND_CALL, .call = call_}
+#define WEIR_SLOT_ONLY_CALL(call_)                                                                 \
+    {                                                                                              \
+        .kind = WEIR_KIND_CALL, .call = call_                                                      \
+    }
 
 typedef enum {
     WEIR_INHERIT_REPLACE, /* set here: this; else the outer level's */
@@ -145,7 +161,10 @@ typedef struct {
     uint8_t min, max;
     bool given;
 } weir_takes;
-#define WEIR_TAKES(min_, max_) {.min = min_, .max = max_, .given = true}
+#define WEIR_TAKES(min_, max_)                                                                     \
+    {                                                                                              \
+        .min = min_, .max = max_, .given = true                                                    \
+    }
 #define WEIR_TAKES_NONE WEIR_TAKES(0, 0)
 #define WEIR_TAKES_ANY WEIR_TAKES(0, 255)
 #define WEIR_TAKES_SOME WEIR_TAKES(1, 255)
@@ -169,7 +188,8 @@ struct weir_directive {
 
     /* Accepted for the sake of existing files, without effect: logged as a warning. */
     const char *warning;
-    bool repeatable;    /* may be given more than once at a level; LIST and CALL without member always may */
+    bool
+        repeatable; /* may be given more than once at a level; LIST and CALL without member always may */
 
     weir_block_kind block;
     uint32_t opens; /* LEVEL: the context inside */
@@ -213,7 +233,8 @@ weir_pool *weir_conf_temp_pool(weir_conf *conf); /* freed when reading is done *
 weir_cycle *weir_conf_cycle(weir_conf *conf);
 const weir_log *weir_conf_log(weir_conf *conf);
 weir_level *weir_conf_level(weir_conf *conf); /* the one being read */
-const weir_statement *weir_conf_statement(weir_conf *conf); /* the one being applied; NULL in `configured` */
+const weir_statement *
+weir_conf_statement(weir_conf *conf); /* the one being applied; NULL in `configured` */
 /* -t and -T: do not open or make what only a running weir needs. */
 bool weir_conf_is_test(const weir_conf *conf);
 
@@ -233,7 +254,8 @@ void weir_conf_notice(weir_conf *conf, const char *format, ...) WEIR_PRINTF(2, 3
 bool weir_conf_prefix_path(weir_conf *conf, weir_str path, weir_str *full) WEIR_MUST_USE;
 bool weir_conf_file_path(weir_conf *conf, weir_str path, weir_str *full) WEIR_MUST_USE;
 /* The whole file; refused, in nginx's words, when it cannot be read or is larger than `max_bytes`. */
-bool weir_conf_read_file(weir_conf *conf, weir_str path, size_t max_bytes, weir_str *text) WEIR_MUST_USE;
+bool weir_conf_read_file(weir_conf *conf, weir_str path, size_t max_bytes,
+                         weir_str *text) WEIR_MUST_USE;
 
 /* "name=value" arguments: true and the value when `arg` begins with `name` (which includes the "="). */
 bool weir_conf_parameter(weir_str arg, const char *name, weir_str *value);

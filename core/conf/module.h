@@ -10,21 +10,21 @@ typedef struct weir_worker weir_worker;
  * Static and constant.  A family's module structure begins with these members and
  * adds its own hooks; see modules/http/engine/module.h.
  */
-#define WEIR_MODULE_MEMBERS                                                                       \
-    const char *name;                                                                             \
-    const weir_directive *directives; /* NULL: none */                                            \
-    const weir_context *contexts; /* bits that this module adds; ends with bit 0; NULL: none */   \
-    size_t conf_size;             /* of its settings, at each level of its family */              \
-    /* Runs once for each distinct settings, after inheritance; a refusal stops the start. */     \
-    bool (*check)(weir_conf *conf, const void *settings);                                         \
-    /* Before the file is read: variables, contexts. */                                           \
-    bool (*prepare)(weir_conf *conf);                                                             \
-    /* After all of the file was read. */                                                         \
-    bool (*configured)(weir_conf *conf);                                                          \
-    /* In each worker, after the fork, before the first event; false, logged, ends the worker. */ \
-    bool (*worker_start)(weir_worker *worker);                                                    \
-    /* In each worker, before it exits. */                                                        \
-    void (*worker_stop)(weir_worker *worker);
+#define WEIR_MODULE_MEMBERS                                                                        \
+    const char *name;                                                                              \
+    const weir_directive *directives; /* NULL: none */                                             \
+    const weir_context *contexts; /* bits that this module adds; ends with bit 0; NULL: none */    \
+    size_t conf_size;             /* of its settings, at each level of its family */               \
+    /* Runs once for each distinct settings, after inheritance; a refusal stops the start. */      \
+    bool (*check)(weir_conf * conf, const void *settings);                                         \
+    /* Before the file is read: variables, contexts. */                                            \
+    bool (*prepare)(weir_conf * conf);                                                             \
+    /* After all of the file was read. */                                                          \
+    bool (*configured)(weir_conf * conf);                                                          \
+    /* In each worker, after the fork, before the first event; false, logged, ends the worker. */  \
+    bool (*worker_start)(weir_worker * worker);                                                    \
+    /* In each worker, before it exits. */                                                         \
+    void (*worker_stop)(weir_worker * worker);
 
 struct weir_module {
     WEIR_MODULE_MEMBERS

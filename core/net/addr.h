@@ -31,7 +31,8 @@ bool weir_addr_parse(weir_str text, uint16_t default_port, weir_addr *addr) WEIR
 bool weir_addr_parse_ip(weir_str text, weir_addr *addr) WEIR_MUST_USE;
 
 /* Into `text`; with_port gives "127.0.0.1:80", "[::1]:80", "unix:/path". */
-weir_str weir_addr_text(const weir_addr *addr, bool with_port, char text[static WEIR_ADDR_TEXT_MAX]);
+weir_str weir_addr_text(const weir_addr *addr, bool with_port,
+                        char text[static WEIR_ADDR_TEXT_MAX]);
 
 uint16_t weir_addr_port(const weir_addr *addr); /* 0 for unix: */
 void weir_addr_set_port(weir_addr *addr, uint16_t port);

@@ -16,7 +16,8 @@ typedef struct weir_tls weir_tls;
  */
 typedef struct {
     const char *name;
-    void (*on_readable)(weir_connection *connection); /* also at end of data and on errors: read tells */
+    void (*on_readable)(
+        weir_connection *connection); /* also at end of data and on errors: read tells */
     void (*on_writable)(weir_connection *connection);
     void (*on_timeout)(weir_connection *connection);
     /* The peer hung up while nobody was reading (the kernel's RDHUP); data may still be unread. */
@@ -29,7 +30,8 @@ typedef struct {
     weir_result (*write)(weir_connection *connection, weir_chain *chain, uint64_t limit);
     weir_result (*shut)(weir_connection *connection);
     void (*close)(weir_connection *connection);
-    bool (*holds_unread)(const weir_connection *connection); /* bytes read from the socket, not yet by the owner */
+    bool (*holds_unread)(
+        const weir_connection *connection); /* bytes read from the socket, not yet by the owner */
 } weir_transport;
 
 struct weir_connection {
@@ -42,26 +44,26 @@ struct weir_connection {
     void *owner;     /* whoever set the state */
     weir_log log;
 
-    weir_listener *listener;      /* NULL: we connected */
-    weir_addr peer, local;        /* local.len 0 until weir_connection_local() */
-    weir_addr socket_peer;        /* before PROXY protocol or realip changed `peer`; len 0: same as peer */
-    weir_addr proxy_local;        /* server address that PROXY protocol gave; len 0: none */
-    weir_str proxy_tlvs;          /* the raw TLVs of a PROXY v2 header */
-    weir_tls *tls;                /* NULL: plain */
+    weir_listener *listener; /* NULL: we connected */
+    weir_addr peer, local;   /* local.len 0 until weir_connection_local() */
+    weir_addr socket_peer; /* before PROXY protocol or realip changed `peer`; len 0: same as peer */
+    weir_addr proxy_local; /* server address that PROXY protocol gave; len 0: none */
+    weir_str proxy_tlvs;   /* the raw TLVs of a PROXY v2 header */
+    weir_tls *tls;         /* NULL: plain */
 
-    weir_str early;    /* bytes already read by the listener's hook, given out by the first reads */
-    uint64_t number;   /* "*N" in the log */
+    weir_str early;  /* bytes already read by the listener's hook, given out by the first reads */
+    uint64_t number; /* "*N" in the log */
     uint64_t received, sent; /* payload bytes */
     uint64_t started_ms;
 
     /* As the kernel last said; cleared when a call would block. */
     bool readable, writable;
-    bool hangup;       /* the peer will send no more */
-    bool failed;       /* a verb failed, logged */
-    bool is_idle;      /* keep-alive: may be closed when connections run out or at QUIT */
+    bool hangup;  /* the peer will send no more */
+    bool failed;  /* a verb failed, logged */
+    bool is_idle; /* keep-alive: may be closed when connections run out or at QUIT */
     bool tcp_nodelay_set;
     weir_list idle_link; /* in the worker's list of idle connections */
-    weir_task wake;    /* posts on_readable again: when bytes are left in buffers */
+    weir_task wake;      /* posts on_readable again: when bytes are left in buffers */
 };
 
 /*
@@ -74,8 +76,8 @@ void weir_connection_enter(weir_connection *connection, const weir_connection_st
  * Reads up to `size` bytes.  OK: `*len` bytes, 0 only at the end of data.
  * WAIT: none now, on_readable will be called.  FAIL: broken, logged at info (peer's fault).
  */
-static inline weir_result weir_connection_read(weir_connection *connection, char *buffer, size_t size,
-                                               size_t *len)
+static inline weir_result weir_connection_read(weir_connection *connection, char *buffer,
+                                               size_t size, size_t *len)
 {
     return connection->transport->read(connection, buffer, size, len);
 }
@@ -123,8 +125,8 @@ void weir_connections_set_limit(size_t limit);
 /* ---- toward origins */
 
 typedef struct {
-    weir_addr bind_addr;  /* len 0: any */
-    bool transparent;     /* IP_TRANSPARENT */
+    weir_addr bind_addr; /* len 0: any */
+    bool transparent;    /* IP_TRANSPARENT */
     bool socket_keepalive;
     int sndlowat, rcvbuf, sndbuf; /* 0: default */
 } weir_connect_options;
@@ -153,7 +155,7 @@ bool weir_connection_is_quiet(weir_connection *connection);
  */
 typedef struct weir_relay weir_relay;
 typedef struct {
-    uint64_t idle_timeout_ms;  /* neither side moved a byte: ends with timed_out */
+    uint64_t idle_timeout_ms;            /* neither side moved a byte: ends with timed_out */
     uint64_t upload_rate, download_rate; /* bytes a second, 0: no limit; a to b is upload */
     bool half_close;
 } weir_relay_options;
@@ -163,7 +165,8 @@ typedef enum {
     WEIR_RELAY_BROKEN_A,
     WEIR_RELAY_BROKEN_B,
 } weir_relay_end;
-weir_relay *weir_relay_start(weir_connection *a, weir_connection *b, const weir_relay_options *options,
+weir_relay *weir_relay_start(weir_connection *a, weir_connection *b,
+                             const weir_relay_options *options,
                              void (*done)(weir_relay *relay, weir_relay_end end, void *subject),
                              void *subject);
 /* Bytes moved, for the log: from a to b, and back. */

@@ -9,13 +9,13 @@ typedef struct weir_listeners weir_listeners;
 
 /* Options of one listening socket, as `listen` gives them.  -1 or 0: the system's default, as noted. */
 typedef struct {
-    int backlog;             /* 511 unless said */
-    int rcvbuf, sndbuf;      /* bytes; 0: default */
-    int fastopen;            /* queue length; 0: off */
-    bool deferred;           /* TCP_DEFER_ACCEPT */
-    bool reuseport;          /* a socket for each worker */
-    bool ipv6only;           /* default true */
-    int keepalive;           /* -1: default, 0: off, 1: on */
+    int backlog;                                                  /* 511 unless said */
+    int rcvbuf, sndbuf;                                           /* bytes; 0: default */
+    int fastopen;                                                 /* queue length; 0: off */
+    bool deferred;                                                /* TCP_DEFER_ACCEPT */
+    bool reuseport;                                               /* a socket for each worker */
+    bool ipv6only;                                                /* default true */
+    int keepalive;                                                /* -1: default, 0: off, 1: on */
     int keepalive_idle_s, keepalive_interval_s, keepalive_probes; /* 0: default */
 } weir_listener_options;
 
@@ -71,7 +71,8 @@ bool weir_listeners_export(const weir_listeners *listeners, weir_pool *pool, wei
 weir_listeners *weir_listeners_inherit(weir_pool *pool, weir_str text, const weir_log *log);
 
 /* In a worker: begins, ends, pauses accepting (worker `index` picks its reuseport socket). */
-bool weir_listeners_start(weir_listeners *listeners, weir_loop *loop, size_t index, bool multi_accept);
+bool weir_listeners_start(weir_listeners *listeners, weir_loop *loop, size_t index,
+                          bool multi_accept);
 void weir_listeners_stop(weir_listeners *listeners, weir_loop *loop);
 
 #endif

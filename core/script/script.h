@@ -17,7 +17,7 @@ typedef struct weir_script weir_script;
 
 typedef struct {
     weir_str text;
-    bool found;   /* false: the variable has no value here; the text is then empty */
+    bool found; /* false: the variable has no value here; the text is then empty */
 } weir_value;
 
 /*
@@ -31,14 +31,15 @@ typedef bool (*weir_variable_get)(weir_script *script, uintptr_t arg, weir_value
 typedef bool (*weir_variable_set)(weir_script *script, uintptr_t arg, weir_str text);
 
 typedef struct {
-    const char *name; /* without "$"; one that ends in "_" and has is_prefix covers a family of names */
+    const char
+        *name; /* without "$"; one that ends in "_" and has is_prefix covers a family of names */
     weir_variable_get get;
     weir_variable_set set; /* NULL: `set` is refused */
     uintptr_t arg;
     bool is_prefix;
-    bool is_volatile; /* evaluated each time */
+    bool is_volatile;      /* evaluated each time */
     bool may_be_redefined; /* by map, set ... */
-} weir_variable; /* a table ends with a NULL name */
+} weir_variable;           /* a table ends with a NULL name */
 
 weir_space *weir_space_new(weir_pool *pool);
 /* The space of a family ("http", "stream"), made at first use; templates of WEIR_KIND_TEMPLATE slots use the family's. */
@@ -47,7 +48,8 @@ weir_space *weir_space_of(weir_conf *conf, const char *family);
 /* Adds definitions; the table is borrowed for good. False: a name is there already and not redefinable, or no memory. */
 bool weir_space_add(weir_space *space, const weir_variable *table) WEIR_MUST_USE;
 /* Adds one whose name was made at load (map, set, geo); copied. Replaces one that may be redefined. */
-bool weir_space_define(weir_space *space, weir_str name, const weir_variable *definition) WEIR_MUST_USE;
+bool weir_space_define(weir_space *space, weir_str name,
+                       const weir_variable *definition) WEIR_MUST_USE;
 
 /*
  * The slot of a name that the configuration uses; the definition may come later.  -1: no memory. A name
@@ -72,7 +74,7 @@ struct weir_script {
     struct weir_script_value {
         weir_value value;
         bool is_known, is_busy;
-    } *values; /* by slot */
+    } * values;                           /* by slot */
     weir_str captures[WEIR_CAPTURES_MAX]; /* of the last regex that matched */
     unsigned capture_count;
     weir_script *parent; /* NULL; internal: for children that share */
@@ -100,11 +102,11 @@ weir_template *weir_template_new(weir_conf *conf, weir_space *space, weir_str te
 bool weir_template_is_constant(const weir_template *template, weir_str *text);
 /* Variables that are not found count as empty. Bounded by WEIR_TEMPLATE_MAX bytes. False: memory or the bound. */
 #define WEIR_TEMPLATE_MAX (1024 * 1024)
-bool weir_template_text(const weir_template *template, weir_script *script, weir_str *text)
-    WEIR_MUST_USE;
+bool weir_template_text(const weir_template *template, weir_script *script,
+                        weir_str *text) WEIR_MUST_USE;
 /* Into a builder: what log lines and heads are made with. */
-bool weir_template_write(const weir_template *template, weir_script *script, weir_builder *builder)
-    WEIR_MUST_USE;
+bool weir_template_write(const weir_template *template, weir_script *script,
+                         weir_builder *builder) WEIR_MUST_USE;
 /* True when the text is neither empty nor "0": how nginx takes conditions (if=, proxy_no_cache). */
 bool weir_template_is_true(const weir_template *template, weir_script *script);
 
