@@ -1,0 +1,85 @@
+#ifndef WEIR_PROCESS_WORKER_H
+#define WEIR_PROCESS_WORKER_H
+
+#include "core/event/loop.h"
+#include "core/process/cycle.h"
+
+/*
+ * What changes in a worker hangs from here.  One a process; with master_process off it is the only
+ * process's.
+ */
+struct weir_worker {
+    weir_cycle *cycle;
+    weir_loop *loop;
+    weir_log log;
+    unsigned index;      /* 0 .. worker_processes - 1 */
+    bool is_keeper;
+    bool is_draining;    /* QUIT: accepts no more, keep-alive ends */
+    bool is_operator_quit; /* idle connections are closed at once, not kept for keepalive_min_timeout */
+};
+
+/* The worker of this process; NULL in the master. */
+weir_worker *weir_worker_current(void);
+
+/*
+ * What keeps a draining worker from its end: connections count by themselves; other work (a subrequest in
+ * the background, a cache write) holds by name, for the log.
+ */
+typedef struct {
+    weir_list link;
+    const char *name;
+} weir_worker_hold;
+void weir_worker_hold_add(weir_worker *worker, weir_worker_hold *hold, const char *name);
+void weir_worker_hold_drop(weir_worker_hold *hold);
+
+/*
+ * Calls back when the worker begins to drain: once per registration, in the loop.  Registrations are made in
+ * `worker_start`.
+ */
+bool weir_worker_on_drain(weir_worker *worker, void (*drain)(weir_worker *worker, void *subject),
+                          void *subject) WEIR_MUST_USE;
+
+/* ---- the master's word to its workers and the keeper: a kind and some bytes, in order, whole */
+
+/*
+ * Registered before the fork (in `prepare` or `configured`): called in workers and the keeper for each
+ * message of that kind. Messages since the fork of a worker are kept from it only if they came before;
+ * what a later worker must know, the sender keeps in memory that fork() copies.
+ */
+bool weir_message_register(weir_cycle *cycle, const char *kind,
+                           void (*received)(weir_worker *worker, weir_str bytes, void *subject),
+                           void *subject) WEIR_MUST_USE;
+/* In the master: to all workers and the keeper of the current generation. Up to 16 MiB. */
+void weir_message_broadcast(weir_cycle *cycle, const char *kind, weir_str bytes);
+
+/* ---- the keeper's chores */
+
+/*
+ * A task that must run once a machine and not once a worker: a probe, a resolution, a key rotation.  Registered
+ * while loading; run by the keeper, or by the one process with master_process off.
+ */
+typedef struct weir_chore {
+    const char *name;
+    /* Called once when the keeper starts (again in its successor): sets timers, opens sockets. False: logged. */
+    bool (*start)(weir_worker *keeper, struct weir_chore *chore);
+    void (*stop)(weir_worker *keeper, struct weir_chore *chore);
+    void *subject;
+} weir_chore;
+bool weir_chore_register(weir_cycle *cycle, weir_chore *chore) WEIR_MUST_USE;
+
+/* ---- files that the master watches */
+
+/*
+ * A set of files that belong together: certificate and key, CA bundle, CRL.  The master looks at them (inotify where it can, else every
+ * few seconds), and calls `changed` in the master once they have been still for a moment; which checks, adopts and
+ * broadcasts.
+ */
+typedef struct weir_watch {
+    const char *name;
+    void (*changed)(weir_cycle *cycle, struct weir_watch *watch);
+    void *subject;
+} weir_watch;
+bool weir_watch_register(weir_cycle *cycle, weir_watch *watch, const weir_str *paths, size_t count)
+    WEIR_MUST_USE;
+
+#endif
