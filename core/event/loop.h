@@ -16,7 +16,19 @@ typedef struct weir_loop weir_loop;
 
 /* NULL, logged, when the kernel refuses. `log` is kept and must outlive the loop. */
 weir_loop *weir_loop_new(const weir_log *log);
+/*
+ * Ends the threads and closes what the loop opened; the owners of events, timers and tasks must be done with them.
+ * In a forked child it lets go of its parent's loop, without touching that.
+ */
 void weir_loop_free(weir_loop *loop);
+const weir_log *weir_loop_log(const weir_loop *loop);
+
+/*
+ * One structure of the layer above (core/net keeps the worker's connections there), given to
+ * `done` when the loop is freed.
+ */
+void weir_loop_attach(weir_loop *loop, void *attached, void (*done)(void *attached));
+void *weir_loop_attached(const weir_loop *loop); /* NULL: nothing */
 
 /* Turns until weir_loop_stop(); the turn that stop was called in is finished. */
 void weir_loop_run(weir_loop *loop);
@@ -43,6 +55,7 @@ enum {
 typedef struct weir_event {
     int fd;
     bool added;
+    unsigned pending; /* private: 1-based place in the turn's batch; 0: none */
     const char *name; /* for the log */
     void (*ready)(struct weir_event *event, unsigned what);
 } weir_event;
@@ -53,8 +66,13 @@ bool weir_event_add(weir_loop *loop, weir_event *event) WEIR_MUST_USE;
  * processes that wait is woken.  For listening sockets; removed and added again, never modified.
  */
 bool weir_event_add_level(weir_loop *loop, weir_event *event, bool exclusive) WEIR_MUST_USE;
-/* Also drops what the current turn still holds for it.  Call before close(). Harmless when not added. */
+/* Also drops what the current turn still holds for it.  Harmless when not added. */
 void weir_event_remove(weir_loop *loop, weir_event *event);
+/*
+ * As remove, then closes the descriptor and sets it to -1.  Costs no call but close(), which takes a descriptor that no
+ * other process or dup() shares out of epoll.
+ */
+void weir_event_close(weir_loop *loop, weir_event *event);
 
 /* ---- timers */
 
@@ -102,13 +120,17 @@ typedef struct weir_job {
     void (*done)(struct weir_job *job);
 } weir_job;
 
-/* Threads start at the first job. False when no thread can be had: the caller then does it itself. */
+/*
+ * Threads start at the first job.  False when no thread can be had or too many jobs wait: the caller then does the work
+ * itself.
+ */
 bool weir_job_submit(weir_loop *loop, weir_job *job) WEIR_MUST_USE;
+/* Before the first job; else 4 threads, and 65536 jobs that wait. */
 void weir_loop_set_threads(weir_loop *loop, unsigned threads, size_t max_queue);
 
 /* ---- signals, through signalfd: delivered as events, never in the middle of something */
 
-/* Blocks the signals of `mask` and calls `received` in the loop for each. */
+/* Blocks the `signals` and calls `received` in the loop for each. */
 bool weir_loop_on_signals(weir_loop *loop, const int *signals, size_t count,
                           void (*received)(int signal, void *subject), void *subject) WEIR_MUST_USE;
 

@@ -16,8 +16,9 @@ typedef struct weir_tls weir_tls;
  */
 typedef struct {
     const char *name;
-    void (*on_readable)(
-        weir_connection *connection); /* also at end of data and on errors: read tells */
+    /* Also at the end of data and on errors: read tells. */
+    void (*on_readable)(weir_connection *connection);
+    /* Connected, or a write that said WAIT may go on. */
     void (*on_writable)(weir_connection *connection);
     void (*on_timeout)(weir_connection *connection);
     /* The peer hung up while nobody was reading (the kernel's RDHUP); data may still be unread. */
@@ -45,11 +46,17 @@ struct weir_connection {
     weir_log log;
 
     weir_listener *listener; /* NULL: we connected */
-    weir_addr peer, local;   /* local.len 0 until weir_connection_local() */
-    weir_addr socket_peer; /* before PROXY protocol or realip changed `peer`; len 0: same as peer */
-    weir_addr proxy_local; /* server address that PROXY protocol gave; len 0: none */
-    weir_str proxy_tlvs;   /* the raw TLVs of a PROXY v2 header */
-    weir_tls *tls;         /* NULL: plain */
+    weir_addr peer;
+    /*
+     * These lie in the pool; NULL: none.  `socket_peer` is what `peer` was before
+     * weir_connection_set_peer().  `proxy_peer` and `proxy_local` are client and server as the PROXY
+     * header says; as in nginx that alone does not change `peer`, realip does.
+     */
+    const weir_addr *socket_peer;
+    const weir_addr *proxy_peer, *proxy_local;
+    weir_str proxy_tlvs;    /* the raw TLVs of a PROXY v2 header */
+    const weir_addr *local; /* private: see weir_connection_local() */
+    weir_tls *tls;          /* NULL: plain */
 
     weir_str early;  /* bytes already read by the listener's hook, given out by the first reads */
     uint64_t number; /* "*N" in the log */
@@ -64,6 +71,10 @@ struct weir_connection {
     bool tcp_nodelay_set;
     weir_list idle_link; /* in the worker's list of idle connections */
     weir_task wake;      /* posts on_readable again: when bytes are left in buffers */
+
+    /* private to core/net */
+    size_t pool_bytes;
+    weir_connection *next; /* in the lists of closed and of free ones */
 };
 
 /*
@@ -112,15 +123,20 @@ void weir_connection_clear_timeout(weir_connection *connection);
 
 /* The local address, asked from the kernel once. */
 const weir_addr *weir_connection_local(weir_connection *connection);
+/* Once; accepted connections have it from their listening socket. */
 void weir_connection_set_nodelay(weir_connection *connection);
+/* Another address for the client (realip); socket_peer keeps the first. False when the pool is used up. */
+bool weir_connection_set_peer(weir_connection *connection, const weir_addr *peer) WEIR_MUST_USE;
 
 /* The worker's idle connections: those are closed first when connections run out, oldest first. */
 void weir_connection_set_idle(weir_connection *connection, bool is_idle);
 /* Ends each idle connection, as its time-out would: on_timeout of its state. */
-void weir_connections_close_idle(void);
-/* Open now, and the limit (worker_connections). */
-size_t weir_connections_open(void);
-void weir_connections_set_limit(size_t limit);
+void weir_connections_close_idle(weir_loop *loop);
+/* Open now, of clients and to origins, and the limit on them (worker_connections; 512 unless set). */
+size_t weir_connections_open(const weir_loop *loop);
+void weir_connections_set_limit(weir_loop *loop, size_t limit);
+/* Where the numbers of connections come from, in memory that the workers share; else each counts for itself. */
+void weir_connections_share_counter(weir_loop *loop, _Atomic uint64_t *counter);
 
 /* ---- toward origins */
 

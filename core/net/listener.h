@@ -5,6 +5,7 @@
 #include "core/net/addr.h"
 
 typedef struct weir_connection weir_connection;
+typedef struct weir_listener weir_listener;
 typedef struct weir_listeners weir_listeners;
 
 /* Options of one listening socket, as `listen` gives them.  -1 or 0: the system's default, as noted. */
@@ -24,7 +25,7 @@ typedef struct {
  * connection, with bytes already read from it (at most a few KiB; usually none; also after PROXY
  * protocol was read), and owns it from then on.
  */
-typedef struct weir_listener {
+struct weir_listener {
     weir_addr addr;
     weir_listener_options options;
     bool proxy_protocol; /* read a PROXY header, v1 or v2, first */
@@ -39,8 +40,7 @@ typedef struct weir_listener {
     size_t fd_count;
     weir_event event;
     weir_listeners *owner;
-    bool inherited;
-} weir_listener;
+};
 
 /* The listening sockets of one configuration. */
 weir_listeners *weir_listeners_new(weir_pool *pool);
@@ -60,19 +60,31 @@ weir_listener *weir_listeners_at(const weir_listeners *listeners, size_t i); /* 
  */
 bool weir_listeners_open(weir_listeners *listeners, weir_listeners *old, size_t workers,
                          const weir_log *log) WEIR_MUST_USE;
-/* Closes those of `old` that `current` has not taken over (NULL: all); unix sockets are unlinked. */
+/*
+ * Closes those of `old` that `current` has not taken over (NULL: all).  The files of unix sockets are unlinked by the
+ * process alone that opened or claimed them, and not while another one uses them: not after
+ * they were handed over at USR2, nor by the inheritor while its parent lives.
+ */
 void weir_listeners_close(weir_listeners *old, const weir_listeners *current);
+/* After fork() in the process that goes on as the master (daemon on). */
+void weir_listeners_claim(weir_listeners *listeners);
+/* Whether a new binary runs on them: then their files stay. */
+void weir_listeners_set_handed_over(weir_listeners *listeners, bool handed_over);
 
 /*
- * Handing over at USR2: the text for the environment ("6;7;8;") and back.  inherit() adopts descriptors that are listening
- * sockets, for weir_listeners_open() to take from.
+ * Handing over at USR2: the text for the environment ("6;7;8;") and back.  export() lets the
+ * descriptors survive exec().  inherit() adopts those that are listening sockets, for
+ * weir_listeners_open() to take from.
  */
 bool weir_listeners_export(const weir_listeners *listeners, weir_pool *pool, weir_str *text);
 weir_listeners *weir_listeners_inherit(weir_pool *pool, weir_str text, const weir_log *log);
 
-/* In a worker: begins, ends, pauses accepting (worker `index` picks its reuseport socket). */
+/*
+ * In a worker: begins and ends accepting (worker `index` picks its reuseport socket).  When connections or
+ * descriptors run out it pauses by itself.  stop() takes what waits in a reuseport socket, which nobody else would.
+ */
 bool weir_listeners_start(weir_listeners *listeners, weir_loop *loop, size_t index,
-                          bool multi_accept);
+                          bool multi_accept) WEIR_MUST_USE;
 void weir_listeners_stop(weir_listeners *listeners, weir_loop *loop);
 
 #endif
