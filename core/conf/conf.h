@@ -250,6 +250,13 @@ bool weir_conf_refuse_arg(weir_conf *conf, const weir_statement *statement, size
 void weir_conf_warn(weir_conf *conf, const char *format, ...) WEIR_PRINTF(2, 3);
 void weir_conf_notice(weir_conf *conf, const char *format, ...) WEIR_PRINTF(2, 3);
 
+/*
+ * What a part of the program keeps with the configuration: one pointer for each key, which is the address of
+ * something of its own. Lives as long as the cycle.  NULL: nothing is kept yet.
+ */
+void *weir_conf_kept(const weir_conf *conf, const void *key);
+bool weir_conf_keep(weir_conf *conf, const void *key, void *what) WEIR_MUST_USE;
+
 /* "path" from the prefix, or from the folder of the configuration file; absolute ones as they are. NUL-terminated. */
 bool weir_conf_prefix_path(weir_conf *conf, weir_str path, weir_str *full) WEIR_MUST_USE;
 bool weir_conf_file_path(weir_conf *conf, weir_str path, weir_str *full) WEIR_MUST_USE;
@@ -266,11 +273,19 @@ bool weir_slot_store(weir_conf *conf, const weir_slot *slot, void *settings,
 
 /* ---- reading, for core/process */
 
+/*
+ * Makes what a WEIR_KIND_TEMPLATE slot stores, for a directive of a module of this family: core/script
+ * is above this folder, so it is handed in. NULL: refused, logged.
+ */
+typedef const struct weir_template *(*weir_conf_make_template)(weir_conf *conf, const char *family,
+                                                               weir_str text);
+
 typedef struct {
     weir_str prefix;    /* ends with "/" */
     weir_str conf_file; /* absolute */
     weir_str globals;   /* -g */
     bool is_test;
+    weir_conf_make_template make_template; /* weir_template_make of core/script */
 } weir_conf_options;
 
 /*
