@@ -62,10 +62,10 @@ typedef struct weir_tls_client weir_tls_client;
 weir_tls_client *weir_tls_client_new(weir_conf *conf, const weir_tls_client_conf *settings,
                                      const char *family);
 typedef struct {
-    weir_str server_name;  /* SNI; empty: none */
-    weir_str verify_name;  /* the name the certificate must be for; empty: none is checked */
-    weir_str session_key;  /* sessions are kept and reused by this; empty: no reuse */
-    weir_str alpn;         /* wire form */
+    weir_str server_name; /* SNI; empty: none */
+    weir_str verify_name; /* the name the certificate must be for; empty: none is checked */
+    weir_str session_key; /* sessions are kept and reused by this; empty: no reuse */
+    weir_str alpn;        /* wire form */
     uint64_t handshake_timeout_ms;
 } weir_tls_connect_options;
 void weir_tls_connect(weir_connection *connection, weir_tls_client *client,
@@ -89,7 +89,8 @@ typedef enum {
     WEIR_TLS_CLIENT_SUCCESS,
     WEIR_TLS_CLIENT_FAILED,
 } weir_tls_client_state;
-weir_tls_client_state weir_tls_client_verify(const weir_connection *connection, const char **reason);
+weir_tls_client_state weir_tls_client_verify(const weir_connection *connection,
+                                             const char **reason);
 /* "on" demands one (496 without), 495 when it failed: whether the http engine must refuse. */
 typedef enum {
     WEIR_TLS_CLIENT_ALLOWED,

@@ -16,21 +16,21 @@ typedef struct weir_core_conf weir_core_conf;
  */
 struct weir_cycle {
     weir_pool *pool;
-    weir_log log;          /* of the error_log at main level; stderr until it is read */
-    uint64_t generation;   /* 1 is the first */
+    weir_log log;        /* of the error_log at main level; stderr until it is read */
+    uint64_t generation; /* 1 is the first */
     weir_conf_options options;
 
     weir_modules *modules;
     weir_level *main;
     const weir_core_conf *core; /* user, worker_processes ...: core/process/core_conf.h */
 
-    weir_log_files *log_files;  /* every file that error_log and access_log name */
+    weir_log_files *log_files; /* every file that error_log and access_log name */
     weir_listeners *listeners;
-    weir_zones *zones;          /* shared memory: core/process/zone.h */
-    weir_watches *watches;      /* certificate files: core/process/watch.h */
+    weir_zones *zones;     /* shared memory: core/process/zone.h */
+    weir_watches *watches; /* certificate files: core/process/watch.h */
 
-    weir_map *objects;          /* by name: what families keep for a cycle; see weir_cycle_object() */
-    void *conf_state;           /* core/conf's own */
+    weir_map *objects; /* by name: what families keep for a cycle; see weir_cycle_object() */
+    void *conf_state;  /* core/conf's own */
 
     /* While loading: the cycle that runs now, or NULL. Modules take over from it what did not change. */
     weir_cycle *previous;

@@ -12,10 +12,11 @@ struct weir_worker {
     weir_cycle *cycle;
     weir_loop *loop;
     weir_log log;
-    unsigned index;      /* 0 .. worker_processes - 1 */
+    unsigned index; /* 0 .. worker_processes - 1 */
     bool is_keeper;
-    bool is_draining;    /* QUIT: accepts no more, keep-alive ends */
-    bool is_operator_quit; /* idle connections are closed at once, not kept for keepalive_min_timeout */
+    bool is_draining; /* QUIT: accepts no more, keep-alive ends */
+    bool
+        is_operator_quit; /* idle connections are closed at once, not kept for keepalive_min_timeout */
 };
 
 /* The worker of this process; NULL in the master. */
@@ -79,7 +80,7 @@ typedef struct weir_watch {
     void (*changed)(weir_cycle *cycle, struct weir_watch *watch);
     void *subject;
 } weir_watch;
-bool weir_watch_register(weir_cycle *cycle, weir_watch *watch, const weir_str *paths, size_t count)
-    WEIR_MUST_USE;
+bool weir_watch_register(weir_cycle *cycle, weir_watch *watch, const weir_str *paths,
+                         size_t count) WEIR_MUST_USE;
 
 #endif

@@ -20,8 +20,10 @@ typedef struct weir_zone weir_zone;
  * conflicts with already declared size …`).
  */
 weir_zone *weir_zone_new(weir_conf *conf, weir_str name, size_t bytes, const char *layout,
-                         bool (*opened)(weir_zone *zone, bool is_new, void *subject), void *subject);
-void *weir_zone_memory(const weir_zone *zone); /* after the zone's header; NULL before it is opened */
+                         bool (*opened)(weir_zone *zone, bool is_new, void *subject),
+                         void *subject);
+void *
+weir_zone_memory(const weir_zone *zone); /* after the zone's header; NULL before it is opened */
 size_t weir_zone_bytes(const weir_zone *zone);
 weir_str weir_zone_name(const weir_zone *zone);
 
