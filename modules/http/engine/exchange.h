@@ -1,0 +1,276 @@
+#ifndef WEIR_HTTP_ENGINE_EXCHANGE_H
+#define WEIR_HTTP_ENGINE_EXCHANGE_H
+
+#include "core/base/block.h"
+#include "core/base/list.h"
+#include "core/net/connection.h"
+#include "core/script/script.h"
+#include "modules/http/engine/fields.h"
+
+/*
+ * An exchange is one request and its response, whatever carried it.
+ *
+ *   wire reads a head -> weir_http_exchange_start() -> phases -> content -> weir_http_respond()
+ *     -> head filters -> wire sends the head -> wire pulls the body through body filters -> end: log, free
+ */
+typedef struct weir_http_exchange weir_http_exchange;
+typedef struct weir_http_connection weir_http_connection;
+typedef struct weir_http_server weir_http_server;
+typedef struct weir_http_location weir_http_location;
+typedef struct weir_http_core_conf weir_http_core_conf;
+typedef struct weir_http_wire weir_http_wire;
+typedef struct weir_http_module weir_http_module;
+
+/* What a phase handler, or a content handler, says. */
+typedef enum {
+    WEIR_HTTP_PASS,     /* no opinion: the next handler */
+    WEIR_HTTP_SETTLED,  /* this phase is decided: the next phase */
+    WEIR_HTTP_ANSWERED, /* a response is set */
+    WEIR_HTTP_WAITING,  /* a wake-up is armed: weir_http_resume() goes on with the same handler */
+    WEIR_HTTP_FAILED,   /* failed, logged: 500 */
+} weir_http_verdict;
+
+/* In the order they run.  A module's mask has 1u << phase. */
+typedef enum {
+    WEIR_HTTP_PHASE_POST_READ,
+    WEIR_HTTP_PHASE_SERVER_REWRITE,
+    WEIR_HTTP_PHASE_FIND_CONFIG, /* the engine's */
+    WEIR_HTTP_PHASE_REWRITE,
+    WEIR_HTTP_PHASE_POST_REWRITE, /* the engine's: a changed URI goes back to FIND_CONFIG */
+    WEIR_HTTP_PHASE_PREACCESS,
+    WEIR_HTTP_PHASE_ACCESS, /* `satisfy` decides over all of its handlers */
+    WEIR_HTTP_PHASE_PRECONTENT,
+    WEIR_HTTP_PHASE_CONTENT,
+    WEIR_HTTP_PHASE_LOG,
+    WEIR_HTTP_PHASE_COUNT
+} weir_http_phase;
+
+typedef struct {
+    weir_http_method method;
+    weir_str method_text;
+    weir_http_version version;
+    weir_str line;      /* the request line as received: $request */
+    weir_str target;    /* as received: $request_uri; absolute form without scheme and authority */
+    weir_str path;      /* decoded, normalised, may be rewritten: $uri */
+    weir_str args;      /* after "?", as received, may be rewritten: $args */
+    weir_str extension; /* of the path's last segment, without "." */
+    weir_str host;      /* lower case, without port: the target's authority, else Host */
+    weir_str host_port; /* as received, with port */
+    weir_str scheme;    /* "http", "https" */
+    weir_str protocol;  /* extended CONNECT's :protocol (RFC 8441); empty else */
+    weir_http_fields fields;
+    weir_http_fields trailers;
+
+    bool path_is_valid;      /* path can be got back from target: nothing was rewritten */
+    bool has_complex_target; /* decoding or normalising changed it */
+    bool has_body;           /* by framing; may be empty when chunked */
+    int64_t content_length;  /* -1: not known */
+    uint64_t head_bytes;     /* request line and fields, for $request_length */
+    uint64_t body_received;
+    bool body_ended;        /* all of it was read from the wire */
+    bool body_is_collected; /* `body` is complete */
+    bool body_is_discarded;
+    bool expects_continue; /* and none was sent yet */
+    weir_chain body;       /* what weir_http_collect_body() has: in memory, or one file span */
+    int body_file;         /* the temporary file's descriptor; -1: none */
+    weir_str body_file_path;
+} weir_http_request;
+
+typedef struct {
+    unsigned status;      /* 0: none yet */
+    weir_str status_text; /* code and reason, as an origin said it; empty: weir_http_reason() */
+    weir_http_version version; /* of the origin's message; 1.1 for our own */
+    weir_http_fields fields;
+    weir_http_fields trailers;
+    weir_str content_type;  /* with charset; Content-Type is sent from here */
+    int64_t content_length; /* -1: not known */
+    int64_t
+        last_modified_s; /* -1: none; Last-Modified is sent from here when the field is absent */
+    bool from_upstream;
+    bool head_is_sent;
+    bool body_ended;    /* the wire has been given the last byte */
+    bool body_is_short; /* the source failed: the wire must show it (close, RST_STREAM) */
+    bool has_no_body;   /* HEAD, 204, 304: set by the engine */
+    bool allow_ranges;
+    bool expires_set; /* the response's freshness was set by an earlier module */
+    bool is_upgrade;  /* 101 or 2xx to CONNECT: bytes are tunnelled after the head */
+    bool
+        must_flush; /* events: each piece goes out at once (text/event-stream, X-Accel-Buffering: no) */
+} weir_http_response;
+
+/*
+ * Where a response's body comes from when it is not simply `body`: pulled when the client can take
+ * more.  Adds up to about `limit` bytes to `out`.  OK: some were added, or `*ended` was set (or both);
+ * WAIT: none now, weir_http_wake() will be called; FAIL: broken, logged.
+ */
+typedef struct weir_http_source {
+    weir_result (*pull)(weir_http_exchange *ex, struct weir_http_source *source, weir_chain *out,
+                        uint64_t limit, bool *ended);
+} weir_http_source;
+
+/* What keeps an exchange from its end, by name, for the log; cancelled exactly once if the exchange ends first. */
+typedef struct weir_http_hold {
+    weir_list link;
+    const char *name;
+    void (*cancel)(weir_http_exchange *ex, struct weir_http_hold *hold);
+    bool is_held;
+} weir_http_hold;
+
+struct weir_http_exchange {
+    weir_pool *pool;
+    weir_log log;
+    weir_http_connection *client; /* shared by the exchanges of a connection, and by children */
+    const weir_http_wire *wire;
+    void *wire_state; /* the wire's, per exchange (a stream) */
+
+    weir_http_request request;
+    weir_http_response response;
+
+    const weir_http_server *server;
+    const weir_http_location *location;
+    const weir_http_core_conf *core; /* the location's settings of the engine itself */
+    const void *const *settings;     /* the location's, by module index */
+    weir_script script;
+
+    weir_chain body;                       /* a response's body that is there as a whole */
+    weir_http_source *source;              /* else where it comes from; NULL: `body` is all */
+    struct weir_http_filtering *filtering; /* private: the body filters that are on */
+
+    weir_http_exchange *parent; /* NULL: a client's own */
+    weir_http_exchange *main;   /* the outermost; itself when there is no parent */
+    unsigned depth;
+    weir_list children;
+    weir_list sibling;
+    void (*child_done)(
+        weir_http_exchange *child); /* on a child: called once its response is complete */
+    void *child_subject;
+
+    weir_list holds;
+    void **module_state; /* by module index; see weir_http_state() */
+
+    const char *end_reason; /* $end_reason: why weir itself answered; NULL: it did not */
+    uint64_t started_us;    /* monotonic */
+    int64_t started_wall_s;
+    unsigned started_wall_ms;
+    uint64_t bytes_sent, body_bytes_sent;
+    uint64_t connection_requests;          /* $connection_requests */
+    uint64_t limit_rate, limit_rate_after; /* bytes a second to this client; 0: none */
+    bool
+        limit_rate_is_set; /* by `set $limit_rate` or X-Accel-Limit-Rate: the location's does not apply */
+
+    /* ---- the engine's own */
+    weir_http_phase phase;
+    unsigned handler;      /* next in the phase */
+    unsigned redirects;    /* internal redirects and rewrite cycles left */
+    unsigned error_status; /* the status an error_page is being shown for; 0: none */
+    bool uri_changed;
+    bool is_internal;   /* reached by an internal redirect */
+    bool is_answered;   /* weir_http_answer() was called and not yet acted on */
+    bool is_responding; /* weir_http_respond() was called */
+    bool access_denied; /* under satisfy any: someone refused, with `access_status` */
+    unsigned access_status;
+    bool keepalive; /* the client's connection may stay */
+    bool is_ended;
+    bool is_running; /* phases are on the stack */
+    bool client_is_gone;
+    bool ignores_client_abort; /* proxy_ignore_client_abort: the content goes on without a client */
+    weir_task run_task;
+};
+
+/* ---- for wires: from a parsed head on */
+
+/* An exchange in a pool of its own, with empty fields.  NULL: no memory. */
+weir_http_exchange *weir_http_exchange_new(weir_http_connection *client, const weir_http_wire *wire,
+                                           void *wire_state);
+/*
+ * The head is complete: checks what no wire may let pass (host, framing), finds the server, runs the phases.  The exchange may have ended when it
+ * returns.
+ */
+void weir_http_exchange_start(weir_http_exchange *ex);
+/* The head could not be read: answers `status` with the default server's settings, and closes after that. */
+void weir_http_exchange_refuse(weir_http_exchange *ex, unsigned status, const char *reason);
+/* The client went away: 499, unless the content goes on without it. */
+void weir_http_client_gone(weir_http_exchange *ex);
+/* More of the request body can be read: goes on whoever waits for it. */
+void weir_http_body_readable(weir_http_exchange *ex);
+/* Pulls response body bytes through the body filters. As weir_http_source.pull. */
+weir_result weir_http_pull(weir_http_exchange *ex, weir_chain *out, uint64_t limit, bool *ended);
+/* The wire has sent everything, or can send no more: log phase, clean-ups. The exchange is freed. */
+void weir_http_exchange_end(weir_http_exchange *ex);
+
+/* ---- for modules */
+
+/* Goes on with the handler that said WAITING; posted, so it may be called from anywhere. */
+void weir_http_resume(weir_http_exchange *ex);
+
+/* Stores a status of weir's own; error_page and the built-in page are looked at later. Always ANSWERED. */
+weir_http_verdict weir_http_answer(weir_http_exchange *ex, unsigned status);
+/* The same with a word for the log and $end_reason, which must be static. */
+weir_http_verdict weir_http_answer_because(weir_http_exchange *ex, unsigned status,
+                                           const char *reason);
+/* A whole response: `text` is borrowed, `content_type` empty means the location's by extension. */
+weir_http_verdict weir_http_answer_text(weir_http_exchange *ex, unsigned status,
+                                        weir_str content_type, weir_str text);
+/* 301, 302, 303, 307, 308 with Location, made absolute as absolute_redirect says. */
+weir_http_verdict weir_http_answer_redirect(weir_http_exchange *ex, unsigned status,
+                                            weir_str location);
+
+/*
+ * The response's head is set (status, fields, body or source): filters it and gives it to the wire.  For content that
+ * said WAITING; after ANSWERED the engine does it.
+ */
+void weir_http_respond(weir_http_exchange *ex);
+/* As answer, for content that had said WAITING: sets the status and responds. */
+void weir_http_respond_status(weir_http_exchange *ex, unsigned status, const char *reason);
+/* The source has more, or has ended or failed. */
+void weir_http_wake(weir_http_exchange *ex);
+/* An interim response, 100 or 103 (RFC 9110, 15.2); `fields` NULL: none. */
+void weir_http_send_interim(weir_http_exchange *ex, unsigned status,
+                            const weir_http_fields *fields);
+
+/* Restarts at server rewrite... with a new path (decoded) and args; a name with "@" is a named location. */
+weir_http_verdict weir_http_redirect_internal(weir_http_exchange *ex, weir_str path, weir_str args);
+weir_http_verdict weir_http_redirect_named(weir_http_exchange *ex, weir_str name);
+
+/*
+ * Reads the whole request body into request.body: memory up to client_body_buffer_size, then a temporary
+ * file.  OK: it is there.  WAIT: `done` will be called.  FAIL: answered (413, 400, 408), logged.
+ */
+weir_result weir_http_collect_body(weir_http_exchange *ex,
+                                   void (*done)(weir_http_exchange *ex, bool ok));
+/*
+ * Reads what has come of the body, at most `limit` bytes.  OK: bytes, or request.body_ended; WAIT:
+ * `readable` will be called when there is more; FAIL: broken, answered if it could be.
+ */
+weir_result weir_http_read_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit,
+                                void (*readable)(weir_http_exchange *ex));
+
+/* A subrequest: own phases, shared connection. `done` gets the child with its response set; then it is freed. NULL: logged. */
+enum {
+    WEIR_HTTP_CHILD_HEAD_ONLY = 1,  /* the body is not wanted: auth_request, mirror */
+    WEIR_HTTP_CHILD_IN_MEMORY = 2,  /* the body is collected in child->body */
+    WEIR_HTTP_CHILD_BACKGROUND = 4, /* the parent does not wait for it at its end */
+};
+weir_http_exchange *weir_http_child_new(weir_http_exchange *parent, weir_str path, weir_str args,
+                                        unsigned flags, void (*done)(weir_http_exchange *child),
+                                        void *subject);
+void weir_http_child_start(weir_http_exchange *child);
+
+void weir_http_hold_add(weir_http_exchange *ex, weir_http_hold *hold, const char *name,
+                        void (*cancel)(weir_http_exchange *ex, weir_http_hold *hold));
+void weir_http_hold_drop(weir_http_exchange *ex, weir_http_hold *hold);
+
+/* A module's own state for this exchange: zeroed memory of `bytes`, made at the first call. NULL: no memory. */
+void *weir_http_state(weir_http_exchange *ex, const weir_http_module *module, size_t bytes);
+void *weir_http_state_find(const weir_http_exchange *ex, const weir_http_module *module);
+/* The location's settings of a module. */
+const void *weir_http_settings(const weir_http_exchange *ex, const weir_http_module *module);
+
+/* In `response_head`: this module's response_body is to run for this exchange. */
+bool weir_http_filter_body(weir_http_exchange *ex, const weir_http_module *module) WEIR_MUST_USE;
+
+/* Client's address and so on: of the connection, as realip may have changed it for this exchange. */
+const weir_addr *weir_http_client_addr(const weir_http_exchange *ex);
+weir_connection *weir_http_client_connection(const weir_http_exchange *ex);
+
+#endif

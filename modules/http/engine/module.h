@@ -1,0 +1,78 @@
+#ifndef WEIR_HTTP_ENGINE_MODULE_H
+#define WEIR_HTTP_ENGINE_MODULE_H
+
+#include "core/conf/module.h"
+#include "core/script/script.h"
+#include "modules/http/engine/exchange.h"
+#include "modules/http/engine/fields.h"
+
+/* Where http directives may stand. */
+enum {
+    WEIR_HTTP_MAIN = WEIR_FIRST_FAMILY_CONTEXT << 0,
+    WEIR_HTTP_SERVER = WEIR_FIRST_FAMILY_CONTEXT << 1,
+    WEIR_HTTP_LOCATION = WEIR_FIRST_FAMILY_CONTEXT << 2,
+    WEIR_HTTP_UPSTREAM = WEIR_FIRST_FAMILY_CONTEXT << 3,
+    WEIR_HTTP_SERVER_IF = WEIR_FIRST_FAMILY_CONTEXT << 4,
+    WEIR_HTTP_LOCATION_IF = WEIR_FIRST_FAMILY_CONTEXT << 5,
+    WEIR_HTTP_LIMIT_EXCEPT = WEIR_FIRST_FAMILY_CONTEXT << 6,
+    /* stream's begin at WEIR_FIRST_FAMILY_CONTEXT << 8 */
+};
+#define WEIR_HTTP_ANYWHERE (WEIR_HTTP_MAIN | WEIR_HTTP_SERVER | WEIR_HTTP_LOCATION)
+
+/* The order in which response filters run, first to last. */
+typedef enum {
+    WEIR_HTTP_STAGE_NONE,
+    WEIR_HTTP_STAGE_CONDITION, /* 304, 412 */
+    WEIR_HTTP_STAGE_INSPECT,   /* the WAF: sees what the content made */
+    WEIR_HTTP_STAGE_DECODE,    /* gunzip */
+    WEIR_HTTP_STAGE_REWRITE,   /* sub_filter, charset */
+    WEIR_HTTP_STAGE_ANNOTATE,  /* add_header, expires, via */
+    WEIR_HTTP_STAGE_ENCODE,    /* gzip */
+    WEIR_HTTP_STAGE_RANGE,
+    WEIR_HTTP_STAGE_COUNT
+} weir_http_stage;
+
+/* An http module: static and constant, one a file, named in auto/modules. */
+struct weir_http_module {
+    union {
+        weir_module base;
+        struct {
+            WEIR_MODULE_MEMBERS
+        };
+    };
+
+    /* ---- judging requests: all NULL or 0 when it does not */
+    unsigned phases; /* 1u << WEIR_HTTP_PHASE_… of each it runs in */
+    /* `location` are its settings there. In LOG the verdict is not looked at. */
+    weir_http_verdict (*judge)(weir_http_exchange *ex, const void *location);
+    /* At load: whether these settings give `judge` (and the filters) anything to do. NULL: always. */
+    bool (*applies)(const void *location);
+
+    /* ---- response filters */
+    weir_http_stage stage;
+    /*
+     * OK: goes on.  WAIT: the head is withheld; the module calls weir_http_continue_head() later.  FAIL: the
+     * exchange is broken off.
+     */
+    weir_result (*response_head)(weir_http_exchange *ex, const void *location);
+    /*
+     * Only if weir_http_filter_body() was called.  Takes bytes of `in` (what is left is given again with more), adds to `out`; `is_last`: nothing comes
+     * after `in`.  OK, also when nothing was added; FAIL breaks the exchange off.
+     */
+    weir_result (*response_body)(weir_http_exchange *ex, const void *location, weir_chain *in,
+                                 weir_chain *out, bool is_last);
+
+    /* NULL, or the variables it defines; ends with a NULL name. */
+    const weir_variable *variables;
+};
+
+/* Goes on with the filters after the one that said WAIT. */
+void weir_http_continue_head(weir_http_exchange *ex);
+
+/* The http module of an entry of family "http". */
+static inline const weir_http_module *weir_http_module_of(const weir_module *module)
+{
+    return (const weir_http_module *) (const void *) module;
+}
+
+#endif
