@@ -164,7 +164,7 @@ class Server:
         self.exit_code = exit_code
         self._names = names or {}
         self._connections = []
-        self._stopped = False
+        self.stopped = False
         self.write_config(config)
         pid_path = re.search(r"^\s*pid\s+([^;]+);", self.config, re.M)
         if pid_path:
@@ -357,7 +357,7 @@ class Server:
 
     def wait_exit(self):
         wait_until(lambda: not self.processes(), "all processes to end")
-        self._stopped = True
+        self.stopped = True
         return self.process.wait(TIMEOUT)
 
     def finish(self):
@@ -378,7 +378,7 @@ class Server:
         return problems
 
     def _end_all(self, problems):
-        if not self._stopped:
+        if not self.stopped:
             for pid in self._masters():
                 _send(pid, SIGTERM)
         try:

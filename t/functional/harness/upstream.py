@@ -161,6 +161,7 @@ class Upstream:
         self.failures = []          # of our own threads
         self._answers = [OK]
         self._early = False
+        self._protocol = None
         self._lock = threading.Lock()
         self._threads = []
         self._folder = None
@@ -203,6 +204,12 @@ class Upstream:
         """As answers(), but each is called before the request's body is read."""
         self.answers(*answers)
         self._early = True
+        return self
+
+    def speaks(self, protocol):
+        """Makes it an origin of another protocol: protocol(peer) has each new
+        connection to itself."""
+        self._protocol = protocol
         return self
 
     @property
@@ -264,6 +271,9 @@ class Upstream:
                 self.connections.append(peer)
             if self._tls:
                 peer.sock = self._tls.wrap_socket(sock, server_side=True)
+            if self._protocol:
+                self._protocol(peer)
+                return
             while True:
                 peer._read_request()
                 self._answer(peer)
@@ -273,6 +283,8 @@ class Upstream:
             self.failures.append(failure)
         finally:
             peer.closed = True
+            if self._early:
+                _drain(sock)
             try:
                 if self._tls and isinstance(peer.sock, ssl.SSLSocket):
                     peer.sock.settimeout(1)
@@ -296,6 +308,16 @@ class Upstream:
         peer.send(*pieces)
         if _ends_connection(b"".join(pieces), request):
             peer.close()
+
+
+def _drain(sock):
+    """Half-closes and reads the rest, so that no RST overtakes the answer."""
+    try:
+        sock.shutdown(socket.SHUT_WR)
+        while sock.recv(65536):
+            pass
+    except OSError:
+        pass
 
 
 def _ends_connection(answer, request):

@@ -6,7 +6,7 @@ import time
 # Generous: a sanitizer build on a busy machine is many times slower.
 TIMEOUT = 15.0 * float(os.environ.get("WEIR_TEST_PATIENCE", "1"))
 
-_PAUSE = 0.005
+_PAUSE = 0.002
 
 
 def wait_until(condition, what=None, timeout=TIMEOUT):
