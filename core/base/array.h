@@ -6,7 +6,7 @@
 #include "core/base/pool.h"
 
 /*
- * A growing array in a pool.  Growing copies; pointers to elements hold only
+ * A growing array in a pool.  Growing may move it; pointers to elements hold only
  * until the next push.  A zeroed array is empty and may be read.
  */
 typedef struct {
@@ -25,7 +25,7 @@ void *weir_array_push(weir_array *array);
 #define WEIR_ARRAY_AT(array, type, i) (&((type *) (array)->items)[i])
 /* for (WEIR_ARRAY_EACH(&list, weir_str, s)) ... */
 #define WEIR_ARRAY_EACH(array, type, item)                                                         \
-    type *item = (array)->items, *item##_end = item + (array)->count;                              \
+    type *item = (array)->items, *item##_end = (array)->count == 0 ? item : item + (array)->count; \
     item != item##_end;                                                                            \
     item++
 

@@ -11,7 +11,7 @@ typedef struct {
 
 static inline weir_cursor weir_cursor_of(weir_str s)
 {
-    return (weir_cursor){s.data, s.data + s.len};
+    return s.data == NULL ? (weir_cursor){"", ""} : (weir_cursor){s.data, s.data + s.len};
 }
 
 static inline size_t weir_cursor_left(const weir_cursor *cursor)

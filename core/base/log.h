@@ -7,7 +7,7 @@
 
 /* Levels and their names are syslog's and nginx's. */
 typedef enum {
-    WEIR_LOG_STDERR, /* to stderr, too, whatever is configured */
+    WEIR_LOG_STDERR, /* to stderr and nowhere else, as "weir: message": answers to the operator */
     WEIR_LOG_EMERG,
     WEIR_LOG_ALERT, /* only for what must not happen */
     WEIR_LOG_CRIT,
@@ -19,7 +19,14 @@ typedef enum {
 } weir_log_level;
 
 /* The files, syslogs and stderr that one set of error_log directives names; see log_sink.h. */
-typedef struct weir_log_target weir_log_target;
+typedef struct weir_log_target {
+    weir_log_level level; /* of the sink that takes most */
+    struct weir_log_sink *sinks;
+    struct weir_pool *pool;
+} weir_log_target;
+
+/* What is taken as long as there is no target. */
+#define WEIR_LOG_CONSOLE_LEVEL WEIR_LOG_NOTICE
 
 /*
  * Where a connection, an exchange or the process logs.  Copied by value; what it points to is
@@ -28,18 +35,23 @@ typedef struct weir_log_target weir_log_target;
 typedef struct {
     const weir_log_target *target;
     uint64_t connection; /* "*N"; 0: none */
-    /* Adds ", client: …, server: …" to lines at error and above (and info); NULL: nothing. */
+    /* Adds ", client: …, server: …" to each line; NULL: nothing. */
     void (*describe)(weir_builder *line, const void *subject);
     const void *subject;
 } weir_log;
 
 /* Whether any sink of the target takes this level; guards costly arguments. */
-bool weir_log_takes(const weir_log *log, weir_log_level level);
+static inline bool weir_log_takes(const weir_log *log, weir_log_level level)
+{
+    return level
+           <= (log != NULL && log->target != NULL ? log->target->level : WEIR_LOG_CONSOLE_LEVEL);
+}
 
 /*
  * One line: "2026/11/21 10:00:00 [error] PID#TID: *N message (111: Connection refused), client: …".
- * `error` is an errno value, 0 for none.  Never fails; what does not fit 2 KiB is cut.  Control
- * bytes in arguments are written as \xHH.  A NULL log writes to stderr.
+ * `error` is an errno value, 0 for none.  Never fails, keeps errno; what does not fit 2 KiB is cut.
+ * Control bytes, in what `describe` adds too, are written as \xHH.  A NULL log, or one without a
+ * target, writes "weir: [error] message" to stderr.
  */
 void weir_log_line(const weir_log *log, weir_log_level level, int error, const char *format, ...)
     WEIR_PRINTF(4, 5);

@@ -6,7 +6,7 @@
 
 /*
  * Memory of one life (cycle, connection, exchange): allocated by bumping,
- * freed whole.  With WEIR_POOL_SEPARATE each allocation is a malloc of its
+ * freed whole.  A pool belongs to one thread.  With WEIR_POOL_SEPARATE each allocation is a malloc of its
  * own, so that sanitizers see overruns.
  */
 typedef struct weir_pool weir_pool;
@@ -39,8 +39,16 @@ void *weir_pool_calloc(weir_pool *pool, size_t count, size_t bytes)
 char *weir_pool_bytes(weir_pool *pool, size_t bytes) __attribute__((malloc, alloc_size(2)));
 
 /*
+ * Makes an allocation of `bytes` from any of the above `new_bytes` large: in its place when nothing
+ * was allocated after it, else moved, and then the old one must not be used any more.  What is new
+ * is not zeroed.  `memory` may be NULL, with 0 bytes.  NULL: no memory, and the old one stands.
+ */
+void *weir_pool_grow(weir_pool *pool, void *memory, size_t bytes, size_t new_bytes)
+    __attribute__((alloc_size(4), warn_unused_result));
+
+/*
  * Takes back the bytes from `keep_bytes` on of an allocation of `bytes` of
- * weir_pool_bytes() if it was the last one; else does nothing.
+ * weir_pool_bytes() or weir_pool_grow() if it was the last one; else does nothing.
  */
 void weir_pool_trim(weir_pool *pool, const char *memory, size_t bytes, size_t keep_bytes);
 
@@ -54,9 +62,10 @@ void weir_pool_trim(weir_pool *pool, const char *memory, size_t bytes, size_t ke
  */
 typedef struct weir_pool_cleanup weir_pool_cleanup;
 weir_pool_cleanup *weir_pool_on_free(weir_pool *pool, void (*clean)(void *subject), void *subject);
+/* NULL, and one that has run, are ignored.  The handle is void then. */
 void weir_pool_cancel(weir_pool_cleanup *cleanup);
 
-/* Bytes handed out so far, for limits and figures. */
+/* Bytes handed out so far and lost to alignment between them, as the limit counts them. */
 size_t weir_pool_used(const weir_pool *pool);
 
 #endif
