@@ -1,0 +1,406 @@
+#include "core/base/pool.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/list.h"
+#include "core/base/result.h"
+
+#ifdef WEIR_POOL_SEPARATE
+enum { pool_separate = 1 };
+#else
+enum { pool_separate = 0 };
+#endif
+
+#define POOL_ALIGNMENT _Alignof(max_align_t)
+
+/* What begins a chunk; the space that is handed out follows. */
+typedef struct pool_chunk {
+    _Alignas(max_align_t) struct pool_chunk *previous;
+} pool_chunk;
+
+/* What stands before an allocation with memory of its own. */
+typedef struct {
+    _Alignas(max_align_t) weir_list link;
+    size_t bytes;
+} pool_own;
+
+struct weir_pool_cleanup {
+    weir_list link;
+    weir_pool *pool;
+    void (*clean)(void *subject); /* NULL: not registered, or no more */
+    void *subject;
+};
+
+/*
+ * A pool stands at the beginning of its first chunk.
+ *
+ * Allocating compares with `end` alone: the limit is kept by never letting the
+ * window from `at` to `end` be larger than what the limit allows.
+ */
+struct weir_pool {
+    char *at, *end;
+    size_t left; /* what the limit allows beyond the window */
+    pool_chunk *chunk;
+    size_t chunk_bytes, limit;
+    weir_list own;             /* of pool_own, the newest first */
+    weir_list cleanups, spare; /* the newest first; handles to be used again */
+};
+
+#define POOL_FIRST_HEAD                                                                            \
+    ((sizeof(pool_chunk) + sizeof(weir_pool) + POOL_ALIGNMENT - 1) & ~(POOL_ALIGNMENT - 1))
+#define POOL_CHUNK_MIN (POOL_FIRST_HEAD + 64)
+
+/*
+ * Chunks kept for the next pool, as connections and exchanges come and go: one
+ * stack for each power of two.  A thread has its own; what it keeps is lost
+ * with it, so that short-lived threads should use no pools.
+ */
+#define POOL_KEPT_SMALLEST 8   /* 2^8 bytes */
+#define POOL_KEPT_SIZES 8      /* up to 32 KiB */
+#define POOL_KEPT_BYTES 131072 /* of each size, at most */
+
+static _Thread_local struct {
+    pool_chunk *top;
+    size_t count;
+} pool_kept[POOL_KEPT_SIZES];
+
+/* The index in pool_kept; POOL_KEPT_SIZES when chunks of this size are not kept. */
+static inline unsigned pool_kept_index(size_t bytes)
+{
+    unsigned power = (unsigned) __builtin_ctzll(bytes);
+
+    if (pool_separate || (bytes & (bytes - 1)) != 0 || power < POOL_KEPT_SMALLEST
+        || power >= POOL_KEPT_SMALLEST + POOL_KEPT_SIZES) {
+        return POOL_KEPT_SIZES;
+    }
+
+    return power - POOL_KEPT_SMALLEST;
+}
+
+static pool_chunk *pool_chunk_get(size_t bytes)
+{
+    unsigned i = pool_kept_index(bytes);
+    pool_chunk *chunk;
+
+    if (i == POOL_KEPT_SIZES || pool_kept[i].top == NULL) {
+        return malloc(bytes);
+    }
+
+    chunk = pool_kept[i].top;
+    pool_kept[i].top = chunk->previous;
+    pool_kept[i].count--;
+    return chunk;
+}
+
+static void pool_chunk_put(pool_chunk *chunk, size_t bytes)
+{
+    unsigned i = pool_kept_index(bytes);
+
+    if (i == POOL_KEPT_SIZES || pool_kept[i].count >= POOL_KEPT_BYTES / bytes) {
+        free(chunk);
+        return;
+    }
+
+    chunk->previous = pool_kept[i].top;
+    pool_kept[i].top = chunk;
+    pool_kept[i].count++;
+}
+
+/* Between the two, `left` is all that the limit allows still, and nothing can be taken. */
+static void pool_close_window(weir_pool *pool)
+{
+    pool->left += (size_t) (pool->end - pool->at);
+    pool->end = pool->at;
+}
+
+static void pool_open_window(weir_pool *pool)
+{
+    char *chunk_end = (char *) pool->chunk + pool->chunk_bytes;
+    size_t window = (size_t) (chunk_end - pool->at);
+
+    if (pool_separate) {
+        return;
+    }
+
+    if (window > pool->left) {
+        window = pool->left;
+    }
+
+    pool->end = pool->at + window;
+    pool->left -= window;
+}
+
+/* All of the limit, and the first chunk's space. */
+static void pool_begin(weir_pool *pool)
+{
+    pool->at = pool->end = (char *) pool->chunk + POOL_FIRST_HEAD;
+    pool->left = pool->limit;
+    weir_list_init(&pool->own);
+    weir_list_init(&pool->cleanups);
+    weir_list_init(&pool->spare);
+    pool_open_window(pool);
+}
+
+weir_pool *weir_pool_new(size_t chunk_bytes, size_t limit_bytes)
+{
+    pool_chunk *chunk;
+    weir_pool *pool;
+
+    if (chunk_bytes < POOL_CHUNK_MIN) {
+        chunk_bytes = POOL_CHUNK_MIN;
+    }
+
+    chunk = pool_chunk_get(chunk_bytes);
+    if (chunk == NULL) {
+        return NULL;
+    }
+
+    chunk->previous = NULL;
+    pool = (weir_pool *) (void *) (chunk + 1);
+    pool->chunk = chunk;
+    pool->chunk_bytes = chunk_bytes;
+    pool->limit = limit_bytes == 0 ? SIZE_MAX : limit_bytes;
+    pool_begin(pool);
+    return pool;
+}
+
+/* Leaves the first chunk only. */
+static void pool_empty(weir_pool *pool)
+{
+    weir_list *link;
+    pool_chunk *chunk;
+
+    while ((link = weir_list_first(&pool->cleanups)) != NULL) {
+        weir_pool_cleanup *cleanup = WEIR_OWNER(link, weir_pool_cleanup, link);
+        void (*clean)(void *subject) = cleanup->clean;
+
+        weir_pool_cancel(cleanup);
+        clean(cleanup->subject);
+    }
+
+    while ((link = weir_list_first(&pool->own)) != NULL) {
+        weir_list_remove(link);
+        free(WEIR_OWNER(link, pool_own, link));
+    }
+
+    while ((chunk = pool->chunk)->previous != NULL) {
+        pool->chunk = chunk->previous;
+        pool_chunk_put(chunk, pool->chunk_bytes);
+    }
+}
+
+void weir_pool_free(weir_pool *pool)
+{
+    if (pool == NULL) {
+        return;
+    }
+
+    pool_empty(pool);
+    pool_chunk_put(pool->chunk, pool->chunk_bytes);
+}
+
+void weir_pool_reset(weir_pool *pool)
+{
+    pool_empty(pool);
+    pool_begin(pool);
+}
+
+/* With the window closed. */
+static void *pool_alloc_own(weir_pool *pool, size_t bytes)
+{
+    pool_own *own = malloc(sizeof(pool_own) + bytes);
+
+    if (own == NULL) {
+        return NULL;
+    }
+
+    own->bytes = bytes;
+    weir_list_prepend(&pool->own, &own->link);
+    pool->left -= bytes;
+    return own + 1;
+}
+
+/* With the window closed.  What is left of the chunk before is given up. */
+static void *pool_alloc_in_new_chunk(weir_pool *pool, size_t bytes)
+{
+    pool_chunk *chunk = pool_chunk_get(pool->chunk_bytes);
+    char *memory;
+
+    if (chunk == NULL) {
+        return NULL;
+    }
+
+    chunk->previous = pool->chunk;
+    pool->chunk = chunk;
+    memory = (char *) (chunk + 1);
+    pool->at = pool->end = memory + bytes;
+    pool->left -= bytes;
+    return memory;
+}
+
+/* Not from the window: there is no room in it, or it is never used. */
+static __attribute__((noinline)) void *pool_alloc_slow(weir_pool *pool, size_t bytes)
+{
+    void *memory = NULL;
+
+    pool_close_window(pool);
+
+    if (bytes <= pool->left && bytes < PTRDIFF_MAX - sizeof(pool_own)) {
+        /* Up to a quarter, so that giving up the rest of a chunk wastes no more. */
+        if (pool_separate || bytes > pool->chunk_bytes / 4) {
+            memory = pool_alloc_own(pool, bytes);
+        } else {
+            memory = pool_alloc_in_new_chunk(pool, bytes);
+        }
+    }
+
+    pool_open_window(pool);
+    return memory;
+}
+
+void *weir_pool_alloc(weir_pool *pool, size_t bytes)
+{
+    size_t padding = -(uintptr_t) pool->at & (POOL_ALIGNMENT - 1);
+    size_t room = (size_t) (pool->end - pool->at);
+
+    if (!pool_separate && WEIR_LIKELY(padding <= room && bytes <= room - padding)) {
+        char *memory = pool->at + padding;
+
+        pool->at = memory + bytes;
+        return memory;
+    }
+
+    return pool_alloc_slow(pool, bytes);
+}
+
+char *weir_pool_bytes(weir_pool *pool, size_t bytes)
+{
+    if (!pool_separate && WEIR_LIKELY(bytes <= (size_t) (pool->end - pool->at))) {
+        char *memory = pool->at;
+
+        pool->at += bytes;
+        return memory;
+    }
+
+    return pool_alloc_slow(pool, bytes);
+}
+
+void *weir_pool_zalloc(weir_pool *pool, size_t bytes)
+{
+    void *memory = weir_pool_alloc(pool, bytes);
+
+    return memory == NULL ? NULL : memset(memory, 0, bytes);
+}
+
+void *weir_pool_calloc(weir_pool *pool, size_t count, size_t bytes)
+{
+    size_t product;
+
+    return __builtin_mul_overflow(count, bytes, &product) ? NULL : weir_pool_zalloc(pool, product);
+}
+
+/* The allocation's head when it has memory of its own and is the last such, else NULL. */
+static pool_own *pool_last_own(const weir_pool *pool, const void *memory)
+{
+    weir_list *link = weir_list_first(&pool->own);
+    pool_own *own = link == NULL ? NULL : WEIR_OWNER(link, pool_own, link);
+
+    return own != NULL && memory == own + 1 ? own : NULL;
+}
+
+/* realloc() moves it under the sanitizers, which so see a pointer that was kept. */
+static void *pool_grow_own(weir_pool *pool, pool_own *own, size_t bytes)
+{
+    size_t more = bytes - own->bytes;
+    pool_own *grown = NULL;
+
+    pool_close_window(pool);
+
+    if (more <= pool->left && bytes < PTRDIFF_MAX - sizeof(pool_own)) {
+        weir_list *before = own->link.previous;
+
+        weir_list_remove(&own->link);
+        grown = realloc(own, sizeof(pool_own) + bytes);
+        weir_list_insert_after(before, grown == NULL ? &own->link : &grown->link);
+    }
+
+    if (grown != NULL) {
+        grown->bytes = bytes;
+        pool->left -= more;
+    }
+
+    pool_open_window(pool);
+    return grown == NULL ? NULL : grown + 1;
+}
+
+void *weir_pool_grow(weir_pool *pool, void *memory, size_t bytes, size_t new_bytes)
+{
+    void *moved;
+    pool_own *own;
+
+    if (memory != NULL && (char *) memory + bytes == pool->at
+        && new_bytes - bytes <= (size_t) (pool->end - pool->at)) {
+        pool->at += new_bytes - bytes;
+        return memory;
+    }
+
+    own = pool_last_own(pool, memory);
+    if (own != NULL) {
+        return pool_grow_own(pool, own, new_bytes);
+    }
+
+    moved = weir_pool_alloc(pool, new_bytes);
+    if (moved != NULL && bytes != 0) {
+        memcpy(moved, memory, bytes);
+    }
+
+    return moved;
+}
+
+void weir_pool_trim(weir_pool *pool, const char *memory, size_t bytes, size_t keep_bytes)
+{
+    if (memory + bytes == pool->at) {
+        pool->at -= bytes - keep_bytes;
+    }
+}
+
+weir_pool_cleanup *weir_pool_on_free(weir_pool *pool, void (*clean)(void *subject), void *subject)
+{
+    weir_list *link = weir_list_first(&pool->spare);
+    weir_pool_cleanup *cleanup;
+
+    if (link != NULL) {
+        weir_list_remove(link);
+        cleanup = WEIR_OWNER(link, weir_pool_cleanup, link);
+    } else {
+        cleanup = weir_pool_alloc(pool, sizeof(weir_pool_cleanup));
+    }
+
+    if (cleanup == NULL) {
+        return NULL;
+    }
+
+    cleanup->pool = pool;
+    cleanup->clean = clean;
+    cleanup->subject = subject;
+    weir_list_prepend(&pool->cleanups, &cleanup->link);
+    return cleanup;
+}
+
+void weir_pool_cancel(weir_pool_cleanup *cleanup)
+{
+    if (cleanup == NULL || cleanup->clean == NULL) {
+        return;
+    }
+
+    cleanup->clean = NULL;
+    weir_list_remove(&cleanup->link);
+    weir_list_prepend(&cleanup->pool->spare, &cleanup->link);
+}
+
+size_t weir_pool_used(const weir_pool *pool)
+{
+    return pool->limit - pool->left - (size_t) (pool->end - pool->at);
+}
