@@ -136,7 +136,7 @@ def check(binary, folder):
     """Runs the program on a whole configuration, with -t unless told otherwise."""
     def run(config, *arguments, **names):
         path = folder.file("weir.conf")
-        with open(path, "w", encoding="utf-8", newline="") as file:
-            file.write(folder.fill(config, **names))
-        return binary.run("-p", folder.path + "/", "-c", path, *(arguments or ("-t",)))
+        folder.write("weir.conf", folder.fill(config, **names).encode())
+        return binary.run("-p", folder.path + "/", "-e", folder.file("error.log"), "-c", path,
+                          *(arguments or ("-t",)))
     return run
