@@ -18,11 +18,17 @@
  *    of the outer level holds for inner ones wherever in the file it stands.
  *
  * A level that sets nothing of a module shares the outer level's settings.
+ *
+ * Each level has the settings of one family of modules, that of its context: the main level and events those
+ * of "core", an http block, its servers and locations those of "http".  A level whose outer level is of
+ * another family is an outermost one of its own: there the presets are applied.  A directive may stand in
+ * a context of another family than its module's; it then only calls, and stores nothing.
  */
 
 typedef struct weir_conf weir_conf;
 typedef struct weir_cycle weir_cycle;
 typedef struct weir_module weir_module;
+typedef struct weir_modules weir_modules;
 typedef struct weir_directive weir_directive;
 typedef struct weir_level weir_level;
 typedef struct weir_statement weir_statement;
@@ -30,10 +36,12 @@ typedef struct weir_statement weir_statement;
 /* ---- what was written */
 
 typedef struct {
-    weir_str name; /* as in the include directive, made absolute */
+    weir_str name; /* as in the include directive, made absolute; "command line" for -g */
     weir_str text;
     const weir_statement *included_by; /* NULL: the main file */
 } weir_conf_file;
+
+/* A statement and all it points to live as long as the cycle. */
 
 struct weir_statement {
     const weir_directive *directive; /* NULL within a raw block */
@@ -41,10 +49,10 @@ struct weir_statement {
     size_t count;                    /* with the name */
     bool has_block;
     const weir_statement *first_child, *next;
-    const weir_conf_file *file; /* NULL: -g, or a preset */
-    unsigned line;
-    const size_t *offsets; /* of each arg in file->text, for the caret */
-    const bool *quoted;    /* whether each arg was written in quotes */
+    const weir_conf_file *file; /* NULL: a preset */
+    unsigned line;              /* of the name */
+    const size_t *offsets;      /* of each arg in file->text, for the caret */
+    const bool *quoted;         /* whether each arg was written in quotes */
 };
 
 /* ---- contexts: where a directive may stand, one bit each */
@@ -56,10 +64,10 @@ enum {
     WEIR_FIRST_FAMILY_CONTEXT = 1u << 4,
 };
 
-/* Names a bit, for messages: "http", "server", "location", "if in location". */
 typedef struct {
     uint32_t bit;
-    const char *name;
+    const char *name;   /* for messages: "http", "server", "location", "if in location" */
+    const char *family; /* whose settings a level has; NULL: the registering module's */
 } weir_context;
 
 /* ---- directive tables */
@@ -156,7 +164,10 @@ typedef enum {
     WEIR_INHERIT_NONE,    /* each level begins with the preset */
 } weir_inherit;
 
-/* How many arguments, without the name.  A zeroed one means: exactly one. */
+/*
+ * How many arguments, without the name.  A zeroed one means what the slot's kind takes: one or more for
+ * LIST and BITS, two for SIZES, else exactly one.  A max of 255 is no maximum.
+ */
 typedef struct {
     uint8_t min, max;
     bool given;
@@ -186,10 +197,14 @@ struct weir_directive {
     const char *syntax; /* of the arguments, for -h and the reference; NULL: made from the kind */
     const char *doc;    /* a sentence */
 
-    /* Accepted for the sake of existing files, without effect: logged as a warning. */
+    /*
+     * Accepted for the sake of existing files, without effect: logged as a warning, `the "NAME" directive has
+     * no effect: WARNING`.
+     */
     const char *warning;
-    bool
-        repeatable; /* may be given more than once at a level; LIST and CALL without member always may */
+    /* May be given more than once at a level, as LIST and CALL without a member always may.  Holds for
+     * LEVEL blocks, too: `server` is, `http` is not. */
+    bool repeatable;
 
     weir_block_kind block;
     uint32_t opens; /* LEVEL: the context inside */
@@ -202,7 +217,10 @@ struct weir_directive {
     bool (*leave)(weir_conf *conf, weir_level *level, const weir_statement *statement);
     /* LEVEL: complete before other inner levels of the same outer one begin (upstream). */
     bool comes_first;
-    /* Called as soon as it is read, before the rest of the file is parsed (load_module, env). */
+    /*
+     * Applied as soon as it is read, before the rest of the file is parsed (load_module, env).  In the
+     * main context only.
+     */
     bool at_once;
 };
 
@@ -219,9 +237,15 @@ struct weir_level {
 
 /* A level within `outer`, of the context that the statement's directive opens. NULL: no memory. */
 weir_level *weir_level_new(weir_conf *conf, weir_level *outer, void *owner);
-/* Settings of a module of this level's family; complete in `check`, `leave` and later. NULL: no such module. */
+/*
+ * Settings of a module of this level's family; complete in `check`, `leave` and later.  NULL: no such module.
+ * Members that no directive's slot names are zero unless a function wrote them at this very level.
+ */
 const void *weir_level_settings(const weir_level *level, const weir_module *module);
-/* In `enter` and `call`: the settings of the level that is being read, made its own, to be written to. */
+/*
+ * In `enter` and `call`: the settings of the level that is being read, made its own, to be written to.  Later
+ * only what is its own already.  NULL: refused, logged.
+ */
 void *weir_level_own_settings(weir_conf *conf, weir_level *level, const weir_module *module);
 /* Whether this level itself set the member. */
 bool weir_level_has_set(const weir_level *level, const weir_module *module, size_t member_offset);
@@ -288,17 +312,25 @@ typedef struct {
     weir_conf_make_template make_template; /* weir_template_make of core/script */
 } weir_conf_options;
 
+/* What a configuration is read into: this folder is below that of cycles, and does not look into one. */
+typedef struct {
+    weir_cycle *cycle; /* what weir_conf_cycle() answers */
+    weir_pool *pool;   /* the cycle's */
+    const weir_log *log;
+    weir_modules *modules;
+} weir_conf_home;
+
+/* Reads everything.  NULL: refused, logged.  The main level is the result; the temporary pool is gone. */
+weir_level *weir_conf_read(const weir_conf_home *home, const weir_conf_options *options);
+
+/* For -T: all files that were read, in order; `*position` begins at 0.  NULL: no more. */
+const weir_conf_file *weir_conf_files_next(const weir_level *main, size_t *position);
+
 /*
- * Reads everything into the cycle (its pool, modules, log). NULL: refused, logged.
- * The main level is the result; the temporary pool is gone.
+ * For -h DIRECTIVE, and the reference in doc/: prints the rows of one name, or, as Markdown, of all.
+ * False: no such directive, or it could not be written.
  */
-weir_level *weir_conf_read(weir_cycle *cycle, const weir_conf_options *options);
-
-/* For -T: all files that were read, in order. */
-const weir_conf_file *weir_conf_files_next(const weir_cycle *cycle, size_t *position);
-
-/* For -h DIRECTIVE, and the reference in doc/: prints one row, or all of them. False: no such directive. */
-bool weir_conf_print_directive(const weir_cycle *cycle, weir_str name, int fd);
-bool weir_conf_print_reference(const weir_cycle *cycle, int fd);
+bool weir_conf_print_directive(const weir_modules *modules, weir_str name, int fd);
+bool weir_conf_print_reference(const weir_modules *modules, int fd);
 
 #endif

@@ -49,8 +49,9 @@ typedef struct {
  * The modules of a cycle: static ones, then those of load_module. A module's index is its place in its
  * family.
  */
-typedef struct weir_modules weir_modules;
 weir_modules *weir_modules_new(weir_pool *pool);
+/* The same with another list: for tests.  NULL: no memory, or the tables contradict each other, logged. */
+weir_modules *weir_modules_new_of(weir_pool *pool, const weir_module_entry *entries);
 /* NULL past the end. */
 const weir_module *weir_modules_at(const weir_modules *modules, const char *family, size_t index);
 size_t weir_modules_count(const weir_modules *modules, const char *family);

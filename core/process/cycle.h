@@ -30,7 +30,6 @@ struct weir_cycle {
     weir_watches *watches; /* certificate files: core/process/watch.h */
 
     weir_map *objects; /* by name: what families keep for a cycle; see weir_cycle_object() */
-    void *conf_state;  /* core/conf's own */
 
     /* While loading: the cycle that runs now, or NULL. Modules take over from it what did not change. */
     weir_cycle *previous;
