@@ -2,7 +2,7 @@
 #
 #   BUILDDIR CC CFLAGS CPPFLAGS PROGRAM_CFLAGS SHARED_CFLAGS LDFLAGS PROGRAM_LDFLAGS
 #   SHARED_LDFLAGS LIBS BORINGSSL_PREREQUISITE LEFT_OUT ADD_ON_SOURCES ADD_ON_MODULES
-#   DYNAMIC_ADD_ONS and the paths for install
+#   DYNAMIC_MODULES and the paths for install
 #
 # Every .c below core/ is built, and what auto/modules lists; objects mirror the tree.  A file
 # named main.c goes into the program only: libweir.a, which the tests link, has all the others.
@@ -34,8 +34,14 @@ COMPILE = $(Q)$(CC) $(CFLAGS) $(CPPFLAGS) -I. -I$(BUILDDIR) -MMD -MP
 all: program dynamic
 program: $(LIBRARY) $(PROGRAM)
 
+define newline
+
+
+endef
+
 # Objects.
 
+# The warnings of an author's own module are no errors of ours.
 $(BUILDDIR)/add-on/%.o: /%.c $(BUILDDIR)/Makefile
 	@mkdir -p $(@D)
 	$(call say,cc    $<)
@@ -43,12 +49,12 @@ $(BUILDDIR)/add-on/%.o: /%.c $(BUILDDIR)/Makefile
 
 $(BUILDDIR)/weir_modules.o: $(BUILDDIR)/weir_modules.c $(BUILDDIR)/Makefile
 	$(call say,cc    $<)
-	$(COMPILE) $(PROGRAM_CFLAGS) -c -o $@ $<
+	$(COMPILE) $(WERROR) $(PROGRAM_CFLAGS) -c -o $@ $<
 
 $(BUILDDIR)/%.o: %.c $(BUILDDIR)/Makefile
 	@mkdir -p $(@D)
 	$(call say,cc    $<)
-	$(COMPILE) $(PROGRAM_CFLAGS) -c -o $@ $<
+	$(COMPILE) $(WERROR) $(PROGRAM_CFLAGS) -c -o $@ $<
 
 # The array of modules, and what a dynamic module is checked against.  Rewritten only when they
 # differ, so that nothing else is built again.
@@ -87,9 +93,9 @@ $(BUILDDIR)/weir: $(MAIN_OBJECTS) $(OBJECTS) $(ADD_ON_OBJECTS) $(BUILDDIR)/objec
 	$(Q)$(CC) $(CFLAGS) $(PROGRAM_LDFLAGS) $(LDFLAGS) -Wl,--dynamic-list=auto/exports -o $@ \
 	    $(MAIN_OBJECTS) $(OBJECTS) $(ADD_ON_OBJECTS) $(LIBS)
 
-# Dynamic modules.
+# Dynamic modules: their rules are written by configure.
 
-include $(wildcard $(BUILDDIR)/dynamic/*.mk)
+include $(DYNAMIC_MODULES:$(BUILDDIR)/%.so=$(BUILDDIR)/dynamic/%.mk)
 
 .PHONY: dynamic
 dynamic: $(DYNAMIC_MODULES)
@@ -109,5 +115,50 @@ $(UNIT_PROGRAMS): $(BUILDDIR)/%_test: $(BUILDDIR)/%_test.o $(call in_builddir,$(
 	    $(LIBRARY) $(LIBS) -lcmocka
 
 .SECONDARY: $(UNIT_PROGRAMS:=.o)
+
+# The threaded ones, for ThreadSanitizer.
+.PHONY: unit-tsan
+unit-tsan: $(filter %_tsan_test,$(UNIT_PROGRAMS))
+
+# Fuzz targets: each t/fuzz/*_fuzz.c, in a folder configured --with-sanitizers=fuzzer.
+
+FUZZ_PROGRAMS := $(patsubst %.c,$(BUILDDIR)/%,$(sort $(wildcard t/fuzz/*_fuzz.c)))
+
+.PHONY: fuzz
+fuzz: $(FUZZ_PROGRAMS)
+
+$(FUZZ_PROGRAMS): $(BUILDDIR)/%_fuzz: $(BUILDDIR)/%_fuzz.o $(LIBRARY) $(BORINGSSL_PREREQUISITE)
+	$(call say,link  $@)
+	$(Q)$(CC) $(CFLAGS) $(PROGRAM_LDFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIBRARY) $(LIBS)
+
+.SECONDARY: $(FUZZ_PROGRAMS:=.o)
+
+# Makes the certificate of "make run".
+
+$(BUILDDIR)/self-signed: auto/self-signed.c $(BORINGSSL_PREREQUISITE) $(BUILDDIR)/Makefile
+	$(call say,cc    $<)
+	$(COMPILE) $(WERROR) $(PROGRAM_CFLAGS) $(PROGRAM_LDFLAGS) $(LDFLAGS) -o $@ $< $(LIBS)
+
+# Installation.  A configuration that is there is left alone: the new one goes beside it.
+
+CONF_DIR := $(dir $(CONF_PATH))
+
+.PHONY: install
+install: all
+	install -d '$(DESTDIR)$(dir $(SBIN_PATH))' '$(DESTDIR)$(MODULES_PATH)' '$(DESTDIR)$(CONF_DIR)' \
+	    '$(DESTDIR)$(dir $(PID_PATH))' '$(DESTDIR)$(dir $(ERROR_LOG_PATH))' \
+	    '$(DESTDIR)$(dir $(HTTP_LOG_PATH))'
+	@# Renamed into place: the old file may be running.
+	install -m 755 $(BUILDDIR)/weir '$(DESTDIR)$(SBIN_PATH).new'
+	mv -f '$(DESTDIR)$(SBIN_PATH).new' '$(DESTDIR)$(SBIN_PATH)'
+	$(foreach module,$(DYNAMIC_MODULES),install -m 644 $(module) '$(DESTDIR)$(MODULES_PATH)'$(newline))
+	auto/install-conf '$(DESTDIR)$(CONF_DIR)' '$(DESTDIR)$(CONF_PATH)'
+	auto/install-headers $(BUILDDIR) '$(DESTDIR)$(INCLUDE_PATH)'
+	$(foreach page,$(wildcard doc/*.8),install -D -m 644 -t '$(DESTDIR)$(MAN_PATH)' $(page)$(newline))
+
+# What clang-tidy is given.
+.PHONY: print-flags
+print-flags:
+	@echo $(CPPFLAGS) -I. -I$(BUILDDIR)
 
 -include $(shell find $(BUILDDIR) -name '*.d' -not -path '*/boringssl/*' 2> /dev/null)
