@@ -30,7 +30,10 @@ typedef struct {
  */
 typedef bool (*weir_variable_get)(weir_script *script, uintptr_t arg, weir_value *value);
 
-/* For `set` on a built-in variable ($args, $limit_rate). False: not a value it takes, or no memory. */
+/*
+ * For `set` and named groups on a built-in variable ($args, $limit_rate); matches no regex.  False,
+ * logged: not a value it takes, or no memory.
+ */
 typedef bool (*weir_variable_set)(weir_script *script, uintptr_t arg, weir_str text);
 
 /* A table of them ends with a NULL name. */
