@@ -2,13 +2,11 @@
 
 #include <stdlib.h>
 
-#ifdef WEIR_POOL_SEPARATE
-#define BLOCK_FREE_MAX 0
-#define SPAN_FREE_MAX 0
-#else
-#define BLOCK_FREE_MAX 128 /* 2 MiB */
-#define SPAN_FREE_MAX 1024
-#endif
+#include "weir_auto_config.h"
+
+/* What is kept for the next, so that the common case is no malloc(); more goes back at once. */
+#define BLOCK_FREE_MAX (WEIR_POOL_SEPARATE ? 0 : 128) /* 2 MiB */
+#define SPAN_FREE_MAX (WEIR_POOL_SEPARATE ? 0 : 1024)
 
 static struct {
     weir_block *blocks;

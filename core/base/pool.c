@@ -6,12 +6,9 @@
 
 #include "core/base/list.h"
 #include "core/base/result.h"
+#include "weir_auto_config.h"
 
-#ifdef WEIR_POOL_SEPARATE
-enum { pool_separate = 1 };
-#else
-enum { pool_separate = 0 };
-#endif
+enum { pool_separate = WEIR_POOL_SEPARATE };
 
 #define POOL_ALIGNMENT _Alignof(max_align_t)
 

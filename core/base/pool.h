@@ -6,8 +6,8 @@
 
 /*
  * Memory of one life (cycle, connection, exchange): allocated by bumping,
- * freed whole.  A pool belongs to one thread.  With WEIR_POOL_SEPARATE each allocation is a malloc of its
- * own, so that sanitizers see overruns.
+ * freed whole.  A pool belongs to one thread.  With WEIR_POOL_SEPARATE each
+ * allocation is a malloc of its own, so that sanitizers see overruns.
  */
 typedef struct weir_pool weir_pool;
 
