@@ -391,7 +391,7 @@ def test_a_broken_answer_is_502_and_is_told_in_the_log(weir, upstream, name):
 
 
 def test_an_origin_that_is_not_there_is_502(weir, ports):
-    server = weir("location / { proxy_pass http://127.0.0.1:@closed@; }", closed=ports.take())
+    server = weir("location / { proxy_pass http://127.0.0.1:@closed@; }")
     assert server.get("/").status == 502
     assert server.wait_log(r"\[error\] .*connect\(\) failed \(111: Connection refused\) "
                            r"while connecting to upstream, client: 127.0.0.1")

@@ -3,6 +3,7 @@
 from .certs import Certs
 from .ports import Ports
 from .server import Binary, Checked, Server, StartFailed
+from .traffic import Traffic
 from .upstream import Peer, Upstream, body_of
 from .wait import TIMEOUT, wait_until
 from .wire import (
@@ -16,6 +17,6 @@ from .wire import (
 
 __all__ = [
     "Binary", "Certs", "Checked", "Connection", "Headers", "Peer", "Ports",
-    "Response", "Server", "StartFailed", "TIMEOUT", "Upstream", "body_of",
+    "Response", "Server", "StartFailed", "TIMEOUT", "Traffic", "Upstream", "body_of",
     "request_bytes", "split_exchange", "tls_context", "wait_until",
 ]

@@ -106,7 +106,8 @@ class Folder:
         return path
 
     def fill(self, text, **names):
-        """Replaces @dir@, @certs@, @port…@, @tls_port…@ and the names given."""
+        """Replaces @dir@, @certs@, @port…@, @tls_port…@, @closed…@ (a port that
+        nobody listens on) and the names given."""
         def value(match):
             name = match.group(1)
             if name in names:
@@ -115,7 +116,7 @@ class Folder:
                 return self.path
             if name == "certs":
                 return str(self._certs())
-            if re.fullmatch(r"(tls_)?port\w*", name):
+            if re.fullmatch(r"(tls_)?port\w*|closed\w*", name):
                 return str(self.port(name))
             return match.group(0)
         return re.sub(r"@(\w+)@", value, text)
@@ -134,7 +135,7 @@ class Folder:
 
 def compose(server="", http="", main="", events=""):
     """A whole configuration around the parts that a test gives."""
-    listen = "" if re.search(r"^\s*listen\s", server, re.M) else _SERVER
+    listen = "" if re.search(r"(^|[;{}])\s*listen\s", server, re.M) else _SERVER
     server_block = f"server {{\n{listen}\n{server}\n}}\n" if server is not None else ""
     return (f"{_defaults(_MAIN, main)}\n{main}\n"
             f"events {{\n{_defaults(_EVENTS, events)}\n{events}\n}}\n"
@@ -195,13 +196,17 @@ class Server:
 
     def wait_started(self):
         """Waits for the pid file, which is there once everything listens."""
+        daemon = re.search(r"^\s*daemon\s+on", self.config, re.M)
+
         def started():
             if self._pid_in_file():
-                return True
+                return not daemon or self.process.poll() == 0
             if self.process.poll() not in (None, 0):
                 raise StartFailed(self.stderr() + self.log())
             return False
         wait_until(started, "the pid file")
+        if self.binary.is_nginx and not re.search(r"^\s*master_process\s+off", self.config, re.M):
+            wait_until(self.workers, "workers")     # before, it may sleep over a signal
 
     # Who it is
 
@@ -218,8 +223,17 @@ class Server:
 
     def processes(self):
         """Every living process that came of this start."""
-        return [pid for pid, _, session, state in kernel.processes()
-                if state != "Z" and (session == self._session or kernel.cwd(pid) == self.dir)]
+        table = {pid: (parent, session) for pid, parent, session, state in kernel.processes()
+                 if state != "Z"}
+        mine = {pid for pid, (_, session) in table.items()
+                if session == self._session or kernel.cwd(pid) == self.dir
+                or self.conf in kernel.title(pid)}
+        more = True
+        while more:
+            more = {pid for pid, (parent, _) in table.items()
+                    if parent in mine and pid not in mine}
+            mine |= more
+        return sorted(mine - {os.getpid()})
 
     def workers(self, master=None):
         """The workers that take connections, not those that shut down."""
@@ -227,7 +241,14 @@ class Server:
                 if "worker process" in kernel.title(pid)
                 and "shutting down" not in kernel.title(pid)]
 
-    def wait_workers(self, count, master=None):
+    def worker_count(self):
+        """The number that the configuration asks for."""
+        said = re.search(r"^\s*worker_processes\s+(\w+)", self.config, re.M).group(1)
+        return os.cpu_count() if said == "auto" else int(said)
+
+    def wait_workers(self, count=None, master=None):
+        count = count or self.worker_count()
+
         def there():
             pids = self.workers(master)
             return pids if len(pids) == count else None
@@ -295,13 +316,13 @@ class Server:
     def signal(self, number, pid=None):
         os.kill(pid or self.master_pid, number)
 
-    def reload(self, config=None, workers=None, fails=False):
+    def reload(self, config=None, fails=False):
         """Sends HUP, after writing the new configuration if there is one, and
         waits: for the old workers to take no more and the new ones to be there,
         or, with fails, for an error; returns the new workers, or the error."""
+        old = self.wait_workers()
         if config is not None:
             self.write_config(config)
-        old = self.workers()
         seen = len(self.log())
         self.signal(SIGHUP)
         if fails:
@@ -310,9 +331,9 @@ class Server:
 
         def renewed():
             now = [pid for pid in self.workers() if pid not in old]
-            if len(now) != (workers or len(old)):
+            if len(now) != self.worker_count() or any(map(_takes_connections, old)):
                 return None
-            return now if not any(_takes_connections(pid) for pid in old) else None
+            return now
         return wait_until(renewed, "a new generation of workers")
 
     # What it wrote
