@@ -24,7 +24,7 @@ typedef struct {
 
 /*
  * A literal: "127.0.0.1", "[::1]:80", "unix:/path", "*:80"; no names are
- * looked up.  `default_port` stands in when the text has none.
+ * looked up.  `default_port` stands in when the text has none.  A port alone is none of them.
  */
 bool weir_addr_parse(weir_str text, uint16_t default_port, weir_addr *addr) WEIR_MUST_USE;
 /* An IP address without brackets or port. */
@@ -48,6 +48,7 @@ typedef struct {
     sa_family_t family;
     unsigned prefix_bits;
     uint8_t bytes[16];
+    bool has_host_bits; /* the text had bits beyond the prefix, which are cleared: worth a warning */
 } weir_network;
 bool weir_network_parse(weir_str text, weir_network *network) WEIR_MUST_USE;
 /* IPv4-mapped IPv6 addresses match IPv4 networks. */

@@ -1,0 +1,82 @@
+#ifndef WEIR_NET_CONNECTION_INTERNAL_H
+#define WEIR_NET_CONNECTION_INTERNAL_H
+
+#include "core/net/connection.h"
+#include "core/net/listener.h"
+
+/* ---- plain.c: the socket itself, under each transport */
+
+extern const weir_transport weir_plain_transport;
+
+/*
+ * One recv() or sendmsg(), or none when the kernel last said that it would block.  These keep
+ * `readable`, `writable`, `hangup` and `failed`, and log failures; they know nothing of `early`, which whoever
+ * replaces the plain transport takes over, and do not count `received` and `sent`, as what TLS reads is no payload.
+ *
+ * recv: OK with *len 0 is the end of data.
+ */
+weir_result weir_socket_recv(weir_connection *connection, char *buffer, size_t size, size_t *len);
+/*
+ * OK: all of the vectors went out.  WAIT: `*len` bytes did (may be 0), and on_writable will come.
+ * `more` follows at once: the kernel may wait for it with a packet that is not full.
+ */
+weir_result weir_socket_send(weir_connection *connection, const struct iovec *vectors, int count,
+                             size_t bytes, bool more, size_t *len);
+/* FIN, after what was sent. */
+weir_result weir_socket_shut(weir_connection *connection);
+
+/* Gives out bytes of `early`; 0 when there are none. */
+size_t weir_connection_take_early(weir_connection *connection, char *buffer, size_t size);
+
+/* Marks the connection as failed and logs `CALL() failed (…)` at the level that the error deserves. */
+weir_result weir_connection_fail(weir_connection *connection, int error, const char *call);
+
+/* ---- connection_table.c: the connections of a loop */
+
+typedef struct weir_pipes weir_pipes;
+
+typedef struct {
+    weir_loop *loop;
+
+    size_t open, limit;
+    uint64_t own_counter;
+    _Atomic uint64_t *counter; /* NULL: own_counter */
+
+    weir_list idle;          /* the longest idle first */
+    weir_connection *closed; /* in this turn: something of them may stand on the stack */
+    weir_connection *free;   /* with their pools */
+    size_t free_count;
+    weir_task recycle;
+
+    weir_listeners *listeners; /* started; NULL: none */
+    weir_pipes *pipes;         /* of relays; NULL: none yet */
+    uint64_t last_shortage_ms; /* when "worker_connections are not enough" was logged */
+} weir_connection_table;
+
+/* Made at the first call; NULL, logged, without memory. */
+weir_connection_table *weir_connection_table_of(weir_loop *loop);
+
+/*
+ * An open connection over `fd`, added to the loop, with the state `state`; NULL, logged, when there is none to be had
+ * (idle ones were closed for it), and `fd` is still the caller's.
+ */
+weir_connection *weir_connection_open(weir_connection_table *table, int fd, size_t pool_bytes,
+                                      const weir_log *log);
+/* Whether one can be opened; closes idle ones when that helps. */
+bool weir_connections_make_room(weir_connection_table *table);
+
+/* ---- listener_accept.c */
+
+/* A connection was closed: listeners that wait for one go on. */
+void weir_listeners_resume(weir_listeners *listeners);
+
+/* ---- proxy_protocol.c */
+
+/* Reads the header, then calls the listener's hook; closes the connection if it is broken or late. */
+void weir_proxy_protocol_begin(weir_connection *connection);
+
+/* ---- relay_pipes.c */
+
+void weir_pipes_free(weir_pipes *pipes);
+
+#endif

@@ -1,0 +1,346 @@
+/* The connections of a loop: how many there may be, which are idle, and memory for new ones. */
+
+#include "core/net/connection_internal.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "core/base/clock.h"
+
+#define TABLE_LIMIT_PRESET 512
+/* So many idle connections give way at once: one by one would be a system call each for little. */
+#define TABLE_IDLE_CLOSED 32
+
+/* Under the sanitizers each connection is a malloc of its own, so that late uses are seen. */
+#ifdef WEIR_POOL_SEPARATE
+#define TABLE_FREE_KEPT 0
+#else
+#define TABLE_FREE_KEPT 512
+#endif
+
+/* ---- memory */
+
+static void table_free_connection(weir_connection *connection)
+{
+    weir_pool_free(connection->pool);
+    free(connection);
+}
+
+static void table_recycle(weir_task *task)
+{
+    weir_connection_table *table = WEIR_OWNER(task, weir_connection_table, recycle);
+    weir_connection *connection;
+
+    while ((connection = table->closed) != NULL) {
+        table->closed = connection->next;
+
+        if (table->free_count >= TABLE_FREE_KEPT) {
+            table_free_connection(connection);
+        } else {
+            connection->next = table->free;
+            table->free = connection;
+            table->free_count++;
+        }
+    }
+}
+
+static weir_connection *table_get_memory(weir_connection_table *table, size_t pool_bytes)
+{
+    weir_connection *connection = table->free;
+    weir_pool *pool = NULL;
+
+    if (connection != NULL) {
+        table->free = connection->next;
+        table->free_count--;
+        pool = connection->pool;
+        if (connection->pool_bytes != pool_bytes) {
+            weir_pool_free(pool);
+            pool = NULL;
+        }
+        memset(connection, 0, sizeof(*connection));
+    } else {
+        connection = calloc(1, sizeof(*connection));
+    }
+
+    if (connection != NULL && pool == NULL) {
+        pool = weir_pool_new(pool_bytes, 0);
+        if (pool == NULL) {
+            free(connection);
+            connection = NULL;
+        }
+    }
+
+    if (connection == NULL) {
+        weir_log_line(weir_loop_log(table->loop), WEIR_LOG_CRIT, 0, "no memory for a connection");
+        return NULL;
+    }
+    connection->pool = pool;
+    connection->pool_bytes = pool_bytes;
+    return connection;
+}
+
+/* ---- the table */
+
+static void table_done(void *attached)
+{
+    weir_connection_table *table = attached;
+    weir_connection *connection;
+
+    table_recycle(&table->recycle);
+    while ((connection = table->free) != NULL) {
+        table->free = connection->next;
+        table_free_connection(connection);
+    }
+    weir_pipes_free(table->pipes);
+    free(table);
+}
+
+weir_connection_table *weir_connection_table_of(weir_loop *loop)
+{
+    weir_connection_table *table = weir_loop_attached(loop);
+
+    if (WEIR_LIKELY(table != NULL)) {
+        return table;
+    }
+
+    table = calloc(1, sizeof(*table));
+    if (table == NULL) {
+        weir_log_line(weir_loop_log(loop), WEIR_LOG_EMERG, 0, "no memory for connections");
+        return NULL;
+    }
+
+    table->loop = loop;
+    table->limit = TABLE_LIMIT_PRESET;
+    weir_list_init(&table->idle);
+    table->recycle.name = "recycle connections";
+    table->recycle.run = table_recycle;
+    weir_loop_attach(loop, table, table_done);
+    return table;
+}
+
+size_t weir_connections_open(const weir_loop *loop)
+{
+    const weir_connection_table *table = weir_loop_attached(loop);
+
+    return table == NULL ? 0 : table->open;
+}
+
+void weir_connections_set_limit(weir_loop *loop, size_t limit)
+{
+    weir_connection_table *table = weir_connection_table_of(loop);
+
+    if (table != NULL) {
+        table->limit = limit;
+    }
+}
+
+void weir_connections_share_counter(weir_loop *loop, _Atomic uint64_t *counter)
+{
+    weir_connection_table *table = weir_connection_table_of(loop);
+
+    if (table != NULL) {
+        table->counter = counter;
+    }
+}
+
+/* ---- idle connections */
+
+void weir_connection_set_idle(weir_connection *connection, bool is_idle)
+{
+    weir_connection_table *table = weir_loop_attached(connection->loop);
+
+    if (connection->is_idle == is_idle) {
+        return;
+    }
+    connection->is_idle = is_idle;
+    if (is_idle) {
+        weir_list_append(&table->idle, &connection->idle_link);
+    } else {
+        weir_list_remove(&connection->idle_link);
+    }
+}
+
+/* Its owner closes it now, or soon; it counts as idle no more, so that it is asked once. */
+static void table_end_idle(weir_connection_table *table)
+{
+    weir_connection *connection =
+        WEIR_OWNER(weir_list_first(&table->idle), weir_connection, idle_link);
+
+    weir_connection_set_idle(connection, false);
+    weir_connection_clear_timeout(connection);
+    if (connection->state->on_timeout != NULL) {
+        connection->state->on_timeout(connection);
+    } else {
+        weir_connection_close(connection);
+    }
+}
+
+void weir_connections_close_idle(weir_loop *loop)
+{
+    weir_connection_table *table = weir_loop_attached(loop);
+
+    while (table != NULL && !weir_list_is_empty(&table->idle)) {
+        table_end_idle(table);
+    }
+}
+
+bool weir_connections_make_room(weir_connection_table *table)
+{
+    uint64_t now_ms = weir_clock_now()->monotonic_ms;
+    size_t had_idle = 0;
+
+    if (WEIR_LIKELY(table->open < table->limit)) {
+        return true;
+    }
+
+    while (had_idle < TABLE_IDLE_CLOSED && !weir_list_is_empty(&table->idle)) {
+        table_end_idle(table);
+        had_idle++;
+    }
+
+    if (table->last_shortage_ms == 0 || now_ms - table->last_shortage_ms >= 1000) {
+        table->last_shortage_ms = now_ms;
+        weir_log_line(weir_loop_log(table->loop), had_idle != 0 ? WEIR_LOG_WARN : WEIR_LOG_ALERT,
+                      0, "%zu worker_connections are not enough%s", table->limit,
+                      had_idle != 0 ? ", reusing connections" : "");
+    }
+    return table->open < table->limit;
+}
+
+/* ---- opening and closing */
+
+static void connection_ready(weir_event *event, unsigned what)
+{
+    weir_connection *connection = WEIR_OWNER(event, weir_connection, event);
+    const weir_connection_state *state = connection->state;
+    bool was_writable = connection->writable;
+
+    connection->readable = connection->readable || (what & WEIR_READABLE);
+    connection->writable = connection->writable || (what & WEIR_WRITABLE);
+    connection->hangup = connection->hangup || (what & WEIR_HANGUP);
+
+    if (what & WEIR_READABLE) {
+        if (state->on_readable != NULL) {
+            state->on_readable(connection);
+        } else if ((what & WEIR_HANGUP) && state->on_hangup != NULL) {
+            state->on_hangup(connection);
+        }
+        if (connection->event.fd == -1) {
+            return;
+        }
+    }
+
+    /*
+     * Each event says writable again while the socket is: of interest is only what could not be written before, and
+     * only if the handler above has not tried itself and found the socket full again.
+     */
+    if (!was_writable && connection->writable && connection->state->on_writable != NULL) {
+        connection->state->on_writable(connection);
+    }
+}
+
+static void connection_timer_expired(weir_timer *timer)
+{
+    weir_connection *connection = WEIR_OWNER(timer, weir_connection, timer);
+
+    if (connection->state->on_timeout != NULL) {
+        connection->state->on_timeout(connection);
+    }
+}
+
+/* What is there already when a state is entered, or in buffers of the transport. */
+static void connection_wake(weir_task *task)
+{
+    weir_connection *connection = WEIR_OWNER(task, weir_connection, wake);
+    const weir_connection_state *state = connection->state;
+
+    if (state->on_readable != NULL) {
+        if (connection->readable || connection->transport->holds_unread(connection)) {
+            state->on_readable(connection);
+        }
+    } else if (connection->hangup && state->on_hangup != NULL) {
+        state->on_hangup(connection);
+    }
+}
+
+/* ", client: 192.0.2.1, server: 0.0.0.0:443": until the owner knows better. */
+static void connection_describe(weir_builder *line, const void *subject)
+{
+    const weir_connection *connection = subject;
+    char text[WEIR_ADDR_TEXT_MAX];
+
+    if (connection->listener == NULL) {
+        weir_builder_add(line, WEIR_STR(", upstream: "));
+        weir_builder_add(line, weir_addr_text(&connection->peer, true, text));
+        return;
+    }
+    weir_builder_add(line, WEIR_STR(", client: "));
+    weir_builder_add(line, weir_addr_text(&connection->peer, false, text));
+    weir_builder_add(line, WEIR_STR(", server: "));
+    weir_builder_add(line, weir_addr_text(&connection->listener->addr, true, text));
+}
+
+static uint64_t table_next_number(weir_connection_table *table)
+{
+    if (table->counter == NULL) {
+        return ++table->own_counter;
+    }
+    return atomic_fetch_add_explicit(table->counter, 1, memory_order_relaxed) + 1;
+}
+
+weir_connection *weir_connection_open(weir_connection_table *table, int fd, size_t pool_bytes,
+                                      const weir_log *log)
+{
+    weir_connection *connection = table_get_memory(table, pool_bytes);
+
+    if (connection == NULL) {
+        return NULL;
+    }
+
+    connection->loop = table->loop;
+    connection->transport = &weir_plain_transport;
+    connection->started_ms = weir_clock_now()->monotonic_ms;
+    connection->number = table_next_number(table);
+    connection->log = *log;
+    connection->log.connection = connection->number;
+    connection->log.describe = connection_describe;
+    connection->log.subject = connection;
+
+    connection->event.fd = fd;
+    connection->event.name = "connection";
+    connection->event.ready = connection_ready;
+    connection->timer.name = "connection";
+    connection->timer.expired = connection_timer_expired;
+    connection->wake.name = "connection";
+    connection->wake.run = connection_wake;
+    weir_list_init(&connection->idle_link);
+
+    if (!weir_event_add(table->loop, &connection->event)) {
+        table_free_connection(connection);
+        return NULL;
+    }
+    table->open++;
+    return connection;
+}
+
+void weir_connection_close(weir_connection *connection)
+{
+    weir_connection_table *table = weir_loop_attached(connection->loop);
+
+    connection->transport->close(connection);
+    weir_event_close(connection->loop, &connection->event);
+    weir_timer_clear(connection->loop, &connection->timer);
+    weir_task_cancel(&connection->wake);
+    weir_connection_set_idle(connection, false);
+    weir_pool_reset(connection->pool);
+
+    /* Its memory is used again only when nothing of it can stand on the stack any more. */
+    connection->next = table->closed;
+    table->closed = connection;
+    weir_task_post(connection->loop, &table->recycle);
+
+    table->open--;
+    if (table->listeners != NULL) {
+        weir_listeners_resume(table->listeners);
+    }
+}
