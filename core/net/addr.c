@@ -121,8 +121,7 @@ bool weir_addr_parse(weir_str text, uint16_t default_port, weir_addr *addr)
         addr_set_ipv4(addr, (struct in_addr){INADDR_ANY}, port);
         return true;
     }
-    if (!weir_addr_parse_ip(ip, &parsed)
-        || parsed.sa.sa_family != (is_ipv6 ? AF_INET6 : AF_INET)) {
+    if (!weir_addr_parse_ip(ip, &parsed) || parsed.sa.sa_family != (is_ipv6 ? AF_INET6 : AF_INET)) {
         return false;
     }
 
@@ -236,8 +235,7 @@ bool weir_addr_eq(const weir_addr *a, const weir_addr *b)
     case AF_INET:
         return a->in.sin_port == b->in.sin_port && a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
     case AF_INET6:
-        return a->in6.sin6_port == b->in6.sin6_port
-               && a->in6.sin6_scope_id == b->in6.sin6_scope_id
+        return a->in6.sin6_port == b->in6.sin6_port && a->in6.sin6_scope_id == b->in6.sin6_scope_id
                && memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof(a->in6.sin6_addr)) == 0;
     case AF_UNIX:
         return weir_str_eq(addr_unix_path(a), addr_unix_path(b));

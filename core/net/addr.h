@@ -48,7 +48,8 @@ typedef struct {
     sa_family_t family;
     unsigned prefix_bits;
     uint8_t bytes[16];
-    bool has_host_bits; /* the text had bits beyond the prefix, which are cleared: worth a warning */
+    bool
+        has_host_bits; /* the text had bits beyond the prefix, which are cleared: worth a warning */
 } weir_network;
 bool weir_network_parse(weir_str text, weir_network *network) WEIR_MUST_USE;
 /* IPv4-mapped IPv6 addresses match IPv4 networks. */

@@ -137,8 +137,7 @@ static int connect_prepare(int fd, const weir_connect_options *options, const we
     if (options->bind_addr.len == 0) {
         return 0;
     }
-    if (options->transparent
-        && setsockopt(fd, SOL_IP, IP_TRANSPARENT, &on, sizeof(on)) == -1) {
+    if (options->transparent && setsockopt(fd, SOL_IP, IP_TRANSPARENT, &on, sizeof(on)) == -1) {
         return errno;
     }
     if (weir_addr_port(&options->bind_addr) == 0) {

@@ -70,7 +70,7 @@ bool weir_connections_make_room(weir_connection_table *table);
 /* A connection was closed: listeners that wait for one go on. */
 void weir_listeners_resume(weir_listeners *listeners);
 
-/* ---- proxy_protocol.c */
+/* ---- proxy_protocol_read.c */
 
 /* Reads the header, then calls the listener's hook; closes the connection if it is broken or late. */
 void weir_proxy_protocol_begin(weir_connection *connection);

@@ -200,8 +200,8 @@ bool weir_connections_make_room(weir_connection_table *table)
 
     if (table->last_shortage_ms == 0 || now_ms - table->last_shortage_ms >= 1000) {
         table->last_shortage_ms = now_ms;
-        weir_log_line(weir_loop_log(table->loop), had_idle != 0 ? WEIR_LOG_WARN : WEIR_LOG_ALERT,
-                      0, "%zu worker_connections are not enough%s", table->limit,
+        weir_log_line(weir_loop_log(table->loop), had_idle != 0 ? WEIR_LOG_WARN : WEIR_LOG_ALERT, 0,
+                      "%zu worker_connections are not enough%s", table->limit,
                       had_idle != 0 ? ", reusing connections" : "");
     }
     return table->open < table->limit;

@@ -40,6 +40,7 @@ struct weir_listener {
     size_t fd_count;
     weir_event event;
     weir_listeners *owner;
+    weir_listener *next;
 };
 
 /* The listening sockets of one configuration. */
@@ -60,6 +61,10 @@ weir_listener *weir_listeners_at(const weir_listeners *listeners, size_t i); /* 
  */
 bool weir_listeners_open(weir_listeners *listeners, weir_listeners *old, size_t workers,
                          const weir_log *log) WEIR_MUST_USE;
+/*
+ * Binds and closes each, for -t: an address in use is no failure, since what runs now may use it.
+ */
+bool weir_listeners_try(const weir_listeners *listeners, const weir_log *log) WEIR_MUST_USE;
 /*
  * Closes those of `old` that `current` has not taken over (NULL: all).  The files of unix sockets are unlinked by the
  * process alone that opened or claimed them, and not while another one uses them: not after
