@@ -356,7 +356,7 @@ static void a_chain_of_variables_is_bounded(void **state)
     enum { links = 120 };
     static toy_map chain[links];
     traveller *t = *state;
-    char name[16], source[16];
+    char name[32], source[32];
 
     for (int i = 0; i < links; i++) {
         snprintf(name, sizeof(name), "chain%d", i);
