@@ -60,6 +60,7 @@ static void log_add_escaped(weir_builder *line, weir_str text)
 }
 
 /* "message (2: No such file or directory), client: ..." */
+WEIR_PRINTF(5, 0)
 static weir_str log_make_message(char *buffer, size_t size, const weir_log *log, int error,
                                  const char *format, va_list args)
 {
