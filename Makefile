@@ -9,8 +9,8 @@ BUILDDIR ?= objs
 
 BUILD = $(MAKE) --no-print-directory -f $(BUILDDIR)/Makefile
 
-.PHONY: all run test check unit check-layers check-format check-banned format tidy bench fuzz \
-    install clean distclean
+.PHONY: all run test check unit check-clang check-layers check-format check-banned format tidy \
+    bench fuzz install clean distclean
 
 all: $(BUILDDIR)/configured
 	+@$(BUILD) all
@@ -25,7 +25,16 @@ unit: $(BUILDDIR)/configured
 	+@$(BUILD) unit
 	@auto/run-unit $(BUILDDIR)
 
-check: unit check-layers check-format check-banned
+# One make at a time in a build folder: what it builds, then what is run.
+check: $(BUILDDIR)/configured
+	+@$(BUILD) unit check-clang
+	@auto/run-unit $(BUILDDIR)
+	@auto/check-layers
+	@auto/check-format
+	@auto/check-banned
+
+check-clang: $(BUILDDIR)/configured
+	+@$(BUILD) check-clang
 
 check-layers:
 	@auto/check-layers
