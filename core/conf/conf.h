@@ -270,6 +270,16 @@ bool weir_conf_refuse(weir_conf *conf, const char *format, ...) WEIR_PRINTF(2, 3
 /* The caret stands under this argument of the statement. */
 bool weir_conf_refuse_arg(weir_conf *conf, const weir_statement *statement, size_t arg,
                           const char *format, ...) WEIR_PRINTF(4, 5);
+/* The same with a further line, unless `hint` is empty. */
+bool weir_conf_refuse_hint(weir_conf *conf, const weir_statement *statement, size_t arg,
+                           weir_str hint, const char *format, ...) WEIR_PRINTF(5, 6);
+/*
+ * For hints: the slips (insertions, deletions, changes, swaps of neighbours) that lead from `a` to `b`; above
+ * `max`: max + 1.
+ */
+unsigned weir_conf_distance(weir_str a, weir_str b, unsigned max);
+/* How many slips a name of this length may be away from what was meant. */
+unsigned weir_conf_slips(weir_str name);
 /* At warn and at notice; reading goes on. */
 void weir_conf_warn(weir_conf *conf, const char *format, ...) WEIR_PRINTF(2, 3);
 void weir_conf_notice(weir_conf *conf, const char *format, ...) WEIR_PRINTF(2, 3);

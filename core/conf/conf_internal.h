@@ -187,9 +187,6 @@ struct weir_conf {
 /* For places that are no statement yet.  `hint` may be empty. */
 bool weir_conf_refuse_at(weir_conf *conf, const weir_conf_file *file, size_t offset, weir_str hint,
                          const char *format, ...) WEIR_PRINTF(5, 6);
-/* As weir_conf_refuse_arg(), with a further line. */
-bool weir_conf_refuse_hint(weir_conf *conf, const weir_statement *statement, size_t arg,
-                           weir_str hint, const char *format, ...) WEIR_PRINTF(5, 6);
 bool weir_conf_refuse_memory(weir_conf *conf);
 
 /* ---- near.c: names that look alike */
@@ -199,8 +196,6 @@ bool weir_conf_refuse_memory(weir_conf *conf);
  * is near.
  */
 weir_str weir_conf_near_name(const weir_modules *modules, weir_str name, uint32_t context);
-/* Insertions, deletions, changes and swaps of neighbours that lead from `a` to `b`; above `max`: max + 1. */
-unsigned weir_conf_distance(weir_str a, weir_str b, unsigned max);
 
 /* ---- nginx_names.c: what nginx's documentation lists */
 

@@ -45,10 +45,15 @@ unsigned weir_conf_distance(weir_str a, weir_str b, unsigned max)
     return near_least(row[b.len], max + 1);
 }
 
+unsigned weir_conf_slips(weir_str name)
+{
+    /* One, and one more in a long name; in one of two letters any slip leads to another name. */
+    return name.len < 3 ? 0 : name.len < 8 ? 1 : name.len < 14 ? 2 : 3;
+}
+
 weir_str weir_conf_near_name(const weir_modules *modules, weir_str name, uint32_t context)
 {
-    /* One slip, and one more in a long name; in one of two letters any slip leads to another name. */
-    unsigned max = name.len < 3 ? 0 : name.len < 8 ? 1 : name.len < 14 ? 2 : 3;
+    unsigned max = weir_conf_slips(name);
     unsigned best_cost = 2 * max + 2;
     weir_str best = WEIR_STR_EMPTY, near;
     size_t position = 0;
