@@ -266,14 +266,43 @@ static const weir_variable *space_resolve(const weir_space *space, weir_str name
     return definition;
 }
 
-static bool space_refuse_unknown(weir_conf *conf, const space_slot *slot)
+/* What was meant, perhaps; empty when nothing is near. */
+static weir_str space_near_name(const weir_space *space, weir_str name)
 {
-    if (slot->statement == NULL) {
-        return weir_conf_refuse(conf, "unknown \"%.*s\" variable", WEIR_STR_ARG(slot->name));
+    unsigned nearest = weir_conf_slips(name) + 1;
+    weir_str best = WEIR_STR_EMPTY, candidate;
+    size_t position = 0;
+    void *definition;
+
+    while (weir_map_next(space->definitions, &position, &candidate, &definition)) {
+        unsigned distance = weir_conf_distance(name, candidate, nearest);
+
+        /* Of equally near ones the first in the alphabet, as the map has no order. */
+        if (distance < nearest
+            || (distance == nearest && !weir_str_is_empty(best)
+                && weir_str_compare(candidate, best) < 0)) {
+            nearest = distance;
+            best = candidate;
+        }
     }
 
-    return weir_conf_refuse_arg(conf, slot->statement, slot->statement_arg,
-                                "unknown \"%.*s\" variable", WEIR_STR_ARG(slot->name));
+    return best;
+}
+
+static bool space_refuse_unknown(weir_conf *conf, const weir_space *space, const space_slot *slot)
+{
+    weir_str near = space_near_name(space, slot->name), hint = WEIR_STR_EMPTY;
+    char buffer[128];
+    weir_builder builder;
+
+    if (!weir_str_is_empty(near)) {
+        weir_builder_over(&builder, buffer, sizeof(buffer));
+        weir_builder_printf(&builder, "did you mean \"$%.*s\"?", WEIR_STR_ARG(near));
+        hint = weir_builder_cut(&builder);
+    }
+
+    return weir_conf_refuse_hint(conf, slot->statement, slot->statement_arg, hint,
+                                 "unknown \"%.*s\" variable", WEIR_STR_ARG(slot->name));
 }
 
 static bool space_bind(weir_conf *conf, weir_space *space, space_slot *slot)
@@ -282,7 +311,7 @@ static bool space_bind(weir_conf *conf, weir_space *space, space_slot *slot)
     const weir_variable *definition = space_resolve(space, slot->name, &rest);
 
     if (definition == NULL) {
-        return space_refuse_unknown(conf, slot);
+        return space_refuse_unknown(conf, space, slot);
     }
 
     slot->get = definition->get;
@@ -302,18 +331,26 @@ static bool space_bind(weir_conf *conf, weir_space *space, space_slot *slot)
     return true;
 }
 
+/* Whether "$name" or "${name" stands at a "$". */
+static bool text_mentions(weir_str at_dollar, weir_str name)
+{
+    weir_str rest = weir_str_from(at_dollar, 1);
+
+    if (weir_str_starts(rest, WEIR_STR("{"))) {
+        rest = weir_str_from(rest, 1);
+    }
+
+    return weir_str_starts_nocase(rest, name)
+           && (rest.len == name.len || !weir_script_is_name_byte(rest.data[name.len]));
+}
+
 static bool statement_mentions(const weir_statement *statement, weir_str name, size_t *arg)
 {
     for (size_t i = 0; i < statement->count; i++) {
         const weir_str text = statement->args[i];
 
-        for (size_t at = 0; at + name.len < text.len; at++) {
-            if (text.data[at] != '$') {
-                continue;
-            }
-            if (weir_str_starts_nocase(weir_str_from(text, at + 1), name)
-                || (text.data[at + 1] == '{'
-                    && weir_str_starts_nocase(weir_str_from(text, at + 2), name))) {
+        for (size_t at = 0; at < text.len; at++) {
+            if (text.data[at] == '$' && text_mentions(weir_str_from(text, at), name)) {
                 *arg = i;
                 return true;
             }

@@ -17,6 +17,7 @@ struct weir_conf {
     weir_pool *pool;
     const weir_statement *statement;
     char message[512]; /* of the last refusal; empty */
+    char hint[128];
     const weir_statement *refused_statement;
     size_t refused_arg;
     unsigned notices;
@@ -71,14 +72,15 @@ bool weir_conf_refuse(weir_conf *conf, const char *format, ...)
     return false;
 }
 
-bool weir_conf_refuse_arg(weir_conf *conf, const weir_statement *statement, size_t arg,
-                          const char *format, ...)
+bool weir_conf_refuse_hint(weir_conf *conf, const weir_statement *statement, size_t arg,
+                           weir_str hint, const char *format, ...)
 {
     va_list args;
 
     va_start(args, format);
     vsnprintf(conf->message, sizeof(conf->message), format, args);
     va_end(args);
+    snprintf(conf->hint, sizeof(conf->hint), "%.*s", WEIR_STR_ARG(hint));
     conf->refused_statement = statement;
     conf->refused_arg = arg;
     return false;

@@ -158,6 +158,28 @@ static void an_unknown_name_is_refused_where_it_was_first_used(void **state)
     assert_int_equal(t->conf.refused_arg, 2);
 }
 
+static void an_unknown_name_that_is_nearly_known_has_a_hint(void **state)
+{
+    traveller *t = *state;
+
+    traveller_template(t, "$lugagge");
+    assert_false(weir_space_close(&t->conf, t->space));
+    assert_string_equal(t->conf.hint, "did you mean \"$luggage\"?");
+}
+
+static void a_longer_name_is_not_taken_for_the_unknown_one(void **state)
+{
+    traveller *t = *state;
+    weir_str args[] = {WEIR_STR("greet"), WEIR_STR("$nobody_else"), WEIR_STR("$nobody")};
+    const weir_statement statement = {.args = args, .count = 3};
+
+    t->conf.statement = &statement;
+    traveller_template(t, "$nobody");
+    assert_false(weir_space_close(&t->conf, t->space));
+    assert_int_equal(t->conf.refused_arg, 2);
+    assert_string_equal(t->conf.hint, "");
+}
+
 static void an_unknown_name_is_found_within_a_block_of_data(void **state)
 {
     traveller *t = *state;
@@ -433,6 +455,8 @@ int main(void)
         unit_test_with_traveller(a_set_of_a_prefixed_name_makes_a_variable_of_its_own),
         unit_test_with_traveller(names_of_directives_begin_with_a_dollar),
         unit_test_with_traveller(an_unknown_name_is_refused_where_it_was_first_used),
+        unit_test_with_traveller(an_unknown_name_that_is_nearly_known_has_a_hint),
+        unit_test_with_traveller(a_longer_name_is_not_taken_for_the_unknown_one),
         unit_test_with_traveller(an_unknown_name_is_found_within_a_block_of_data),
         unit_test_with_traveller(a_name_that_comes_after_closing_is_bound_at_once),
         unit_test_with_traveller(a_value_is_evaluated_once),
