@@ -64,10 +64,12 @@ weir_connection *weir_connection_open(weir_connection_table *table, int fd, size
                                       const weir_log *log);
 /* Whether one can be opened; closes idle ones when that helps. */
 bool weir_connections_make_room(weir_connection_table *table);
+/* The same, without doing anything. */
+bool weir_connections_may_open(const weir_connection_table *table);
 
 /* ---- listener_accept.c */
 
-/* A connection was closed: listeners that wait for one go on. */
+/* A connection was closed or is idle: listeners that wait for one go on. */
 void weir_listeners_resume(weir_listeners *listeners);
 
 /* ---- proxy_protocol_read.c */

@@ -6,17 +6,14 @@
 #include <stdlib.h>
 
 #include "core/base/clock.h"
+#include "weir_auto_config.h"
 
 #define TABLE_LIMIT_PRESET 512
 /* So many idle connections give way at once: one by one would be a system call each for little. */
 #define TABLE_IDLE_CLOSED 32
 
 /* Under the sanitizers each connection is a malloc of its own, so that late uses are seen. */
-#ifdef WEIR_POOL_SEPARATE
-#define TABLE_FREE_KEPT 0
-#else
-#define TABLE_FREE_KEPT 512
-#endif
+#define TABLE_FREE_KEPT (WEIR_POOL_SEPARATE ? 0 : 512)
 
 /* ---- memory */
 
@@ -145,6 +142,13 @@ void weir_connections_share_counter(weir_loop *loop, _Atomic uint64_t *counter)
 
 /* ---- idle connections */
 
+static void table_resume_listeners(weir_connection_table *table)
+{
+    if (table->listeners != NULL) {
+        weir_listeners_resume(table->listeners);
+    }
+}
+
 void weir_connection_set_idle(weir_connection *connection, bool is_idle)
 {
     weir_connection_table *table = weir_loop_attached(connection->loop);
@@ -155,6 +159,7 @@ void weir_connection_set_idle(weir_connection *connection, bool is_idle)
     connection->is_idle = is_idle;
     if (is_idle) {
         weir_list_append(&table->idle, &connection->idle_link);
+        table_resume_listeners(table);
     } else {
         weir_list_remove(&connection->idle_link);
     }
@@ -182,6 +187,11 @@ void weir_connections_close_idle(weir_loop *loop)
     while (table != NULL && !weir_list_is_empty(&table->idle)) {
         table_end_idle(table);
     }
+}
+
+bool weir_connections_may_open(const weir_connection_table *table)
+{
+    return table->open < table->limit || !weir_list_is_empty(&table->idle);
 }
 
 bool weir_connections_make_room(weir_connection_table *table)
@@ -340,7 +350,5 @@ void weir_connection_close(weir_connection *connection)
     weir_task_post(connection->loop, &table->recycle);
 
     table->open--;
-    if (table->listeners != NULL) {
-        weir_listeners_resume(table->listeners);
-    }
+    table_resume_listeners(table);
 }

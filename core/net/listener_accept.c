@@ -76,7 +76,7 @@ static void listeners_resume_run(weir_task *task)
 {
     weir_listeners *listeners = WEIR_OWNER(task, weir_listeners, resume);
 
-    if (listeners->table->open < listeners->table->limit && !listeners_add_events(listeners)) {
+    if (weir_connections_may_open(listeners->table) && !listeners_add_events(listeners)) {
         listeners_pause_for_a_while(listeners);
     }
 }
@@ -186,14 +186,22 @@ static bool listener_accept(weir_listener *listener)
     return true;
 }
 
+/* One more than there is room for is tried only when it is known to wait: idle ones are closed for it. */
+static bool listener_goes_on(const weir_listener *listener)
+{
+    const weir_listeners *listeners = listener->owner;
+
+    /* The hook may have stopped the listeners. */
+    return listener->event.added && listeners->multi_accept
+           && listeners->table->open < listeners->table->limit;
+}
+
 static void listener_ready(weir_event *event, unsigned what)
 {
     weir_listener *listener = WEIR_OWNER(event, weir_listener, event);
 
     (void) what;
-
-    /* The hook may stop, and pause, the listeners. */
-    while (listener_accept(listener) && listener->owner->multi_accept && listener->event.added) {
+    while (listener_accept(listener) && listener_goes_on(listener)) {
     }
 }
 

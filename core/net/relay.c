@@ -1,0 +1,454 @@
+/*
+ * Relay: bytes from one connection to another, both ways, without looking at them.
+ *
+ * Each direction fills (reads into blocks, or a pipe) and flushes (writes them), and fills again
+ * only when all is flushed: so a peer that stalls stops reading from the other, and what is held
+ * is bounded.  Small messages are copied, which takes two system calls; what fills a block is bulk and
+ * goes by splice(), where both sides are plain and a pipe can be had.
+ */
+
+#include "core/net/relay_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "core/base/clock.h"
+
+/* After so many bytes of one direction others get their turn. */
+#define RELAY_TURN_BYTES (4 * 1024 * 1024)
+
+typedef struct {
+    weir_relay *relay;
+    weir_connection *from, *to;
+    weir_relay_end from_broke, to_broke;
+    uint64_t rate;        /* bytes a second; 0: no limit */
+    uint64_t moved;       /* bytes read from `from` */
+    weir_timer rate_wait; /* set: the rate is used up */
+
+    weir_chain held; /* copied bytes */
+    weir_pipe *pipe; /* NULL while empty */
+    size_t piped;
+    bool is_bulk;
+
+    /* moving -> ending -> done */
+    enum {
+        DIRECTION_MOVING,
+        DIRECTION_ENDING, /* the end was read; FIN goes out when all is flushed */
+        DIRECTION_DONE,
+    } state;
+} relay_direction;
+
+struct weir_relay {
+    weir_loop *loop;
+    weir_connection_table *table;
+    weir_relay_options options;
+    void (*done)(weir_relay *relay, weir_relay_end end, void *subject);
+    void *subject;
+    uint64_t started_ms;
+    weir_timer idle;
+    weir_task go_on;
+    relay_direction up, down; /* a to b, b to a */
+    bool has_ended;
+};
+
+static void relay_readable(weir_connection *connection);
+static void relay_writable(weir_connection *connection);
+
+/* relaying -> relayed */
+static const weir_connection_state relay_relaying = {
+    .name = "relaying",
+    .on_readable = relay_readable,
+    .on_writable = relay_writable,
+};
+
+/* Waits for its owner, who was told. */
+static const weir_connection_state relay_relayed = {
+    .name = "relayed",
+};
+
+/* ---- one direction: flush */
+
+static void direction_return_pipe(relay_direction *direction)
+{
+    if (direction->pipe != NULL) {
+        weir_pipe_return(direction->relay->table, direction->pipe, direction->piped == 0);
+        direction->pipe = NULL;
+        direction->piped = 0;
+    }
+}
+
+static weir_result direction_splice_out(relay_direction *direction)
+{
+    weir_connection *to = direction->to;
+
+    while (direction->piped != 0) {
+        ssize_t sent;
+
+        if (!to->writable) {
+            return WEIR_WAIT;
+        }
+        sent = splice(direction->pipe->read_fd, NULL, to->event.fd, NULL, direction->piped,
+                      SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        if (sent == -1 && errno == EINTR) {
+            continue;
+        }
+        if (sent == -1 && errno == EAGAIN) {
+            to->writable = false;
+            return WEIR_WAIT;
+        }
+        if (sent <= 0) {
+            return weir_connection_fail(to, sent == 0 ? EPIPE : errno, "splice");
+        }
+        direction->piped -= (size_t) sent;
+        to->sent += (uint64_t) sent;
+    }
+
+    direction_return_pipe(direction);
+    return WEIR_OK;
+}
+
+static weir_result direction_flush(relay_direction *direction)
+{
+    if (!weir_chain_is_empty(&direction->held)) {
+        return weir_connection_write(direction->to, &direction->held, UINT64_MAX);
+    }
+    return direction->pipe != NULL ? direction_splice_out(direction) : WEIR_OK;
+}
+
+/* ---- one direction: fill */
+
+/* How many bytes the rate allows now: a second's more than the time since the start, as nginx counts. */
+static uint64_t direction_allowance(const relay_direction *direction)
+{
+    uint64_t seconds, allowed;
+
+    if (direction->rate == 0) {
+        return UINT64_MAX;
+    }
+    seconds = (weir_clock_now()->monotonic_ms - direction->relay->started_ms) / 1000 + 1;
+    if (__builtin_mul_overflow(seconds, direction->rate, &allowed)) {
+        return UINT64_MAX;
+    }
+    return allowed > direction->moved ? allowed - direction->moved : 0;
+}
+
+/* Until the next second since the start, when there is an allowance again. */
+static weir_result direction_wait_for_rate(relay_direction *direction)
+{
+    uint64_t elapsed_ms = weir_clock_now()->monotonic_ms - direction->relay->started_ms;
+    uint64_t used_s = direction->moved / direction->rate;
+    uint64_t again_ms = used_s * 1000 > elapsed_ms ? used_s * 1000 - elapsed_ms : 1;
+
+    return weir_timer_set(direction->relay->loop, &direction->rate_wait, again_ms) ? WEIR_WAIT
+                                                                                   : WEIR_FAIL;
+}
+
+static void direction_count(relay_direction *direction, size_t len)
+{
+    if (len == 0) {
+        direction->state = DIRECTION_ENDING;
+    }
+    direction->moved += len;
+}
+
+static weir_result direction_out_of_memory(const relay_direction *direction)
+{
+    weir_log_line(&direction->from->log, WEIR_LOG_CRIT, 0, "no memory to relay");
+    return WEIR_FAIL;
+}
+
+static weir_result direction_copy_in(relay_direction *direction, size_t size)
+{
+    weir_block *block = weir_block_get();
+    weir_result result;
+    size_t len;
+
+    if (block == NULL) {
+        return direction_out_of_memory(direction);
+    }
+
+    if (size > WEIR_BLOCK_BYTES) {
+        size = WEIR_BLOCK_BYTES;
+    }
+    result = weir_connection_read(direction->from, block->data, size, &len);
+    if (result == WEIR_OK) {
+        direction_count(direction, len);
+        direction->is_bulk = len == WEIR_BLOCK_BYTES;
+        if (!weir_chain_add_block(&direction->held, block, block->data, len)) {
+            result = direction_out_of_memory(direction);
+        }
+    }
+    weir_block_unref(block);
+    return result;
+}
+
+static weir_result direction_splice_in(relay_direction *direction, size_t size)
+{
+    weir_connection *from = direction->from;
+    ssize_t got;
+
+    if (!from->readable) {
+        return WEIR_WAIT;
+    }
+    if (size > direction->pipe->size) {
+        size = direction->pipe->size;
+    }
+
+    do {
+        got = splice(from->event.fd, NULL, direction->pipe->write_fd, NULL, size,
+                     SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    } while (got == -1 && errno == EINTR);
+
+    /* The pipe is empty, so it is the socket that would block. */
+    if (got == -1 && errno == EAGAIN) {
+        from->readable = false;
+        return WEIR_WAIT;
+    }
+    if (got == -1) {
+        return weir_connection_fail(from, errno, "splice");
+    }
+    if (got == 0) {
+        from->hangup = true;
+    }
+
+    direction->piped = (size_t) got;
+    direction->is_bulk = got >= WEIR_BLOCK_BYTES;
+    from->received += (uint64_t) got;
+    direction_count(direction, (size_t) got);
+    return WEIR_OK;
+}
+
+/* A socket that has some bytes ready is worth a pipe only if they are many. */
+static bool direction_may_splice(const relay_direction *direction)
+{
+    return direction->is_bulk && direction->from->readable
+           && direction->from->transport == &weir_plain_transport
+           && direction->to->transport == &weir_plain_transport && direction->from->early.len == 0;
+}
+
+static weir_result direction_fill(relay_direction *direction)
+{
+    uint64_t allowance = direction_allowance(direction);
+    size_t size = allowance > SIZE_MAX ? SIZE_MAX : (size_t) allowance;
+    weir_result result;
+
+    if (size == 0) {
+        return direction_wait_for_rate(direction);
+    }
+
+    if (direction_may_splice(direction)) {
+        direction->pipe = weir_pipe_borrow(direction->relay->table);
+    }
+    if (direction->pipe == NULL) {
+        return direction_copy_in(direction, size);
+    }
+
+    result = direction_splice_in(direction, size);
+    if (direction->piped == 0) {
+        direction_return_pipe(direction);
+    }
+    return result;
+}
+
+/* ---- the relay */
+
+static void relay_end(weir_relay *relay, weir_relay_end end)
+{
+    relay->has_ended = true;
+    weir_timer_clear(relay->loop, &relay->idle);
+    weir_timer_clear(relay->loop, &relay->up.rate_wait);
+    weir_timer_clear(relay->loop, &relay->down.rate_wait);
+    weir_task_cancel(&relay->go_on);
+    weir_connection_enter(relay->up.from, &relay_relayed);
+    weir_connection_enter(relay->up.to, &relay_relayed);
+    relay->done(relay, end, relay->subject);
+}
+
+/* All was flushed behind the end that was read. OK: the relay has ended, and may be gone. */
+static weir_result direction_finish(relay_direction *direction)
+{
+    weir_relay *relay = direction->relay;
+
+    if (relay->options.half_close) {
+        weir_result result = weir_connection_shut(direction->to);
+
+        if (result != WEIR_OK) {
+            return result;
+        }
+    }
+
+    direction->state = DIRECTION_DONE;
+    if (!relay->options.half_close
+        || (relay->up.state == DIRECTION_DONE && relay->down.state == DIRECTION_DONE)) {
+        relay_end(relay, WEIR_RELAY_FINISHED);
+        return WEIR_OK;
+    }
+    return WEIR_WAIT;
+}
+
+static void relay_touch(weir_relay *relay)
+{
+    if (relay->options.idle_timeout_ms != 0
+        && !weir_timer_set(relay->loop, &relay->idle, relay->options.idle_timeout_ms)) {
+        /* Without memory for it there is no time-out; the connections still end by themselves. */
+        weir_log_line(weir_loop_log(relay->loop), WEIR_LOG_CRIT, 0, "relay without a time-out");
+    }
+}
+
+/* False: the relay has ended, and may be gone. */
+static bool direction_move(relay_direction *direction)
+{
+    weir_relay *relay = direction->relay;
+    uint64_t turn_end = direction->moved + RELAY_TURN_BYTES;
+
+    while (direction->state != DIRECTION_DONE) {
+        weir_result result = direction_flush(direction);
+
+        if (result == WEIR_OK && direction->state == DIRECTION_ENDING) {
+            result = direction_finish(direction);
+            if (result == WEIR_OK) {
+                return false;
+            }
+        }
+        if (result == WEIR_FAIL) {
+            relay_end(relay, direction->to_broke);
+            return false;
+        }
+        if (result == WEIR_WAIT) {
+            return true;
+        }
+
+        if (direction->moved >= turn_end) {
+            weir_task_post(relay->loop, &relay->go_on);
+            return true;
+        }
+
+        result = direction_fill(direction);
+        if (result == WEIR_FAIL) {
+            relay_end(relay, direction->from_broke);
+            return false;
+        }
+        if (result == WEIR_WAIT) {
+            return true;
+        }
+    }
+    return true;
+}
+
+static void direction_run(relay_direction *direction)
+{
+    weir_relay *relay = direction->relay;
+    uint64_t before = direction->moved + direction->to->sent;
+
+    if (direction_move(direction) && direction->moved + direction->to->sent != before) {
+        relay_touch(relay);
+    }
+}
+
+static void relay_readable(weir_connection *connection)
+{
+    weir_relay *relay = connection->owner;
+
+    direction_run(relay->up.from == connection ? &relay->up : &relay->down);
+}
+
+static void relay_writable(weir_connection *connection)
+{
+    weir_relay *relay = connection->owner;
+
+    direction_run(relay->up.to == connection ? &relay->up : &relay->down);
+}
+
+static void relay_go_on(weir_task *task)
+{
+    weir_relay *relay = WEIR_OWNER(task, weir_relay, go_on);
+
+    if (direction_move(&relay->up) && direction_move(&relay->down)) {
+        relay_touch(relay);
+    }
+}
+
+static void relay_rate_allows(weir_timer *timer)
+{
+    direction_run(WEIR_OWNER(timer, relay_direction, rate_wait));
+}
+
+static void relay_idle_expired(weir_timer *timer)
+{
+    relay_end(WEIR_OWNER(timer, weir_relay, idle), WEIR_RELAY_TIMED_OUT);
+}
+
+static void direction_init(relay_direction *direction, weir_relay *relay, weir_connection *from,
+                           weir_connection *to, uint64_t rate)
+{
+    direction->relay = relay;
+    direction->from = from;
+    direction->to = to;
+    direction->rate = rate;
+    direction->rate_wait.name = "relay's rate";
+    direction->rate_wait.expired = relay_rate_allows;
+}
+
+weir_relay *weir_relay_start(weir_connection *a, weir_connection *b,
+                             const weir_relay_options *options,
+                             void (*done)(weir_relay *relay, weir_relay_end end, void *subject),
+                             void *subject)
+{
+    weir_relay *relay = calloc(1, sizeof(*relay));
+
+    if (relay == NULL) {
+        weir_log_line(&a->log, WEIR_LOG_CRIT, 0, "no memory for a relay");
+        return NULL;
+    }
+
+    relay->loop = a->loop;
+    relay->table = weir_loop_attached(a->loop);
+    relay->options = *options;
+    relay->done = done;
+    relay->subject = subject;
+    relay->started_ms = weir_clock_now()->monotonic_ms;
+    relay->idle.name = "relay";
+    relay->idle.expired = relay_idle_expired;
+    relay->go_on.name = "relay";
+    relay->go_on.run = relay_go_on;
+
+    direction_init(&relay->up, relay, a, b, options->upload_rate);
+    relay->up.from_broke = WEIR_RELAY_BROKEN_A;
+    relay->up.to_broke = WEIR_RELAY_BROKEN_B;
+    direction_init(&relay->down, relay, b, a, options->download_rate);
+    relay->down.from_broke = WEIR_RELAY_BROKEN_B;
+    relay->down.to_broke = WEIR_RELAY_BROKEN_A;
+
+    a->owner = b->owner = relay;
+    weir_connection_clear_timeout(a);
+    weir_connection_clear_timeout(b);
+    weir_connection_enter(a, &relay_relaying);
+    weir_connection_enter(b, &relay_relaying);
+    relay_touch(relay);
+    /* Bytes may be there already, in buffers, too; the first move is not made inside of the caller. */
+    weir_task_post(relay->loop, &relay->go_on);
+    return relay;
+}
+
+void weir_relay_counts(const weir_relay *relay, uint64_t *upload, uint64_t *download)
+{
+    *upload = relay->up.moved;
+    *download = relay->down.moved;
+}
+
+void weir_relay_free(weir_relay *relay)
+{
+    if (relay == NULL) {
+        return;
+    }
+    weir_timer_clear(relay->loop, &relay->idle);
+    weir_timer_clear(relay->loop, &relay->up.rate_wait);
+    weir_timer_clear(relay->loop, &relay->down.rate_wait);
+    weir_task_cancel(&relay->go_on);
+    weir_chain_clear(&relay->up.held);
+    weir_chain_clear(&relay->down.held);
+    direction_return_pipe(&relay->up);
+    direction_return_pipe(&relay->down);
+    free(relay);
+}
