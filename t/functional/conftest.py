@@ -109,7 +109,7 @@ def deaf(ports):
 def weir(request, binary, folder):
     """Starts the program: weir("location / { … }"), and stops it at the end.
 
-    The text goes into a server block; http=, main= and events= add to the
+    The text goes into a server block (None: there is none); http=, main= and events= add to the
     blocks around it; full= is a whole configuration.  Other names fill in
     @name@ in the text.  See Server for alerts= and exit_code=.
     """

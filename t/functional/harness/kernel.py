@@ -1,6 +1,8 @@
 """What the kernel knows of processes and sockets, read from /proc."""
 
 import os
+import socket
+import struct
 
 
 def processes():
@@ -79,35 +81,56 @@ def descriptors(pid):
 
 def listening_inodes(port):
     """Inodes of the sockets that listen on the port."""
-    return {row.inode for row in _tcp_rows() if row.state == 0x0A and row.local_port == port}
+    return {row.inode for row in _tcp_rows(f":{port:04X} ") if row.is_listening
+            and row.local_port == port}
 
 
 def holds_listener(pid):
-    inodes = {f"socket:[{row.inode}]" for row in _tcp_rows() if row.state == 0x0A}
+    """Whether the process has a descriptor of a listening TCP socket."""
+    inodes = {f"socket:[{row.inode}]" for row in _tcp_rows(" 0A ") if row.is_listening}
     return any(target in inodes for target in descriptors(pid))
 
 
 def unread_bytes(pairs):
-    """Bytes that wait, received but unread, in the sockets named by pairs of
-    (local port, remote port)."""
-    wanted = set(pairs)
-    return sum(row.unread for row in _tcp_rows()
-               if (row.local_port, row.remote_port) in wanted)
+    """Bytes that wait, received but unread, in the loopback sockets named by
+    pairs of (local port, remote port)."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, _NETLINK_SOCK_DIAG) as asked:
+        return sum(_unread(asked, *pair) for pair in pairs)
+
+
+_NETLINK_SOCK_DIAG = 4
+_SOCK_DIAG_BY_FAMILY = 20
+_LOOPBACK = socket.inet_aton("127.0.0.1") + bytes(12)
+
+
+def _unread(asked, local_port, remote_port):
+    """Asks sock_diag(7) for one socket: /proc/net/tcp takes a hundred times longer."""
+    body = (struct.pack("=BBBBI", socket.AF_INET, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF)
+            + struct.pack("!HH", local_port, remote_port) + _LOOPBACK + _LOOPBACK
+            + struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF))
+    head = struct.pack("=IHHII", 16 + len(body), _SOCK_DIAG_BY_FAMILY, 1, 0, 0)
+    asked.send(head + body)
+    answer = asked.recv(4096)
+    kind, = struct.unpack_from("=H", answer, 4)
+    if kind != _SOCK_DIAG_BY_FAMILY:
+        return 0                            # no such socket any more
+    return struct.unpack_from("=I", answer, 72)[0]
 
 
 class _TcpRow:
-    __slots__ = ("local_port", "remote_port", "state", "unread", "inode")
+    __slots__ = ("local_port", "is_listening", "inode")
 
 
-def _tcp_rows():
+def _tcp_rows(mark):
+    """The rows that contain the mark; the table may have thousands."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in _read(table).splitlines()[1:]:
+            if mark not in line:
+                continue
             fields = line.split()
             row = _TcpRow()
             row.local_port = int(fields[1].rpartition(":")[2], 16)
-            row.remote_port = int(fields[2].rpartition(":")[2], 16)
-            row.state = int(fields[3], 16)
-            row.unread = int(fields[4].partition(":")[2], 16)
+            row.is_listening = fields[3] == "0A"
             row.inode = int(fields[9])
             yield row
 

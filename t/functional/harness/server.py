@@ -135,8 +135,10 @@ class Folder:
 
 def compose(server="", http="", main="", events=""):
     """A whole configuration around the parts that a test gives."""
-    listen = "" if re.search(r"(^|[;{}])\s*listen\s", server, re.M) else _SERVER
-    server_block = f"server {{\n{listen}\n{server}\n}}\n" if server is not None else ""
+    server_block = ""
+    if server is not None:
+        listen = "" if re.search(r"(^|[;{}])\s*listen\s", server, re.M) else _SERVER
+        server_block = f"server {{\n{listen}\n{server}\n}}\n"
     return (f"{_defaults(_MAIN, main)}\n{main}\n"
             f"events {{\n{_defaults(_EVENTS, events)}\n{events}\n}}\n"
             f"http {{\n{_defaults(_HTTP, http)}\n{http}\n{server_block}}}\n")

@@ -304,7 +304,10 @@ class Connection:
 
     def finish_sending(self):
         """Half-closes: the server sees the end of what is sent."""
-        self.sock.shutdown(socket.SHUT_WR)
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass                # the server was faster
 
     def reset(self):
         """Closes with a RST."""
