@@ -318,12 +318,14 @@ void weir_chain_consume(weir_chain *chain, uint64_t bytes)
 
 void weir_chain_clear(weir_chain *chain)
 {
-    weir_chain_consume(chain, chain->len);
+    while (chain->first != NULL) {
+        span_free(chain_take_first(chain));
+    }
 }
 
 void weir_chain_append(weir_chain *to, weir_chain *from)
 {
-    if (from->first == NULL) {
+    if (from->last == NULL) {
         return;
     }
 

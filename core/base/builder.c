@@ -186,12 +186,12 @@ void weir_builder_add_hexdump(weir_builder *builder, weir_str bytes)
     }
 }
 
-void weir_builder_printf(weir_builder *builder, const char *text, ...)
+void weir_builder_printf(weir_builder *builder, const char *format, ...)
 {
     va_list args;
 
-    va_start(args, text);
-    weir_builder_vprintf(builder, text, args);
+    va_start(args, format);
+    weir_builder_vprintf(builder, format, args);
     va_end(args);
 }
 
@@ -199,7 +199,7 @@ void weir_builder_printf(weir_builder *builder, const char *text, ...)
  * vsnprintf() needs a byte for its NUL, which may be one more than the limit
  * allows: what is longer than the buffer here is printed apart.
  */
-void weir_builder_vprintf(weir_builder *builder, const char *text, va_list args)
+void weir_builder_vprintf(weir_builder *builder, const char *format, va_list args)
 {
     char buffer[512];
     char *printed = buffer;
@@ -207,12 +207,13 @@ void weir_builder_vprintf(weir_builder *builder, const char *text, va_list args)
     int len;
 
     va_copy(again, args);
-    len = vsnprintf(buffer, sizeof(buffer), text, args);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it does not see what va_start() set. */
+    len = vsnprintf(buffer, sizeof(buffer), format, again);
 
     if (len >= (int) sizeof(buffer)) {
         printed = malloc((size_t) len + 1);
         if (printed != NULL) {
-            len = vsnprintf(printed, (size_t) len + 1, text, again);
+            len = vsnprintf(printed, (size_t) len + 1, format, args);
         }
     }
 

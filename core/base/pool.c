@@ -18,15 +18,16 @@ typedef struct pool_chunk {
 } pool_chunk;
 
 /* What stands before an allocation with memory of its own. */
-typedef struct {
-    _Alignas(max_align_t) weir_list link;
+typedef struct pool_own {
+    _Alignas(max_align_t) struct pool_own *previous;
     size_t bytes;
 } pool_own;
 
 struct weir_pool_cleanup {
     weir_list link;
     weir_pool *pool;
-    void (*clean)(void *subject); /* NULL: not registered, or no more */
+    bool registered; /* else among the spare ones */
+    void (*clean)(void *subject);
     void *subject;
 };
 
@@ -38,11 +39,12 @@ struct weir_pool_cleanup {
  */
 struct weir_pool {
     char *at, *end;
-    size_t left; /* what the limit allows beyond the window */
-    pool_chunk *chunk;
+    size_t left;       /* what the limit allows beyond the window */
+    pool_chunk *chunk; /* the newest */
+    pool_own *own;     /* the newest */
     size_t chunk_bytes, limit;
-    weir_list own;             /* of pool_own, the newest first */
-    weir_list cleanups, spare; /* the newest first; handles to be used again */
+    weir_list cleanups; /* the newest first */
+    weir_list spare;    /* of handles, to be used again */
 };
 
 #define POOL_FIRST_HEAD                                                                            \
@@ -134,7 +136,7 @@ static void pool_begin(weir_pool *pool)
 {
     pool->at = pool->end = (char *) pool->chunk + POOL_FIRST_HEAD;
     pool->left = pool->limit;
-    weir_list_init(&pool->own);
+    pool->own = NULL;
     weir_list_init(&pool->cleanups);
     weir_list_init(&pool->spare);
     pool_open_window(pool);
@@ -163,23 +165,30 @@ weir_pool *weir_pool_new(size_t chunk_bytes, size_t limit_bytes)
     return pool;
 }
 
+static void pool_forget_cleanup(weir_pool_cleanup *cleanup)
+{
+    cleanup->registered = false;
+    weir_list_remove(&cleanup->link);
+    weir_list_prepend(&cleanup->pool->spare, &cleanup->link);
+}
+
 /* Leaves the first chunk only. */
 static void pool_empty(weir_pool *pool)
 {
     weir_list *link;
+    pool_own *own;
     pool_chunk *chunk;
 
     while ((link = weir_list_first(&pool->cleanups)) != NULL) {
         weir_pool_cleanup *cleanup = WEIR_OWNER(link, weir_pool_cleanup, link);
-        void (*clean)(void *subject) = cleanup->clean;
 
-        weir_pool_cancel(cleanup);
-        clean(cleanup->subject);
+        pool_forget_cleanup(cleanup);
+        cleanup->clean(cleanup->subject);
     }
 
-    while ((link = weir_list_first(&pool->own)) != NULL) {
-        weir_list_remove(link);
-        free(WEIR_OWNER(link, pool_own, link));
+    while ((own = pool->own) != NULL) {
+        pool->own = own->previous;
+        free(own);
     }
 
     while ((chunk = pool->chunk)->previous != NULL) {
@@ -214,7 +223,8 @@ static void *pool_alloc_own(weir_pool *pool, size_t bytes)
     }
 
     own->bytes = bytes;
-    weir_list_prepend(&pool->own, &own->link);
+    own->previous = pool->own;
+    pool->own = own;
     pool->left -= bytes;
     return own + 1;
 }
@@ -298,33 +308,24 @@ void *weir_pool_calloc(weir_pool *pool, size_t count, size_t bytes)
     return __builtin_mul_overflow(count, bytes, &product) ? NULL : weir_pool_zalloc(pool, product);
 }
 
-/* The allocation's head when it has memory of its own and is the last such, else NULL. */
-static pool_own *pool_last_own(const weir_pool *pool, const void *memory)
+/*
+ * For the newest that has memory of its own.  realloc() moves it under the
+ * sanitizers, which so see a pointer that was kept.
+ */
+static void *pool_grow_own(weir_pool *pool, size_t bytes)
 {
-    weir_list *link = weir_list_first(&pool->own);
-    pool_own *own = link == NULL ? NULL : WEIR_OWNER(link, pool_own, link);
-
-    return own != NULL && memory == own + 1 ? own : NULL;
-}
-
-/* realloc() moves it under the sanitizers, which so see a pointer that was kept. */
-static void *pool_grow_own(weir_pool *pool, pool_own *own, size_t bytes)
-{
-    size_t more = bytes - own->bytes;
+    size_t more = bytes - pool->own->bytes;
     pool_own *grown = NULL;
 
     pool_close_window(pool);
 
     if (more <= pool->left && bytes < PTRDIFF_MAX - sizeof(pool_own)) {
-        weir_list *before = own->link.previous;
-
-        weir_list_remove(&own->link);
-        grown = realloc(own, sizeof(pool_own) + bytes);
-        weir_list_insert_after(before, grown == NULL ? &own->link : &grown->link);
+        grown = realloc(pool->own, sizeof(pool_own) + bytes);
     }
 
     if (grown != NULL) {
         grown->bytes = bytes;
+        pool->own = grown;
         pool->left -= more;
     }
 
@@ -335,7 +336,6 @@ static void *pool_grow_own(weir_pool *pool, pool_own *own, size_t bytes)
 void *weir_pool_grow(weir_pool *pool, void *memory, size_t bytes, size_t new_bytes)
 {
     void *moved;
-    pool_own *own;
 
     if (memory != NULL && (char *) memory + bytes == pool->at
         && new_bytes - bytes <= (size_t) (pool->end - pool->at)) {
@@ -343,13 +343,12 @@ void *weir_pool_grow(weir_pool *pool, void *memory, size_t bytes, size_t new_byt
         return memory;
     }
 
-    own = pool_last_own(pool, memory);
-    if (own != NULL) {
-        return pool_grow_own(pool, own, new_bytes);
+    if (pool->own != NULL && memory == pool->own + 1) {
+        return pool_grow_own(pool, new_bytes);
     }
 
     moved = weir_pool_alloc(pool, new_bytes);
-    if (moved != NULL && bytes != 0) {
+    if (moved != NULL && memory != NULL) {
         memcpy(moved, memory, bytes);
     }
 
@@ -380,6 +379,7 @@ weir_pool_cleanup *weir_pool_on_free(weir_pool *pool, void (*clean)(void *subjec
     }
 
     cleanup->pool = pool;
+    cleanup->registered = true;
     cleanup->clean = clean;
     cleanup->subject = subject;
     weir_list_prepend(&pool->cleanups, &cleanup->link);
@@ -388,13 +388,9 @@ weir_pool_cleanup *weir_pool_on_free(weir_pool *pool, void (*clean)(void *subjec
 
 void weir_pool_cancel(weir_pool_cleanup *cleanup)
 {
-    if (cleanup == NULL || cleanup->clean == NULL) {
-        return;
+    if (cleanup != NULL && cleanup->registered) {
+        pool_forget_cleanup(cleanup);
     }
-
-    cleanup->clean = NULL;
-    weir_list_remove(&cleanup->link);
-    weir_list_prepend(&cleanup->pool->spare, &cleanup->link);
 }
 
 size_t weir_pool_used(const weir_pool *pool)
