@@ -121,6 +121,9 @@ static void utf_is_asked_for_by_the_pattern(void **state)
     assert_int_equal(weir_regex_test(regex, WEIR_STR("\xc3\xa9"), &t->log), WEIR_REGEX_MATCH);
     assert_int_equal(weir_regex_test(regex, WEIR_STR("\xc3"), &t->log), WEIR_REGEX_NO_MATCH);
     assert_int_equal(weir_regex_test(regex, WEIR_STR("\xff\xfe"), &t->log), WEIR_REGEX_NO_MATCH);
+    assert_int_equal(
+        weir_regex_test(traveller_regex(t, "(*UTF8)^.$"), WEIR_STR("\xc3\xa9"), &t->log),
+        WEIR_REGEX_MATCH);
 }
 
 static void utf_interpreted_takes_what_is_not_utf_too(void **state)
