@@ -1,0 +1,237 @@
+"""Files: root, index, types, conditions and ranges."""
+
+import os
+import re
+from email.utils import formatdate
+
+import pytest
+
+from harness import request_bytes
+from harness.upstream import body_of, digest
+
+OLD = 1_600_000_000     # a moment that file times are set to
+
+
+@pytest.fixture
+def www(folder):
+    """A tree of files under @dir@/www."""
+    for name, content in {
+            "page.html": b"<p>page", "a.txt": b"0123456789", "empty.txt": b"", "none": b"no type",
+            "b.xyz": b"odd", "dir/index.html": b"index of dir", "dir2/main.htm": b"main",
+            "bare/x.txt": b"x", "sp ace.txt": b"space", "per%cent.txt": b"percent",
+            "ünï.txt": b"unicode", ".hidden": b"hidden", "UPPER.TXT": b"upper"}.items():
+        path = folder.write(f"www/{name}", content)
+        os.utime(path, (OLD, OLD))
+    return folder
+
+
+CONFIG = "root @dir@/www; types { text/html html htm; text/plain txt; } default_type x/default;"
+
+
+def test_a_file_is_served_whole(weir, www):
+    response = weir(CONFIG).get("/a.txt")
+    assert (response.status, response.body) == (200, b"0123456789")
+    assert response.headers["Content-Length"] == "10"
+    assert response.headers["Last-Modified"] == "Sun, 13 Sep 2020 12:26:40 GMT"
+    assert response.headers["ETag"] == f'"{OLD:x}-a"'
+    assert response.headers["Accept-Ranges"] == "bytes"
+
+
+@pytest.mark.parametrize("target, kind", [
+    ("/page.html", "text/html"), ("/a.txt", "text/plain"), ("/UPPER.TXT", "text/plain"),
+    ("/b.xyz", "x/default"), ("/none", "x/default"), ("/dir/", "text/html")])
+def test_the_ending_gives_the_type(weir, www, target, kind):
+    assert weir(CONFIG).get(target).headers["Content-Type"] == kind
+
+
+def test_types_of_a_location_replace_the_outer(weir, www):
+    server = weir(CONFIG + "location /b { types { } default_type x/none; }"
+                  " location /a { types { x/text txt; } }")
+    assert server.get("/b.xyz").headers["Content-Type"] == "x/none"
+    assert server.get("/a.txt").headers["Content-Type"] == "x/text"
+
+
+@pytest.mark.parametrize("target, status, text", [
+    ("/sp%20ace.txt", 200, "space"), ("/per%25cent.txt", 200, "percent"),
+    ("/%C3%BCn%C3%AF.txt", 200, "unicode"), ("/%61.txt", 200, "0123456789"),
+    ("/x/../a.txt", 200, "0123456789"), ("/dir/../a.txt?x=1", 200, "0123456789"),
+    ("/.hidden", 200, "hidden"), ("/empty.txt", 200, ""),
+    ("/missing", 404, None), ("/a.txt/", 404, None), ("/a.txt/x", 404, None),
+    ("/bare/", 403, None), ("/" + "a" * 300, 404, None)])
+def test_a_target_finds_its_file_or_not(weir, www, target, status, text):
+    response = weir(CONFIG).get(target)
+    assert response.status == status
+    if text is not None:
+        assert response.text == text
+
+
+def test_a_file_that_is_missing_is_told_in_the_log(weir, www):
+    server = weir(CONFIG)
+    server.get("/missing")
+    assert server.wait_log(r'\[error\] .*open\(\) ".*/www/missing" failed '
+                           r"\(2: No such file or directory\), client: 127.0.0.1")
+
+
+@pytest.mark.needs_root
+def test_a_file_that_may_not_be_read_is_403(weir, www):
+    os.chmod(www.file("www", "a.txt"), 0o600)
+    server = weir(CONFIG)
+    assert server.get("/a.txt").status == 403
+    assert server.wait_log(r'open\(\) ".*/a.txt" failed \(13: Permission denied\)')
+
+
+def test_a_folder_without_index_is_told_in_the_log(weir, www):
+    server = weir(CONFIG)
+    server.get("/bare/")
+    assert server.wait_log(r'\[error\] .*directory index of ".*/www/bare/" is forbidden')
+
+
+def test_a_folder_redirects_to_its_slash(weir, www):
+    server = weir(CONFIG)
+    response = server.get("/dir?x=1")
+    assert response.status == 301
+    assert response.headers["Location"] == f"http://localhost:{server.port}/dir/?x=1"
+
+
+def test_index_is_index_html_unless_said(weir, www):
+    server = weir(CONFIG)
+    assert server.get("/dir/").text == "index of dir"
+    assert server.get("/dir2/").status == 403
+
+
+def test_index_names_files_in_order(weir, www):
+    server = weir(CONFIG + "index none.html main.htm index.html;")
+    assert server.get("/dir/").text == "index of dir"
+    assert server.get("/dir2/").text == "main"
+
+
+def test_index_may_end_in_another_location(weir, www):
+    server = weir(CONFIG + "index none /fallback; location = /fallback { return 200 other; }")
+    assert server.get("/bare/").text == "other"
+
+
+def test_index_is_looked_for_in_the_location_that_it_leads_to(weir, www):
+    server = weir(CONFIG + r"location ~ \.html$ { return 200 $uri; }")
+    assert server.get("/dir/").text == "/dir/index.html"
+
+
+def test_root_may_hold_variables(weir, folder):
+    folder.write("sites/a.test/x", "of a")
+    folder.write("sites/b.test/x", "of b")
+    server = weir("root @dir@/sites/$host;")
+    assert [server.get("/x", host=host).text for host in ("a.test", "b.test")] == ["of a", "of b"]
+
+
+def test_a_location_may_have_a_root_of_its_own(weir, folder):
+    folder.write("one/x", "one")
+    folder.write("two/in/x", "two")
+    server = weir("root @dir@/one; location /in/ { root @dir@/two; }")
+    assert [server.get(target).text for target in ("/x", "/in/x")] == ["one", "two"]
+
+
+@pytest.mark.parametrize("method, status", [("HEAD", 200), ("POST", 405), ("PUT", 405),
+                                            ("DELETE", 405), ("OPTIONS", 405)])
+def test_files_are_got_and_not_posted_to(weir, www, method, status):
+    response = weir(CONFIG).request("/a.txt", method, body=None if method == "HEAD" else b"")
+    assert response.status == status
+
+
+def test_head_has_the_fields_of_get(weir, www):
+    connection = weir(CONFIG).connect()
+    got, head = connection.request("/a.txt"), connection.request("/a.txt", "HEAD")
+    assert [pair for pair in got.headers if pair[0] != "Date"] == [
+        pair for pair in head.headers if pair[0] != "Date"]
+    assert connection.request("/a.txt").status == 200
+
+
+# Conditions
+
+@pytest.mark.parametrize("field, value, status", [
+    ("If-Modified-Since", formatdate(OLD, usegmt=True), 304),
+    ("If-Modified-Since", formatdate(OLD - 1, usegmt=True), 200),
+    ("If-Modified-Since", "nonsense", 200),
+    ("If-Unmodified-Since", formatdate(OLD - 1, usegmt=True), 412),
+    ("If-Unmodified-Since", formatdate(OLD, usegmt=True), 200),
+    ("If-None-Match", f'"{OLD:x}-a"', 304),
+    ("If-None-Match", f'W/"{OLD:x}-a"', 304),
+    ("If-None-Match", f'"x", "{OLD:x}-a"', 304),
+    ("If-None-Match", "*", 304),
+    ("If-None-Match", '"x"', 200),
+    ("If-Match", f'"{OLD:x}-a"', 200),
+    ("If-Match", "*", 200),
+    ("If-Match", '"x"', 412),
+])
+def test_conditions_are_judged(weir, www, field, value, status):
+    assert weir(CONFIG).get("/a.txt", headers={field: value}).status == status
+
+
+def test_304_has_the_validators_and_no_length(weir, www):
+    headers = weir(CONFIG).get("/a.txt", headers={"If-None-Match": "*"}).headers
+    assert "ETag" in headers and "Last-Modified" in headers
+    assert "Content-Length" not in headers and "Content-Type" not in headers
+
+
+# Ranges
+
+@pytest.mark.parametrize("said, status, body, span", [
+    ("bytes=0-0", 206, b"0", "0-0/10"), ("bytes=2-4", 206, b"234", "2-4/10"),
+    ("bytes=5-", 206, b"56789", "5-9/10"), ("bytes=-3", 206, b"789", "7-9/10"),
+    ("bytes=0-99", 206, b"0123456789", "0-9/10"), ("bytes=-99", 206, b"0123456789", "0-9/10"),
+    ("bytes=10-", 416, None, "*/10"), ("bytes=4-2", 416, None, "*/10"),
+    ("bytes=x", 416, None, "*/10"), ("lines=1-2", 200, b"0123456789", None),
+    ("bytes=18446744073709551615-", 416, None, "*/10"),
+])
+def test_a_range_is_cut_out(weir, www, said, status, body, span):
+    response = weir(CONFIG).get("/a.txt", headers={"Range": said})
+    assert response.status == status
+    if body is not None:
+        assert response.body == body
+    assert response.headers.get("Content-Range") == (span and f"bytes {span}")
+
+
+def test_several_ranges_come_in_parts(weir, www):
+    response = weir(CONFIG).get("/a.txt", headers={"Range": "bytes=0-1,-2"})
+    assert response.status == 206
+    mark = re.fullmatch("multipart/byteranges; boundary=(.+)", response.headers["Content-Type"])
+    parts = response.body.split(b"--" + mark.group(1).encode())
+    assert len(parts) == 4 and parts[3].strip() == b"--"
+    assert b"Content-Range: bytes 0-1/10\r\n\r\n01\r\n" in parts[1]
+    assert b"Content-Range: bytes 8-9/10\r\n\r\n89\r\n" in parts[2]
+
+
+def test_many_overlapping_ranges_do_not_multiply_the_file(weir, www):
+    said = "bytes=" + ",".join(["0-"] * 50)
+    response = weir(CONFIG).get("/a.txt", headers={"Range": said})
+    assert len(response.body) <= 10 + 200
+
+
+@pytest.mark.parametrize("validator, status", [
+    (f'"{OLD:x}-a"', 206), ('"x"', 200), (formatdate(OLD, usegmt=True), 206),
+    (formatdate(OLD - 5, usegmt=True), 200)])
+def test_if_range_guards_the_range(weir, www, validator, status):
+    headers = {"Range": "bytes=0-1", "If-Range": validator}
+    assert weir(CONFIG).get("/a.txt", headers=headers).status == status
+
+
+# Sizes
+
+@pytest.mark.parametrize("sendfile", ["on", "off"])
+@pytest.mark.parametrize("size", [1, 4096, 65536, 10_000_001])
+def test_files_of_any_size_arrive_whole(weir, folder, sendfile, size):
+    folder.write("www/big", body_of(size))
+    connection = weir(f"sendfile {sendfile};" + CONFIG).connect()
+    for _ in range(2):
+        assert digest(connection.request("/big").body) == digest(body_of(size))
+
+
+def test_a_file_arrives_whole_over_tls(weir, folder, certs):
+    folder.write("www/big", body_of(5_000_000))
+    server = weir(CONFIG + """listen 127.0.0.1:@tls_port@ ssl; ssl_certificate @certs@/a.crt;
+                              ssl_certificate_key @certs@/a.key; sendfile on;""")
+    assert digest(server.get("/big", tls=True).body) == digest(body_of(5_000_000))
+
+
+def test_pipelined_files_come_in_order(weir, www):
+    connection = weir(CONFIG).connect()
+    connection.send(request_bytes("/a.txt") + request_bytes("/empty.txt") + request_bytes("/none"))
+    assert [connection.read_response().text for _ in range(3)] == ["0123456789", "", "no type"]
