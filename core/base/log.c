@@ -85,6 +85,23 @@ static weir_str log_make_message(char *buffer, size_t size, const weir_log *log,
     return weir_builder_cut(&whole);
 }
 
+/* What a line says, and the lines behind it, each with a newline before it. */
+typedef struct {
+    weir_str message, further;
+} log_text;
+
+static void log_add_text(weir_builder *line, log_text text)
+{
+    weir_str rest = text.further, part;
+
+    log_add_escaped(line, text.message);
+
+    while (weir_str_split(&rest, '\n', &part)) {
+        weir_builder_add(line, WEIR_STR("\n    "));
+        log_add_escaped(line, part);
+    }
+}
+
 /* The line in `buffer`, of LOG_LINE_MAX, gets its newline. */
 static weir_str log_end_line(weir_builder *line, char *buffer)
 {
@@ -103,7 +120,7 @@ static void log_write_stderr(weir_str line)
 }
 
 /* "weir: [emerg] message" */
-static void log_write_console(weir_log_level level, weir_str message)
+static void log_write_console(weir_log_level level, log_text text)
 {
     char buffer[LOG_LINE_MAX];
     weir_builder line;
@@ -117,13 +134,13 @@ static void log_write_console(weir_log_level level, weir_str message)
         weir_builder_add(&line, WEIR_STR("] "));
     }
 
-    log_add_escaped(&line, message);
+    log_add_text(&line, text);
     log_write_stderr(log_end_line(&line, buffer));
 }
 
 /* "2026/11/21 10:00:00 [error] 12#12: *3 message" */
 static weir_str log_make_line(char *buffer, const weir_log *log, weir_log_level level,
-                              weir_str message)
+                              log_text text)
 {
     weir_builder line;
 
@@ -143,34 +160,55 @@ static weir_str log_make_line(char *buffer, const weir_log *log, weir_log_level 
         weir_builder_add_byte(&line, ' ');
     }
 
-    log_add_escaped(&line, message);
+    log_add_text(&line, text);
     return log_end_line(&line, buffer);
 }
 
-static void log_write_sink(const log_sink *sink, weir_log_level level, weir_str line,
-                           weir_str message)
+static void log_write_sink(const log_sink *sink, weir_log_level level, weir_str line, log_text text)
 {
     switch (sink->kind) {
     case LOG_SINK_FILE:
         weir_log_file_write(sink->file, line);
         break;
     case LOG_SINK_SYSLOG:
-        weir_syslog_send(sink->syslog, level, weir_str_slice(line, 0, line.len - 1));
+        /* A datagram is one line. */
+        weir_syslog_send(
+            sink->syslog, level,
+            weir_str_slice(line, 0, (size_t) (weir_str_find_byte(line, '\n') - line.data)));
         break;
     case LOG_SINK_STDERR:
         log_write_stderr(line);
         break;
     case LOG_SINK_CONSOLE:
-        log_write_console(level, message);
+        log_write_console(level, text);
         break;
+    }
+}
+
+static void log_write(const weir_log *log, weir_log_level level, log_text text)
+{
+    char buffer[LOG_LINE_MAX];
+    weir_str line;
+
+    if (level == WEIR_LOG_STDERR || log == NULL || log->target == NULL) {
+        log_write_console(level, text);
+        return;
+    }
+
+    line = log_make_line(buffer, log, level, text);
+
+    for (const log_sink *sink = log->target->sinks; sink != NULL; sink = sink->next) {
+        if (level <= sink->level) {
+            log_write_sink(sink, level, line, text);
+        }
     }
 }
 
 void weir_log_line(const weir_log *log, weir_log_level level, int error, const char *format, ...)
 {
-    char message_buffer[LOG_LINE_MAX], line_buffer[LOG_LINE_MAX];
+    char buffer[LOG_LINE_MAX];
     int caller_errno = errno;
-    weir_str message, line;
+    log_text text = {.further = WEIR_STR_EMPTY};
     va_list args;
 
     if (!weir_log_takes(log, level)) {
@@ -178,19 +216,19 @@ void weir_log_line(const weir_log *log, weir_log_level level, int error, const c
     }
 
     va_start(args, format);
-    message = log_make_message(message_buffer, sizeof(message_buffer), log, error, format, args);
+    text.message = log_make_message(buffer, sizeof(buffer), log, error, format, args);
     va_end(args);
 
-    if (level == WEIR_LOG_STDERR || log == NULL || log->target == NULL) {
-        log_write_console(level, message);
-    } else {
-        line = log_make_line(line_buffer, log, level, message);
+    log_write(log, level, text);
+    errno = caller_errno;
+}
 
-        for (const log_sink *sink = log->target->sinks; sink != NULL; sink = sink->next) {
-            if (level <= sink->level) {
-                log_write_sink(sink, level, line, message);
-            }
-        }
+void weir_log_lines(const weir_log *log, weir_log_level level, weir_str message, weir_str further)
+{
+    int caller_errno = errno;
+
+    if (weir_log_takes(log, level)) {
+        log_write(log, level, (log_text){message, further});
     }
 
     errno = caller_errno;

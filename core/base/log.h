@@ -56,6 +56,12 @@ static inline bool weir_log_takes(const weir_log *log, weir_log_level level)
 void weir_log_line(const weir_log *log, weir_log_level level, int error, const char *format, ...)
     WEIR_PRINTF(4, 5);
 
+/*
+ * A line with explanations behind it: `further` are lines with newlines between them, which are written
+ * indented, and at once with the first; to a syslog, not at all.  Not described.
+ */
+void weir_log_lines(const weir_log *log, weir_log_level level, weir_str message, weir_str further);
+
 #define weir_log_debug(log, ...)                                                                   \
     (WEIR_UNLIKELY(weir_log_takes((log), WEIR_LOG_DEBUG))                                          \
          ? weir_log_line((log), WEIR_LOG_DEBUG, 0, __VA_ARGS__)                                    \

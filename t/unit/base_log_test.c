@@ -237,11 +237,30 @@ static void levels_have_the_names_of_nginx(void **state)
     assert_int_equal(level, WEIR_LOG_DEBUG);
 }
 
+static void further_lines_are_indented_and_cannot_begin_others(void **state)
+{
+    weir_log log = log_to_stderr(*state, WEIR_LOG_ERR);
+
+    weir_log_lines(&log, WEIR_LOG_ERR, WEIR_STR("one\ntwo"), WEIR_STR("a\tb\n ^\nc"));
+    assert_matches(lines(), "^" TIME " \\[error\\] [0-9]+#[0-9]+: one\\\\x0Atwo\n"
+                            "    a\\\\x09b\n     \\^\n    c\n$");
+
+    weir_log_lines(NULL, WEIR_LOG_EMERG, WEIR_STR("one"), WEIR_STR("two"));
+    assert_string_equal(lines(), "weir: [emerg] one\n    two\n");
+
+    weir_log_lines(&log, WEIR_LOG_EMERG, WEIR_STR("one"), WEIR_STR_EMPTY);
+    assert_matches(lines(), ": one\n$");
+
+    weir_log_lines(&log, WEIR_LOG_NOTICE, WEIR_STR("one"), WEIR_STR("two"));
+    assert_string_equal(lines(), "");
+}
+
 #define log_test(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        log_test(further_lines_are_indented_and_cannot_begin_others),
         log_test(a_line_is_as_nginx_writes_it),
         log_test(what_is_not_there_leaves_no_trace),
         log_test(lines_above_the_level_are_not_written),
