@@ -251,31 +251,46 @@ static bool conf_read_all(weir_conf *conf)
     return conf_call_modules(conf, true);
 }
 
+/* What statements will point to must live as long as they do. */
+static bool conf_copy_options(weir_conf *conf)
+{
+    weir_conf_options *options = &conf->options;
+    weir_pool *pool = conf->home.pool;
+
+    if (!weir_str_copy(pool, options->prefix, &options->prefix)
+        || !weir_str_copy(pool, options->conf_file, &options->conf_file)
+        || !weir_str_copy(pool, options->globals, &options->globals)) {
+        return false;
+    }
+
+    conf->command_line.name = WEIR_STR("command line");
+    conf->command_line.text = options->globals;
+
+    conf->folder = options->conf_file;
+    while (conf->folder.len > 0 && conf->folder.data[conf->folder.len - 1] != '/') {
+        conf->folder.len--;
+    }
+
+    return true;
+}
+
+static bool conf_begin(weir_conf *conf)
+{
+    conf->temp_pool = weir_pool_new(CONF_TEMP_CHUNK, 0);
+    if (conf->temp_pool == NULL || !conf_copy_options(conf)) {
+        return weir_conf_refuse_memory(conf);
+    }
+
+    weir_array_init(&conf->words, conf->temp_pool, sizeof(weir_conf_word), 16);
+    conf->files = weir_map_new(conf->temp_pool, false, 16);
+    conf->main = weir_conf_main_new(conf);
+    return (conf->files != NULL && conf->main != NULL) || weir_conf_refuse_memory(conf);
+}
+
 weir_level *weir_conf_read(const weir_conf_home *home, const weir_conf_options *options)
 {
-    weir_conf conf = {
-        .home = *home,
-        .options = *options,
-        .command_line = {.name = WEIR_STR("command line"), .text = options->globals},
-        .temp_pool = weir_pool_new(CONF_TEMP_CHUNK, 0),
-    };
-    bool is_read = false;
-
-    conf.folder = options->conf_file;
-    while (conf.folder.len > 0 && conf.folder.data[conf.folder.len - 1] != '/') {
-        conf.folder.len--;
-    }
-
-    if (conf.temp_pool != NULL) {
-        weir_array_init(&conf.words, conf.temp_pool, sizeof(weir_conf_word), 16);
-        conf.main = weir_conf_main_new(&conf);
-    }
-
-    if (conf.main == NULL) {
-        weir_conf_refuse_memory(&conf);
-    } else {
-        is_read = conf_read_all(&conf);
-    }
+    weir_conf conf = {.home = *home, .options = *options};
+    bool is_read = conf_begin(&conf) && conf_read_all(&conf);
 
     weir_pool_free(conf.temp_pool);
     return is_read ? &conf.main->level.level : NULL;

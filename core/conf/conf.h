@@ -274,8 +274,8 @@ bool weir_conf_refuse_arg(weir_conf *conf, const weir_statement *statement, size
 bool weir_conf_refuse_hint(weir_conf *conf, const weir_statement *statement, size_t arg,
                            weir_str hint, const char *format, ...) WEIR_PRINTF(5, 6);
 /*
- * For hints: the slips (insertions, deletions, changes, swaps of neighbours) that lead from `a` to `b`; above
- * `max`: max + 1.
+ * For hints: the slips (insertions, deletions, changes, swaps of neighbours) that lead from `a` to `b`, whatever
+ * the letters' case; above `max`: max + 1.
  */
 unsigned weir_conf_distance(weir_str a, weir_str b, unsigned max);
 /* How many slips a name of this length may be away from what was meant. */

@@ -179,6 +179,7 @@ struct weir_conf {
     weir_level *level;
     const weir_statement *statement;
     size_t depth;     /* of includes, while parsing */
+    weir_map *files;  /* by name: the first weir_conf_file of it */
     weir_array words; /* of weir_conf_word: those of the statement that is being read */
 };
 
@@ -208,6 +209,8 @@ typedef struct {
 const weir_conf_nginx_name *weir_conf_nginx_find(weir_str name);
 /* Why weir has it not. */
 const char *weir_conf_nginx_reason(const weir_conf_nginx_name *name);
+/* The next directive that this module of nginx ("stream_core_module") alone has; `*position` begins at 0. */
+bool weir_conf_nginx_next_of(weir_str module, size_t *position, weir_str *name);
 
 /* ---- slots.c */
 

@@ -6,6 +6,7 @@
  */
 
 #define ERRORS_MESSAGE_MAX 1024 /* bytes */
+#define ERRORS_FURTHER_MAX 2048 /* bytes */
 #define ERRORS_SOURCE_MAX 100   /* bytes of a line that are shown */
 #define ERRORS_BEFORE_CARET 70  /* of them */
 #define ERRORS_CHAIN_MAX 5      /* files */
@@ -61,10 +62,9 @@ static bool errors_is_continuation(char byte)
 }
 
 /* The source without control bytes, and below it the caret; indentation is dropped. */
-static void errors_log_source(const weir_conf *conf, weir_log_level level, errors_place place)
+static void errors_add_source(weir_builder *further, errors_place place)
 {
-    char shown[ERRORS_SOURCE_MAX];
-    size_t at, begin = 0, shown_len, caret = 0;
+    size_t at, begin = 0, caret = 0;
     weir_str line = errors_source_line(place, &at);
 
     while (begin < at && (line.data[begin] == ' ' || line.data[begin] == '\t')) {
@@ -78,80 +78,90 @@ static void errors_log_source(const weir_conf *conf, weir_log_level level, error
         }
     }
 
-    line = weir_str_from(line, begin);
-    shown_len = line.len < sizeof(shown) ? line.len : sizeof(shown);
-    if (shown_len == 0) {
+    line = weir_str_slice(line, begin, begin + ERRORS_SOURCE_MAX);
+    if (line.len == 0) {
         return;
     }
 
-    for (size_t i = 0; i < shown_len; i++) {
+    for (size_t i = 0; i < line.len; i++) {
         bool is_control = (unsigned char) line.data[i] < ' ' || line.data[i] == 0x7f;
 
-        shown[i] = is_control ? ' ' : line.data[i];
+        weir_builder_add_byte(further, is_control ? ' ' : line.data[i]);
         caret += i < at - begin && !errors_is_continuation(line.data[i]);
     }
 
-    weir_log_line(conf->home.log, level, 0, "    %.*s", (int) shown_len, shown);
-    weir_log_line(conf->home.log, level, 0, "    %*s^", (int) caret, "");
+    weir_builder_printf(further, "\n%*s^\n", (int) caret, "");
 }
 
-static void errors_log_includes(const weir_conf *conf, weir_log_level level,
-                                const weir_conf_file *file)
+static void errors_add_includes(weir_builder *further, const weir_conf_file *file)
 {
     const weir_statement *by = file->included_by;
 
     for (unsigned shown = 0; by != NULL && shown < ERRORS_CHAIN_MAX; shown++) {
-        weir_log_line(conf->home.log, level, 0, "    included from %.*s:%u",
-                      WEIR_STR_ARG(by->file->name), by->line);
+        weir_builder_printf(further, "included from %.*s:%u\n", WEIR_STR_ARG(by->file->name),
+                            by->line);
         by = by->file->included_by;
     }
 
     if (by != NULL) {
-        weir_log_line(conf->home.log, level, 0, "    and so on");
+        weir_builder_add(further, WEIR_STR("and so on\n"));
     }
 }
 
 /* The message and its place, in one line. */
-static void errors_log_message(const weir_conf *conf, weir_log_level level, errors_place place,
+WEIR_PRINTF(4, 0)
+static weir_str errors_message(const weir_conf *conf, errors_place place, weir_builder *message,
                                const char *format, va_list args)
+{
+    weir_builder_vprintf(message, format, args);
+
+    if (place.file == &conf->command_line) {
+        weir_builder_printf(message, " in %.*s", WEIR_STR_ARG(place.file->name));
+    } else if (place.file != NULL) {
+        weir_builder_printf(message, " in %.*s:%u", WEIR_STR_ARG(place.file->name),
+                            errors_line(place));
+    }
+
+    return weir_builder_cut(message);
+}
+
+WEIR_PRINTF(4, 0)
+static void errors_refuse(const weir_conf *conf, errors_place place, weir_str hint,
+                          const char *format, va_list args)
+{
+    char message_buffer[ERRORS_MESSAGE_MAX], further_buffer[ERRORS_FURTHER_MAX];
+    weir_builder message, further;
+    weir_str text;
+
+    weir_builder_over(&message, message_buffer, sizeof(message_buffer));
+    text = errors_message(conf, place, &message, format, args);
+
+    weir_builder_over(&further, further_buffer, sizeof(further_buffer));
+    if (place.file != NULL) {
+        errors_add_source(&further, place);
+    }
+    if (!weir_str_is_empty(hint)) {
+        weir_builder_printf(&further, "%.*s\n", WEIR_STR_ARG(hint));
+    }
+    if (place.file != NULL) {
+        errors_add_includes(&further, place.file);
+    }
+
+    weir_log_lines(conf->home.log, WEIR_LOG_EMERG, text, weir_builder_cut(&further));
+}
+
+WEIR_PRINTF(3, 0)
+static void errors_remark(const weir_conf *conf, weir_log_level level, const char *format,
+                          va_list args)
 {
     char buffer[ERRORS_MESSAGE_MAX];
     weir_builder message;
-    weir_str text;
 
     weir_builder_over(&message, buffer, sizeof(buffer));
-    weir_builder_vprintf(&message, format, args);
-    text = weir_builder_cut(&message);
-
-    if (place.file == NULL) {
-        weir_log_line(conf->home.log, level, 0, "%.*s", WEIR_STR_ARG(text));
-    } else if (place.file == &conf->command_line) {
-        weir_log_line(conf->home.log, level, 0, "%.*s in %.*s", WEIR_STR_ARG(text),
-                      WEIR_STR_ARG(place.file->name));
-    } else {
-        weir_log_line(conf->home.log, level, 0, "%.*s in %.*s:%u", WEIR_STR_ARG(text),
-                      WEIR_STR_ARG(place.file->name), errors_line(place));
-    }
-}
-
-static bool errors_refuse(const weir_conf *conf, errors_place place, weir_str hint,
-                          const char *format, va_list args)
-{
-    errors_log_message(conf, WEIR_LOG_EMERG, place, format, args);
-
-    if (place.file != NULL) {
-        errors_log_source(conf, WEIR_LOG_EMERG, place);
-    }
-
-    if (!weir_str_is_empty(hint)) {
-        weir_log_line(conf->home.log, WEIR_LOG_EMERG, 0, "    %.*s", WEIR_STR_ARG(hint));
-    }
-
-    if (place.file != NULL) {
-        errors_log_includes(conf, WEIR_LOG_EMERG, place.file);
-    }
-
-    return false;
+    weir_log_lines(
+        conf->home.log, level,
+        errors_message(conf, errors_place_of(conf->statement, 0), &message, format, args),
+        WEIR_STR_EMPTY);
 }
 
 bool weir_conf_refuse_at(weir_conf *conf, const weir_conf_file *file, size_t offset, weir_str hint,
@@ -207,7 +217,7 @@ void weir_conf_warn(weir_conf *conf, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    errors_log_message(conf, WEIR_LOG_WARN, errors_place_of(conf->statement, 0), format, args);
+    errors_remark(conf, WEIR_LOG_WARN, format, args);
     va_end(args);
 }
 
@@ -216,6 +226,6 @@ void weir_conf_notice(weir_conf *conf, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    errors_log_message(conf, WEIR_LOG_NOTICE, errors_place_of(conf->statement, 0), format, args);
+    errors_remark(conf, WEIR_LOG_NOTICE, format, args);
     va_end(args);
 }

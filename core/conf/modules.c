@@ -380,10 +380,62 @@ static bool modules_add_dynamic(weir_conf *conf, weir_str path, const weir_dynam
     return true;
 }
 
+/* "http_geoip_module" of ".../ngx_http_geoip_module.so"; false for other files. */
+static bool modules_is_of_nginx(weir_str path, weir_str *name)
+{
+    while (weir_str_find_byte(path, '/') != NULL) {
+        path = weir_str_from(path, (size_t) (weir_str_find_byte(path, '/') - path.data) + 1);
+    }
+
+    if (!weir_str_starts(path, WEIR_STR("ngx_")) || !weir_str_ends(path, WEIR_STR("_module.so"))) {
+        return false;
+    }
+
+    *name = weir_str_slice(path, strlen("ngx_"), path.len - strlen(".so"));
+    return true;
+}
+
+/* Whether weir has a directive that this module of nginx alone brings. */
+static bool modules_is_built_in(const weir_modules *modules, weir_str name)
+{
+    size_t position = 0;
+    weir_str directive;
+
+    /* The module that holds a whole family has its directives documented under another name. */
+    if (weir_str_eq(name, WEIR_STR("stream_module"))) {
+        name = WEIR_STR("stream_core_module");
+    }
+
+    while (weir_conf_nginx_next_of(name, &position, &directive)) {
+        if (weir_modules_rows(modules, directive) != NULL) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+/* Packaged configurations load what weir has built in. */
+static bool modules_skip_of_nginx(weir_conf *conf, weir_str name)
+{
+    if (modules_is_built_in(conf->home.modules, name)) {
+        weir_conf_notice(conf, "nginx's module \"ngx_%.*s\" is not loaded: weir has it built in",
+                         WEIR_STR_ARG(name));
+        return true;
+    }
+
+    return weir_conf_refuse(conf, "module \"ngx_%.*s\" is nginx's, weir cannot load it",
+                            WEIR_STR_ARG(name));
+}
+
 bool weir_modules_load(weir_conf *conf, weir_str path)
 {
-    weir_str full;
+    weir_str full, name;
     void *handle;
+
+    if (modules_is_of_nginx(path, &name)) {
+        return modules_skip_of_nginx(conf, name);
+    }
 
     if (!weir_conf_prefix_path(conf, path, &full)) {
         return false;

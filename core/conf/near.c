@@ -31,7 +31,7 @@ unsigned weir_conf_distance(weir_str a, weir_str b, unsigned max)
         row[0] = (unsigned) i;
 
         for (size_t j = 1; j <= b.len; j++) {
-            unsigned changed = a.data[i - 1] != b.data[j - 1];
+            unsigned changed = weir_byte_lower(a.data[i - 1]) != weir_byte_lower(b.data[j - 1]);
 
             row[j] = near_least(near_least(last[j], row[j - 1]) + 1, last[j - 1] + changed);
 

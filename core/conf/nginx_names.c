@@ -869,6 +869,20 @@ const weir_conf_nginx_name *weir_conf_nginx_find(weir_str name)
                    nginx_compare);
 }
 
+bool weir_conf_nginx_next_of(weir_str module, size_t *position, weir_str *name)
+{
+    while (*position < WEIR_COUNT(nginx_names)) {
+        const weir_conf_nginx_name *known = &nginx_names[(*position)++];
+
+        if (weir_str_eq(module, weir_str_from_z(known->modules))) {
+            *name = weir_str_from_z(known->name);
+            return true;
+        }
+    }
+
+    return false;
+}
+
 const char *weir_conf_nginx_reason(const weir_conf_nginx_name *name)
 {
     weir_str modules = weir_str_from_z(name->modules);

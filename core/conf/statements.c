@@ -19,36 +19,58 @@ static bool statements_parse(weir_conf *conf, weir_conf_lexer *lexer, statements
 
 /* ---- include */
 
-static bool statements_include_file(weir_conf *conf, weir_str name, const weir_statement *statement,
-                                    statements_scope scope, weir_conf_statements *list)
+/* Read once, whatever the number of places that include it. */
+static bool statements_read_file(weir_conf *conf, weir_conf_file *file)
 {
-    weir_conf_file *file = WEIR_NEW(conf->home.pool, weir_conf_file);
-    const weir_conf_file **listed = weir_array_push(&conf->main->files);
-    weir_conf_lexer lexer;
+    const weir_conf_file *same = weir_map_find(conf->files, file->name);
+    const weir_conf_file **listed;
     bool is_read;
 
-    if (file == NULL || listed == NULL) {
-        return weir_conf_refuse_memory(conf);
+    if (same != NULL) {
+        file->text = same->text;
+        return true;
     }
 
-    *listed = file;
-    file->included_by = statement;
-    file->name = name;
-
-    conf->statement = statement;
-    is_read = weir_conf_read_file(conf, name, WEIR_CONF_FILE_MAX, &file->text);
+    conf->statement = file->included_by;
+    is_read = weir_conf_read_file(conf, file->name, WEIR_CONF_FILE_MAX, &file->text);
     conf->statement = NULL;
 
     if (!is_read) {
         return false;
     }
 
+    listed = weir_array_push(&conf->main->files);
+    if (listed == NULL || !weir_map_put(conf->files, file->name, file)) {
+        return weir_conf_refuse_memory(conf);
+    }
+
+    *listed = file;
+    return true;
+}
+
+static bool statements_include_file(weir_conf *conf, weir_str name, const weir_statement *statement,
+                                    statements_scope scope, weir_conf_statements *list)
+{
+    weir_conf_file *file = WEIR_NEW(conf->home.pool, weir_conf_file);
+    weir_conf_lexer lexer;
+    bool is_parsed;
+
+    if (file == NULL) {
+        return weir_conf_refuse_memory(conf);
+    }
+
+    file->included_by = statement;
+    file->name = name;
+    if (!statements_read_file(conf, file)) {
+        return false;
+    }
+
     scope.in_block = false;
     weir_conf_lexer_open(&lexer, file);
     conf->depth++;
-    is_read = statements_parse(conf, &lexer, scope, list);
+    is_parsed = statements_parse(conf, &lexer, scope, list);
     conf->depth--;
-    return is_read;
+    return is_parsed;
 }
 
 static bool statements_include_matches(weir_conf *conf, const char *pattern,

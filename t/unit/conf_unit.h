@@ -205,6 +205,7 @@ static const weir_directive unit_core_directives[] = {
      .takes = WEIR_TAKES_ANY,
      .slot = WEIR_SLOT_ONLY_CALL(unit_call_refuse)},
     {.name = "warn", .where = WEIR_MAIN, .slot = WEIR_SLOT_ONLY_CALL(unit_call_warn)},
+    {.name = "lost", .where = WEIR_MAIN},
     {.name = "idle",
      .where = WEIR_MAIN,
      .takes = WEIR_TAKES(1, 2),
