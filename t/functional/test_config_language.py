@@ -109,7 +109,8 @@ def test_a_wrong_time_is_refused(check, time):
     assert check(OK.replace("http {", f"http {{ send_timeout {time};")).code == 1
 
 
-@pytest.mark.parametrize("size", ["x", "1x", "k", "-1", "1.5k", "1kk", "99999999999999999999", '""'])
+@pytest.mark.parametrize("size", ["x", "1x", "k", "-1", "1.5k", "1kk", "99999999999999999999",
+                                  '""'])
 def test_a_wrong_size_is_refused(check, size):
     assert check(OK.replace("http {", f"http {{ client_max_body_size {size};")).code == 1
 
@@ -340,7 +341,8 @@ def test_the_boilerplate_of_packaged_configurations_loads(check, folder):
 
 
 @pytest.mark.weir_only("nginx has no module of that name here")
-@pytest.mark.parametrize("module", ["modules/ngx_stream_module.so", "modules/ngx_http_geoip_module.so"])
+@pytest.mark.parametrize("module", ["modules/ngx_stream_module.so",
+                                    "modules/ngx_http_geoip_module.so"])
 def test_load_module_of_what_nginx_has_is_understood(check, module):
     result = check(f"load_module {module};\n" + OK)
     if "stream" in module:

@@ -1,10 +1,13 @@
 """Where a request ends: what is doubtful is refused, what is right passes, however cut."""
 
+import os
+import time
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness import request_bytes, split_exchange
+from harness import kernel, request_bytes, split_exchange, wait_until
 from harness.upstream import answer, body_of, digest, json_answer, site
 from harness.wire import chunked
 
@@ -106,11 +109,13 @@ def cases(table, nginx_takes):
 
 @pytest.mark.parametrize("head", cases(BAD_HEADS, NGINX_TAKES))
 def test_refuses_a_doubtful_head_and_closes(weir, upstream, head):
-    connection = weir(PROXY).connect()
+    server = weir(PROXY)
+    connection = server.connect()
     connection.send_what_fits(head + SMUGGLED)
     assert connection.read_response().status == 400
     assert connection.is_closed()
     assert upstream.received == []
+    assert server.wait_log(r"\[info\] .*client sent .*, client: 127.0.0.1, server: ")
 
 
 BAD_CHUNKS = {
@@ -323,7 +328,7 @@ def test_what_is_refused_whole_is_refused_however_cut(weir, upstream, name):
     assert upstream.received == []
 
 
-@settings(max_examples=30, deadline=None,
+@settings(max_examples=30, deadline=None, database=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chunks=st.lists(st.binary(min_size=1, max_size=40), max_size=8), data=st.data())
 def test_any_chunking_of_a_body_cut_anywhere_is_the_same_body(running, chunks, data):
@@ -704,3 +709,64 @@ def test_a_client_that_leaves_ends_the_origins_work(weir, upstream):
     upstream.wait_requests(1)
     connection.close()
     assert '" 499 ' in server.access_log()[0]
+
+
+@settings(max_examples=60, deadline=None, database=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(noise=st.binary(max_size=300), head=st.sampled_from(sorted(WHOLE)),
+       place=st.integers(0, 120))
+def test_noise_anywhere_hurts_nobody_else(running, noise, head, place):
+    server, _ = running
+    whole = WHOLE[head]
+    with server.connect() as connection:
+        connection.send_what_fits(whole[:place] + noise + whole[place:])
+        connection.finish_sending()
+        connection.read_until_close()
+    assert server.get("/").status == 200
+
+
+# Nothing leaks, nothing spins
+
+def test_connections_that_wait_cost_no_processor_time(weir, upstream):
+    upstream.answers(lambda peer: peer.wait_gone() if peer.request.target == "/hang"
+                     else site(peer))
+    server = weir(PROXY + "location /b/ { proxy_pass http://@upstream@; proxy_buffering off; }")
+    waiting = [server.connect() for _ in range(6)]
+    waiting[1].send(b"GET / HTT")
+    waiting[2].send(request_bytes("/hang"))
+    waiting[3].send(request_bytes("/b/50000000"))
+    waiting[4].send(post("Content-Length: 1000", body=b"part"))
+    waiting[5].send(request_bytes("/hang"))
+    waiting[5].finish_sending()
+    upstream.wait_requests(2)
+    worker, = server.wait_workers()
+    # A spinning process uses all of the second it is looked at, or half of it.
+    spent = cpu_seconds_within(worker, 1.0)
+    assert spent < 0.2
+
+
+def cpu_seconds_within(pid, seconds):
+    """The processor time that the process uses in the next seconds, once calm."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    end = time.monotonic() + seconds
+    before = kernel.cpu_ticks(pid)
+    wait_until(lambda: time.monotonic() > end, "the time to pass")
+    return (kernel.cpu_ticks(pid) - before) / ticks
+
+
+def test_aborted_requests_leave_no_descriptor_behind(weir, upstream):
+    upstream.answers(site)
+    server = weir(PROXY)
+    worker, = server.wait_workers()
+    server.get("/echo")
+
+    def count():
+        return len(kernel.descriptors(worker))
+    baseline = count()
+    for n in range(120):
+        connection = server.connect()
+        connection.send_what_fits([b"GET / HT", request_bytes("/b/3000000"), b"\0\r\n\r\n",
+                                   post("Content-Length: 99", body=b"x")][n % 4])
+        connection.reset() if n % 3 else connection.close()
+    wait_until(lambda: count() <= baseline + 1, "the descriptors to be closed")
+    assert server.get("/echo").status == 200

@@ -34,7 +34,8 @@ PREFIXES = f"""
     ("/doc/x", "doc"), ("/doc/deep/x", "deep"), ("/doc/deep", "doc"), ("/doc/exact", "exact"),
     ("/doc/exact/", "doc"), ("/doc/exact?x", "exact"), ("/img/a.gif", "img"), ("/a.gif", "gif"),
     ("/doc/a.gif", "gif"), ("/a.GIF", "root"), ("/a.JPG", "picture"), ("/doc/regex", "first regex"),
-    ("/sp%20ace", "space"), ("/doc%2Fdeep/x", "deep"), ("/x/../doc/y", "doc"), ("/./doc//deep/", "deep"),
+    ("/sp%20ace", "space"), ("/doc%2Fdeep/x", "deep"), ("/x/../doc/y", "doc"),
+    ("/./doc//deep/", "deep"),
     ("/%64oc/x", "doc"), ("/DOC/x", "root"), ("/doc/deep/../x", "doc"), ("/doc/..", "exact root"),
 ])
 def test_the_location_is_chosen_by_nginxs_rules(weir, target, name):
@@ -102,7 +103,8 @@ SERVERS = "".join(
 @pytest.mark.parametrize("host, name", [
     ("one.test", "one"), ("www.one.test", "one"), ("ONE.test", "one"), ("one.test:8080", "one"),
     ("one.test.", "one"), ("x.wild.test", "head wildcard"), ("y.x.wild.test", "head wildcard"),
-    ("wild.test", "default"), ("a.deep.wild.test", "longer wildcard"), ("tail.org", "tail wildcard"),
+    ("wild.test", "default"), ("a.deep.wild.test", "longer wildcard"),
+    ("tail.org", "tail wildcard"),
     ("tail.co.uk", "tail wildcard"), ("both.test", "both"), ("x.both.test", "both"),
     ("exact.wild.test", "exact"), ("r12.test", "regex"), ("rx.test", "default"),
     ("me.captured.test", "captured me"), ("other.test", "default"), ("127.0.0.1", "default"),

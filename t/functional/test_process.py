@@ -69,7 +69,8 @@ def test_standard_error_goes_to_the_error_log(weir):
 def test_processes_have_titles(weir, binary):
     server = weir(PAGE)
     assert kernel.title(server.master_pid).startswith(f"{binary.name}: master process ")
-    assert [kernel.title(pid) for pid in server.wait_workers()] == [f"{binary.name}: worker process"]
+    worker, = server.wait_workers()
+    assert kernel.title(worker) == f"{binary.name}: worker process"
 
 
 @pytest.mark.parametrize("said, count", [("1", 1), ("3", 3), ("auto", os.cpu_count())])
@@ -182,6 +183,8 @@ def refused(server, port="port"):
         server.connect(port).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        pass                    # it was closing just then
     return False
 
 
@@ -237,7 +240,8 @@ def test_s_reload_reloads(weir, binary):
 def test_s_without_a_running_program_says_so(check, binary):
     result = check("events {}\npid @dir@/none.pid;\n", "-s", "stop")
     assert result.code == 1
-    assert re.search(rf'{binary.name}: \[error\] open\(\) ".*/none.pid" failed \(2: No such', result.err)
+    assert re.search(rf'{binary.name}: \[error\] open\(\) ".*/none.pid" failed \(2: No such',
+                     result.err)
 
 
 def test_the_ends_of_workers_are_told_at_notice(weir):
@@ -379,7 +383,7 @@ def test_no_request_of_its_own_connection_is_lost_over_reloads(weir):
             traffic.goes_on()
 
 
-@pytest.mark.weir_only("nginx closes idle kept connections, since 1.27.4 after keepalive_min_timeout")
+@pytest.mark.weir_only("nginx closes them, since 1.27.4 after keepalive_min_timeout")
 def test_no_request_of_a_kept_connection_is_lost_over_reloads(weir):
     server = weir(PAGE, main="worker_processes 2;")
     with Traffic(server.connect, threads=4, kept=True) as traffic:
@@ -656,7 +660,8 @@ def test_syslog_is_a_log(weir, folder, binary, options, priority, tag):
         log.bind(path)
         os.chmod(path, 0o777)
         log.settimeout(10)
-        server = weir("root @dir@/www;", main=f"error_log syslog:server=unix:{path}{options} error;")
+        server = weir("root @dir@/www;",
+                      main=f"error_log syslog:server=unix:{path}{options} error;")
         server.get("/none")
         text = log.recv(4096).decode()
     host = "" if "nohostname" in options else socket.gethostname() + " "
@@ -682,5 +687,5 @@ def test_debug_is_a_level_of_any_build(weir):
 
 
 def test_a_log_in_no_folder_ends_the_start(weir):
-    with pytest.raises(StartFailed, match=r'\[emerg\].*open\(\) ".*/no/log" failed \(2: No such file'):
+    with pytest.raises(StartFailed, match=r'\[emerg\].*open\(\) ".*/no/log" failed \(2: No such'):
         weir(PAGE, main="error_log @dir@/no/log;", alerts=["open"], exit_code=1)

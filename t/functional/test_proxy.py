@@ -349,7 +349,8 @@ BROKEN = {
     "closes without a word": (silent_close, "prematurely closed"),
     "resets": (reset, "."),
     "closes in the status line": (after(b"HTTP/1.1 20"), "."),
-    "closes in the head": (after(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"), "prematurely closed"),
+    "closes in the head": (after(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"),
+                           "prematurely closed"),
     "sends a head too large": (after(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 20000 + b"\r\n\r\n"),
                                "too big header"),
     "sends a field with NUL": (after(b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n"),
@@ -680,7 +681,7 @@ def test_the_origins_certificate_is_verified(weir, new_upstream, certs, ca, name
     server = weir(VERIFIED, origin=origin, ca=ca, name=name)
     assert server.get("/").status == status
     if status == 502:
-        assert server.wait_log(r"\[error\] .*upstream SSL certificate (verify error|does not match)")
+        assert server.wait_log(r"\[error\] .*upstream SSL certificate (verify|does not match)")
         assert origin.requests == []
 
 
@@ -759,9 +760,19 @@ def test_upstream_variables_tell_the_whole_way(weir, three, ports):
     three[0].answers(answer("four", headers={"X-A": "b"}))
     server = weir(BACK, http=http)
     server.get("/")
-    address, status, times, field, received, length = server.access_log(name="way.log")[0].split("|")
+    line = server.access_log(name="way.log")[0]
+    address, status, times, field, received, length = line.split("|")
     assert address == f"{dead}, {three[0]}"
     assert status == "502, 200"
     assert len(times.split(", ")) == 2
     assert (field, length) == ("b", "0, 4")
     assert int(received.split(", ")[1]) == len(answer("four", headers={"X-A": "b"}))
+
+
+@pytest.mark.weir_only("nginx refuses the configuration")
+def test_a_name_that_is_not_found_at_start_is_a_warning_and_a_dead_origin(weir):
+    server = weir("location / { proxy_pass http://no-such-host.invalid; } "
+                  "location /x { return 200 x; }")
+    assert server.wait_log(r"\[warn\] .*no-such-host.invalid")
+    assert server.get("/").status == 502
+    assert server.get("/x").status == 200

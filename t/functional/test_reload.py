@@ -147,7 +147,8 @@ def test_old_generations_end_when_their_last_request_has(weir, upstream):
         connections[-1].send(request_bytes("/b/10"))
         upstream.wait_requests(len(connections))
         server.reload()
-    old = [pid for pid in kernel.children(server.master_pid) if "shutting down" in kernel.title(pid)]
+    old = [pid for pid in kernel.children(server.master_pid)
+           if "shutting down" in kernel.title(pid)]
     assert len(old) >= 3
     over.set()
     assert all(len(connection.read_response().body) == 10 for connection in connections)

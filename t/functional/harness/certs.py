@@ -115,7 +115,8 @@ class Certs:
         self._issue("client-other", "/CN=other", "client", authority="other-ca")
         self._issue("deep-ca", "/CN=intermediate authority", "root")
         self._issue("client-deep", "/CN=deep", "client", authority="deep-ca")
-        self._write("client-deep-chain.crt", self.read("client-deep.crt") + self.read("deep-ca.crt"))
+        self._write("client-deep-chain.crt",
+                    self.read("client-deep.crt") + self.read("deep-ca.crt"))
         self._write("both-ca.crt", self.read("ca.crt") + self.read("other-ca.crt"))
         self._ca("ca", "-gencrl", "-out", "empty.crl")
         self._ca("ca", "-revoke", "client-revoked.crt")

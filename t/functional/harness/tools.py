@@ -77,10 +77,3 @@ class LoadResult:
         return (self.refused + self.connect_errors + self.read_errors + self.write_errors
                 + self.timeouts)
 
-
-def h2load(url, *arguments):
-    """Runs h2load; returns its output."""
-    _need("h2load")
-    done = subprocess.run(["h2load", *map(str, arguments), url], capture_output=True, check=False,
-                          timeout=TIMEOUT * 4)
-    return done.stdout.decode()
