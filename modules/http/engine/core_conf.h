@@ -2,7 +2,7 @@
 #define WEIR_HTTP_ENGINE_CORE_CONF_H
 
 #include "core/net/listener.h"
-#include "core/net/tls.h"
+#include "core/tls/tls.h"
 #include "modules/http/engine/module.h"
 #include "modules/http/engine/wire.h"
 

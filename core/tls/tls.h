@@ -1,46 +1,58 @@
-#ifndef WEIR_NET_TLS_H
-#define WEIR_NET_TLS_H
+#ifndef WEIR_TLS_TLS_H
+#define WEIR_TLS_TLS_H
 
 #include <openssl/base.h>
 
 #include "core/conf/conf.h"
 #include "core/net/connection.h"
+#include "core/script/script.h"
+#include "core/tls/settings.h"
 
 /*
- * TLS by BoringSSL over memory buffers of ours.  The same settings table serves http and stream servers ("ssl_")
- * and connections to origins ("proxy_ssl_").
+ * TLS by BoringSSL over memory buffers of ours.  The same settings serve http and stream servers ("ssl_"), see
+ * settings.h, and connections to origins ("proxy_ssl_").
  */
 
-/* ---- settings: what the directives say */
-
-typedef struct weir_tls_server_conf weir_tls_server_conf; /* members in core/net/tls_conf.h */
-typedef struct weir_tls_client_conf weir_tls_client_conf;
-
-/* ---- one virtual server's TLS, compiled; immutable, shared by all workers */
+/* ---- one virtual server's TLS, compiled: shared by all workers */
 
 typedef struct weir_tls_server weir_tls_server;
 
 /*
- * From the settings of a server's level; equal settings and certificates share their contexts. NULL: refused.
- * `is_default` of an ssl listener without certificates is refused unless ssl_reject_handshake; a server that is not must
- * not have any.
+ * From the settings of a server's level; equal settings and certificates share their contexts.  `family` is
+ * the one whose variables may stand in the paths of certificates.  NULL: refused.
+ *
+ * Without a certificate it is still a server, one that clients may ask for by name: they are then shown the default
+ * server's certificate.  But it cannot be a default server; see below.
  */
 weir_tls_server *weir_tls_server_new(weir_conf *conf, const weir_tls_server_conf *settings,
                                      const char *family);
+/* Whether it may be the default of an ssl listener: it has a certificate, or rejects all handshakes. */
+bool weir_tls_server_can_be_default(const weir_tls_server *server);
 /* Two servers with equal digests verify clients alike: sessions and 421 (RFC 9110, 15.5.20) go by it. */
 bool weir_tls_server_verifies_like(const weir_tls_server *a, const weir_tls_server *b);
 bool weir_tls_server_verifies(const weir_tls_server *server);
 
 /*
- * How a connection finds its server: `find` is given the host name of the ClientHello (lower case, may
- * be empty) and returns the server to use, or NULL for the default one.
+ * How a connection finds its server, and what is offered to it; borrowed for as long as connections that
+ * were accepted with it live.
  */
 typedef struct {
     weir_tls_server *default_server;
+    /*
+     * Given the host name of the ClientHello (lower case, without a dot at its end, may be empty); returns the server
+     * to use, or NULL for the default one.  May itself be NULL: always the default.
+     */
     weir_tls_server *(*find)(weir_connection *connection, weir_str name, void *subject);
+    /*
+     * For paths of certificates with variables: the script to evaluate them with, which lives as long
+     * as `pool`.  NULL: refuse the handshake, logged.  May itself be NULL if no path has variables.
+     */
+    weir_script *(*script)(weir_connection *connection, weir_pool *pool, void *subject);
     void *subject;
     weir_str alpn; /* protocols to offer, in wire form, best first; empty: none */
     uint64_t handshake_timeout_ms;
+    /* Something uses $ssl_ciphers, $ssl_curves or $ssl_sigalgs: the ClientHello's lists are kept. */
+    bool keeps_client_lists;
 } weir_tls_acceptor;
 
 typedef enum {
@@ -50,8 +62,9 @@ typedef enum {
 } weir_tls_outcome;
 
 /*
- * Does the handshake, then calls `done` once, with the connection's transport changed to TLS.  Takes over the
- * connection's state until then.
+ * Does the handshake, then calls `done` once (perhaps before this returns), with the connection's transport
+ * changed to TLS.  Takes over the connection's state and timer until then.  Early data (0-RTT), where a server allows
+ * it, is given out before the handshake is complete: see weir_tls_is_early().
  */
 void weir_tls_accept(weir_connection *connection, const weir_tls_acceptor *acceptor,
                      void (*done)(weir_connection *connection, weir_tls_outcome outcome));
@@ -59,15 +72,20 @@ void weir_tls_accept(weir_connection *connection, const weir_tls_acceptor *accep
 /* ---- toward origins */
 
 typedef struct weir_tls_client weir_tls_client;
+/* NULL: refused. */
 weir_tls_client *weir_tls_client_new(weir_conf *conf, const weir_tls_client_conf *settings,
                                      const char *family);
+/* All strings are borrowed until it is done. */
 typedef struct {
-    weir_str server_name; /* SNI; empty: none */
-    weir_str verify_name; /* the name the certificate must be for; empty: none is checked */
+    weir_str server_name; /* SNI; empty, or an IP address: none is sent */
+    /* The name or IP address the certificate must be for, where the settings verify. */
+    weir_str verify_name;
     weir_str session_key; /* sessions are kept and reused by this; empty: no reuse */
     weir_str alpn;        /* wire form */
+    weir_script *script;  /* for certificate paths with variables; else NULL */
     uint64_t handshake_timeout_ms;
 } weir_tls_connect_options;
+/* As weir_tls_accept(), for a connection of ours; the outcome is never NOT_TLS. */
 void weir_tls_connect(weir_connection *connection, weir_tls_client *client,
                       const weir_tls_connect_options *options,
                       void (*done)(weir_connection *connection, weir_tls_outcome outcome));
@@ -80,7 +98,9 @@ weir_str weir_tls_server_name(const weir_connection *connection); /* SNI, lower 
 weir_str weir_tls_alpn(const weir_connection *connection);
 bool weir_tls_is_resumed(const weir_connection *connection);
 bool weir_tls_is_early(const weir_connection *connection); /* still 0-RTT, handshake not complete */
-/* The virtual server that the handshake chose. */
+/* The data ended without close_notify: what came may have been cut short by anyone (RFC 8446, 6.1). */
+bool weir_tls_is_truncated(const weir_connection *connection);
+/* The virtual server that the handshake chose; NULL for plain connections and those to origins. */
 const weir_tls_server *weir_tls_server_of(const weir_connection *connection);
 
 /* What became of the client's certificate: "NONE", "SUCCESS", "FAILED:reason" ($ssl_client_verify). */
@@ -91,7 +111,7 @@ typedef enum {
 } weir_tls_client_state;
 weir_tls_client_state weir_tls_client_verify(const weir_connection *connection,
                                              const char **reason);
-/* "on" demands one (496 without), 495 when it failed: whether the http engine must refuse. */
+/* "on" demands one (496 without), 495 when it failed: whether the http engine must refuse; logged at info. */
 typedef enum {
     WEIR_TLS_CLIENT_ALLOWED,
     WEIR_TLS_CLIENT_MISSING, /* 496 */
@@ -100,7 +120,10 @@ typedef enum {
 weir_tls_client_verdict weir_tls_client_judge(const weir_connection *connection,
                                               const weir_tls_server *server);
 
-/* Values of $ssl_NAME by name without "ssl_" ("client_s_dn", "curves", "session_id" ...). False: memory. */
+/*
+ * The value of $ssl_NAME, by its name without "ssl_": "client_s_dn", "curves", "session_id" ...  `*found`
+ * says whether there is one here.  False: memory.
+ */
 bool weir_tls_value(weir_connection *connection, weir_str name, weir_pool *pool, weir_str *text,
                     bool *found) WEIR_MUST_USE;
 

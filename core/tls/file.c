@@ -1,0 +1,126 @@
+/* Small files, read whole: certificates, keys, revocation lists. */
+
+#include "core/tls/tls_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <openssl/mem.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool path_z(weir_str path, char z[static PATH_MAX])
+{
+    if (path.len >= PATH_MAX || memchr(path.data, '\0', path.len) != NULL) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    memcpy(z, path.data, path.len);
+    z[path.len] = '\0';
+    return true;
+}
+
+static weir_tls_stamp stamp_of(const struct stat *status)
+{
+    return (weir_tls_stamp){
+        .device = (uint64_t) status->st_dev,
+        .inode = (uint64_t) status->st_ino,
+        .size = (uint64_t) status->st_size,
+        .modified_ns = status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec,
+        .changed_ns = status->st_ctim.tv_sec * 1000000000 + status->st_ctim.tv_nsec,
+    };
+}
+
+bool weir_tls_stamp_eq(const weir_tls_stamp *a, const weir_tls_stamp *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size
+           && a->modified_ns == b->modified_ns && a->changed_ns == b->changed_ns;
+}
+
+bool weir_tls_file_stamp(weir_str path, weir_tls_stamp *stamp)
+{
+    char z[PATH_MAX];
+    struct stat status;
+
+    if (!path_z(path, z) || stat(z, &status) == -1) {
+        return false;
+    }
+    *stamp = stamp_of(&status);
+    return true;
+}
+
+static bool read_all(int fd, char *buffer, size_t len)
+{
+    for (size_t at = 0; at < len;) {
+        ssize_t got = read(fd, buffer + at, len - at);
+
+        if (got == -1 && errno == EINTR) {
+            continue;
+        }
+        if (got <= 0) {
+            errno = got == 0 ? EIO : errno; /* it shrank: it is being written */
+            return false;
+        }
+        at += (size_t) got;
+    }
+    return true;
+}
+
+static bool read_open(int fd, size_t max_bytes, weir_str *text, weir_tls_stamp *stamp)
+{
+    struct stat status;
+    char *buffer;
+
+    if (fstat(fd, &status) == -1) {
+        return false;
+    }
+    if (!S_ISREG(status.st_mode)) {
+        errno = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
+        return false;
+    }
+    if ((uint64_t) status.st_size > max_bytes) {
+        errno = ERANGE;
+        return false;
+    }
+    buffer = malloc((size_t) status.st_size + 1);
+    if (buffer == NULL) {
+        return false;
+    }
+    *text = weir_str_of(buffer, (size_t) status.st_size);
+    if (!read_all(fd, buffer, text->len)) {
+        weir_tls_file_free(*text);
+        return false;
+    }
+    buffer[text->len] = '\0';
+    *stamp = stamp_of(&status);
+    return true;
+}
+
+bool weir_tls_file_read(weir_str path, size_t max_bytes, weir_str *text, weir_tls_stamp *stamp)
+{
+    char z[PATH_MAX];
+    int fd, error;
+    bool done;
+
+    if (!path_z(path, z)) {
+        return false;
+    }
+    fd = open(z, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd == -1) {
+        return false;
+    }
+    done = read_open(fd, max_bytes, text, stamp);
+    error = errno;
+    close(fd);
+    errno = error;
+    return done;
+}
+
+void weir_tls_file_free(weir_str text)
+{
+    if (text.data != NULL) {
+        OPENSSL_cleanse((char *) (uintptr_t) text.data, text.len);
+        free((char *) (uintptr_t) text.data);
+    }
+}

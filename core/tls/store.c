@@ -1,0 +1,269 @@
+/*
+ * What one configuration has of certificates, authorities and contexts: each once, and what did not
+ * change is taken over from the configuration before.
+ */
+
+#include "core/tls/tls_internal.h"
+
+#include "core/process/cycle.h"
+
+#define STORE_NAME "tls"
+
+weir_tls_store *weir_tls_store_of(weir_conf *conf)
+{
+    weir_cycle *cycle = weir_conf_cycle(conf);
+    weir_pool *pool = weir_conf_pool(conf);
+    weir_tls_store *store = weir_cycle_object(cycle, STORE_NAME);
+
+    if (store != NULL) {
+        return store;
+    }
+
+    store = WEIR_NEW(pool, weir_tls_store);
+    if (store != NULL) {
+        store->cycle = cycle;
+        store->pool = pool;
+        store->profiles = weir_map_new(pool, false, 16);
+        store->pairs = weir_map_new(pool, false, 64);
+        store->trusts = weir_map_new(pool, false, 16);
+        store->contexts = weir_map_new(pool, false, 64);
+        weir_array_init(&store->pair_list, pool, sizeof(weir_tls_pair *), 16);
+        weir_array_init(&store->trust_list, pool, sizeof(weir_tls_trust *), 4);
+        weir_array_init(&store->context_list, pool, sizeof(weir_tls_context *), 16);
+    }
+    if (store == NULL || store->profiles == NULL || store->pairs == NULL || store->trusts == NULL
+        || store->contexts == NULL || !weir_cycle_set_object(cycle, STORE_NAME, store)) {
+        (void) weir_conf_refuse(conf, "no memory");
+        return NULL;
+    }
+    return store;
+}
+
+const weir_tls_store *weir_tls_store_previous(weir_conf *conf)
+{
+    const weir_cycle *previous = weir_conf_cycle(conf)->previous;
+
+    return previous == NULL ? NULL : weir_cycle_object(previous, STORE_NAME);
+}
+
+/* The names of a thing's files in one key, and that copied for good. */
+static bool names_key(weir_pool *pool, const weir_str names[static 3], weir_str *key)
+{
+    weir_builder builder;
+
+    weir_builder_open(&builder, pool, 3 * WEIR_TLS_PEM_MAX);
+    for (size_t i = 0; i < 3; i++) {
+        weir_builder_add(&builder, names[i]);
+        weir_builder_add_byte(&builder, '\n');
+    }
+    return weir_builder_close(&builder, key);
+}
+
+/* The name as `*part`, borrowed from the key that names_key() made. */
+static void key_part(weir_str *key, weir_str name, weir_str *part)
+{
+    *part = weir_str_slice(*key, 0, name.len);
+    *key = weir_str_from(*key, name.len + 1);
+}
+
+static bool add(weir_map *map, weir_str key, void *thing, weir_array *list, size_t *index)
+{
+    void **slot = weir_array_push(list);
+
+    if (slot == NULL) {
+        return false;
+    }
+    *index = list->count - 1;
+    *slot = thing;
+    return weir_map_put(map, key, thing);
+}
+
+/* ---- pairs */
+
+static bool is_data(weir_str name)
+{
+    return weir_str_starts(name, WEIR_STR("data:"));
+}
+
+static bool is_unchanged(weir_str path, const weir_tls_stamp *stamp)
+{
+    weir_tls_stamp now;
+
+    return is_data(path) || (weir_tls_file_stamp(path, &now) && weir_tls_stamp_eq(&now, stamp));
+}
+
+/* From the configuration before, if the files are as they were. */
+static bool pair_inherit(weir_conf *conf, weir_str key, weir_tls_pair *pair)
+{
+    const weir_tls_store *previous = weir_tls_store_previous(conf);
+    const weir_tls_pair *before = previous == NULL ? NULL : weir_map_find(previous->pairs, key);
+
+    return before != NULL && is_unchanged(before->certificate, &before->certificate_stamp)
+           && is_unchanged(before->key, &before->key_stamp) && weir_tls_pair_share(pair, before);
+}
+
+static void pair_release(void *subject)
+{
+    weir_tls_pair_release(subject);
+}
+
+weir_tls_pair *weir_tls_store_pair(weir_conf *conf, weir_str certificate, weir_str key,
+                                   weir_str passwords)
+{
+    const weir_str names[3] = {certificate, key, passwords};
+    weir_tls_store *store = weir_tls_store_of(conf);
+    char why[WEIR_TLS_WHY_BYTES];
+    weir_tls_pair *pair;
+    weir_str map_key, rest;
+
+    if (store == NULL) {
+        return NULL;
+    }
+    if (!names_key(store->pool, names, &map_key)) {
+        (void) weir_conf_refuse(conf, "no memory");
+        return NULL;
+    }
+    pair = weir_map_find(store->pairs, map_key);
+    if (pair != NULL) {
+        return pair;
+    }
+
+    pair = WEIR_NEW(store->pool, weir_tls_pair);
+    if (pair == NULL || weir_pool_on_free(store->pool, pair_release, pair) == NULL
+        || !add(store->pairs, map_key, pair, &store->pair_list, &pair->index)) {
+        (void) weir_conf_refuse(conf, "no memory");
+        return NULL;
+    }
+    rest = map_key;
+    key_part(&rest, certificate, &pair->certificate);
+    key_part(&rest, key, &pair->key);
+    key_part(&rest, passwords, &pair->passwords);
+
+    if (!pair_inherit(conf, map_key, pair) && !weir_tls_pair_load(pair, why)) {
+        (void) weir_conf_refuse(conf, "%s", why);
+        return NULL;
+    }
+    return pair;
+}
+
+/* ---- trusts */
+
+static bool trust_inherit(weir_conf *conf, weir_str key, weir_tls_trust *trust)
+{
+    const weir_tls_store *previous = weir_tls_store_previous(conf);
+    const weir_tls_trust *before = previous == NULL ? NULL : weir_map_find(previous->trusts, key);
+
+    return before != NULL
+           && (before->named.len == 0 || is_unchanged(before->named, &before->stamps[0]))
+           && (before->trusted.len == 0 || is_unchanged(before->trusted, &before->stamps[1]))
+           && (before->crl.len == 0 || is_unchanged(before->crl, &before->stamps[2]))
+           && weir_tls_trust_share(trust, before);
+}
+
+static void trust_release(void *subject)
+{
+    weir_tls_trust_release(subject);
+}
+
+weir_tls_trust *weir_tls_store_trust(weir_conf *conf, weir_str named, weir_str trusted,
+                                     weir_str crl)
+{
+    const weir_str names[3] = {named, trusted, crl};
+    weir_tls_store *store = weir_tls_store_of(conf);
+    char why[WEIR_TLS_WHY_BYTES];
+    weir_tls_trust *trust;
+    weir_str map_key, rest;
+
+    if (store == NULL) {
+        return NULL;
+    }
+    if (!names_key(store->pool, names, &map_key)) {
+        (void) weir_conf_refuse(conf, "no memory");
+        return NULL;
+    }
+    trust = weir_map_find(store->trusts, map_key);
+    if (trust != NULL) {
+        return trust;
+    }
+
+    trust = WEIR_NEW(store->pool, weir_tls_trust);
+    if (trust == NULL || weir_pool_on_free(store->pool, trust_release, trust) == NULL
+        || !add(store->trusts, map_key, trust, &store->trust_list, &trust->index)) {
+        (void) weir_conf_refuse(conf, "no memory");
+        return NULL;
+    }
+    rest = map_key;
+    key_part(&rest, named, &trust->named);
+    key_part(&rest, trusted, &trust->trusted);
+    key_part(&rest, crl, &trust->crl);
+
+    if (!trust_inherit(conf, map_key, trust) && !weir_tls_trust_load(trust, why)) {
+        (void) weir_conf_refuse(conf, "%s", why);
+        return NULL;
+    }
+    return trust;
+}
+
+/* ---- contexts */
+
+static void context_release(void *subject)
+{
+    weir_tls_context *context = subject;
+
+    SSL_CTX_free(context->ctx);
+}
+
+static bool context_inherit(weir_conf *conf, weir_str key, weir_tls_context *context)
+{
+    const weir_tls_store *previous = weir_tls_store_previous(conf);
+    const weir_tls_context *before =
+        previous == NULL ? NULL : weir_map_find(previous->contexts, key);
+    weir_tls_context now;
+
+    if (before == NULL) {
+        return false;
+    }
+    /* Its certificate may have been renewed since it was given its name. */
+    now = *before;
+    weir_tls_context_digest(&now);
+    if (memcmp(now.digest, before->digest, sizeof(now.digest)) != 0) {
+        return false;
+    }
+    context->ctx = before->ctx;
+    SSL_CTX_up_ref(context->ctx);
+    return true;
+}
+
+weir_tls_context *weir_tls_store_context(weir_conf *conf, const weir_tls_context *wanted)
+{
+    weir_tls_store *store = weir_tls_store_of(conf);
+    weir_str key = weir_str_of((const char *) wanted->digest, sizeof(wanted->digest));
+    char why[WEIR_TLS_WHY_BYTES];
+    weir_tls_context *context;
+    size_t index;
+
+    if (store == NULL) {
+        return NULL;
+    }
+    context = weir_map_find(store->contexts, key);
+    if (context != NULL) {
+        return context;
+    }
+
+    context = WEIR_NEW(store->pool, weir_tls_context);
+    if (context == NULL || weir_pool_on_free(store->pool, context_release, context) == NULL) {
+        (void) weir_conf_refuse(conf, "no memory");
+        return NULL;
+    }
+    *context = *wanted;
+    key.data = (const char *) context->digest;
+    if (!add(store->contexts, key, context, &store->context_list, &index)) {
+        (void) weir_conf_refuse(conf, "no memory");
+        return NULL;
+    }
+    if (!context_inherit(conf, key, context) && !weir_tls_context_make(context, why)) {
+        (void) weir_conf_refuse(conf, "%s", why);
+        return NULL;
+    }
+    return context;
+}
