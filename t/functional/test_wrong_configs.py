@@ -134,8 +134,6 @@ WRONG = [
     (http("large_client_header_buffers 0 8k;"), "large_client_header_buffers"),
     (http("large_client_header_buffers 4 x;"), "large_client_header_buffers"),
     (main("events {} error_log @dir@/e.log loud;"), 'invalid log level "loud"'),
-    (main("events {} user no-such-user-here;"), r'getpwnam\("no-such-user-here"\) failed'),
-    (main("events {} user root no-such-group-here;"), r'getgrnam\("no-such-group-here"\) failed'),
     (main("events {} worker_cpu_affinity 012;"), 'worker_cpu_affinity|invalid character "2"'),
     (server("listen 127.0.0.1:99999;"),
      'invalid port in "127.0.0.1:99999" of the "listen" directive'),
@@ -235,6 +233,15 @@ def test_a_wrong_configuration_is_one_clear_line(check, binary, folder, config, 
 
 def test_there_are_more_than_sixty_of_them():
     assert len(WRONG) >= 60
+
+
+@pytest.mark.needs_root
+@pytest.mark.parametrize("said, message", [
+    ("no-such-user-here", r'getpwnam\("no-such-user-here"\) failed'),
+    ("root no-such-group-here", r'getgrnam\("no-such-group-here"\) failed')])
+def test_a_user_that_is_not_there_is_refused(check, said, message):
+    assert re.search(rf"\[emerg\] {message}.* in .*/weir.conf:1$",
+                     check(f"user {said}; events {{}}").err, re.M)
 
 
 def test_a_configuration_without_events_is_refused(check):
