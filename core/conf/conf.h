@@ -318,7 +318,9 @@ typedef struct {
     weir_str prefix;    /* ends with "/" */
     weir_str conf_file; /* absolute */
     weir_str globals;   /* -g */
+    weir_str error_log; /* -e: where errors go unless error_log says; empty: as configured */
     bool is_test;
+    bool is_quiet;                         /* -q: warnings are not shown */
     weir_conf_make_template make_template; /* weir_template_make of core/script */
 } weir_conf_options;
 

@@ -130,8 +130,9 @@ void weir_loop_set_threads(weir_loop *loop, unsigned threads, size_t max_queue);
 
 /* ---- signals, through signalfd: delivered as events, never in the middle of something */
 
-/* Blocks the `signals` and calls `received` in the loop for each. */
+/* Blocks the `signals` and calls `received` in the loop for each; `sender` is a process, 0 the kernel. */
 bool weir_loop_on_signals(weir_loop *loop, const int *signals, size_t count,
-                          void (*received)(int signal, void *subject), void *subject) WEIR_MUST_USE;
+                          void (*received)(int signal, int sender, void *subject),
+                          void *subject) WEIR_MUST_USE;
 
 #endif

@@ -11,9 +11,15 @@
 struct weir_signals {
     weir_event event;
     weir_loop *loop;
-    void (*received)(int signal, void *subject);
+    void (*received)(int signal, int sender, void *subject);
     void *subject;
 };
+
+/* SIGCHLD tells of a process, though the kernel sends it; a terminal's signals are nobody's. */
+static int signals_sender(const struct signalfd_siginfo *info)
+{
+    return info->ssi_code == SI_KERNEL ? 0 : (int) info->ssi_pid;
+}
 
 static void signals_ready(weir_event *event, unsigned what)
 {
@@ -27,7 +33,7 @@ static void signals_ready(weir_event *event, unsigned what)
     while ((len = read(event->fd, &next, sizeof(next))) == (ssize_t) sizeof(next)) {
         weir_loop *loop = signals->loop;
 
-        signals->received((int) next.ssi_signo, signals->subject);
+        signals->received((int) next.ssi_signo, signals_sender(&next), signals->subject);
         if (loop->signals != signals) {
             return;
         }
@@ -39,7 +45,7 @@ static void signals_ready(weir_event *event, unsigned what)
 }
 
 bool weir_loop_on_signals(weir_loop *loop, const int *signals, size_t count,
-                          void (*received)(int signal, void *subject), void *subject)
+                          void (*received)(int signal, int sender, void *subject), void *subject)
 {
     weir_signals *made = calloc(1, sizeof(*made));
     sigset_t mask;

@@ -510,12 +510,14 @@ static void runs_until_it_is_stopped(void **state)
 
 typedef struct {
     unsigned usr1, usr2;
+    int sender;
 } heard;
 
-static void hear(int signal, void *subject)
+static void hear(int signal, int sender, void *subject)
 {
     heard *h = subject;
 
+    h->sender = sender;
     h->usr1 += signal == SIGUSR1;
     h->usr2 += signal == SIGUSR2;
 }
@@ -524,7 +526,7 @@ static void signals_come_as_events(void **state)
 {
     static const int signals[] = {SIGUSR1, SIGUSR2};
     fixture *f = *state;
-    heard h = {0, 0};
+    heard h = {0, 0, 0};
 
     assert_true(weir_loop_on_signals(f->loop, signals, 2, hear, &h));
     kill(getpid(), SIGUSR1);
@@ -533,13 +535,14 @@ static void signals_come_as_events(void **state)
     weir_loop_turn(f->loop, -1);
     assert_int_equal(h.usr1, 1);
     assert_int_equal(h.usr2, 1);
+    assert_int_equal(h.sender, getpid());
 }
 
 static void a_forked_child_has_signals_and_a_loop_of_its_own(void **state)
 {
     static const int signals[] = {SIGUSR1};
     fixture *f = *state;
-    heard h = {0, 0};
+    heard h = {0, 0, 0};
     end e;
     pid_t child;
     int status;
@@ -552,7 +555,7 @@ static void a_forked_child_has_signals_and_a_loop_of_its_own(void **state)
     assert_true(child != -1);
     if (child == 0) {
         weir_loop *own;
-        heard child_heard = {0, 0};
+        heard child_heard = {0, 0, 0};
 
         weir_loop_free(f->loop);
         own = weir_loop_new(&f->log);

@@ -1,0 +1,44 @@
+#include <signal.h>
+#include <stdlib.h>
+
+#include "core/base/clock.h"
+#include "core/process/command_line.h"
+#include "core/process/master.h"
+#include "core/process/title.h"
+#include "core/script/script.h"
+
+static int run(weir_pool *pool, char **argv)
+{
+    weir_invocation invocation = {.argv = argv};
+    weir_command_line line;
+
+    if (!weir_command_line_parse(&line, pool, argv + 1)) {
+        return EXIT_FAILURE;
+    }
+
+    line.options.make_template = weir_template_make;
+    if (line.command != WEIR_COMMAND_RUN) {
+        return weir_command_do(&line);
+    }
+
+    invocation.options = line.options;
+    return weir_master_main(&invocation);
+}
+
+int main(int argc, char **argv)
+{
+    char **arguments = weir_title_init(argc, argv);
+    weir_pool *pool = weir_pool_new(4096, 0);
+    int exit_code = EXIT_FAILURE;
+
+    /* A peer that closes is no reason to die. */
+    sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+    weir_clock_update();
+
+    if (arguments != NULL && pool != NULL) {
+        exit_code = run(pool, arguments);
+    }
+
+    weir_pool_free(pool);
+    return exit_code;
+}

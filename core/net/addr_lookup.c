@@ -1,0 +1,365 @@
+/*
+ * Host names, in the master, while a configuration is loaded.
+ *
+ * getaddrinfo() knows no time-out, and a resolver that is down holds it for half a minute a name: so it runs on a
+ * thread, which is left behind when the time is up.  One name may use half of what is left of the
+ * load's budget, so that a few dead ones do not take it from the others.
+ */
+
+#include "core/net/addr.h"
+
+#include <netdb.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "core/base/clock.h"
+#include "core/base/number.h"
+
+#define LOOKUP_BUDGET_PRESET_MS 5000
+/* Less is no try. */
+#define LOOKUP_LEAST_MS 10
+#define LOOKUP_HOST_MAX 255
+#define LOOKUP_HOSTS_FILE "/etc/hosts"
+
+/* Shared with the thread; freed by whichever of the two is last. */
+typedef struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned references;
+    bool is_done;
+    struct addrinfo *found; /* NULL: none */
+    char host[LOOKUP_HOST_MAX + 1];
+} lookup;
+
+/* When the budget is used up; 0: no load has begun. */
+static uint64_t lookup_deadline_ms;
+
+static uint64_t lookup_now_ms(void)
+{
+    return weir_clock_monotonic_us() / 1000;
+}
+
+void weir_lookup_begin(uint64_t budget_ms)
+{
+    lookup_deadline_ms = lookup_now_ms() + budget_ms;
+}
+
+/* ---- the system's resolver */
+
+static lookup *lookup_new(weir_str host)
+{
+    lookup *made = calloc(1, sizeof(*made));
+    pthread_condattr_t attributes;
+
+    if (made == NULL) {
+        return NULL;
+    }
+    made->references = 1;
+    memcpy(made->host, host.data, host.len);
+    pthread_mutex_init(&made->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&made->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return made;
+}
+
+/* With the lock held, which is released. */
+static void lookup_unref(lookup *one)
+{
+    bool is_last = --one->references == 0;
+
+    pthread_mutex_unlock(&one->lock);
+    if (!is_last) {
+        return;
+    }
+    if (one->found != NULL) {
+        freeaddrinfo(one->found);
+    }
+    pthread_cond_destroy(&one->changed);
+    pthread_mutex_destroy(&one->lock);
+    free(one);
+}
+
+static void *lookup_thread(void *argument)
+{
+    lookup *one = argument;
+    const struct addrinfo hints = {
+        .ai_family = AF_UNSPEC,
+        .ai_socktype = SOCK_STREAM,
+        .ai_flags = AI_ADDRCONFIG,
+    };
+    struct addrinfo *found = NULL;
+
+    if (getaddrinfo(one->host, NULL, &hints, &found) != 0) {
+        found = NULL;
+    }
+
+    pthread_mutex_lock(&one->lock);
+    one->found = found;
+    one->is_done = true;
+    pthread_cond_signal(&one->changed);
+    lookup_unref(one);
+    return NULL;
+}
+
+/* Signals are for the thread that has a loop. */
+static bool lookup_start_thread(lookup *one)
+{
+    pthread_attr_t attributes;
+    sigset_t all, before;
+    pthread_t id;
+    int error;
+
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&id, &attributes, lookup_thread, one);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return error == 0;
+}
+
+/* Whether it came to its end in time; the lock is held before and after. */
+static bool lookup_wait(lookup *one, uint64_t wait_ms)
+{
+    struct timespec end;
+    int error = 0;
+
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += (time_t) (wait_ms / 1000);
+    end.tv_nsec += (long) (wait_ms % 1000) * 1000000;
+    if (end.tv_nsec >= 1000000000) {
+        end.tv_sec++;
+        end.tv_nsec -= 1000000000;
+    }
+    while (!one->is_done && error == 0) {
+        error = pthread_cond_timedwait(&one->changed, &one->lock, &end);
+    }
+    return one->is_done;
+}
+
+/* ---- what was found */
+
+typedef struct {
+    weir_addr *addrs;
+    size_t count, capacity;
+} lookup_list;
+
+static bool lookup_list_init(lookup_list *list, weir_pool *pool, size_t capacity)
+{
+    *list = (lookup_list){.addrs = WEIR_NEW_ARRAY(pool, weir_addr, capacity), .capacity = capacity};
+    return list->addrs != NULL;
+}
+
+static void lookup_list_add(lookup_list *list, const weir_addr *addr)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (weir_addr_eq(&list->addrs[i], addr)) {
+            return;
+        }
+    }
+    if (list->count < list->capacity) {
+        list->addrs[list->count++] = *addr;
+    }
+}
+
+static void lookup_add_family(lookup_list *list, const struct addrinfo *found, int family,
+                              uint16_t port)
+{
+    for (; found != NULL; found = found->ai_next) {
+        weir_addr addr;
+
+        if (found->ai_family != family || found->ai_addrlen > sizeof(addr.un)) {
+            continue;
+        }
+        memset(&addr, 0, sizeof(addr));
+        addr.len = found->ai_addrlen;
+        memcpy(&addr.sa, found->ai_addr, found->ai_addrlen);
+        weir_addr_set_port(&addr, port);
+        lookup_list_add(list, &addr);
+    }
+}
+
+/* False: no memory.  IPv4 comes first, as with nginx. */
+static bool lookup_collect(lookup_list *list, weir_pool *pool, const struct addrinfo *found,
+                           uint16_t port)
+{
+    size_t count = 0;
+
+    for (const struct addrinfo *each = found; each != NULL; each = each->ai_next) {
+        count++;
+    }
+    if (!lookup_list_init(list, pool, count)) {
+        return false;
+    }
+    lookup_add_family(list, found, AF_INET, port);
+    lookup_add_family(list, found, AF_INET6, port);
+    return true;
+}
+
+/* ---- without time: the hosts file still answers */
+
+static bool lookup_next_word(weir_str *line, weir_str *word)
+{
+    size_t begin = 0, end;
+
+    while (begin < line->len && strchr(" \t\r\n", line->data[begin]) != NULL) {
+        begin++;
+    }
+    for (end = begin; end < line->len && strchr(" \t\r\n#", line->data[end]) == NULL; end++) {
+    }
+    *word = weir_str_slice(*line, begin, end);
+    *line = weir_str_from(*line, end);
+    return word->len != 0;
+}
+
+static bool lookup_line_has(weir_str line, weir_str host, weir_addr *addr)
+{
+    weir_str word;
+
+    if (!lookup_next_word(&line, &word) || !weir_addr_parse_ip(word, addr)) {
+        return false;
+    }
+    while (lookup_next_word(&line, &word)) {
+        if (weir_str_eq_nocase(word, host)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool lookup_hosts_file(lookup_list *list, weir_pool *pool, weir_str host, uint16_t port)
+{
+    enum { MOST = 16 };
+    FILE *file = fopen(LOOKUP_HOSTS_FILE, "re");
+    char line[1024];
+
+    if (!lookup_list_init(list, pool, MOST)) {
+        if (file != NULL) {
+            fclose(file);
+        }
+        return false;
+    }
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        weir_addr addr;
+
+        if (lookup_line_has(weir_str_from_z(line), host, &addr)) {
+            weir_addr_set_port(&addr, port);
+            lookup_list_add(list, &addr);
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return true;
+}
+
+/* ---- a name */
+
+/* False: `*why` says it. */
+static bool lookup_split(weir_str text, uint16_t *port, weir_str *host, const char **why)
+{
+    const char *colon = weir_str_find_byte(text, ':');
+    uint64_t number;
+
+    *host = colon == NULL ? text : weir_str_of(text.data, (size_t) (colon - text.data));
+    if (colon != NULL) {
+        if (!weir_parse_uint(weir_str_from(text, host->len + 1), UINT16_MAX, &number)
+            || number == 0) {
+            *why = "invalid port";
+            return false;
+        }
+        *port = (uint16_t) number;
+    }
+    if (host->len == 0) {
+        *why = "no host";
+        return false;
+    }
+    if (host->len > LOOKUP_HOST_MAX || weir_str_find_byte(*host, '\0') != NULL) {
+        *why = "invalid host";
+        return false;
+    }
+    return true;
+}
+
+/* The milliseconds that one name may take. */
+static uint64_t lookup_share_ms(void)
+{
+    uint64_t now_ms = lookup_now_ms();
+
+    if (lookup_deadline_ms == 0) {
+        weir_lookup_begin(LOOKUP_BUDGET_PRESET_MS);
+    }
+    return lookup_deadline_ms > now_ms ? (lookup_deadline_ms - now_ms) / 2 : 0;
+}
+
+static size_t lookup_name(weir_pool *pool, weir_str host, uint16_t port, weir_addr **addrs,
+                          const char **why)
+{
+    uint64_t share_ms = lookup_share_ms();
+    lookup_list list = {.count = 0};
+    lookup *one;
+    bool has_memory = true;
+
+    if (share_ms < LOOKUP_LEAST_MS) {
+        has_memory = lookup_hosts_file(&list, pool, host, port);
+        *why = "the time for looking hosts up is used up";
+        *addrs = list.addrs;
+        return has_memory ? list.count : 0;
+    }
+
+    one = lookup_new(host);
+    if (one == NULL) {
+        *why = "no memory";
+        return 0;
+    }
+
+    pthread_mutex_lock(&one->lock);
+    one->references++;
+    if (!lookup_start_thread(one)) {
+        one->references--;
+        *why = "no thread to look it up";
+    } else if (!lookup_wait(one, share_ms)) {
+        *why = "looking the host up timed out";
+    } else if (one->found == NULL) {
+        *why = "host not found";
+    } else {
+        has_memory = lookup_collect(&list, pool, one->found, port);
+        *why = has_memory ? "host not found" : "no memory";
+    }
+    lookup_unref(one);
+
+    *addrs = list.addrs;
+    return list.count;
+}
+
+size_t weir_lookup(weir_pool *pool, weir_str host, uint16_t default_port, weir_addr **list,
+                   const char **why)
+{
+    weir_addr literal;
+    uint16_t port = default_port;
+    weir_str name;
+
+    if (!weir_addr_parse(host, default_port, &literal)) {
+        if (weir_addr_parse_ip(host, &literal)) {
+            weir_addr_set_port(&literal, default_port);
+        } else if (!lookup_split(host, &port, &name, why)) {
+            return 0;
+        } else {
+            return lookup_name(pool, name, port, list, why);
+        }
+    }
+
+    *list = WEIR_NEW(pool, weir_addr);
+    if (*list == NULL) {
+        *why = "no memory";
+        return 0;
+    }
+    **list = literal;
+    return 1;
+}

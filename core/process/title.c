@@ -1,0 +1,103 @@
+#include "core/process/title.h"
+#include "core/process/title_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/builder.h"
+
+/* The kernel's: the arguments and, right behind, the environment. */
+static struct {
+    char *begin;
+    size_t bytes;
+} title_room;
+
+static char **title_copy(char **strings, size_t count)
+{
+    char **copy = calloc(count + 1, sizeof(*copy));
+
+    for (size_t i = 0; copy != NULL && i < count; i++) {
+        copy[i] = strdup(strings[i]);
+        if (copy[i] == NULL) {
+            return NULL;
+        }
+    }
+
+    return copy;
+}
+
+/* How far the strings lie behind `end` without a gap. */
+static const char *title_extend(const char *end, char **strings)
+{
+    for (; *strings != NULL; strings++) {
+        if (*strings == end) {
+            end = *strings + strlen(*strings) + 1;
+        }
+    }
+
+    return end;
+}
+
+char **weir_title_init(int argc, char **argv)
+{
+    size_t environ_count = 0;
+    char **arguments, **environment;
+    const char *end;
+
+    while (environ[environ_count] != NULL) {
+        environ_count++;
+    }
+
+    arguments = title_copy(argv, (size_t) argc);
+    environment = title_copy(environ, environ_count);
+    if (arguments == NULL || environment == NULL || argc == 0) {
+        return NULL;
+    }
+
+    end = title_extend(title_extend(argv[0], argv), environ);
+    title_room.begin = argv[0];
+    title_room.bytes = (size_t) (end - argv[0]);
+    argv[1] = NULL;
+    environ = environment;
+
+    return arguments;
+}
+
+static void title_write(weir_builder *title)
+{
+    size_t len = weir_builder_cut(title).len;
+
+    /* What is left of the old text would show. */
+    memset(title_room.begin + len, 0, title_room.bytes - len);
+}
+
+void weir_title_set(const char *what)
+{
+    weir_builder title;
+
+    if (title_room.bytes == 0) {
+        return;
+    }
+
+    weir_builder_over(&title, title_room.begin, title_room.bytes - 1);
+    weir_builder_printf(&title, "weir: %s", what);
+    title_write(&title);
+}
+
+void weir_title_set_master(char *const *argv)
+{
+    weir_builder title;
+
+    if (title_room.bytes == 0) {
+        return;
+    }
+
+    weir_builder_over(&title, title_room.begin, title_room.bytes - 1);
+    weir_builder_add(&title, WEIR_STR("weir: master process"));
+    for (; *argv != NULL; argv++) {
+        weir_builder_add_byte(&title, ' ');
+        weir_builder_add(&title, weir_str_from_z(*argv));
+    }
+    title_write(&title);
+}

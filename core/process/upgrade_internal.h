@@ -1,0 +1,28 @@
+#ifndef WEIR_PROCESS_UPGRADE_INTERNAL_H
+#define WEIR_PROCESS_UPGRADE_INTERNAL_H
+
+#include <sys/types.h>
+
+#include "core/process/cycle_internal.h"
+
+/* ---- in the new binary */
+
+/*
+ * What the binary before this one handed over, out of the environment, where it is removed. True when there is
+ * something.  It lives in `pool`.
+ */
+bool weir_upgrade_inherit(weir_pool *pool, weir_inheritance *inherited, const weir_log *log);
+
+/* ---- in the old one */
+
+/* The path of the program that `argv` started, before anybody replaces it.  NULL, logged. */
+const char *weir_upgrade_program(weir_pool *pool, char *const *argv, const weir_log *log);
+
+/*
+ * Starts `program` with the cycle's sockets and zones.  `forked` is called in the child: it lets go of what is the
+ * master's.  Returns its pid; -1, logged.
+ */
+pid_t weir_upgrade_start(const weir_cycle *cycle, const char *program, char *const *argv,
+                         void (*forked)(void *subject), void *subject);
+
+#endif

@@ -1,0 +1,315 @@
+/* Addresses, networks and looking names up. */
+
+#include "t/unit/unit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/net/addr.h"
+
+static void assert_text(const weir_addr *addr, bool with_port, const char *expected)
+{
+    char text[WEIR_ADDR_TEXT_MAX];
+    weir_str s = weir_addr_text(addr, with_port, text);
+
+    assert_int_equal(s.len, strlen(expected));
+    assert_memory_equal(s.data, expected, s.len);
+}
+
+static void literals_are_parsed_and_written_again(void **state)
+{
+    static const struct {
+        const char *text, *with_port, *without;
+    } cases[] = {
+        {"127.0.0.1", "127.0.0.1:80", "127.0.0.1"},
+        {"127.0.0.1:8080", "127.0.0.1:8080", "127.0.0.1"},
+        {"255.255.255.255:65535", "255.255.255.255:65535", "255.255.255.255"},
+        {"*:81", "0.0.0.0:81", "0.0.0.0"},
+        {"*", "0.0.0.0:80", "0.0.0.0"},
+        {"[::]", "[::]:80", "::"},
+        {"[2001:DB8:0:0::1]:443", "[2001:db8::1]:443", "2001:db8::1"},
+        {"unix:/run/weir.sock", "unix:/run/weir.sock", "unix:/run/weir.sock"},
+        {"unix:relative", "unix:relative", "unix:relative"},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < WEIR_COUNT(cases); i++) {
+        weir_addr addr;
+
+        assert_true(weir_addr_parse(weir_str_from_z(cases[i].text), 80, &addr));
+        assert_text(&addr, true, cases[i].with_port);
+        assert_text(&addr, false, cases[i].without);
+    }
+}
+
+static void what_is_no_literal_is_refused(void **state)
+{
+    static const char *const cases[] = {
+        "",         "localhost", "80",        "1.2.3",         "1.2.3.4.5",   "256.1.1.1",
+        "01.2.3.4", "1.2.3.4:",  "1.2.3.4:0", "1.2.3.4:65536", "1.2.3.4:80x", "1.2.3.4:-1",
+        "::1",      "[::1",      "[::1]80",   "[::1]:",        "[1.2.3.4]",   "[::g]",
+        "[]",       "[*]",       "*:",        "unix:",         "1.2.3.4 ",
+    };
+    weir_addr addr;
+    char path[200] = "unix:/";
+
+    (void) state;
+    for (size_t i = 0; i < WEIR_COUNT(cases); i++) {
+        assert_false(weir_addr_parse(weir_str_from_z(cases[i]), 80, &addr));
+    }
+
+    memset(path + 6, 'x', sizeof(path) - 6);
+    assert_true(weir_addr_parse(weir_str_of(path, 5 + 107), 0, &addr));
+    assert_false(weir_addr_parse(weir_str_of(path, 5 + 108), 0, &addr));
+    assert_false(weir_addr_parse(weir_str_of("unix:a\0b", 8), 0, &addr));
+    assert_false(weir_addr_parse_ip(weir_str_of("1.2.3.4\0", 8), &addr));
+}
+
+static void equality_is_of_family_address_and_port(void **state)
+{
+    static const char *const cases[] = {
+        "1.2.3.4:80", "1.2.3.4:81", "1.2.3.5:80", "[::1]:80",
+        "[::1]:81",   "[::2]:80",   "unix:/a",    "unix:/ab",
+    };
+
+    (void) state;
+    for (size_t i = 0; i < WEIR_COUNT(cases); i++) {
+        for (size_t j = 0; j < WEIR_COUNT(cases); j++) {
+            weir_addr a, b;
+
+            assert_true(weir_addr_parse(weir_str_from_z(cases[i]), 0, &a));
+            assert_true(weir_addr_parse(weir_str_from_z(cases[j]), 0, &b));
+            assert_int_equal(weir_addr_eq(&a, &b), i == j);
+        }
+    }
+}
+
+static void no_address_is_harmless(void **state)
+{
+    weir_addr none, some;
+    weir_network network;
+
+    (void) state;
+    memset(&none, 0, sizeof(none));
+    assert_true(weir_addr_parse(WEIR_STR("1.2.3.4"), 80, &some));
+    assert_text(&none, true, "");
+    assert_int_equal(weir_addr_port(&none), 0);
+    assert_true(weir_addr_eq(&none, &none));
+    assert_false(weir_addr_eq(&none, &some));
+    assert_false(weir_addr_eq(&some, &none));
+    assert_false(weir_addr_is_wildcard(&none));
+    assert_true(weir_network_parse(WEIR_STR("0.0.0.0/0"), &network));
+    assert_false(weir_network_has(&network, &none));
+}
+
+static bool network_has(const char *network_text, const char *ip)
+{
+    weir_network network;
+    weir_addr addr;
+
+    assert_true(weir_network_parse(weir_str_from_z(network_text), &network));
+    assert_true(weir_addr_parse_ip(weir_str_from_z(ip), &addr));
+    return weir_network_has(&network, &addr);
+}
+
+static void networks_have_what_their_prefix_says(void **state)
+{
+    (void) state;
+    assert_true(network_has("10.0.0.0/8", "10.255.255.255"));
+    assert_false(network_has("10.0.0.0/8", "11.0.0.0"));
+    assert_true(network_has("10.1.2.3", "10.1.2.3"));
+    assert_false(network_has("10.1.2.3", "10.1.2.2"));
+    assert_true(network_has("0.0.0.0/0", "203.0.113.9"));
+    assert_true(network_has("192.0.2.128/25", "192.0.2.200"));
+    assert_false(network_has("192.0.2.128/25", "192.0.2.127"));
+    assert_true(network_has("2001:db8::/33", "2001:db8:7fff::1"));
+    assert_false(network_has("2001:db8::/33", "2001:db8:8000::1"));
+    assert_true(network_has("::/0", "::1"));
+    assert_false(network_has("0.0.0.0/0", "::1"));
+    assert_false(network_has("::/0", "1.2.3.4"));
+}
+
+static void mapped_addresses_match_ipv4_networks(void **state)
+{
+    (void) state;
+    assert_true(network_has("10.0.0.0/8", "::ffff:10.1.2.3"));
+    assert_false(network_has("10.0.0.0/8", "::ffff:11.1.2.3"));
+    assert_true(network_has("::ffff:0:0/96", "::ffff:11.1.2.3"));
+}
+
+static void each_prefix_is_exact(void **state)
+{
+    (void) state;
+    for (unsigned bits = 0; bits <= 32; bits++) {
+        weir_network network;
+        weir_addr addr;
+        char text[32];
+
+        snprintf(text, sizeof(text), "170.85.170.85/%u", bits);
+        assert_true(weir_network_parse(weir_str_from_z(text), &network));
+        assert_true(weir_addr_parse_ip(WEIR_STR("170.85.170.85"), &addr));
+        assert_true(weir_network_has(&network, &addr));
+        for (unsigned bit = 0; bit < 32; bit++) {
+            weir_addr other = addr;
+
+            other.in.sin_addr.s_addr ^= htonl(0x80000000U >> bit);
+            assert_int_equal(weir_network_has(&network, &other), bit >= bits);
+        }
+    }
+}
+
+static void host_bits_are_cleared_and_told(void **state)
+{
+    weir_network network;
+
+    (void) state;
+    assert_true(weir_network_parse(WEIR_STR("10.1.2.3/8"), &network));
+    assert_true(network.has_host_bits);
+    assert_true(weir_network_parse(WEIR_STR("10.0.0.0/8"), &network));
+    assert_false(network.has_host_bits);
+    assert_true(network_has("10.1.2.3/8", "10.200.0.1"));
+}
+
+static void what_is_no_network_is_refused(void **state)
+{
+    static const char *const cases[] = {
+        "",       "/8",  "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8/8", "::1/129",
+        "10.0.0", "all", "unix:/a",   "[::1]",       "10.0.0.0 /8", "10.0.0/8",     "::1/ 128",
+    };
+    weir_network network;
+
+    (void) state;
+    for (size_t i = 0; i < WEIR_COUNT(cases); i++) {
+        assert_false(weir_network_parse(weir_str_from_z(cases[i]), &network));
+    }
+}
+
+static void unix_is_a_network(void **state)
+{
+    weir_network network;
+    weir_addr addr;
+
+    (void) state;
+    assert_true(weir_network_parse(WEIR_STR("unix:"), &network));
+    assert_true(weir_addr_parse(WEIR_STR("unix:/a"), 0, &addr));
+    assert_true(weir_network_has(&network, &addr));
+    assert_true(weir_addr_parse(WEIR_STR("1.2.3.4"), 0, &addr));
+    assert_false(weir_network_has(&network, &addr));
+}
+
+/* ---- looking up */
+
+static void literals_and_hosts_are_found(void **state)
+{
+    static const struct {
+        const char *host, *first;
+    } cases[] = {
+        {"127.0.0.1", "127.0.0.1:80"},
+        {"[::1]:81", "[::1]:81"},
+        {"::1", "[::1]:80"},
+        {"unix:/a", "unix:/a"},
+        {"localhost:8080", "127.0.0.1:8080"},
+    };
+    weir_pool *pool = weir_pool_new(4096, 0);
+
+    (void) state;
+    weir_lookup_begin(5000);
+    for (size_t i = 0; i < WEIR_COUNT(cases); i++) {
+        weir_addr *list;
+        const char *why = NULL;
+
+        assert_int_not_equal(weir_lookup(pool, weir_str_from_z(cases[i].host), 80, &list, &why), 0);
+        assert_text(&list[0], true, cases[i].first);
+    }
+    weir_pool_free(pool);
+}
+
+static void what_cannot_be_found_says_why(void **state)
+{
+    static const struct {
+        const char *host, *why;
+    } cases[] = {
+        {":80", "no host"},
+        {"localhost:", "invalid port"},
+        {"localhost:0", "invalid port"},
+        {"localhost:99999", "invalid port"},
+        {"localhost:http", "invalid port"},
+    };
+    weir_pool *pool = weir_pool_new(4096, 0);
+    char name[300];
+
+    (void) state;
+    for (size_t i = 0; i < WEIR_COUNT(cases); i++) {
+        weir_addr *list;
+        const char *why = NULL;
+
+        assert_int_equal(weir_lookup(pool, weir_str_from_z(cases[i].host), 80, &list, &why), 0);
+        assert_string_equal(why, cases[i].why);
+    }
+    {
+        weir_addr *list;
+        const char *why = NULL;
+
+        memset(name, 'a', sizeof(name));
+        assert_int_equal(weir_lookup(pool, weir_str_of(name, sizeof(name)), 80, &list, &why), 0);
+        assert_string_equal(why, "invalid host");
+    }
+    weir_pool_free(pool);
+}
+
+static void names_never_take_longer_than_the_budget(void **state)
+{
+    weir_pool *pool = weir_pool_new(4096, 0);
+    uint64_t begin_us = weir_clock_monotonic_us();
+
+    /* Whether a resolver answers here or not: none of them exists (RFC 2606). */
+    (void) state;
+    weir_lookup_begin(200);
+    for (int i = 0; i < 20; i++) {
+        weir_addr *list;
+        const char *why = NULL;
+
+        assert_int_equal(weir_lookup(pool, WEIR_STR("nowhere.invalid"), 80, &list, &why), 0);
+        assert_non_null(why);
+    }
+    assert_true(weir_clock_monotonic_us() - begin_us < 2000 * 1000);
+    weir_pool_free(pool);
+}
+
+static void without_time_the_hosts_file_still_answers(void **state)
+{
+    weir_pool *pool = weir_pool_new(4096, 0);
+    weir_addr *list;
+    const char *why = NULL;
+
+    (void) state;
+    weir_lookup_begin(0);
+    assert_int_not_equal(weir_lookup(pool, WEIR_STR("LocalHost"), 80, &list, &why), 0);
+    assert_text(&list[0], true, "127.0.0.1:80");
+    assert_int_equal(weir_lookup(pool, WEIR_STR("nowhere.invalid"), 80, &list, &why), 0);
+    assert_string_equal(why, "the time for looking hosts up is used up");
+    weir_pool_free(pool);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(literals_are_parsed_and_written_again),
+        cmocka_unit_test(what_is_no_literal_is_refused),
+        cmocka_unit_test(equality_is_of_family_address_and_port),
+        cmocka_unit_test(no_address_is_harmless),
+        cmocka_unit_test(networks_have_what_their_prefix_says),
+        cmocka_unit_test(mapped_addresses_match_ipv4_networks),
+        cmocka_unit_test(each_prefix_is_exact),
+        cmocka_unit_test(host_bits_are_cleared_and_told),
+        cmocka_unit_test(what_is_no_network_is_refused),
+        cmocka_unit_test(unix_is_a_network),
+        cmocka_unit_test(literals_and_hosts_are_found),
+        cmocka_unit_test(what_cannot_be_found_says_why),
+        cmocka_unit_test(names_never_take_longer_than_the_budget),
+        cmocka_unit_test(without_time_the_hosts_file_still_answers),
+    };
+
+    return cmocka_run_group_tests_name("net_addr", tests, NULL, NULL);
+}

@@ -1,0 +1,407 @@
+/* Relays: client -- a, b -- origin; bytes, ends, stalls, rates and time-outs. */
+
+#include "t/unit/unit.h"
+
+#include "t/unit/net_fixture.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+
+typedef struct {
+    net_fixture *net;
+    int client, origin; /* the outer ends */
+    weir_connection *a, *b;
+    weir_relay *relay;
+    unsigned done;
+    weir_relay_end end;
+} relay_fixture;
+
+static void relay_done(weir_relay *relay, weir_relay_end end, void *subject)
+{
+    relay_fixture *r = subject;
+
+    assert_ptr_equal(relay, r->relay);
+    r->done++;
+    r->end = end;
+}
+
+static bool is_done(const void *subject)
+{
+    return ((const relay_fixture *) subject)->done != 0;
+}
+
+static void relay_begin(relay_fixture *r, void **state, const weir_relay_options *options)
+{
+    memset(r, 0, sizeof(*r));
+    r->net = *state;
+    r->a = net_accept(r->net, &r->client);
+    r->b = net_accept(r->net, &r->origin);
+    r->relay = weir_relay_start(r->a, r->b, options, relay_done, r);
+    assert_non_null(r->relay);
+}
+
+static void relay_finish(relay_fixture *r)
+{
+    weir_relay_free(r->relay);
+    weir_connection_close(r->a);
+    weir_connection_close(r->b);
+    close(r->client);
+    close(r->origin);
+}
+
+static void set_nonblocking(int fd)
+{
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+}
+
+static char byte_at(uint64_t position)
+{
+    return (char) (position * 167 + (position >> 8) + (position >> 17));
+}
+
+/* What one end still sends, and has received and checked. */
+typedef struct {
+    int fd;
+    uint64_t to_send, sent, received;
+    bool shuts, has_shut, ended;
+} peer;
+
+static void peer_send(peer *p)
+{
+    static char data[65536];
+
+    while (p->sent < p->to_send) {
+        size_t len = sizeof(data);
+        ssize_t sent;
+
+        if (len > p->to_send - p->sent) {
+            len = (size_t) (p->to_send - p->sent);
+        }
+        for (size_t i = 0; i < len; i++) {
+            data[i] = byte_at(p->sent + i);
+        }
+        sent = send(p->fd, data, len, MSG_NOSIGNAL);
+        if (sent <= 0) {
+            return;
+        }
+        p->sent += (uint64_t) sent;
+    }
+    if (p->shuts && !p->has_shut) {
+        p->has_shut = true;
+        shutdown(p->fd, SHUT_WR);
+    }
+}
+
+static void peer_receive(peer *p)
+{
+    static char data[65536];
+    ssize_t got;
+
+    while ((got = recv(p->fd, data, sizeof(data), 0)) > 0) {
+        for (ssize_t i = 0; i < got; i++) {
+            assert_int_equal(data[i], byte_at(p->received + (uint64_t) i));
+        }
+        p->received += (uint64_t) got;
+    }
+    p->ended = p->ended || got == 0;
+}
+
+/* Turns, sending and receiving at both ends, until each has all of the other's. */
+static void exchange(relay_fixture *r, peer *client, peer *origin)
+{
+    uint64_t end_us = weir_clock_monotonic_us() + 20 * 1000000ULL;
+
+    while (client->received < origin->to_send || origin->received < client->to_send
+           || (client->shuts && !origin->ended) || (origin->shuts && !client->ended)) {
+        assert_true(weir_clock_monotonic_us() < end_us);
+        peer_send(client);
+        peer_send(origin);
+        weir_loop_turn(r->net->loop, 1);
+        peer_receive(client);
+        peer_receive(origin);
+    }
+}
+
+static void peers_of(relay_fixture *r, peer *client, peer *origin)
+{
+    set_nonblocking(r->client);
+    set_nonblocking(r->origin);
+    *client = (peer){.fd = r->client};
+    *origin = (peer){.fd = r->origin};
+}
+
+static void passes_messages_on(void **state)
+{
+    relay_fixture r;
+    char text[16];
+    uint64_t up, down;
+
+    relay_begin(&r, state, &(weir_relay_options){.half_close = true});
+    net_send(r.client, "ping", 4);
+    net_settle(r.net);
+    assert_int_equal(net_receive(r.origin, text, 4), 4);
+    assert_memory_equal(text, "ping", 4);
+    net_send(r.origin, "pong!", 5);
+    net_settle(r.net);
+    assert_int_equal(net_receive(r.client, text, 5), 5);
+    assert_memory_equal(text, "pong!", 5);
+
+    weir_relay_counts(r.relay, &up, &down);
+    assert_int_equal(up, 4);
+    assert_int_equal(down, 5);
+    assert_int_equal(weir_blocks_in_use(), 0);
+    assert_int_equal(r.done, 0);
+    relay_finish(&r);
+}
+
+static void passes_much_on_in_both_directions(void **state)
+{
+    relay_fixture r;
+    peer client, origin;
+    uint64_t up, down;
+
+    relay_begin(&r, state, &(weir_relay_options){.half_close = true});
+    peers_of(&r, &client, &origin);
+    client.to_send = 24 * 1024 * 1024 + 123;
+    origin.to_send = 17 * 1024 * 1024 + 7;
+    client.shuts = origin.shuts = true;
+    exchange(&r, &client, &origin);
+    net_turn_until(r.net, is_done, &r);
+    assert_int_equal(r.end, WEIR_RELAY_FINISHED);
+    assert_int_equal(r.done, 1);
+
+    weir_relay_counts(r.relay, &up, &down);
+    assert_int_equal(up, client.to_send);
+    assert_int_equal(down, origin.to_send);
+    assert_int_equal(r.a->received, up);
+    assert_int_equal(r.b->sent, up);
+    relay_finish(&r);
+}
+
+static void bytes_read_before_go_first(void **state)
+{
+    relay_fixture r;
+    char text[32];
+
+    memset(&r, 0, sizeof(r));
+    r.net = *state;
+    r.a = net_accept(r.net, &r.client);
+    r.b = net_accept(r.net, &r.origin);
+    r.a->early = WEIR_STR("first,");
+    net_send(r.client, "second", 6);
+    r.relay = weir_relay_start(r.a, r.b, &(weir_relay_options){.half_close = true}, relay_done, &r);
+    net_settle(r.net);
+    assert_int_equal(net_receive(r.origin, text, 12), 12);
+    assert_memory_equal(text, "first,second", 12);
+    relay_finish(&r);
+}
+
+static void one_end_may_close_before_the_other(void **state)
+{
+    relay_fixture r;
+    char text[16];
+
+    relay_begin(&r, state, &(weir_relay_options){.half_close = true});
+    net_send(r.client, "question", 8);
+    shutdown(r.client, SHUT_WR);
+    net_settle(r.net);
+    assert_int_equal(net_receive(r.origin, text, 16), 8); /* and the end */
+    assert_int_equal(r.done, 0);
+
+    net_send(r.origin, "answer", 6);
+    net_settle(r.net);
+    assert_int_equal(net_receive(r.client, text, 6), 6);
+    shutdown(r.origin, SHUT_WR);
+    net_turn_until(r.net, is_done, &r);
+    assert_int_equal(r.end, WEIR_RELAY_FINISHED);
+    assert_int_equal(net_receive(r.client, text, 1), 0);
+    relay_finish(&r);
+}
+
+static void without_half_close_the_first_end_finishes(void **state)
+{
+    relay_fixture r;
+    char text[16];
+
+    relay_begin(&r, state, &(weir_relay_options){.half_close = false});
+    net_send(r.client, "last words", 10);
+    shutdown(r.client, SHUT_WR);
+    net_turn_until(r.net, is_done, &r);
+    assert_int_equal(r.end, WEIR_RELAY_FINISHED);
+    assert_int_equal(net_receive(r.origin, text, 10), 10);
+    relay_finish(&r);
+}
+
+static void a_stalled_peer_stops_reading_from_the_other(void **state)
+{
+    relay_fixture r;
+    peer client, origin;
+    uint64_t before;
+
+    relay_begin(&r, state, &(weir_relay_options){.half_close = true});
+    peers_of(&r, &client, &origin);
+    client.to_send = 256 * 1024 * 1024;
+
+    /* The origin reads nothing: sooner or later the client cannot send any more. */
+    do {
+        before = client.sent;
+        for (int i = 0; i < 20; i++) {
+            peer_send(&client);
+            weir_loop_turn(r.net->loop, 1);
+        }
+    } while (client.sent != before);
+    assert_true(client.sent < client.to_send / 2);
+    assert_false(r.b->writable);
+    assert_true(weir_blocks_in_use() <= 1);
+
+    /* The other direction is not held up. */
+    origin.to_send = 100000;
+    while (client.received < origin.to_send) {
+        peer_send(&origin);
+        weir_loop_turn(r.net->loop, 1);
+        peer_receive(&client);
+    }
+
+    client.to_send = client.sent;
+    exchange(&r, &client, &origin);
+    relay_finish(&r);
+}
+
+static void ending_early_with_bytes_on_their_way_leaks_nothing(void **state)
+{
+    relay_fixture r;
+    peer client, origin;
+
+    relay_begin(&r, state, &(weir_relay_options){.half_close = true});
+    peers_of(&r, &client, &origin);
+    client.to_send = origin.to_send = 64 * 1024 * 1024;
+    for (int i = 0; i < 50; i++) {
+        peer_send(&client);
+        peer_send(&origin);
+        weir_loop_turn(r.net->loop, 1);
+    }
+    weir_relay_free(r.relay);
+    r.relay = NULL;
+    assert_int_equal(weir_blocks_in_use(), 0);
+    relay_finish(&r);
+}
+
+static void a_broken_side_is_named(void **state)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+
+    for (int side = 0; side < 2; side++) {
+        relay_fixture r;
+        int *fd;
+
+        relay_begin(&r, state, &(weir_relay_options){.half_close = true});
+        net_settle(r.net);
+        fd = side == 0 ? &r.client : &r.origin;
+        setsockopt(*fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+        close(*fd);
+        *fd = socket(AF_INET, SOCK_STREAM, 0);
+        net_turn_until(r.net, is_done, &r);
+        assert_int_equal(r.end, side == 0 ? WEIR_RELAY_BROKEN_A : WEIR_RELAY_BROKEN_B);
+        relay_finish(&r);
+    }
+}
+
+static void silence_times_out_and_bytes_put_it_off(void **state)
+{
+    relay_fixture r;
+    uint64_t begin_us = weir_clock_monotonic_us();
+    char byte;
+
+    relay_begin(&r, state, &(weir_relay_options){.half_close = true, .idle_timeout_ms = 60});
+    while (weir_clock_monotonic_us() - begin_us < 150000) {
+        net_send(r.origin, "x", 1);
+        weir_loop_turn(r.net->loop, 5);
+        assert_int_equal(recv(r.client, &byte, 1, 0), 1);
+    }
+    assert_int_equal(r.done, 0);
+    net_turn_until(r.net, is_done, &r);
+    assert_int_equal(r.end, WEIR_RELAY_TIMED_OUT);
+    assert_true(weir_clock_monotonic_us() - begin_us >= 200000);
+    relay_finish(&r);
+}
+
+static void rates_are_kept(void **state)
+{
+    relay_fixture r;
+    peer client, origin;
+    uint64_t begin_us;
+
+    relay_begin(&r, state, &(weir_relay_options){.half_close = true, .upload_rate = 100000});
+    peers_of(&r, &client, &origin);
+    client.to_send = 250000;
+    origin.to_send = 4000000; /* without a limit */
+    begin_us = weir_clock_monotonic_us();
+    while (client.received < origin.to_send) {
+        peer_send(&client);
+        peer_send(&origin);
+        weir_loop_turn(r.net->loop, 1);
+        peer_receive(&client);
+        peer_receive(&origin);
+    }
+    assert_true(origin.received <= 100000 * (2 + (weir_clock_monotonic_us() - begin_us) / 1000000));
+
+    /* A second's worth at once, and one more each second. */
+    exchange(&r, &client, &origin);
+    assert_in_range(weir_clock_monotonic_us() - begin_us, 1900000, 8000000);
+    relay_finish(&r);
+}
+
+static void done_frees_all(weir_relay *relay, weir_relay_end end, void *subject)
+{
+    relay_fixture *r = subject;
+
+    r->end = end;
+    weir_relay_free(relay);
+    weir_connection_close(r->a);
+    weir_connection_close(r->b);
+    r->done++;
+}
+
+static void the_owner_may_free_everything_when_told(void **state)
+{
+    for (int round = 0; round < 2; round++) {
+        relay_fixture r = {.net = *state};
+
+        r.a = net_accept(r.net, &r.client);
+        r.b = net_accept(r.net, &r.origin);
+        r.relay = weir_relay_start(r.a, r.b, &(weir_relay_options){.half_close = round == 1},
+                                   done_frees_all, &r);
+        net_send(r.client, "x", 1);
+        shutdown(r.client, SHUT_WR);
+        shutdown(r.origin, SHUT_WR);
+        net_turn_until(r.net, is_done, &r);
+        assert_int_equal(r.end, WEIR_RELAY_FINISHED);
+        close(r.client);
+        close(r.origin);
+    }
+}
+
+int main(void)
+{
+#define RELAY_TEST(test) cmocka_unit_test_setup_teardown(test, net_set_up, net_tear_down)
+    const struct CMUnitTest tests[] = {
+        RELAY_TEST(passes_messages_on),
+        RELAY_TEST(passes_much_on_in_both_directions),
+        RELAY_TEST(bytes_read_before_go_first),
+        RELAY_TEST(one_end_may_close_before_the_other),
+        RELAY_TEST(without_half_close_the_first_end_finishes),
+        RELAY_TEST(a_stalled_peer_stops_reading_from_the_other),
+        RELAY_TEST(ending_early_with_bytes_on_their_way_leaks_nothing),
+        RELAY_TEST(a_broken_side_is_named),
+        RELAY_TEST(silence_times_out_and_bytes_put_it_off),
+        RELAY_TEST(rates_are_kept),
+        RELAY_TEST(the_owner_may_free_everything_when_told),
+    };
+
+    return cmocka_run_group_tests_name("net_relay", tests, NULL, NULL);
+}
