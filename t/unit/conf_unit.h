@@ -68,6 +68,9 @@ typedef struct {
 
 extern conf_unit unit;
 
+/* What is read with; conf_unit_modules, unless a test sets its own. */
+extern const weir_module_entry *conf_unit_read_with_modules;
+
 /* Group fixtures: the folder. */
 int conf_unit_setup(void **state);
 int conf_unit_teardown(void **state);
@@ -374,6 +377,8 @@ const weir_module_entry conf_unit_modules[] = {
     {NULL, NULL},
 };
 
+const weir_module_entry *conf_unit_read_with_modules = conf_unit_modules;
+
 /* Stands for core/script: the text itself. */
 static const struct weir_template *unit_make_template(weir_conf *conf, const char *family,
                                                       weir_str text)
@@ -484,7 +489,7 @@ static bool unit_read(weir_str globals)
 
     assert_true(messages >= 0 && stderr_copy >= 0);
     dup2(messages, STDERR_FILENO);
-    unit.modules = home.modules = weir_modules_new_of(unit.pool, conf_unit_modules);
+    unit.modules = home.modules = weir_modules_new_of(unit.pool, conf_unit_read_with_modules);
     if (home.modules != NULL) {
         unit.main = weir_conf_read(&home, &options);
     }
