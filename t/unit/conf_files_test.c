@@ -17,7 +17,7 @@ static void an_include_stands_for_what_the_file_holds(void **state)
     (void) state;
     writes("two.inc", "plain 2;\nplain 3;");
     reads("plain 1;\ninclude two.inc;\nplain 4;");
-    assert_string_equal(unit.trace, "call 1, call 2, call 3, call 4");
+    assert_string_equal(seen.trace, "call 1, call 2, call 3, call 4");
 }
 
 static void a_pattern_includes_in_the_order_of_names(void **state)
@@ -27,7 +27,7 @@ static void a_pattern_includes_in_the_order_of_names(void **state)
     writes("g10.inc", "plain 10;");
     writes("g2.inc", "plain 2;");
     reads("include g*.inc; include g[2].inc; include none*.inc; include g?.inc;");
-    assert_string_equal(unit.trace, "call 1, call 10, call 2, call 2, call 1, call 2");
+    assert_string_equal(seen.trace, "call 1, call 10, call 2, call 2, call 1, call 2");
 }
 
 static void includes_work_in_blocks_of_all_kinds(void **state)
@@ -82,7 +82,7 @@ static void statements_outlive_the_reading(void **state)
 
     (void) state;
     reads("http {\n  server 'a\\tb' {\n    number 5;\n  }\n}");
-    statement = unit.levels[1]->statement;
+    statement = seen.levels[1]->statement;
     assert_int_equal(statement->line, 2);
     assert_int_equal(statement->count, 2);
     assert_true(weir_str_eq(statement->args[1], WEIR_STR("a\tb")));

@@ -161,10 +161,10 @@ static void levels_that_set_nothing_of_a_module_share_its_settings(void **state)
     assert_ptr_equal(conf_unit_at(3), conf_unit_at(0));
     assert_ptr_equal(conf_unit_at(4), conf_unit_at(0));
     assert_ptr_equal(conf_unit_at(5), conf_unit_at(0));
-    assert_ptr_not_equal(weir_level_settings(unit.levels[2], lone),
-                         weir_level_settings(unit.levels[0], lone));
-    assert_ptr_equal(weir_level_settings(unit.levels[5], lone),
-                     weir_level_settings(unit.levels[2], lone));
+    assert_ptr_not_equal(weir_level_settings(seen.levels[2], lone),
+                         weir_level_settings(seen.levels[0], lone));
+    assert_ptr_equal(weir_level_settings(seen.levels[5], lone),
+                     weir_level_settings(seen.levels[2], lone));
 }
 
 static void what_is_not_inherited_is_shared_below(void **state)
@@ -182,10 +182,10 @@ static void check_runs_once_for_distinct_settings(void **state)
 {
     (void) state;
     reads("http { server { location /a {} location /b {} } server {} }");
-    assert_int_equal(unit.checks, 1);
+    assert_int_equal(seen.checks, 1);
     reads("http { number 2; server { alone 4; location /a {} location /b {} } server { number 3; } "
           "}");
-    assert_int_equal(unit.checks, 4);
+    assert_int_equal(seen.checks, 4);
 }
 
 static void a_refusal_of_check_names_what_made_the_settings(void **state)
@@ -202,11 +202,11 @@ static void it_is_known_what_a_level_set_itself(void **state)
 
     (void) state;
     reads("http { number 7; server { size 1k; } }");
-    assert_true(weir_level_has_set(unit.levels[0], values, number));
-    assert_false(weir_level_has_set(unit.levels[0], values, size));
-    assert_false(weir_level_has_set(unit.levels[1], values, number));
-    assert_true(weir_level_has_set(unit.levels[1], values, size));
-    assert_false(weir_level_has_set(unit.levels[1], &conf_unit_lone_module, 0));
+    assert_true(weir_level_has_set(seen.levels[0], values, number));
+    assert_false(weir_level_has_set(seen.levels[0], values, size));
+    assert_false(weir_level_has_set(seen.levels[1], values, number));
+    assert_true(weir_level_has_set(seen.levels[1], values, size));
+    assert_false(weir_level_has_set(seen.levels[1], &conf_unit_lone_module, 0));
 }
 
 static void statements_are_applied_level_by_level(void **state)
@@ -214,7 +214,7 @@ static void statements_are_applied_level_by_level(void **state)
     (void) state;
     reads(
         "plain 1; http { server s { location l { } } upstream u { server 2; } } early 0; plain 3;");
-    assert_string_equal(unit.trace, "call 0, call 1, enter http, call 3, enter s, enter u, call 2, "
+    assert_string_equal(seen.trace, "call 0, call 1, enter http, call 3, enter s, enter u, call 2, "
                                     "leave u, enter l, leave l, leave s, leave http");
 }
 
@@ -223,11 +223,11 @@ static void a_level_has_its_family_s_settings_only(void **state)
     (void) state;
     reads("events {} http {}");
     assert_null(weir_level_settings(unit.main, &conf_unit_values_module));
-    assert_null(weir_level_settings(unit.levels[0], &conf_unit_values_module));
-    assert_non_null(weir_level_settings(unit.levels[1], &conf_unit_values_module));
-    assert_int_equal(unit.levels[1]->settings_count, 2);
-    assert_int_equal(unit.levels[1]->context, CONF_UNIT_HTTP);
-    assert_ptr_equal(unit.levels[1]->outer, unit.main);
+    assert_null(weir_level_settings(seen.levels[0], &conf_unit_values_module));
+    assert_non_null(weir_level_settings(seen.levels[1], &conf_unit_values_module));
+    assert_int_equal(seen.levels[1]->settings_count, 2);
+    assert_int_equal(seen.levels[1]->context, CONF_UNIT_HTTP);
+    assert_ptr_equal(seen.levels[1]->outer, unit.main);
 }
 
 static void repeated_words_in_bits_are_warned_of(void **state)

@@ -240,7 +240,7 @@ static void names_the_command_line_as_nginx_does(void **state)
     assert_non_null(
         strstr(unit.messages, "unexpected end of parameter, expecting \";\" in command line\n"));
     assert_true(conf_unit_read_with("plain 2;", "plain 1;"));
-    assert_string_equal(unit.trace, "call 1, call 2");
+    assert_string_equal(seen.trace, "call 1, call 2");
 }
 
 static void directives_without_effect_are_warned_of(void **state)

@@ -100,7 +100,7 @@ static void comments_begin_where_words_could(void **state)
     means("a#b", "a#b");
     means("# no\n a # {'\n", "a");
     assert_true(conf_unit_read("# plain a;\n#\nplain b; # ;\n#"));
-    assert_string_equal(unit.trace, "call b");
+    assert_string_equal(seen.trace, "call b");
 }
 
 static void a_byte_order_mark_is_skipped(void **state)
