@@ -419,7 +419,7 @@ static bool modules_is_built_in(const weir_modules *modules, weir_str name)
 static bool modules_skip_of_nginx(weir_conf *conf, weir_str name)
 {
     if (modules_is_built_in(conf->home.modules, name)) {
-        weir_conf_notice(conf, "nginx's module \"ngx_%.*s\" is not loaded: weir has it built in",
+        weir_conf_notice(conf, "nginx's module \"ngx_%.*s\" is built in, and not loaded",
                          WEIR_STR_ARG(name));
         return true;
     }

@@ -122,7 +122,7 @@ static bool unit_call_rule(weir_conf *conf, void *settings, const weir_statement
 
     rule = weir_array_push(&values->rules);
     if (rule == NULL) {
-        return false;
+        return weir_conf_refuse(conf, "no memory for a rule");
     }
 
     *rule = statement->args[0];
@@ -362,9 +362,12 @@ const struct weir_template *conf_unit_make_template(weir_conf *conf, const char 
         return NULL;
     }
 
-    if (kept != NULL) {
-        *kept = text;
+    if (kept == NULL) {
+        weir_conf_refuse(conf, "no memory for a template");
+        return NULL;
     }
+
+    *kept = text;
 
     return (const struct weir_template *) kept;
 }

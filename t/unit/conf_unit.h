@@ -32,6 +32,9 @@ extern conf_unit unit;
 /* What is read with; conf_unit_modules, unless a test sets its own. */
 extern const weir_module_entry *conf_unit_read_with_modules;
 
+/* What the cycle's pool may hold; 0, unless a test sets a limit. */
+extern size_t conf_unit_memory_max;
+
 /* Group fixtures: the folder. */
 int conf_unit_setup(void **state);
 int conf_unit_teardown(void **state);
@@ -48,6 +51,7 @@ const conf_unit_values *conf_unit_at(size_t level);
 
 conf_unit unit;
 const weir_module_entry *conf_unit_read_with_modules = conf_unit_modules;
+size_t conf_unit_memory_max;
 
 int conf_unit_setup(void **state)
 {
@@ -129,7 +133,7 @@ static bool unit_read(weir_str globals)
     weir_conf_home home = {.log = &log};
 
     unit_forget();
-    unit.pool = weir_pool_new(16384, 0);
+    unit.pool = weir_pool_new(16384, conf_unit_memory_max);
     assert_non_null(unit.pool);
     home.pool = unit.pool;
 

@@ -218,6 +218,22 @@ static void every_byte_of_a_file_may_be_another(void **state)
     }
 }
 
+static void memory_may_end_anywhere(void **state)
+{
+    unsigned refusals = 0;
+
+    (void) state;
+    for (conf_unit_memory_max = 512; !conf_unit_read(sample); conf_unit_memory_max += 16) {
+        if (unit.modules != NULL && count(unit.messages, "[emerg]") != 1) {
+            fail_msg("%zu bytes: %s", conf_unit_memory_max, unit.messages);
+        }
+        refusals += unit.modules != NULL;
+    }
+
+    assert_true(refusals > 100);
+    conf_unit_memory_max = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +248,7 @@ int main(void)
         cmocka_unit_test(a_word_has_at_most_4096_bytes),
         cmocka_unit_test(every_beginning_of_a_file_is_taken_or_refused_once),
         cmocka_unit_test(every_byte_of_a_file_may_be_another),
+        cmocka_unit_test(memory_may_end_anywhere),
     };
 
     return cmocka_run_group_tests(tests, conf_unit_setup, conf_unit_teardown);
