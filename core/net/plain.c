@@ -109,7 +109,7 @@ weir_result weir_socket_shut(weir_connection *connection)
 
 /* ---- the transport */
 
-size_t weir_connection_take_early(weir_connection *connection, char *buffer, size_t size)
+static size_t plain_take_early(weir_connection *connection, char *buffer, size_t size)
 {
     size_t len = connection->early.len < size ? connection->early.len : size;
 
@@ -126,7 +126,7 @@ static weir_result plain_read(weir_connection *connection, char *buffer, size_t 
     weir_result result;
 
     if (WEIR_UNLIKELY(connection->early.len != 0)) {
-        *len = weir_connection_take_early(connection, buffer, size);
+        *len = plain_take_early(connection, buffer, size);
         return WEIR_OK;
     }
 
