@@ -25,7 +25,8 @@ void *weir_array_push(weir_array *array);
 #define WEIR_ARRAY_AT(array, type, i) (&((type *) (array)->items)[i])
 /* for (WEIR_ARRAY_EACH(&list, weir_str, s)) ... */
 #define WEIR_ARRAY_EACH(array, type, item)                                                         \
-    type *item = (array)->items, *item##_end = (array)->count == 0 ? item : item + (array)->count; \
+    __typeof__(type) *item = (array)->items,                                                       \
+                     *item##_end = (array)->count == 0 ? item : item + (array)->count;             \
     item != item##_end;                                                                            \
     item++
 

@@ -19,7 +19,15 @@ typedef enum {
     WEIR_HTTP_LINGER_ON,
     WEIR_HTTP_LINGER_ALWAYS
 } weir_http_linger;
-typedef enum { WEIR_HTTP_TOKENS_OFF, WEIR_HTTP_TOKENS_ON, WEIR_HTTP_TOKENS_BUILD } weir_http_tokens;
+enum {
+    WEIR_HTTP_TOKENS_OFF,
+    WEIR_HTTP_TOKENS_ON,
+    WEIR_HTTP_TOKENS_BUILD,
+    WEIR_HTTP_TOKENS_TEXT,
+};
+enum { WEIR_HTTP_BODY_IN_MEMORY, WEIR_HTTP_BODY_IN_FILE, WEIR_HTTP_BODY_IN_FILE_CLEAN };
+enum { WEIR_HTTP_NO_KEEPALIVE_MSIE6 = 1, WEIR_HTTP_NO_KEEPALIVE_SAFARI = 2 };
+enum { WEIR_HTTP_MODIFIED_OFF, WEIR_HTTP_MODIFIED_EXACT, WEIR_HTTP_MODIFIED_BEFORE };
 
 /* The engine's own settings: directives that nginx's core http module has.  Times in ms, sizes in bytes. */
 struct weir_http_core_conf {
@@ -40,7 +48,11 @@ struct weir_http_core_conf {
     bool client_body_in_single_buffer;
 
     /* keep-alive and the end of connections */
-    uint64_t keepalive_timeout_ms, keepalive_header_s, keepalive_time_ms, keepalive_min_timeout_ms;
+    struct {
+        uint64_t timeout_ms;
+        uint64_t header_s; /* of Keep-Alive; 0: not sent */
+    } keepalive;
+    uint64_t keepalive_time_ms, keepalive_min_timeout_ms;
     uint64_t keepalive_requests;
     unsigned keepalive_disable; /* bits */
     unsigned lingering_close;   /* weir_http_linger */
@@ -50,14 +62,15 @@ struct weir_http_core_conf {
     /* sending */
     uint64_t send_timeout_ms;
     bool tcp_nodelay, tcp_nopush, sendfile, chunked_transfer_encoding;
-    uint64_t limit_rate, limit_rate_after;
-    const weir_template *limit_rate_template, *limit_rate_after_template;
+    const weir_template *limit_rate, *limit_rate_after;
     size_t sendfile_max_chunk;
     size_t postpone_output;
 
     /* files and types */
-    const weir_template *root; /* of root or alias */
-    bool root_is_alias;
+    struct {
+        const weir_template *template;
+        bool is_alias;
+    } root;          /* of root and alias */
     weir_map *types; /* extension, lower case, to weir_str * */
     weir_str default_type;
     bool etag;
@@ -65,14 +78,15 @@ struct weir_http_core_conf {
     bool log_not_found, log_subrequest;
 
     /* answers */
-    const weir_array *error_pages; /* of weir_http_error_page; NULL: none */
+    weir_array *error_pages; /* of weir_http_error_page; NULL: none */
     bool recursive_error_pages;
     bool absolute_redirect, server_name_in_redirect, port_in_redirect;
-    unsigned server_tokens; /* weir_http_tokens */
-    const weir_template *server_tokens_text;
+    struct {
+        unsigned kind; /* WEIR_HTTP_TOKENS_… */
+        const weir_template *text;
+    } server_tokens;
     unsigned satisfy;
     bool internal;
-    bool msie_padding, msie_refresh;
 
     const weir_log_target *error_log;
     uint64_t variables_hash[2], server_names_hash[2],
@@ -99,7 +113,7 @@ struct weir_http_server {
     weir_str name;            /* the first: $server_name */
     weir_http_location *root; /* the server's own settings, and its locations below */
     weir_tls_server *tls;     /* NULL: no listen of it has ssl */
-    weir_array listens;       /* weir_http_listen, while reading */
+    weir_array listens;       /* weir_http_listen */
     const weir_statement *statement;
 };
 
@@ -137,10 +151,20 @@ struct weir_http_location {
     weir_http_location *limited; /* the settings for all others */
 };
 
+/* A listen directive, one for each address that its name has. */
+typedef struct {
+    weir_addr addr;
+    weir_listener_options options;
+    bool options_are_given; /* of the socket: may be given once an address */
+    bool is_default, ssl, http2, proxy_protocol;
+} weir_http_listen;
+
 /* One address and the servers that listen on it. */
 typedef struct weir_http_address {
-    weir_listener *listener;
     weir_addr addr;
+    weir_listener_options options;
+    bool options_are_given;
+    bool has_explicit_default;
     weir_http_server *default_server;
     bool ssl, http2, proxy_protocol;
     bool is_wildcard; /* the local address must be asked from the kernel */
@@ -149,11 +173,17 @@ typedef struct weir_http_address {
     weir_array regexes; /* of weir_http_name_server */
     weir_array servers; /* weir_http_server * */
     weir_tls_acceptor acceptor;
-    struct weir_http *http;
+    struct weir_http_cycle *http;
 } weir_http_address;
 
+/* One listening socket, and the addresses it stands for: a wildcard's takes those of the port along. */
+typedef struct {
+    weir_listener *listener;
+    weir_array addresses; /* weir_http_address *, the wildcard last */
+} weir_http_port;
+
 /* All of http, for one cycle: object "http". */
-typedef struct weir_http {
+typedef struct weir_http_cycle {
     weir_cycle *cycle;
     weir_space *space;
     weir_level *level;
@@ -161,10 +191,11 @@ typedef struct weir_http {
     weir_array servers;   /* weir_http_server * */
     weir_array addresses; /* weir_http_address * */
     size_t module_count;
-    const weir_http_hook *log_hooks;
-} weir_http;
+    weir_array temp_folders; /* weir_str; made once all is read */
+    weir_array ports;        /* weir_http_port * */
+} weir_http_cycle;
 
-weir_http *weir_http_of_cycle(const weir_cycle *cycle);
+weir_http_cycle *weir_http_of_cycle(const weir_cycle *cycle);
 
 /* In directives of modules: the location (or server's root) being read; NULL at http level. */
 weir_http_location *weir_http_conf_location(weir_conf *conf);
@@ -173,8 +204,11 @@ weir_http_server *weir_http_conf_server(weir_conf *conf);
 /* The server for a name on an address; NULL when none has it. `script` gets a regex's captures; may be NULL. */
 weir_http_server *weir_http_server_find(const weir_http_address *address, weir_str host,
                                         weir_script *script);
-/* The location for ex->request.path. NULL: failed, logged. */
-weir_http_location *weir_http_location_find(weir_http_exchange *ex);
+/*
+ * The location for ex->request.path.  `*needs_slash`: the path is that of the location but for its
+ * final slash, and the client is to be sent there.  NULL: failed, logged.
+ */
+weir_http_location *weir_http_location_find(weir_http_exchange *ex, bool *needs_slash);
 weir_http_location *weir_http_location_named(const weir_http_server *server, weir_str name);
 /* Puts an exchange into a location: settings, log, limits. */
 void weir_http_exchange_enter(weir_http_exchange *ex, const weir_http_location *location);
@@ -192,6 +226,54 @@ bool weir_http_file_path(weir_http_exchange *ex, weir_str *path, size_t *root_le
 bool weir_http_parse_target(weir_http_request *request, weir_str target, bool merge_slashes,
                             weir_pool *pool) WEIR_MUST_USE;
 
+/* All lines of a field by its name in variables ("accept_language"), joined; left not found when there is none. */
+bool weir_http_field_value(const weir_http_fields *fields, weir_str name, weir_pool *pool,
+                           weir_value *value) WEIR_MUST_USE;
+/* What Server says, as server_tokens has it; empty: nothing. */
+weir_str weir_http_server_token(weir_http_exchange *ex);
+/* Adds a path, escaped for a URI.  False when the builder has failed. */
+bool weir_http_escape_path(weir_builder *builder, weir_str path);
+
+/* Sets request.path, and the extension by it. */
+void weir_http_set_path(weir_http_request *request, weir_str path);
+
+/* ---- the steps of reading, each in its file */
+
+/* `listen`, `server_name`, `location`, `error_page`, `types` ...: calls of the table in core_conf.c. */
+bool weir_http_listen_call(weir_conf *conf, void *settings, const weir_statement *statement);
+bool weir_http_server_name_call(weir_conf *conf, void *settings, const weir_statement *statement);
+/*
+ * "PATH [LEVEL ...]" of the *_temp_path directives: absolute, and made if it is not there, for the workers' user.
+ * Levels are checked for form; they have no use, as the files have no names.
+ */
+bool weir_http_temp_folders_make(weir_conf *conf, const struct weir_http_cycle *http) WEIR_MUST_USE;
+bool weir_http_temp_path(weir_conf *conf, const weir_statement *statement,
+                         weir_str *path) WEIR_MUST_USE;
+weir_level *weir_http_server_enter(weir_conf *conf, weir_level *outer,
+                                   const weir_statement *statement);
+bool weir_http_server_leave(weir_conf *conf, weir_level *level, const weir_statement *statement);
+weir_level *weir_http_location_enter(weir_conf *conf, weir_level *outer,
+                                     const weir_statement *statement);
+bool weir_http_location_leave(weir_conf *conf, weir_level *level, const weir_statement *statement);
+
+weir_listener_options weir_http_listener_options(void); /* those of a `listen` without any */
+/* TLS for every server of an address that has ssl. */
+bool weir_http_address_tls(weir_conf *conf, weir_http_address *address) WEIR_MUST_USE;
+/* Addresses, ports and names of all servers, once all are read. */
+bool weir_http_addresses_make(weir_conf *conf, weir_http_cycle *http) WEIR_MUST_USE;
+/* Look-up tree of the locations within `outer`. */
+bool weir_http_location_tree_make(weir_conf *conf, weir_http_location *outer) WEIR_MUST_USE;
+/* A location without a name of its own: the server's root, `if`, `limit_except`. NULL: no memory. */
+weir_http_location *weir_http_location_new(weir_conf *conf, weir_http_server *server,
+                                           weir_http_location *outer, weir_level *level);
+/* Takes over what the level has settled, and chooses the hooks that apply. */
+bool weir_http_location_settle(weir_conf *conf, weir_http_location *location) WEIR_MUST_USE;
+
+/* The hook of a listener: `subject` is the port. */
+void weir_http_accepted(weir_connection *connection, void *subject);
+
+extern const weir_variable weir_http_core_variables[];
 extern const weir_http_module weir_http_core;
+extern const weir_module weir_http_block;
 
 #endif

@@ -23,8 +23,8 @@ typedef struct weir_http_module weir_http_module;
 
 /* What a phase handler, or a content handler, says. */
 typedef enum {
-    WEIR_HTTP_PASS,     /* no opinion: the next handler */
-    WEIR_HTTP_SETTLED,  /* this phase is decided: the next phase */
+    WEIR_HTTP_PASS,    /* no opinion: the next handler */
+    WEIR_HTTP_SETTLED, /* this phase is decided: the next phase (in ACCESS: let by; see `satisfy`) */
     WEIR_HTTP_ANSWERED, /* a response is set */
     WEIR_HTTP_WAITING,  /* a wake-up is armed: weir_http_resume() goes on with the same handler */
     WEIR_HTTP_FAILED,   /* failed, logged: 500 */
@@ -132,9 +132,8 @@ struct weir_http_exchange {
     const void *const *settings;     /* the location's, by module index */
     weir_script script;
 
-    weir_chain body;                       /* a response's body that is there as a whole */
-    weir_http_source *source;              /* else where it comes from; NULL: `body` is all */
-    struct weir_http_filtering *filtering; /* private: the body filters that are on */
+    weir_chain body;          /* a response's body that is there as a whole */
+    weir_http_source *source; /* else where it comes from; NULL: `body` is all */
 
     weir_http_exchange *parent; /* NULL: a client's own */
     weir_http_exchange *main;   /* the outermost; itself when there is no parent */
@@ -148,11 +147,15 @@ struct weir_http_exchange {
     weir_list holds;
     void **module_state; /* by module index; see weir_http_state() */
 
+    weir_str
+        upstream_note; /* of an origin that is talked to, for log lines: "http://127.0.0.1:8080/path" */
     const char *end_reason; /* $end_reason: why weir itself answered; NULL: it did not */
-    uint64_t started_us;    /* monotonic */
+    uint64_t started_ms;    /* monotonic */
     int64_t started_wall_s;
     unsigned started_wall_ms;
-    uint64_t bytes_sent, body_bytes_sent;
+    uint64_t bytes_sent;
+    size_t response_head_bytes;
+    weir_str remote_user;                  /* who authenticated: $remote_user */
     uint64_t connection_requests;          /* $connection_requests */
     uint64_t limit_rate, limit_rate_after; /* bytes a second to this client; 0: none */
     bool
@@ -160,20 +163,28 @@ struct weir_http_exchange {
 
     /* ---- the engine's own */
     weir_http_phase phase;
-    unsigned handler;      /* next in the phase */
-    unsigned redirects;    /* internal redirects and rewrite cycles left */
-    unsigned error_status; /* the status an error_page is being shown for; 0: none */
-    bool uri_changed;
+    unsigned handler;        /* next in the phase */
+    unsigned redirects_left; /* internal redirects and rewrite cycles */
+    unsigned
+        error_status; /* what the response's status becomes, while an error_page is shown; 0: its own */
+    bool shows_error_page;
+    bool uri_changed;   /* a rewrite: the location is to be looked for again */
     bool is_internal;   /* reached by an internal redirect */
-    bool is_answered;   /* weir_http_answer() was called and not yet acted on */
+    bool is_bare;       /* the response is a status only: error_page or weir's own page follow */
+    bool is_restarted;  /* an internal redirect: the phases go on from `phase` */
     bool is_responding; /* weir_http_respond() was called */
-    bool access_denied; /* under satisfy any: someone refused, with `access_status` */
-    unsigned access_status;
-    bool keepalive; /* the client's connection may stay */
+    unsigned access_status; /* under satisfy any: what the first module to refuse said; 0: none */
+    bool keepalive;         /* the client's connection may stay */
+    bool is_running;        /* phases are on the stack */
     bool is_ended;
-    bool is_running; /* phases are on the stack */
     bool client_is_gone;
     bool ignores_client_abort; /* proxy_ignore_client_abort: the content goes on without a client */
+    unsigned filter;           /* next in the location's filters */
+    weir_list body_filters;    /* those that are on, in order */
+    bool body_source_ended;
+    void (*body_readable)(weir_http_exchange *ex);
+    void (*body_collected)(weir_http_exchange *ex);
+    unsigned child_flags;
     weir_task run_task;
 };
 
@@ -228,28 +239,33 @@ void weir_http_wake(weir_http_exchange *ex);
 void weir_http_send_interim(weir_http_exchange *ex, unsigned status,
                             const weir_http_fields *fields);
 
-/* Restarts at server rewrite... with a new path (decoded) and args; a name with "@" is a named location. */
+/*
+ * Restarts the phases with a new path (decoded) and args, or in a named location ("@name").  To be returned by
+ * whoever is called by the engine; content that said WAITING calls it and is done.
+ */
 weir_http_verdict weir_http_redirect_internal(weir_http_exchange *ex, weir_str path, weir_str args);
 weir_http_verdict weir_http_redirect_named(weir_http_exchange *ex, weir_str name);
 
 /*
  * Reads the whole request body into request.body: memory up to client_body_buffer_size, then a temporary
- * file.  OK: it is there.  WAIT: `done` will be called.  FAIL: answered (413, 400, 408), logged.
+ * file.  OK: it is there.  WAIT: `done` will be called, or the exchange ends with an answer that says what was wrong.
+ * FAIL: an answer is set (413, 400), logged: return ANSWERED.
  */
-weir_result weir_http_collect_body(weir_http_exchange *ex,
-                                   void (*done)(weir_http_exchange *ex, bool ok));
+weir_result weir_http_collect_body(weir_http_exchange *ex, void (*done)(weir_http_exchange *ex));
 /*
- * Reads what has come of the body, at most `limit` bytes.  OK: bytes, or request.body_ended; WAIT:
- * `readable` will be called when there is more; FAIL: broken, answered if it could be.
+ * Reads what has come of the body, about `limit` bytes.  OK: bytes, or request.body_ended; WAIT:
+ * `readable` will be called when there is more; FAIL: broken, logged: call weir_http_body_failed(), which ends the exchange.
  */
 weir_result weir_http_read_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit,
                                 void (*readable)(weir_http_exchange *ex));
+void weir_http_body_failed(weir_http_exchange *ex);
+/* For wires: nothing came for client_body_timeout: 408. */
+void weir_http_body_timed_out(weir_http_exchange *ex);
 
 /* A subrequest: own phases, shared connection. `done` gets the child with its response set; then it is freed. NULL: logged. */
 enum {
-    WEIR_HTTP_CHILD_HEAD_ONLY = 1,  /* the body is not wanted: auth_request, mirror */
-    WEIR_HTTP_CHILD_IN_MEMORY = 2,  /* the body is collected in child->body */
-    WEIR_HTTP_CHILD_BACKGROUND = 4, /* the parent does not wait for it at its end */
+    WEIR_HTTP_CHILD_HEAD_ONLY = 1, /* the body is not wanted: auth_request, mirror */
+    WEIR_HTTP_CHILD_IN_MEMORY = 2, /* the body is collected in child->body */
 };
 weir_http_exchange *weir_http_child_new(weir_http_exchange *parent, weir_str path, weir_str args,
                                         unsigned flags, void (*done)(weir_http_exchange *child),

@@ -48,6 +48,7 @@ struct weir_http_connection {
     const weir_http_server *server;          /* as SNI chose, else the address's default */
     bool is_tls;
     bool plain_on_tls_port; /* 497 */
+    bool has_pipelined;     /* the request had come before the last response was out */
     uint64_t requests;      /* so far */
     void *wire_state;       /* of h1 or h2 */
 };

@@ -1,0 +1,204 @@
+#include "modules/http/engine/engine_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+/* The request's body, as it comes or as a whole. */
+
+#define READ_BYTES (4 * WEIR_BLOCK_BYTES)
+
+/* Says once what went wrong with a body; nothing of the connection can be used after it. */
+static weir_result body_fail(weir_http_exchange *ex, unsigned status, const char *why)
+{
+    ex->keepalive = false;
+    if (!ex->response.head_is_sent) {
+        (void) weir_http_answer_because(ex, status, why);
+    }
+    return WEIR_FAIL;
+}
+
+void weir_http_body_timed_out(weir_http_exchange *ex)
+{
+    ex->body_readable = NULL;
+    ex->body_collected = NULL;
+    ex->keepalive = false;
+    weir_http_holds_cancel(ex);
+    weir_http_respond_status(ex, 408, "client timed out");
+}
+
+void weir_http_body_failed(weir_http_exchange *ex)
+{
+    weir_http_holds_cancel(ex);
+    if (ex->response.head_is_sent || ex->client_is_gone) {
+        ex->wire->abort(ex);
+    } else {
+        weir_http_respond_status(ex, ex->response.status, ex->end_reason);
+    }
+}
+
+static bool body_is_too_large(const weir_http_exchange *ex)
+{
+    uint64_t limit = ex->core->client_max_body_size;
+
+    return limit != 0 && ex->request.body_received > limit;
+}
+
+weir_result weir_http_read_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit,
+                                void (*readable)(weir_http_exchange *ex))
+{
+    weir_http_request *request = &ex->request;
+    weir_result result;
+
+    if (request->body_ended) {
+        return WEIR_OK;
+    }
+    if (request->expects_continue) {
+        request->expects_continue = false;
+        weir_http_send_interim(ex, 100, NULL);
+    }
+
+    ex->body_readable = NULL;
+    result = ex->wire->read_body(ex, out, limit);
+    switch (result) {
+    case WEIR_OK:
+        if (body_is_too_large(ex)) {
+            weir_log_line(&ex->log, WEIR_LOG_ERR, 0,
+                          "client intended to send too large chunked body: %llu bytes",
+                          (unsigned long long) request->body_received);
+            return body_fail(ex, 413, "body too large");
+        }
+        break;
+    case WEIR_WAIT:
+        ex->body_readable = readable;
+        break;
+    case WEIR_FAIL:
+        return body_fail(ex, 400, "client sent invalid body");
+    }
+    return result;
+}
+
+void weir_http_body_readable(weir_http_exchange *ex)
+{
+    void (*readable)(weir_http_exchange *) = ex->body_readable;
+
+    if (readable != NULL) {
+        ex->body_readable = NULL;
+        readable(ex);
+    }
+}
+
+/* ---- as a whole */
+
+/* A file without a name, in client_body_temp_path. */
+static bool file_open(weir_http_exchange *ex)
+{
+    weir_str folder = ex->core->client_body_temp_path;
+    const char *path = weir_str_z(ex->pool, folder);
+
+    ex->request.body_file = path == NULL ? -1 : open(path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (ex->request.body_file == -1) {
+        weir_log_line(&ex->log, WEIR_LOG_CRIT, errno,
+                      "open() of a temporary file in \"%.*s\" failed", WEIR_STR_ARG(folder));
+        return false;
+    }
+    weir_log_line(&ex->log, WEIR_LOG_WARN, 0,
+                  "a client request body is buffered to a temporary file in %.*s",
+                  WEIR_STR_ARG(folder));
+    return true;
+}
+
+static bool file_write(weir_http_exchange *ex)
+{
+    weir_chain *chain = &ex->request.body;
+
+    if (ex->request.body_file == -1 && !file_open(ex)) {
+        return false;
+    }
+    while (!weir_chain_is_empty(chain)) {
+        struct iovec vectors[16];
+        size_t bytes;
+        int count = weir_chain_vectors(chain, vectors, 16, &bytes);
+        ssize_t written = writev(ex->request.body_file, vectors, count);
+
+        if (written < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            weir_log_line(&ex->log, WEIR_LOG_CRIT, errno, "writev() of a request body failed");
+            return false;
+        }
+        weir_chain_consume(chain, (uint64_t) written);
+    }
+    return true;
+}
+
+/* The rest of the body is in memory or in the file. */
+static bool collect_end(weir_http_exchange *ex)
+{
+    weir_http_request *request = &ex->request;
+
+    if (request->body_file != -1) {
+        off_t size;
+
+        if (!file_write(ex)) {
+            return false;
+        }
+        size = lseek(request->body_file, 0, SEEK_END);
+        if (size < 0
+            || !weir_chain_add_file(&request->body, request->body_file, 0, (uint64_t) size)) {
+            return false;
+        }
+    }
+    request->body_is_collected = true;
+    return true;
+}
+
+static void collect_readable(weir_http_exchange *ex);
+
+static weir_result collect_more(weir_http_exchange *ex)
+{
+    weir_http_request *request = &ex->request;
+
+    for (;;) {
+        weir_result result = weir_http_read_body(ex, &request->body, READ_BYTES, collect_readable);
+
+        if (result != WEIR_OK) {
+            return result;
+        }
+        if (request->body_ended) {
+            return collect_end(ex) ? WEIR_OK : body_fail(ex, 500, "request body not stored");
+        }
+        if (request->body.len > ex->core->client_body_buffer_size && !file_write(ex)) {
+            return body_fail(ex, 500, "request body not stored");
+        }
+    }
+}
+
+static void collect_readable(weir_http_exchange *ex)
+{
+    weir_result result = collect_more(ex);
+    void (*collected)(weir_http_exchange *) = ex->body_collected;
+
+    if (result == WEIR_WAIT || ex->is_ended) {
+        return;
+    }
+    ex->body_collected = NULL;
+    if (result == WEIR_FAIL) {
+        weir_http_body_failed(ex);
+    } else if (collected != NULL) {
+        collected(ex);
+    }
+}
+
+weir_result weir_http_collect_body(weir_http_exchange *ex, void (*done)(weir_http_exchange *ex))
+{
+    weir_result result;
+
+    if (ex->request.body_is_collected) {
+        return WEIR_OK;
+    }
+    result = collect_more(ex);
+    ex->body_collected = result == WEIR_WAIT ? done : NULL;
+    return result;
+}

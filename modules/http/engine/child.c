@@ -1,0 +1,160 @@
+#include "modules/http/engine/engine_internal.h"
+
+/*
+ * Subrequests: an exchange whose wire is its parent.  Nothing of the client's connection is touched: the
+ * response is for the module that asked.
+ */
+
+#define DEPTH_MAX 16
+#define PULL_BYTES (4 * WEIR_BLOCK_BYTES)
+/* What a child may keep in memory for its parent. */
+#define IN_MEMORY_MAX (1024 * 1024)
+
+static weir_result child_read_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit)
+{
+    (void) out;
+    (void) limit;
+    ex->request.body_ended = true;
+    return WEIR_OK;
+}
+
+static bool child_send_interim(weir_http_exchange *ex, unsigned status,
+                               const weir_http_fields *fields)
+{
+    (void) ex;
+    (void) status;
+    (void) fields;
+    return true;
+}
+
+static void child_finish(weir_http_exchange *ex)
+{
+    ex->response.body_ended = true;
+    if (ex->child_done != NULL) {
+        ex->child_done(ex);
+    }
+    weir_http_exchange_end(ex);
+}
+
+static void child_pull(weir_http_exchange *ex)
+{
+    weir_chain *kept = ex->wire_state;
+    bool ended = (ex->child_flags & WEIR_HTTP_CHILD_HEAD_ONLY) != 0;
+
+    while (!ended) {
+        weir_result result = weir_http_pull(ex, kept, PULL_BYTES, &ended);
+
+        if (result == WEIR_WAIT) {
+            return;
+        }
+        if (result == WEIR_OK && kept->len > IN_MEMORY_MAX) {
+            weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "too big subrequest response");
+            result = WEIR_FAIL;
+        }
+        if (result == WEIR_FAIL) {
+            ex->response.body_is_short = true;
+            break;
+        }
+    }
+    child_finish(ex);
+}
+
+static void child_respond(weir_http_exchange *ex)
+{
+    ex->response.head_is_sent = true;
+    child_pull(ex);
+}
+
+static void child_abort(weir_http_exchange *ex)
+{
+    ex->response.body_is_short = true;
+    if (ex->response.status == 0) {
+        ex->response.status = 500;
+    }
+    child_finish(ex);
+}
+
+static void child_ended(weir_http_exchange *ex)
+{
+    weir_chain_clear(ex->wire_state);
+}
+
+static const weir_http_wire child_wire = {
+    .name = "subrequest",
+    .read_body = child_read_body,
+    .send_interim = child_send_interim,
+    .respond = child_respond,
+    .wake = child_pull,
+    .ended = child_ended,
+    .abort = child_abort,
+};
+
+weir_http_exchange *weir_http_child_new(weir_http_exchange *parent, weir_str path, weir_str args,
+                                        unsigned flags, void (*done)(weir_http_exchange *child),
+                                        void *subject)
+{
+    weir_http_exchange *child;
+    weir_chain *kept;
+
+    if (parent->depth >= DEPTH_MAX) {
+        weir_log_line(&parent->log, WEIR_LOG_ERR, 0, "subrequests cycle while processing \"%.*s\"",
+                      WEIR_STR_ARG(path));
+        return NULL;
+    }
+
+    child = weir_http_exchange_new(parent->client, &child_wire, NULL);
+    if (child == NULL) {
+        return NULL;
+    }
+    kept = WEIR_NEW(child->pool, weir_chain);
+    if (kept == NULL) {
+        weir_pool_free(child->pool);
+        return NULL;
+    }
+
+    child->wire_state = kept;
+    child->parent = parent;
+    child->main = parent->main;
+    child->depth = parent->depth + 1;
+    child->child_done = done;
+    child->child_subject = subject;
+    child->child_flags = flags;
+    child->is_internal = true;
+    weir_list_append(&parent->children, &child->sibling);
+
+    /* The head is the parent's; fields are copied, so that the child may change its own. */
+    child->request.method = WEIR_HTTP_GET;
+    child->request.method_text = weir_http_method_text(WEIR_HTTP_GET);
+    child->request.version = parent->request.version;
+    child->request.line = parent->request.line;
+    child->request.target = parent->request.target;
+    child->request.host = parent->request.host;
+    child->request.host_port = parent->request.host_port;
+    child->request.scheme = parent->request.scheme;
+    child->request.args = args;
+    child->request.body_ended = true;
+    weir_http_set_path(&child->request, path);
+    for (size_t i = 0; i < parent->request.fields.count; i++) {
+        const weir_http_field *field = &parent->request.fields.items[i];
+
+        /* It has no body, whatever the parent has. */
+        if (field->is_removed || field->name == WEIR_HTTP_CONTENT_LENGTH
+            || field->name == WEIR_HTTP_TRANSFER_ENCODING || field->name == WEIR_HTTP_EXPECT) {
+            continue;
+        }
+        if (!weir_http_fields_add_parsed(&child->request.fields, field->name, field->text,
+                                         field->value)) {
+            weir_list_remove(&child->sibling);
+            weir_pool_free(child->pool);
+            return NULL;
+        }
+    }
+    weir_http_exchange_enter_server(child, parent->server);
+    return child;
+}
+
+void weir_http_child_start(weir_http_exchange *child)
+{
+    child->phase = WEIR_HTTP_PHASE_SERVER_REWRITE;
+    weir_http_resume(child);
+}

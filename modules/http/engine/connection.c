@@ -1,0 +1,151 @@
+#include "modules/http/engine/engine_internal.h"
+
+#include "core/tls/tls.h"
+#include "modules/http/engine/ssl.h"
+
+/* A client's connection from accept to its wire. */
+
+#define ALPN_H1 "\x08http/1.1"
+
+/* The address of a port that a connection was made to: the wildcard is last and takes the rest. */
+static const weir_http_address *port_address(const weir_http_port *port,
+                                             weir_connection *connection)
+{
+    weir_http_address *const *addresses = port->addresses.items;
+    size_t last = port->addresses.count - 1;
+
+    if (last != 0) {
+        const weir_addr *local = weir_connection_local(connection);
+
+        for (size_t i = 0; i < last; i++) {
+            if (weir_addr_eq(&addresses[i]->addr, local)) {
+                return addresses[i];
+            }
+        }
+    }
+    return addresses[last];
+}
+
+static void connection_describe(weir_builder *line, const void *subject)
+{
+    const weir_http_connection *client = subject;
+    char text[WEIR_ADDR_TEXT_MAX];
+
+    weir_builder_add(line, WEIR_STR(", client: "));
+    weir_builder_add(line, weir_addr_text(&client->connection->peer, false, text));
+    weir_builder_add(line, WEIR_STR(", server: "));
+    weir_builder_add(line, weir_addr_text(&client->address->addr, true, text));
+}
+
+static void shaken(weir_connection *connection, weir_tls_outcome outcome)
+{
+    weir_http_connection *client = connection->owner;
+
+    switch (outcome) {
+    case WEIR_TLS_ESTABLISHED: {
+        const weir_tls_server *tls = weir_tls_server_of(connection);
+
+        client->is_tls = true;
+        for (WEIR_ARRAY_EACH(&client->address->servers, weir_http_server *, server)) {
+            if ((*server)->tls == tls && tls != client->address->default_server->tls) {
+                break;
+            }
+        }
+        break;
+    }
+    case WEIR_TLS_NOT_TLS:
+        client->plain_on_tls_port = true;
+        break;
+    case WEIR_TLS_REFUSED:
+        weir_connection_close(connection);
+        return;
+    }
+    weir_http_h1_start(client);
+}
+
+/* SNI names the server; exchanges begin with it, until Host names another. */
+static weir_tls_server *tls_find(weir_connection *connection, weir_str name, void *subject)
+{
+    const weir_http_address *address = subject;
+    weir_http_connection *client = connection->owner;
+    weir_http_server *server = weir_http_server_find(address, name, NULL);
+
+    if (server == NULL) {
+        return NULL;
+    }
+    client->server = server;
+    return server->tls;
+}
+
+/* Paths of certificates may hold variables: those that a connection has. */
+static weir_script *tls_script(weir_connection *connection, weir_pool *pool, void *subject)
+{
+    const weir_http_address *address = subject;
+    weir_http_exchange *ex = weir_http_exchange_new(connection->owner, &weir_http_h1, NULL);
+
+    (void) pool;
+    (void) address;
+    return ex == NULL ? NULL : &ex->script;
+}
+
+void weir_http_accepted(weir_connection *connection, void *subject)
+{
+    const weir_http_port *port = subject;
+    const weir_http_address *address = port_address(port, connection);
+    weir_http_connection *client = WEIR_NEW(connection->pool, weir_http_connection);
+
+    if (client == NULL) {
+        weir_connection_close(connection);
+        return;
+    }
+    client->connection = connection;
+    client->address = address;
+    client->server = address->default_server;
+    connection->owner = client;
+    connection->log.describe = connection_describe;
+    connection->log.subject = client;
+
+    if (address->ssl) {
+        weir_tls_accept(connection, &address->acceptor, shaken);
+    } else {
+        weir_http_h1_start(client);
+    }
+}
+
+bool weir_http_address_tls(weir_conf *conf, weir_http_address *address)
+{
+    for (WEIR_ARRAY_EACH(&address->servers, weir_http_server *, place)) {
+        weir_http_server *server = *place;
+
+        if (server->tls == NULL) {
+            server->tls = weir_tls_server_new(
+                conf, weir_level_settings(server->level, &weir_http_ssl.base), "http");
+            if (server->tls == NULL) {
+                return false;
+            }
+        }
+    }
+
+    if (!weir_tls_server_can_be_default(address->default_server->tls)) {
+        char text[WEIR_ADDR_TEXT_MAX];
+
+        return weir_conf_refuse_arg(
+            conf, address->default_server->statement, 0,
+            "no \"ssl_certificate\" is defined for the \"listen ... ssl\" of %.*s",
+            WEIR_STR_ARG(weir_addr_text(&address->addr, true, text)));
+    }
+
+    const weir_http_ssl_conf *ssl =
+        weir_level_settings(address->default_server->level, &weir_http_ssl.base);
+
+    address->acceptor = (weir_tls_acceptor){
+        .default_server = address->default_server->tls,
+        .find = tls_find,
+        .script = tls_script,
+        .subject = address,
+        .alpn = WEIR_STR(ALPN_H1),
+        .handshake_timeout_ms = ssl->tls.handshake_timeout_ms,
+        .keeps_client_lists = true,
+    };
+    return true;
+}

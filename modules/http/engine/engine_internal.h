@@ -1,0 +1,34 @@
+#ifndef WEIR_HTTP_ENGINE_INTERNAL_H
+#define WEIR_HTTP_ENGINE_INTERNAL_H
+
+#include "modules/http/engine/core_conf.h"
+
+/* What the files of this folder say to one another. */
+
+/* Field lines that a response may have: origins' and ours. */
+#define RESPONSE_FIELDS_MAX 2000
+
+/* Runs phases from where the exchange is, until it waits, responds, or ends (it may be freed then). */
+void weir_http_run(weir_http_exchange *ex);
+
+/* The exchange ended while its phases ran: frees it, now that they are off the stack. */
+void weir_http_exchange_left(weir_http_exchange *ex);
+
+/* Ends whatever the content was doing, by its holds. */
+void weir_http_holds_cancel(weir_http_exchange *ex);
+
+void weir_http_exchange_enter_server(weir_http_exchange *ex, const weir_http_server *server);
+
+/* reg-name, IPv4 and what stands in brackets (RFC 3986, 3.2.2), as nginx takes them. */
+bool weir_http_is_host_byte(char c);
+
+/*
+ * The response is bare: a status. Looks for an error page; else makes weir's own. True: the response is
+ * complete; false: the phases were restarted for an error page.
+ */
+bool weir_http_settle_bare(weir_http_exchange *ex);
+
+/* Ends all body filters and gives back what they hold. */
+void weir_http_filters_clear(weir_http_exchange *ex);
+
+#endif

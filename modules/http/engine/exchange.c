@@ -1,0 +1,432 @@
+#include "modules/http/engine/core_conf.h"
+#include "modules/http/engine/engine_internal.h"
+
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/process/cycle.h"
+#include "core/tls/tls.h"
+
+/* The life of an exchange: made, started, held, ended. */
+
+/* nginx's limit on rewrite cycles and internal redirects together. */
+#define REDIRECTS_MAX 10
+
+/* ---- what log lines say about an exchange */
+
+static void exchange_describe(weir_builder *line, const void *subject)
+{
+    const weir_http_exchange *ex = subject;
+    const weir_http_request *request = &ex->request;
+    char text[WEIR_ADDR_TEXT_MAX];
+
+    weir_builder_add(line, WEIR_STR(", client: "));
+    weir_builder_add(line, weir_addr_text(weir_http_client_addr(ex), false, text));
+    if (ex->server != NULL) {
+        weir_builder_add(line, WEIR_STR(", server: "));
+        weir_builder_add(line, ex->server->name);
+    }
+    if (request->line.len != 0) {
+        weir_builder_printf(line, ", request: \"%.*s\"", WEIR_STR_ARG(request->line));
+    }
+    if (ex->parent != NULL) {
+        weir_builder_printf(line, ", subrequest: \"%.*s\"", WEIR_STR_ARG(request->path));
+    }
+    if (ex->upstream_note.len != 0) {
+        weir_builder_printf(line, ", upstream: \"%.*s\"", WEIR_STR_ARG(ex->upstream_note));
+    }
+    if (request->host_port.len != 0) {
+        weir_builder_printf(line, ", host: \"%.*s\"", WEIR_STR_ARG(request->host_port));
+    }
+
+    weir_str referrer = weir_http_fields_value(&request->fields, WEIR_HTTP_REFERER);
+
+    if (referrer.len != 0) {
+        weir_builder_printf(line, ", referrer: \"%.*s\"", WEIR_STR_ARG(referrer));
+    }
+}
+
+/* ---- making */
+
+static void run_posted(weir_task *task)
+{
+    weir_http_run(WEIR_OWNER(task, weir_http_exchange, run_task));
+}
+
+weir_http_exchange *weir_http_exchange_new(weir_http_connection *client, const weir_http_wire *wire,
+                                           void *wire_state)
+{
+    const weir_http_core_conf *core = client->server->core;
+    const weir_clock *clock = weir_clock_now();
+    weir_pool *pool = weir_pool_new(core->request_pool_bytes, 0);
+    weir_http_exchange *ex = pool == NULL ? NULL : WEIR_NEW(pool, weir_http_exchange);
+
+    if (ex == NULL) {
+        weir_pool_free(pool);
+        return NULL;
+    }
+
+    ex->pool = pool;
+    ex->client = client;
+    ex->wire = wire;
+    ex->wire_state = wire_state;
+    ex->main = ex;
+    ex->log = client->connection->log;
+    ex->log.describe = exchange_describe;
+    ex->log.subject = ex;
+    ex->redirects_left = REDIRECTS_MAX;
+    ex->keepalive = true;
+    ex->started_ms = clock->monotonic_ms;
+    ex->started_wall_s = clock->wall_s;
+    ex->started_wall_ms = clock->wall_ms;
+    ex->connection_requests = client->requests;
+
+    ex->request.content_length = -1;
+    ex->request.body_file = -1;
+    ex->request.version = WEIR_HTTP_11;
+    ex->request.scheme = client->is_tls ? WEIR_STR("https") : WEIR_STR("http");
+    ex->response.content_length = -1;
+    ex->response.last_modified_s = -1;
+    ex->response.version = WEIR_HTTP_11;
+    weir_http_fields_init(&ex->request.fields, pool, (uint16_t) core->max_headers);
+    weir_http_fields_init(&ex->request.trailers, pool, (uint16_t) core->max_headers);
+    weir_http_fields_init(&ex->response.fields, pool, RESPONSE_FIELDS_MAX);
+    weir_http_fields_init(&ex->response.trailers, pool, RESPONSE_FIELDS_MAX);
+
+    weir_list_init(&ex->children);
+    weir_list_init(&ex->sibling);
+    weir_list_init(&ex->holds);
+    weir_list_init(&ex->body_filters);
+    weir_list_init(&ex->run_task.link);
+    ex->run_task.name = "http exchange";
+    ex->run_task.run = run_posted;
+    weir_script_begin(&ex->script, client->address->http->space, ex, pool, &ex->log);
+    weir_http_exchange_enter_server(ex, client->server);
+    return ex;
+}
+
+void weir_http_exchange_enter(weir_http_exchange *ex, const weir_http_location *location)
+{
+    ex->location = location;
+    ex->core = location->core;
+    ex->settings = location->settings;
+    if (location->core->error_log != NULL) {
+        ex->log.target = location->core->error_log;
+    }
+}
+
+void weir_http_exchange_enter_server(weir_http_exchange *ex, const weir_http_server *server)
+{
+    ex->server = server;
+    weir_http_exchange_enter(ex, server->root);
+}
+
+/* ---- starting */
+
+/* The port is digits; the rest is lower-cased, without a final dot. */
+static bool host_split(weir_http_request *request, weir_pool *pool)
+{
+    weir_str text = request->host_port;
+    size_t end = text.len;
+    bool has_capitals = false;
+    bool in_brackets = false;
+
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+
+        if (c == '[' && i == 0) {
+            in_brackets = true;
+        } else if (c == ']' && in_brackets) {
+            in_brackets = false;
+        } else if (c == ':' && !in_brackets && end == text.len) {
+            end = i;
+        } else if (end != text.len) {
+            if (c < '0' || c > '9') {
+                return false;
+            }
+        } else if (c == '.' && i > 0 && text.data[i - 1] == '.') {
+            return false;
+        } else if (!weir_http_is_host_byte(c)) {
+            return false;
+        }
+        has_capitals = has_capitals || (c >= 'A' && c <= 'Z');
+    }
+    if (in_brackets) {
+        return false;
+    }
+
+    weir_str host = weir_str_slice(text, 0, end);
+
+    if (host.len > 0 && host.data[host.len - 1] == '.') {
+        host.len--;
+    }
+    if (host.len == 0) {
+        /* An empty Host is allowed where the target has no authority (RFC 9112, 3.2). */
+        request->host = WEIR_STR_EMPTY;
+        return text.len == 0;
+    }
+    if (has_capitals) {
+        return weir_str_lower(pool, host, &request->host);
+    }
+    request->host = host;
+    return true;
+}
+
+/* One Host and no more, from HTTP/1.1 on (RFC 9112, 3.2). The target's authority comes first. */
+static const char *host_check(weir_http_exchange *ex)
+{
+    weir_http_request *request = &ex->request;
+    const weir_http_field *host = weir_http_fields_find(&request->fields, WEIR_HTTP_HOST);
+
+    if (host == NULL) {
+        if (request->version == WEIR_HTTP_11) {
+            return "client sent HTTP/1.1 request without \"Host\" header";
+        }
+    } else {
+        if (weir_http_fields_next(&request->fields, host) != NULL) {
+            return "client sent duplicate \"Host\" header";
+        }
+        if (request->host_port.len == 0) {
+            request->host_port = host->value;
+        }
+    }
+    return host_split(request, ex->pool) ? NULL : "client sent invalid host";
+}
+
+/* The server that Host names; the one of SNI, or the default, when none has the name. */
+static unsigned server_choose(weir_http_exchange *ex, const char **why)
+{
+    const weir_http_connection *client = ex->client;
+    const weir_http_server *server =
+        weir_http_server_find(client->address, ex->request.host, &ex->script);
+
+    if (server != NULL && server != ex->server) {
+        weir_http_exchange_enter_server(ex, server);
+    }
+    if (!client->is_tls) {
+        return 0;
+    }
+
+    /* A certificate checked for one server says nothing to another (RFC 9110, 7.4). */
+    const weir_tls_server *shaken = weir_tls_server_of(client->connection);
+
+    if (shaken != NULL && ex->server->tls != NULL
+        && !weir_tls_server_verifies_like(shaken, ex->server->tls)) {
+        *why = "client attempted to request the server name different from the one that was "
+               "negotiated";
+        return 421;
+    }
+
+    switch (weir_tls_client_judge(client->connection, ex->server->tls)) {
+    case WEIR_TLS_CLIENT_ALLOWED:
+        return 0;
+    case WEIR_TLS_CLIENT_MISSING:
+        *why = "client sent no required SSL certificate";
+        return 496;
+    case WEIR_TLS_CLIENT_BAD:
+        *why = "client SSL certificate verify error";
+        return 495;
+    }
+    return 0;
+}
+
+void weir_http_exchange_start(weir_http_exchange *ex)
+{
+    weir_http_request *request = &ex->request;
+    const char *why = host_check(ex);
+    unsigned status;
+
+    if (why != NULL) {
+        weir_http_exchange_refuse(ex, 400, why);
+        return;
+    }
+    if (ex->client->plain_on_tls_port) {
+        weir_http_exchange_refuse(ex, 497, "client sent plain HTTP request to HTTPS port");
+        return;
+    }
+    status = server_choose(ex, &why);
+    if (status != 0) {
+        weir_http_exchange_refuse(ex, status, why);
+        return;
+    }
+
+    if (request->method == WEIR_HTTP_CONNECT || weir_str_eq(request->target, WEIR_STR("*"))) {
+        weir_http_set_path(request, request->target);
+    } else if (!weir_http_parse_target(request, request->target, ex->core->merge_slashes,
+                                       ex->pool)) {
+        weir_http_exchange_refuse(ex, 400, "client sent invalid request target");
+        return;
+    }
+    if (request->method == WEIR_HTTP_TRACE) {
+        weir_http_exchange_refuse(ex, 405, "client sent TRACE method");
+        return;
+    }
+    if (request->method == WEIR_HTTP_CONNECT && request->protocol.len == 0) {
+        weir_http_exchange_refuse(ex, 405, "client sent CONNECT method");
+        return;
+    }
+
+    ex->phase = WEIR_HTTP_PHASE_POST_READ;
+    weir_http_run(ex);
+}
+
+void weir_http_exchange_refuse(weir_http_exchange *ex, unsigned status, const char *reason)
+{
+    ex->keepalive = false;
+    if (reason != NULL) {
+        weir_log_line(&ex->log, WEIR_LOG_INFO, 0, "%s while reading client request headers",
+                      reason);
+    }
+    weir_http_respond_status(ex, status, reason);
+}
+
+/* ---- holding */
+
+void weir_http_hold_add(weir_http_exchange *ex, weir_http_hold *hold, const char *name,
+                        void (*cancel)(weir_http_exchange *ex, weir_http_hold *hold))
+{
+    hold->name = name;
+    hold->cancel = cancel;
+    hold->is_held = true;
+    weir_list_append(&ex->holds, &hold->link);
+}
+
+void weir_http_hold_drop(weir_http_exchange *ex, weir_http_hold *hold)
+{
+    (void) ex;
+    if (hold->is_held) {
+        hold->is_held = false;
+        weir_list_remove(&hold->link);
+    }
+}
+
+void weir_http_holds_cancel(weir_http_exchange *ex)
+{
+    weir_list *link;
+
+    while ((link = weir_list_first(&ex->holds)) != NULL) {
+        weir_http_hold *hold = WEIR_OWNER(link, weir_http_hold, link);
+
+        weir_log_debug(&ex->log, "http exchange ends: cancels \"%s\"", hold->name);
+        weir_http_hold_drop(ex, hold);
+        hold->cancel(ex, hold);
+    }
+}
+
+/* ---- ending */
+
+static void exchange_log(weir_http_exchange *ex)
+{
+    if (ex->parent != NULL && !ex->core->log_subrequest) {
+        return;
+    }
+    /* Empty lines, and then nothing: there was no request. */
+    if (ex->response.status == 0 && ex->request.line.len == 0) {
+        return;
+    }
+    ex->phase = WEIR_HTTP_PHASE_LOG;
+    for (const weir_http_hook *hook = ex->location->phases[WEIR_HTTP_PHASE_LOG];
+         hook->module != NULL; hook++) {
+        (void) hook->module->judge(ex, hook->settings);
+    }
+}
+
+static void exchange_free(weir_http_exchange *ex)
+{
+    weir_task_cancel(&ex->run_task);
+    weir_chain_clear(&ex->body);
+    weir_chain_clear(&ex->request.body);
+    if (ex->request.body_file != -1) {
+        (void) close(ex->request.body_file);
+    }
+    weir_http_filters_clear(ex);
+    weir_pool_free(ex->pool);
+}
+
+void weir_http_exchange_end(weir_http_exchange *ex)
+{
+    weir_list *link;
+
+    if (ex->is_ended) {
+        return;
+    }
+    ex->is_ended = true;
+
+    while ((link = weir_list_first(&ex->children)) != NULL) {
+        weir_http_exchange_end(WEIR_OWNER(link, weir_http_exchange, sibling));
+    }
+    weir_http_holds_cancel(ex);
+    exchange_log(ex);
+    weir_list_remove(&ex->sibling);
+    ex->wire->ended(ex);
+
+    /* The phases on the stack still look at it: whoever runs them frees it. */
+    if (!ex->is_running) {
+        exchange_free(ex);
+    }
+}
+
+void weir_http_exchange_left(weir_http_exchange *ex)
+{
+    exchange_free(ex);
+}
+
+void weir_http_client_gone(weir_http_exchange *ex)
+{
+    if (ex->ignores_client_abort && !ex->client_is_gone && !weir_list_is_empty(&ex->holds)) {
+        ex->client_is_gone = true;
+        return;
+    }
+    ex->client_is_gone = true;
+    ex->keepalive = false;
+    if (!ex->response.head_is_sent) {
+        weir_log_line(&ex->log, WEIR_LOG_INFO, 0, "client prematurely closed connection");
+        ex->response.status = 499;
+        ex->end_reason = "client closed connection";
+    }
+    ex->wire->abort(ex);
+}
+
+/* ---- small answers for modules */
+
+const weir_addr *weir_http_client_addr(const weir_http_exchange *ex)
+{
+    return &ex->client->connection->peer;
+}
+
+weir_connection *weir_http_client_connection(const weir_http_exchange *ex)
+{
+    return ex->client->connection;
+}
+
+static size_t module_index(const weir_http_exchange *ex, const weir_http_module *module)
+{
+    return weir_modules_index(ex->client->address->http->cycle->modules, &module->base);
+}
+
+void *weir_http_state_find(const weir_http_exchange *ex, const weir_http_module *module)
+{
+    return ex->module_state == NULL ? NULL : ex->module_state[module_index(ex, module)];
+}
+
+void *weir_http_state(weir_http_exchange *ex, const weir_http_module *module, size_t bytes)
+{
+    size_t index = module_index(ex, module);
+
+    if (ex->module_state == NULL) {
+        ex->module_state =
+            WEIR_NEW_ARRAY(ex->pool, void *, ex->client->address->http->module_count);
+        if (ex->module_state == NULL) {
+            return NULL;
+        }
+    }
+    if (ex->module_state[index] == NULL) {
+        ex->module_state[index] = weir_pool_zalloc(ex->pool, bytes);
+    }
+    return ex->module_state[index];
+}
+
+const void *weir_http_settings(const weir_http_exchange *ex, const weir_http_module *module)
+{
+    return ex->settings[module_index(ex, module)];
+}

@@ -1,0 +1,236 @@
+#include "modules/http/engine/core_conf.h"
+
+#include "core/base/number.h"
+
+/* `listen`: addresses, ports, and the options of their sockets. */
+
+#define BACKLOG_DEFAULT 511
+
+typedef struct {
+    weir_conf *conf;
+    const weir_statement *statement;
+    size_t arg;
+    weir_http_listen *listen;
+} listen_reading;
+
+static bool listen_refuse(const listen_reading *reading)
+{
+    return weir_conf_refuse_arg(reading->conf, reading->statement, reading->arg,
+                                "invalid parameter \"%.*s\"",
+                                WEIR_STR_ARG(reading->statement->args[reading->arg]));
+}
+
+static bool listen_number(const listen_reading *reading, weir_str text, int *number)
+{
+    uint64_t value;
+
+    if (!weir_parse_uint(text, INT32_MAX, &value)) {
+        return listen_refuse(reading);
+    }
+    *number = (int) value;
+    return true;
+}
+
+static bool listen_size(const listen_reading *reading, weir_str text, int *bytes)
+{
+    uint64_t value;
+
+    if (!weir_parse_size(text, false, INT32_MAX, &value)) {
+        return listen_refuse(reading);
+    }
+    *bytes = (int) value;
+    return true;
+}
+
+/* so_keepalive=on|off|[idle]:[interval]:[probes] */
+static bool listen_keepalive(const listen_reading *reading, weir_str text)
+{
+    weir_listener_options *options = &reading->listen->options;
+    int *times[] = {&options->keepalive_idle_s, &options->keepalive_interval_s};
+    weir_str part;
+    uint64_t value;
+
+    if (weir_str_eq(text, WEIR_STR("on")) || weir_str_eq(text, WEIR_STR("off"))) {
+        options->keepalive = weir_str_eq(text, WEIR_STR("on"));
+        return true;
+    }
+
+    options->keepalive = 1;
+    for (size_t i = 0; i < WEIR_COUNT(times); i++) {
+        if (!weir_str_split(&text, ':', &part)) {
+            return listen_refuse(reading);
+        }
+        if (part.len != 0) {
+            if (!weir_parse_time_s(part, INT32_MAX, &value) || value == 0) {
+                return listen_refuse(reading);
+            }
+            *times[i] = (int) value;
+        }
+    }
+    return text.len == 0 || listen_number(reading, text, &options->keepalive_probes);
+}
+
+/* backlog=, rcvbuf= ... */
+static bool listen_valued(const listen_reading *reading, weir_str arg, bool *is_known)
+{
+    weir_listener_options *options = &reading->listen->options;
+    weir_str value;
+
+    *is_known = true;
+    if (weir_conf_parameter(arg, "backlog=", &value)) {
+        return listen_number(reading, value, &options->backlog) && options->backlog != 0;
+    }
+    if (weir_conf_parameter(arg, "rcvbuf=", &value)) {
+        return listen_size(reading, value, &options->rcvbuf);
+    }
+    if (weir_conf_parameter(arg, "sndbuf=", &value)) {
+        return listen_size(reading, value, &options->sndbuf);
+    }
+    if (weir_conf_parameter(arg, "fastopen=", &value)) {
+        return listen_number(reading, value, &options->fastopen);
+    }
+    if (weir_conf_parameter(arg, "so_keepalive=", &value)) {
+        return listen_keepalive(reading, value);
+    }
+    if (weir_conf_parameter(arg, "ipv6only=", &value)) {
+        if (!weir_str_eq(value, WEIR_STR("on")) && !weir_str_eq(value, WEIR_STR("off"))) {
+            return listen_refuse(reading);
+        }
+        options->ipv6only = weir_str_eq(value, WEIR_STR("on"));
+        return true;
+    }
+    if (weir_conf_parameter(arg, "setfib=", &value)
+        || weir_conf_parameter(arg, "accept_filter=", &value)) {
+        weir_conf_warn(reading->conf, "\"%.*s\" has no effect: the kernel has no such thing",
+                       WEIR_STR_ARG(arg));
+        return true;
+    }
+    *is_known = false;
+    return true;
+}
+
+static bool listen_parameter(const listen_reading *reading, weir_str arg)
+{
+    weir_http_listen *listen = reading->listen;
+    bool is_known;
+
+    if (weir_str_eq(arg, WEIR_STR("default_server")) || weir_str_eq(arg, WEIR_STR("default"))) {
+        listen->is_default = true;
+        return true;
+    }
+    if (weir_str_eq(arg, WEIR_STR("ssl"))) {
+        listen->ssl = true;
+        return true;
+    }
+    if (weir_str_eq(arg, WEIR_STR("proxy_protocol"))) {
+        listen->proxy_protocol = true;
+        return true;
+    }
+    if (weir_str_eq(arg, WEIR_STR("http2"))) {
+        listen->http2 = true;
+        return true;
+    }
+
+    /* What is left is of the socket. */
+    listen->options_are_given = true;
+    if (weir_str_eq(arg, WEIR_STR("bind"))) {
+        return true;
+    }
+    if (weir_str_eq(arg, WEIR_STR("deferred"))) {
+        listen->options.deferred = true;
+        return true;
+    }
+    if (weir_str_eq(arg, WEIR_STR("reuseport"))) {
+        listen->options.reuseport = true;
+        return true;
+    }
+    if (weir_str_eq(arg, WEIR_STR("quic"))) {
+        return weir_conf_refuse_arg(reading->conf, reading->statement, reading->arg,
+                                    "the \"quic\" parameter is not supported: weir has no HTTP/3");
+    }
+    if (!listen_valued(reading, arg, &is_known)) {
+        return false;
+    }
+    return is_known || listen_refuse(reading);
+}
+
+/* A name may have several addresses: each becomes a listen of its own. */
+static size_t listen_addresses(weir_conf *conf, weir_str text, weir_addr **list)
+{
+    weir_addr *one = WEIR_NEW(weir_conf_pool(conf), weir_addr);
+    const char *why = "no address";
+    uint64_t port;
+    size_t count;
+
+    if (one == NULL) {
+        weir_conf_refuse(conf, "no memory for \"listen\"");
+        return 0;
+    }
+    if (weir_parse_uint(text, UINT16_MAX, &port) && port != 0) {
+        *one = (weir_addr){.len = sizeof(struct sockaddr_in), .in = {.sin_family = AF_INET}};
+        weir_addr_set_port(one, (uint16_t) port);
+        *list = one;
+        return 1;
+    }
+    if (weir_addr_parse(text, 80, one)) {
+        *list = one;
+        return 1;
+    }
+
+    count = weir_lookup(weir_conf_pool(conf), text, 80, list, &why);
+    if (count == 0) {
+        weir_conf_refuse_arg(conf, weir_conf_statement(conf), 1,
+                             "%s in \"%.*s\" of the \"listen\" directive", why, WEIR_STR_ARG(text));
+    }
+    return count;
+}
+
+static bool listen_add(weir_conf *conf, weir_http_server *server, const weir_http_listen *listen)
+{
+    for (WEIR_ARRAY_EACH(&server->listens, weir_http_listen, other)) {
+        if (weir_addr_eq(&other->addr, &listen->addr)) {
+            char text[WEIR_ADDR_TEXT_MAX];
+
+            return weir_conf_refuse(conf, "a duplicate listen %.*s",
+                                    WEIR_STR_ARG(weir_addr_text(&listen->addr, true, text)));
+        }
+    }
+
+    weir_http_listen *added = weir_array_push(&server->listens);
+
+    if (added == NULL) {
+        return weir_conf_refuse(conf, "no memory for \"listen\"");
+    }
+    *added = *listen;
+    return true;
+}
+
+weir_listener_options weir_http_listener_options(void)
+{
+    return (weir_listener_options){.backlog = BACKLOG_DEFAULT, .ipv6only = true, .keepalive = -1};
+}
+
+bool weir_http_listen_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    weir_http_server *server = weir_http_conf_server(conf);
+    weir_http_listen listen = {.options = weir_http_listener_options()};
+    listen_reading reading = {conf, statement, 0, &listen};
+    weir_addr *addresses;
+    size_t count;
+
+    (void) settings;
+    for (reading.arg = 2; reading.arg < statement->count; reading.arg++) {
+        if (!listen_parameter(&reading, statement->args[reading.arg])) {
+            return false;
+        }
+    }
+
+    count = listen_addresses(conf, statement->args[1], &addresses);
+    for (size_t i = 0; i < count; i++) {
+        listen.addr = addresses[i];
+        if (!listen_add(conf, server, &listen)) {
+            return false;
+        }
+    }
+    return count != 0;
+}

@@ -1,0 +1,323 @@
+#include "modules/http/engine/engine_internal.h"
+
+/* Runs an exchange through its phases. */
+
+static const char *const phase_names[WEIR_HTTP_PHASE_COUNT] = {
+    [WEIR_HTTP_PHASE_POST_READ] = "post read",
+    [WEIR_HTTP_PHASE_SERVER_REWRITE] = "server rewrite",
+    [WEIR_HTTP_PHASE_FIND_CONFIG] = "find config",
+    [WEIR_HTTP_PHASE_REWRITE] = "rewrite",
+    [WEIR_HTTP_PHASE_POST_REWRITE] = "post rewrite",
+    [WEIR_HTTP_PHASE_PREACCESS] = "preaccess",
+    [WEIR_HTTP_PHASE_ACCESS] = "access",
+    [WEIR_HTTP_PHASE_PRECONTENT] = "precontent",
+    [WEIR_HTTP_PHASE_CONTENT] = "content",
+    [WEIR_HTTP_PHASE_LOG] = "log",
+};
+
+static void enter_phase(weir_http_exchange *ex, weir_http_phase phase)
+{
+    ex->phase = phase;
+    ex->handler = 0;
+}
+
+/* "/dir" where only "/dir/" is: as a redirect that keeps the arguments. */
+static weir_http_verdict add_slash(weir_http_exchange *ex)
+{
+    const weir_http_request *request = &ex->request;
+    weir_builder builder;
+    weir_str target;
+
+    weir_builder_open(&builder, ex->pool, SIZE_MAX);
+    if (!weir_http_escape_path(&builder, request->path)) {
+        return WEIR_HTTP_FAILED;
+    }
+    weir_builder_add_byte(&builder, '/');
+    if (request->args.len != 0) {
+        weir_builder_add_byte(&builder, '?');
+        weir_builder_add(&builder, request->args);
+    }
+    if (!weir_builder_close(&builder, &target)) {
+        return WEIR_HTTP_FAILED;
+    }
+    return weir_http_answer_redirect(ex, 301, target);
+}
+
+static weir_http_verdict find_config(weir_http_exchange *ex)
+{
+    bool needs_slash;
+    const weir_http_location *location = weir_http_location_find(ex, &needs_slash);
+
+    if (location == NULL) {
+        return WEIR_HTTP_FAILED;
+    }
+    if (location->core->internal && !ex->is_internal) {
+        return weir_http_answer_because(ex, 404, "internal location");
+    }
+
+    weir_log_debug(&ex->log, "using location: \"%.*s\"", WEIR_STR_ARG(location->name));
+    weir_http_exchange_enter(ex, location);
+    if (needs_slash) {
+        return add_slash(ex);
+    }
+
+    uint64_t limit = ex->core->client_max_body_size;
+
+    if (limit != 0 && ex->request.content_length > 0
+        && (uint64_t) ex->request.content_length > limit) {
+        weir_log_line(&ex->log, WEIR_LOG_ERR, 0,
+                      "client intended to send too large body: %lld bytes",
+                      (long long) ex->request.content_length);
+        ex->keepalive = false;
+        return weir_http_answer_because(ex, 413, "body too large");
+    }
+    enter_phase(ex, WEIR_HTTP_PHASE_REWRITE);
+    return WEIR_HTTP_PASS;
+}
+
+/* A rewrite that changed the path looks for its location again, but not for ever. */
+static weir_http_verdict post_rewrite(weir_http_exchange *ex)
+{
+    if (!ex->uri_changed) {
+        enter_phase(ex, WEIR_HTTP_PHASE_PREACCESS);
+        return WEIR_HTTP_PASS;
+    }
+
+    ex->uri_changed = false;
+    if (ex->redirects_left-- == 0) {
+        ex->redirects_left = 0;
+        weir_log_line(&ex->log, WEIR_LOG_ERR, 0,
+                      "rewrite or internal redirection cycle while processing \"%.*s\"",
+                      WEIR_STR_ARG(ex->request.path));
+        return weir_http_answer_because(ex, 500, "redirection cycle");
+    }
+    weir_http_exchange_enter(ex, ex->server->root);
+    enter_phase(ex, WEIR_HTTP_PHASE_FIND_CONFIG);
+    return WEIR_HTTP_PASS;
+}
+
+/* All handlers of a phase had no opinion. */
+static weir_http_verdict phase_is_over(weir_http_exchange *ex)
+{
+    if (ex->phase == WEIR_HTTP_PHASE_ACCESS && ex->access_status != 0) {
+        unsigned status = ex->access_status;
+
+        ex->access_status = 0;
+        if (status == 403) {
+            weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "access forbidden by rule");
+        }
+        return weir_http_answer_because(ex, status, "access denied");
+    }
+    if (ex->phase == WEIR_HTTP_PHASE_CONTENT) {
+        weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "no handler found");
+        return weir_http_answer_because(ex, 404, "no content");
+    }
+    enter_phase(ex, ex->phase + 1);
+    return WEIR_HTTP_PASS;
+}
+
+/* `satisfy any`: the first who lets the request by decides; one who refuses only says so. */
+static weir_http_verdict access_settle(weir_http_exchange *ex, weir_http_verdict verdict)
+{
+    if (ex->core->satisfy == WEIR_HTTP_SATISFY_ALL) {
+        return verdict;
+    }
+    if (verdict == WEIR_HTTP_ANSWERED && ex->is_bare
+        && (ex->response.status == 401 || ex->response.status == 403)) {
+        if (ex->access_status != 401) {
+            ex->access_status = ex->response.status;
+        }
+        ex->is_bare = false;
+        ex->response.status = 0;
+        return WEIR_HTTP_PASS;
+    }
+    return verdict;
+}
+
+static weir_http_verdict next_handler(weir_http_exchange *ex)
+{
+    const weir_http_hook *hook = &ex->location->phases[ex->phase][ex->handler];
+    weir_http_verdict verdict;
+
+    if (hook->module == NULL) {
+        return phase_is_over(ex);
+    }
+
+    verdict = hook->module->judge(ex, hook->settings);
+    if (ex->phase == WEIR_HTTP_PHASE_ACCESS) {
+        verdict = access_settle(ex, verdict);
+    }
+    if (ex->is_restarted || ex->is_ended) {
+        return verdict;
+    }
+    switch (verdict) {
+    case WEIR_HTTP_PASS:
+        ex->handler++;
+        break;
+    case WEIR_HTTP_SETTLED:
+        /* Under `satisfy all` each access module speaks for itself; under `any` one is enough. */
+        if (ex->phase == WEIR_HTTP_PHASE_ACCESS && ex->core->satisfy == WEIR_HTTP_SATISFY_ALL) {
+            ex->handler++;
+        } else {
+            ex->access_status = 0;
+            enter_phase(ex, ex->phase + 1);
+        }
+        break;
+    case WEIR_HTTP_ANSWERED:
+    case WEIR_HTTP_WAITING:
+        break;
+    case WEIR_HTTP_FAILED:
+        return weir_http_answer_because(ex, 500, "internal failure");
+    }
+    return verdict;
+}
+
+static weir_http_verdict step(weir_http_exchange *ex)
+{
+    switch (ex->phase) {
+    case WEIR_HTTP_PHASE_FIND_CONFIG:
+        return find_config(ex);
+    case WEIR_HTTP_PHASE_POST_REWRITE:
+        return post_rewrite(ex);
+    case WEIR_HTTP_PHASE_POST_READ:
+    case WEIR_HTTP_PHASE_SERVER_REWRITE:
+    case WEIR_HTTP_PHASE_REWRITE:
+    case WEIR_HTTP_PHASE_PREACCESS:
+    case WEIR_HTTP_PHASE_ACCESS:
+    case WEIR_HTTP_PHASE_PRECONTENT:
+    case WEIR_HTTP_PHASE_CONTENT:
+        return next_handler(ex);
+    case WEIR_HTTP_PHASE_LOG:
+    case WEIR_HTTP_PHASE_COUNT:
+        break;
+    }
+    return WEIR_HTTP_FAILED;
+}
+
+static void run_phases(weir_http_exchange *ex)
+{
+    for (;;) {
+        weir_http_verdict verdict = step(ex);
+
+        if (ex->is_ended) {
+            return;
+        }
+        if (ex->is_restarted) {
+            ex->is_restarted = false;
+            continue;
+        }
+        switch (verdict) {
+        case WEIR_HTTP_PASS:
+        case WEIR_HTTP_SETTLED:
+            continue;
+        case WEIR_HTTP_WAITING:
+            weir_log_debug(&ex->log, "http waits in phase \"%s\"", phase_names[ex->phase]);
+            return;
+        case WEIR_HTTP_FAILED:
+            (void) weir_http_answer_because(ex, 500, "internal failure");
+            break;
+        case WEIR_HTTP_ANSWERED:
+            break;
+        }
+        if (ex->is_bare && !weir_http_settle_bare(ex)) {
+            ex->is_restarted = false;
+            continue;
+        }
+        weir_http_respond(ex);
+        return;
+    }
+}
+
+void weir_http_run(weir_http_exchange *ex)
+{
+    if (ex->is_running || ex->is_ended) {
+        return;
+    }
+    ex->is_running = true;
+    run_phases(ex);
+    ex->is_running = false;
+    if (ex->is_ended) {
+        weir_http_exchange_left(ex);
+    }
+}
+
+void weir_http_resume(weir_http_exchange *ex)
+{
+    weir_task_post(ex->client->connection->loop, &ex->run_task);
+}
+
+/* ---- internal redirects */
+
+static bool redirect_begin(weir_http_exchange *ex, weir_str what)
+{
+    if (ex->redirects_left-- == 0) {
+        ex->redirects_left = 0;
+        weir_log_line(
+            &ex->log, WEIR_LOG_ERR, 0,
+            "rewrite or internal redirection cycle while internally redirecting to \"%.*s\"",
+            WEIR_STR_ARG(what));
+        return false;
+    }
+
+    /* What the first try had begun is undone; fields that it set for the client stay. */
+    ex->is_internal = true;
+    ex->uri_changed = false;
+    ex->is_bare = false;
+    ex->access_status = 0;
+    ex->source = NULL;
+    weir_chain_clear(&ex->body);
+    ex->module_state = NULL;
+    ex->response.status = 0;
+    ex->response.content_length = -1;
+    ex->is_restarted = true;
+    weir_log_debug(&ex->log, "internal redirect: \"%.*s\"", WEIR_STR_ARG(what));
+    return true;
+}
+
+static weir_http_verdict redirect_done(weir_http_exchange *ex)
+{
+    if (!ex->is_running) {
+        ex->is_restarted = false;
+        weir_http_resume(ex);
+    }
+    return WEIR_HTTP_SETTLED;
+}
+
+static weir_http_verdict redirect_refuse(weir_http_exchange *ex)
+{
+    if (!ex->is_running) {
+        weir_http_respond_status(ex, 500, "redirection cycle");
+        return WEIR_HTTP_SETTLED;
+    }
+    return weir_http_answer_because(ex, 500, "redirection cycle");
+}
+
+weir_http_verdict weir_http_redirect_internal(weir_http_exchange *ex, weir_str path, weir_str args)
+{
+    if (!redirect_begin(ex, path)) {
+        return redirect_refuse(ex);
+    }
+    weir_http_set_path(&ex->request, path);
+    ex->request.args = args;
+    ex->request.path_is_valid = false;
+    weir_http_exchange_enter(ex, ex->server->root);
+    enter_phase(ex, WEIR_HTTP_PHASE_SERVER_REWRITE);
+    return redirect_done(ex);
+}
+
+weir_http_verdict weir_http_redirect_named(weir_http_exchange *ex, weir_str name)
+{
+    const weir_http_location *location = weir_http_location_named(ex->server, name);
+
+    if (location == NULL) {
+        weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "could not find named location \"%.*s\"",
+                      WEIR_STR_ARG(name));
+        return redirect_refuse(ex);
+    }
+    if (!redirect_begin(ex, name)) {
+        return redirect_refuse(ex);
+    }
+    weir_http_exchange_enter(ex, location);
+    enter_phase(ex, WEIR_HTTP_PHASE_REWRITE);
+    return redirect_done(ex);
+}

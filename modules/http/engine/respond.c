@@ -1,0 +1,187 @@
+#include "modules/http/engine/engine_internal.h"
+
+/* From a response that is set to the wire: head filters, then the body through the body filters. */
+
+/* A body filter that is on for an exchange. */
+typedef struct {
+    weir_list link;
+    const weir_http_module *module;
+    const void *settings;
+    weir_chain in; /* what it has not taken yet */
+    bool has_seen_last;
+} body_filter;
+
+bool weir_http_filter_body(weir_http_exchange *ex, const weir_http_module *module)
+{
+    body_filter *filter = WEIR_NEW(ex->pool, body_filter);
+
+    if (filter == NULL) {
+        return false;
+    }
+    filter->module = module;
+    filter->settings = weir_http_settings(ex, module);
+    weir_list_append(&ex->body_filters, &filter->link);
+    return true;
+}
+
+void weir_http_filters_clear(weir_http_exchange *ex)
+{
+    weir_list *link;
+
+    while ((link = weir_list_first(&ex->body_filters)) != NULL) {
+        body_filter *filter = WEIR_OWNER(link, body_filter, link);
+
+        weir_chain_clear(&filter->in);
+        weir_list_remove(link);
+    }
+}
+
+/* ---- heads */
+
+static bool is_bodiless(const weir_http_exchange *ex)
+{
+    unsigned status = ex->response.status;
+
+    return ex->request.method == WEIR_HTTP_HEAD || status < 200 || status == 204 || status == 304;
+}
+
+static void head_is_final(weir_http_exchange *ex)
+{
+    weir_http_response *response = &ex->response;
+
+    response->has_no_body = is_bodiless(ex) && !response->is_upgrade;
+    if (response->status == 204) {
+        response->content_length = -1;
+        response->content_type = WEIR_STR_EMPTY;
+    }
+    ex->wire->respond(ex);
+}
+
+void weir_http_continue_head(weir_http_exchange *ex)
+{
+    for (;;) {
+        const weir_http_hook *hook = &ex->location->filters[ex->filter];
+
+        if (hook->module == NULL) {
+            head_is_final(ex);
+            return;
+        }
+        ex->filter++;
+        if (hook->module->response_head == NULL) {
+            continue;
+        }
+        switch (hook->module->response_head(ex, hook->settings)) {
+        case WEIR_OK:
+            break;
+        case WEIR_WAIT:
+            return;
+        case WEIR_FAIL:
+            ex->wire->abort(ex);
+            return;
+        }
+        if (ex->is_ended) {
+            return;
+        }
+    }
+}
+
+void weir_http_respond(weir_http_exchange *ex)
+{
+    if (ex->is_responding || ex->is_ended) {
+        return;
+    }
+    if (ex->response.status == 444) {
+        ex->wire->abort(ex);
+        return;
+    }
+
+    ex->is_responding = true;
+    if (ex->shows_error_page && ex->error_status != 0) {
+        ex->response.status =
+            ex->error_status >= 494 && ex->error_status <= 497 ? 400 : ex->error_status;
+        ex->response.status_text = WEIR_STR_EMPTY;
+    }
+    ex->filter = 0;
+    weir_http_continue_head(ex);
+}
+
+void weir_http_wake(weir_http_exchange *ex)
+{
+    if (ex->is_responding && !ex->is_ended) {
+        ex->wire->wake(ex);
+    }
+}
+
+void weir_http_send_interim(weir_http_exchange *ex, unsigned status, const weir_http_fields *fields)
+{
+    if (ex->response.head_is_sent || ex->request.version < WEIR_HTTP_11) {
+        return;
+    }
+    (void) ex->wire->send_interim(ex, status, fields);
+}
+
+/* ---- bodies */
+
+static weir_result pull_source(weir_http_exchange *ex, weir_chain *out, uint64_t limit)
+{
+    if (ex->source != NULL) {
+        return ex->source->pull(ex, ex->source, out, limit, &ex->body_source_ended);
+    }
+    if (!weir_chain_move(out, &ex->body, limit)) {
+        return WEIR_FAIL;
+    }
+    ex->body_source_ended = weir_chain_is_empty(&ex->body);
+    return WEIR_OK;
+}
+
+/* What the first filter has goes through all of them; `is_last` follows it. */
+static bool run_filters(weir_http_exchange *ex, weir_chain *out)
+{
+    bool is_last = ex->body_source_ended;
+
+    for (weir_list *link = ex->body_filters.next; link != &ex->body_filters; link = link->next) {
+        body_filter *filter = WEIR_OWNER(link, body_filter, link);
+        body_filter *next = WEIR_OWNER(link->next, body_filter, link);
+        weir_chain *to = link->next == &ex->body_filters ? out : &next->in;
+
+        if (filter->has_seen_last || (weir_chain_is_empty(&filter->in) && !is_last)) {
+            continue;
+        }
+        if (filter->module->response_body(ex, filter->settings, &filter->in, to, is_last)
+            != WEIR_OK) {
+            return false;
+        }
+        filter->has_seen_last = is_last;
+    }
+    return true;
+}
+
+weir_result weir_http_pull(weir_http_exchange *ex, weir_chain *out, uint64_t limit, bool *ended)
+{
+    weir_result result;
+
+    *ended = false;
+    if (ex->response.has_no_body) {
+        *ended = true;
+        return WEIR_OK;
+    }
+    if (weir_list_is_empty(&ex->body_filters)) {
+        result = pull_source(ex, out, limit);
+        *ended = result == WEIR_OK && ex->body_source_ended;
+        return result;
+    }
+
+    while (weir_chain_is_empty(out) && !ex->body_source_ended) {
+        body_filter *first = WEIR_OWNER(ex->body_filters.next, body_filter, link);
+
+        result = pull_source(ex, &first->in, limit);
+        if (result != WEIR_OK) {
+            return result;
+        }
+        if (!run_filters(ex, out)) {
+            return WEIR_FAIL;
+        }
+    }
+    *ended = ex->body_source_ended;
+    return WEIR_OK;
+}

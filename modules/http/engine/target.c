@@ -1,0 +1,174 @@
+#include "core/base/builder.h"
+#include "modules/http/engine/core_conf.h"
+
+/*
+ * The request target in origin form: "/path?args#fragment".
+ *
+ * The path is decoded once and its dot segments are removed (RFC 3986, 5.2.4), so that locations are
+ * chosen by what the path means.  A decoded "/" or "." counts as written plainly: whoever
+ * decodes behind us sees no other segments than we did.
+ */
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    c = weir_byte_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Nothing to decode, merge or remove: the path may be a slice of what came. */
+static bool path_is_plain(weir_str raw, bool merge_slashes)
+{
+    for (size_t i = 0; i < raw.len; i++) {
+        char c = raw.data[i];
+
+        if (c == '%') {
+            return false;
+        }
+        if (c == '/' && i + 1 < raw.len
+            && (raw.data[i + 1] == '.' || (raw.data[i + 1] == '/' && merge_slashes))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The decoded byte at *position, which moves past it.  False for a bad escape or a NUL. */
+static bool take_decoded(weir_str raw, size_t *position, char *byte)
+{
+    char c = raw.data[(*position)++];
+
+    if (c == '%') {
+        if (raw.len - *position < 2) {
+            return false;
+        }
+
+        int high = hex_digit(raw.data[*position]);
+        int low = hex_digit(raw.data[*position + 1]);
+
+        if (high < 0 || low < 0) {
+            return false;
+        }
+        c = (char) (unsigned char) (high * 16 + low);
+        *position += 2;
+    }
+    *byte = c;
+    return c != '\0';
+}
+
+/*
+ * The segment that ends at text[len] is complete: a "." is dropped, a ".." takes the one before with it.
+ * False when that leads above the root.
+ */
+static bool end_segment(char *text, size_t *len)
+{
+    size_t start = *len;
+
+    while (text[start - 1] != '/') {
+        start--;
+    }
+
+    size_t segment = *len - start;
+
+    if (segment == 1 && text[start] == '.') {
+        *len = start;
+    } else if (segment == 2 && text[start] == '.' && text[start + 1] == '.') {
+        if (start == 1) {
+            return false;
+        }
+        start--;
+        while (text[start - 1] != '/') {
+            start--;
+        }
+        *len = start;
+    }
+    return true;
+}
+
+static bool path_normalise(weir_str raw, bool merge_slashes, weir_pool *pool, weir_str *path)
+{
+    char *text = weir_pool_bytes(pool, raw.len);
+    size_t len = 0;
+
+    if (text == NULL) {
+        return false;
+    }
+
+    for (size_t i = 0; i < raw.len;) {
+        char byte;
+
+        if (!take_decoded(raw, &i, &byte)) {
+            return false;
+        }
+        if (byte != '/') {
+            text[len++] = byte;
+            continue;
+        }
+
+        size_t before = len;
+
+        if (len != 0 && !end_segment(text, &len)) {
+            return false;
+        }
+        /* A removed dot segment has left its slash behind. */
+        if (len == 0 || (len == before && !(merge_slashes && text[len - 1] == '/'))) {
+            text[len++] = '/';
+        }
+    }
+    if (!end_segment(text, &len)) {
+        return false;
+    }
+
+    *path = weir_str_of(text, len);
+    return true;
+}
+
+void weir_http_set_path(weir_http_request *request, weir_str path)
+{
+    request->path = path;
+    request->extension = WEIR_STR_EMPTY;
+    for (size_t i = path.len; i > 0 && path.data[i - 1] != '/'; i--) {
+        if (path.data[i - 1] == '.') {
+            request->extension = weir_str_from(path, i);
+            return;
+        }
+    }
+}
+
+bool weir_http_parse_target(weir_http_request *request, weir_str target, bool merge_slashes,
+                            weir_pool *pool)
+{
+    if (target.len == 0 || target.data[0] != '/') {
+        return false;
+    }
+
+    const char *mark = weir_str_find_byte(target, '#');
+    weir_str raw = mark == NULL ? target : weir_str_slice(target, 0, (size_t) (mark - target.data));
+    weir_str args = WEIR_STR_EMPTY;
+    weir_str path;
+
+    mark = weir_str_find_byte(raw, '?');
+    if (mark != NULL) {
+        size_t len = (size_t) (mark - raw.data);
+
+        args = weir_str_from(raw, len + 1);
+        raw = weir_str_slice(raw, 0, len);
+    }
+
+    bool is_plain = path_is_plain(raw, merge_slashes);
+
+    if (is_plain) {
+        path = raw;
+    } else if (!path_normalise(raw, merge_slashes, pool, &path)) {
+        return false;
+    }
+
+    request->target = target;
+    request->args = args;
+    request->path_is_valid = true;
+    request->has_complex_target = !is_plain;
+    weir_http_set_path(request, path);
+    return true;
+}

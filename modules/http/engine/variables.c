@@ -1,0 +1,625 @@
+#include "modules/http/engine/engine_internal.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/number.h"
+#include "core/base/random.h"
+#include "core/base/version.h"
+
+/* The variables that nginx's core http module has. */
+
+static weir_http_exchange *subject(const weir_script *script)
+{
+    return script->subject;
+}
+
+static bool give(weir_value *value, weir_str text)
+{
+    value->text = text;
+    value->found = true;
+    return true;
+}
+
+static bool give_uint(weir_script *script, weir_value *value, uint64_t number)
+{
+    weir_builder builder;
+
+    weir_builder_open(&builder, script->pool, 20);
+    weir_builder_add_uint(&builder, number);
+    value->found = true;
+    return weir_builder_close(&builder, &value->text);
+}
+
+static bool give_copy(weir_script *script, weir_value *value, weir_str text)
+{
+    value->found = true;
+    return weir_str_copy(script->pool, text, &value->text);
+}
+
+/* ---- slices of the exchange: `arg` is their offset */
+
+static bool get_slice(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    return give(value, *(const weir_str *) (const void *) ((const char *) script->subject + arg));
+}
+
+#define SLICE(name_, member)                                                                       \
+    {                                                                                              \
+        .name = name_, .get = get_slice, .arg = offsetof(weir_http_exchange, member)               \
+    }
+#define VOLATILE_SLICE(name_, member)                                                              \
+    {                                                                                              \
+        .name = name_, .get = get_slice, .arg = offsetof(weir_http_exchange, member),              \
+        .is_volatile = true                                                                        \
+    }
+
+static bool set_args(weir_script *script, uintptr_t arg, weir_str text)
+{
+    (void) arg;
+    subject(script)->request.args = text;
+    subject(script)->request.path_is_valid = false;
+    return true;
+}
+
+static bool get_is_args(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    (void) arg;
+    return give(value, subject(script)->request.args.len != 0 ? WEIR_STR("?") : WEIR_STR_EMPTY);
+}
+
+static bool get_host(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    weir_http_exchange *ex = subject(script);
+
+    (void) arg;
+    return give(value, ex->request.host.len != 0 ? ex->request.host : ex->server->name);
+}
+
+static bool get_protocol(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    (void) arg;
+    return give(value, weir_http_version_text(subject(script)->request.version));
+}
+
+static bool get_https(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    (void) arg;
+    return give(value, subject(script)->client->is_tls ? WEIR_STR("on") : WEIR_STR_EMPTY);
+}
+
+static bool get_server_name(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    (void) arg;
+    return give(value, subject(script)->server->name);
+}
+
+static bool get_request_method(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    weir_http_exchange *ex = subject(script);
+
+    (void) arg;
+    return give(value, ex->main->request.method_text);
+}
+
+static bool get_request_completion(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    (void) arg;
+    return give(value, subject(script)->response.body_ended ? WEIR_STR("OK") : WEIR_STR_EMPTY);
+}
+
+static bool get_request_length(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    const weir_http_request *request = &subject(script)->request;
+
+    (void) arg;
+    return give_uint(script, value, request->head_bytes + request->body_received);
+}
+
+/* Seconds with milliseconds since the exchange began. */
+static bool get_request_time(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    uint64_t ms = weir_clock_now()->monotonic_ms - subject(script)->started_ms;
+    weir_builder builder;
+
+    (void) arg;
+    weir_builder_open(&builder, script->pool, 24);
+    weir_builder_add_uint(&builder, ms / 1000);
+    weir_builder_add_byte(&builder, '.');
+    weir_builder_add_padded(&builder, ms % 1000, 3);
+    value->found = true;
+    return weir_builder_close(&builder, &value->text);
+}
+
+static bool get_request_id(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    char bytes[16];
+    weir_builder builder;
+
+    (void) arg;
+    weir_random_bytes(bytes, sizeof(bytes));
+    weir_builder_open(&builder, script->pool, 32);
+    weir_builder_add_hexdump(&builder, weir_str_of(bytes, sizeof(bytes)));
+    value->found = true;
+    return weir_builder_close(&builder, &value->text);
+}
+
+static bool get_request_body(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    weir_http_exchange *ex = subject(script);
+
+    (void) arg;
+    if (!ex->request.body_is_collected || ex->request.body_file != -1) {
+        return true;
+    }
+    value->found = true;
+    return weir_chain_join(&ex->request.body, ex->pool, &value->text);
+}
+
+static bool get_request_body_file(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    (void) arg;
+    value->text = subject(script)->request.body_file_path;
+    value->found = value->text.len != 0;
+    return true;
+}
+
+/* ---- the connection */
+
+static bool get_remote_addr(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    char text[WEIR_ADDR_TEXT_MAX];
+
+    (void) arg;
+    return give_copy(script, value,
+                     weir_addr_text(weir_http_client_addr(subject(script)), false, text));
+}
+
+static bool get_remote_port(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    const weir_addr *addr = weir_http_client_addr(subject(script));
+
+    (void) arg;
+    if (weir_addr_is_unix(addr)) {
+        return give(value, WEIR_STR_EMPTY);
+    }
+    return give_uint(script, value, weir_addr_port(addr));
+}
+
+static bool get_binary_remote_addr(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    const weir_addr *addr = weir_http_client_addr(subject(script));
+
+    (void) arg;
+    switch (addr->sa.sa_family) {
+    case AF_INET:
+        return give(value, weir_str_of((const char *) &addr->in.sin_addr, 4));
+    case AF_INET6:
+        return give(value, weir_str_of((const char *) &addr->in6.sin6_addr, 16));
+    default:
+        return give(value, WEIR_STR("unix:"));
+    }
+}
+
+static bool get_server_addr(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    char text[WEIR_ADDR_TEXT_MAX];
+
+    (void) arg;
+    return give_copy(
+        script, value,
+        weir_addr_text(weir_connection_local(subject(script)->client->connection), false, text));
+}
+
+static bool get_server_port(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    const weir_addr *local = weir_connection_local(subject(script)->client->connection);
+
+    (void) arg;
+    return weir_addr_is_unix(local) ? give(value, WEIR_STR_EMPTY)
+                                    : give_uint(script, value, weir_addr_port(local));
+}
+
+static bool get_connection(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    (void) arg;
+    return give_uint(script, value, subject(script)->client->connection->number);
+}
+
+static bool get_connection_requests(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    (void) arg;
+    return give_uint(script, value, subject(script)->connection_requests);
+}
+
+static bool get_connection_time(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    uint64_t ms = weir_clock_now()->monotonic_ms - subject(script)->client->connection->started_ms;
+    weir_builder builder;
+
+    (void) arg;
+    weir_builder_open(&builder, script->pool, 24);
+    weir_builder_add_uint(&builder, ms / 1000);
+    weir_builder_add_byte(&builder, '.');
+    weir_builder_add_padded(&builder, ms % 1000, 3);
+    value->found = true;
+    return weir_builder_close(&builder, &value->text);
+}
+
+static bool get_pipe(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    (void) arg;
+    return give(value, subject(script)->client->has_pipelined ? WEIR_STR("p") : WEIR_STR("."));
+}
+
+/* $proxy_protocol_addr, _port, _server_addr, _server_port: `arg` says which. */
+enum { PP_ADDR, PP_PORT, PP_SERVER_ADDR, PP_SERVER_PORT };
+
+static bool get_proxy_protocol(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    const weir_addr *addr = arg == PP_ADDR || arg == PP_PORT
+                                ? subject(script)->client->connection->proxy_peer
+                                : subject(script)->client->connection->proxy_local;
+    char text[WEIR_ADDR_TEXT_MAX];
+
+    if (addr == NULL) {
+        return true;
+    }
+    if (arg == PP_PORT || arg == PP_SERVER_PORT) {
+        return give_uint(script, value, weir_addr_port(addr));
+    }
+    return give_copy(script, value, weir_addr_text(addr, false, text));
+}
+
+/* ---- the response */
+
+static bool get_status(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    weir_builder builder;
+
+    (void) arg;
+    weir_builder_open(&builder, script->pool, 8);
+    weir_builder_add_padded(&builder, subject(script)->response.status, 3);
+    value->found = true;
+    return weir_builder_close(&builder, &value->text);
+}
+
+static bool get_bytes_sent(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    (void) arg;
+    return give_uint(script, value, subject(script)->bytes_sent);
+}
+
+static bool get_body_bytes_sent(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    const weir_http_exchange *ex = subject(script);
+
+    (void) arg;
+    return give_uint(
+        script, value,
+        ex->bytes_sent > ex->response_head_bytes ? ex->bytes_sent - ex->response_head_bytes : 0);
+}
+
+static bool get_end_reason(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    const char *reason = subject(script)->end_reason;
+
+    (void) arg;
+    return reason == NULL ? true : give(value, weir_str_from_z(reason));
+}
+
+static bool get_limit_rate(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    (void) arg;
+    return give_uint(script, value, subject(script)->limit_rate);
+}
+
+static bool set_limit_rate(weir_script *script, uintptr_t arg, weir_str text)
+{
+    uint64_t rate;
+
+    (void) arg;
+    if (weir_parse_size(text, true, INT64_MAX / 4096, &rate)) {
+        subject(script)->limit_rate = rate;
+        subject(script)->limit_rate_is_set = true;
+    }
+    return true;
+}
+
+/* ---- files */
+
+static bool get_document_root(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    weir_http_exchange *ex = subject(script);
+
+    (void) arg;
+    value->found = true;
+    return weir_template_text(ex->core->root.template, script, &value->text);
+}
+
+static bool get_realpath_root(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    weir_http_exchange *ex = subject(script);
+    char real[PATH_MAX];
+    weir_str root;
+    const char *path;
+
+    (void) arg;
+    if (!weir_template_text(ex->core->root.template, script, &root)) {
+        return false;
+    }
+    path = weir_str_z(ex->pool, root);
+    if (path == NULL || realpath(path, real) == NULL) {
+        return true;
+    }
+    return give_copy(script, value, weir_str_from_z(real));
+}
+
+static bool get_request_filename(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    size_t root_len;
+
+    (void) arg;
+    value->found = true;
+    return weir_http_file_path(subject(script), &value->text, &root_len);
+}
+
+/* ---- fields, arguments, cookies: `arg` points to the rest of the name */
+
+/* "accept_language" is "Accept-Language". */
+static bool is_field_named(weir_str text, weir_str variable)
+{
+    if (text.len != variable.len) {
+        return false;
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i] == '-' ? '_' : weir_byte_lower(text.data[i]);
+
+        if (c != variable.data[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* All lines of the name joined, as nginx does since 1.23. */
+bool weir_http_field_value(const weir_http_fields *fields, weir_str name, weir_pool *pool,
+                           weir_value *value)
+{
+    const weir_http_field *first = NULL;
+    weir_builder builder;
+    bool is_joined = false;
+
+    for (size_t i = 0; i < fields->count; i++) {
+        const weir_http_field *field = &fields->items[i];
+
+        if (field->is_removed || !is_field_named(field->text, name)) {
+            continue;
+        }
+        if (first == NULL) {
+            first = field;
+            continue;
+        }
+        if (!is_joined) {
+            weir_builder_open(&builder, pool, SIZE_MAX);
+            weir_builder_add(&builder, first->value);
+            is_joined = true;
+        }
+        weir_builder_add(&builder,
+                         field->name == WEIR_HTTP_COOKIE ? WEIR_STR("; ") : WEIR_STR(", "));
+        weir_builder_add(&builder, field->value);
+    }
+    if (first == NULL) {
+        return true;
+    }
+    value->found = true;
+    value->text = first->value;
+    return !is_joined || weir_builder_close(&builder, &value->text);
+}
+
+static bool get_http(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    return weir_http_field_value(&subject(script)->request.fields, *(const weir_str *) arg,
+                                 script->pool, value);
+}
+
+static bool get_known_field(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    const weir_http_field *field =
+        weir_http_fields_find(&subject(script)->request.fields, (weir_http_name) arg);
+
+    return field == NULL ? true : give(value, field->value);
+}
+
+static bool get_sent_http(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    weir_http_exchange *ex = subject(script);
+    const weir_http_response *response = &ex->response;
+    weir_str name = *(const weir_str *) arg;
+
+    if (weir_str_eq(name, WEIR_STR("content_type"))) {
+        value->text = response->content_type;
+        value->found = response->content_type.len != 0;
+        return true;
+    }
+    if (weir_str_eq(name, WEIR_STR("content_length"))) {
+        return response->content_length < 0
+                   ? true
+                   : give_uint(script, value, (uint64_t) response->content_length);
+    }
+    if (weir_str_eq(name, WEIR_STR("last_modified")) && response->last_modified_s >= 0) {
+        char date[30];
+
+        weir_clock_format_http(response->last_modified_s, date);
+        return give_copy(script, value, weir_str_of(date, 29));
+    }
+    if (weir_str_eq(name, WEIR_STR("connection"))) {
+        return give(value, ex->keepalive ? WEIR_STR("keep-alive") : WEIR_STR("close"));
+    }
+    return weir_http_field_value(&response->fields, name, script->pool, value);
+}
+
+static bool get_sent_trailer(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    return weir_http_field_value(&subject(script)->response.trailers, *(const weir_str *) arg,
+                                 script->pool, value);
+}
+
+/* "a=1&b=2" or "a=1; b=2": the value of the first `name`. */
+static bool find_pair(weir_str text, char separator, weir_str name, bool nocase, weir_str *found)
+{
+    weir_str pair;
+
+    while (weir_str_split(&text, separator, &pair)) {
+        const char *mark;
+        weir_str key;
+
+        pair = separator == ';' ? weir_str_trim(pair) : pair;
+        mark = weir_str_find_byte(pair, '=');
+        if (mark == NULL) {
+            continue;
+        }
+        key = weir_str_slice(pair, 0, (size_t) (mark - pair.data));
+        if (nocase ? weir_str_eq_nocase(key, name) : weir_str_eq(key, name)) {
+            *found = weir_str_from(pair, key.len + 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool get_arg(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    value->found =
+        find_pair(subject(script)->request.args, '&', *(const weir_str *) arg, true, &value->text);
+    return true;
+}
+
+static bool get_cookie(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    const weir_http_fields *fields = &subject(script)->request.fields;
+
+    for (const weir_http_field *field = weir_http_fields_find(fields, WEIR_HTTP_COOKIE);
+         field != NULL && !value->found; field = weir_http_fields_next(fields, field)) {
+        value->found = find_pair(field->value, ';', *(const weir_str *) arg, true, &value->text);
+    }
+    return true;
+}
+
+static bool get_remote_user(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    (void) arg;
+    value->text = subject(script)->remote_user;
+    value->found = value->text.len != 0;
+    return true;
+}
+
+/* ---- the process */
+
+static bool get_pid(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    (void) arg;
+    return give_uint(script, value, (uint64_t) getpid());
+}
+
+static bool get_hostname(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    char host[256] = "";
+
+    (void) arg;
+    (void) gethostname(host, sizeof(host) - 1);
+    return give_copy(script, value, weir_str_from_z(host));
+}
+
+static bool get_version(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    (void) script;
+    (void) arg;
+    return give(value, WEIR_STR(WEIR_VERSION));
+}
+
+static bool get_msec(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    const weir_clock *clock = weir_clock_now();
+    weir_builder builder;
+
+    (void) arg;
+    weir_builder_open(&builder, script->pool, 32);
+    weir_builder_add_int(&builder, clock->wall_s);
+    weir_builder_add_byte(&builder, '.');
+    weir_builder_add_padded(&builder, clock->wall_ms, 3);
+    value->found = true;
+    return weir_builder_close(&builder, &value->text);
+}
+
+static bool get_time(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    return give_copy(script, value,
+                     arg != 0 ? weir_clock_iso8601_text() : weir_clock_access_text());
+}
+
+const weir_variable weir_http_core_variables[] = {
+    VOLATILE_SLICE("uri", request.path),
+    VOLATILE_SLICE("document_uri", request.path),
+    SLICE("request_uri", request.target),
+    SLICE("request", request.line),
+    SLICE("scheme", request.scheme),
+    VOLATILE_SLICE("query_string", request.args),
+    {.name = "args",
+     .get = get_slice,
+     .set = set_args,
+     .arg = offsetof(weir_http_exchange, request.args),
+     .is_volatile = true},
+    {.name = "is_args", .get = get_is_args, .is_volatile = true},
+    {.name = "host", .get = get_host},
+    {.name = "server_protocol", .get = get_protocol},
+    {.name = "https", .get = get_https},
+    {.name = "server_name", .get = get_server_name, .is_volatile = true},
+    {.name = "request_method", .get = get_request_method},
+    {.name = "request_completion", .get = get_request_completion, .is_volatile = true},
+    {.name = "request_length", .get = get_request_length, .is_volatile = true},
+    {.name = "request_time", .get = get_request_time, .is_volatile = true},
+    {.name = "request_id", .get = get_request_id},
+    {.name = "request_body", .get = get_request_body, .is_volatile = true},
+    {.name = "request_body_file", .get = get_request_body_file, .is_volatile = true},
+    {.name = "remote_addr", .get = get_remote_addr},
+    {.name = "remote_port", .get = get_remote_port},
+    {.name = "remote_user", .get = get_remote_user, .is_volatile = true},
+    {.name = "binary_remote_addr", .get = get_binary_remote_addr},
+    {.name = "server_addr", .get = get_server_addr},
+    {.name = "server_port", .get = get_server_port},
+    {.name = "connection", .get = get_connection},
+    {.name = "connection_requests", .get = get_connection_requests},
+    {.name = "connection_time", .get = get_connection_time, .is_volatile = true},
+    {.name = "pipe", .get = get_pipe},
+    {.name = "proxy_protocol_addr", .get = get_proxy_protocol, .arg = PP_ADDR},
+    {.name = "proxy_protocol_port", .get = get_proxy_protocol, .arg = PP_PORT},
+    {.name = "proxy_protocol_server_addr", .get = get_proxy_protocol, .arg = PP_SERVER_ADDR},
+    {.name = "proxy_protocol_server_port", .get = get_proxy_protocol, .arg = PP_SERVER_PORT},
+    {.name = "status", .get = get_status, .is_volatile = true},
+    {.name = "bytes_sent", .get = get_bytes_sent, .is_volatile = true},
+    {.name = "body_bytes_sent", .get = get_body_bytes_sent, .is_volatile = true},
+    {.name = "end_reason", .get = get_end_reason, .is_volatile = true},
+    {.name = "limit_rate", .get = get_limit_rate, .set = set_limit_rate, .is_volatile = true},
+    {.name = "document_root", .get = get_document_root, .is_volatile = true},
+    {.name = "realpath_root", .get = get_realpath_root, .is_volatile = true},
+    {.name = "request_filename", .get = get_request_filename, .is_volatile = true},
+    {.name = "content_type", .get = get_known_field, .arg = WEIR_HTTP_CONTENT_TYPE},
+    {.name = "content_length", .get = get_known_field, .arg = WEIR_HTTP_CONTENT_LENGTH},
+    {.name = "http_", .get = get_http, .is_prefix = true},
+    {.name = "sent_http_", .get = get_sent_http, .is_prefix = true, .is_volatile = true},
+    {.name = "sent_trailer_", .get = get_sent_trailer, .is_prefix = true, .is_volatile = true},
+    {.name = "arg_", .get = get_arg, .is_prefix = true, .is_volatile = true},
+    {.name = "cookie_", .get = get_cookie, .is_prefix = true},
+    {.name = "pid", .get = get_pid},
+    {.name = "hostname", .get = get_hostname},
+    {.name = "nginx_version", .get = get_version},
+    {.name = "weir_version", .get = get_version},
+    {.name = "msec", .get = get_msec, .is_volatile = true},
+    {.name = "time_local", .get = get_time, .arg = 0, .is_volatile = true},
+    {.name = "time_iso8601", .get = get_time, .arg = 1, .is_volatile = true},
+    {0},
+};

@@ -1,0 +1,226 @@
+#include "modules/http/wire/h1_parse.h"
+
+#include "core/base/cursor.h"
+#include "core/base/number.h"
+
+/* What a byte may be, for the loops that see each byte of a head. */
+enum { NAME = 1, VALUE = 2, TARGET = 4 };
+
+static const uint8_t bytes[256] = {
+    ['\t'] = VALUE,
+    [' '] = VALUE,
+    ['!'] = NAME | VALUE | TARGET,
+    ['"'] = VALUE | TARGET,
+    ['#' ... '\''] = NAME | VALUE | TARGET,
+    ['('] = VALUE | TARGET,
+    [')'] = VALUE | TARGET,
+    ['*'] = NAME | VALUE | TARGET,
+    ['+'] = NAME | VALUE | TARGET,
+    [','] = VALUE | TARGET,
+    ['-'] = NAME | VALUE | TARGET,
+    ['.'] = NAME | VALUE | TARGET,
+    ['/'] = VALUE | TARGET,
+    ['0' ... '9'] = NAME | VALUE | TARGET,
+    [':' ... '@'] = VALUE | TARGET,
+    ['A' ... 'Z'] = NAME | VALUE | TARGET,
+    ['[' ... ']'] = VALUE | TARGET,
+    ['^' ... 'z'] = NAME | VALUE | TARGET,
+    ['{'] = VALUE | TARGET,
+    ['|'] = NAME | VALUE | TARGET,
+    ['}'] = VALUE | TARGET,
+    ['~'] = NAME | VALUE | TARGET,
+    [0x80 ... 0xff] = VALUE | TARGET,
+};
+
+static bool is(char c, uint8_t class)
+{
+    return (bytes[(unsigned char) c] & class) != 0;
+}
+
+static size_t span_of(weir_str text, uint8_t class)
+{
+    size_t i = 0;
+
+    while (i < text.len && is(text.data[i], class)) {
+        i++;
+    }
+    return i;
+}
+
+/* ---- request line */
+
+static unsigned parse_version(weir_str text, weir_http_version *version)
+{
+    if (weir_str_eq(text, WEIR_STR("HTTP/1.1"))) {
+        *version = WEIR_HTTP_11;
+        return 0;
+    }
+    if (weir_str_eq(text, WEIR_STR("HTTP/1.0"))) {
+        *version = WEIR_HTTP_10;
+        return 0;
+    }
+    if (text.len == 8 && weir_str_starts(text, WEIR_STR("HTTP/")) && text.data[6] == '.'
+        && text.data[5] >= '0' && text.data[5] <= '9' && text.data[7] >= '0'
+        && text.data[7] <= '9') {
+        /* A later minor version is taken as 1.1 (RFC 9110, 2.5). */
+        *version = WEIR_HTTP_11;
+        return text.data[5] == '1' ? 0 : 505;
+    }
+    return 400;
+}
+
+/* "http://authority/path": the path stays in target. */
+static bool parse_absolute(weir_http_request_line *parsed)
+{
+    weir_str target = parsed->target;
+    const char *mark = weir_str_find(target, WEIR_STR("://"));
+    weir_str rest;
+    size_t end;
+
+    if (mark == NULL) {
+        return false;
+    }
+    parsed->scheme = weir_str_slice(target, 0, (size_t) (mark - target.data));
+    if (!weir_str_eq_nocase(parsed->scheme, WEIR_STR("http"))
+        && !weir_str_eq_nocase(parsed->scheme, WEIR_STR("https"))) {
+        return false;
+    }
+
+    rest = weir_str_from(target, parsed->scheme.len + 3);
+    for (end = 0; end < rest.len && rest.data[end] != '/' && rest.data[end] != '?'; end++) {
+        if (rest.data[end] == '@' || rest.data[end] == '#') {
+            return false;
+        }
+    }
+    parsed->authority = weir_str_slice(rest, 0, end);
+    if (parsed->authority.len == 0) {
+        return false;
+    }
+
+    parsed->target = weir_str_from(rest, end);
+    if (parsed->target.len == 0) {
+        parsed->target = WEIR_STR("/");
+    }
+    return parsed->target.data[0] == '/';
+}
+
+/* The form that the method allows (RFC 9112, 3.2). */
+static bool parse_target(weir_http_request_line *parsed)
+{
+    if (parsed->target.data[0] == '/') {
+        return true;
+    }
+    if (weir_str_eq(parsed->method, WEIR_STR("CONNECT"))) {
+        parsed->authority = parsed->target;
+        return true;
+    }
+    if (weir_str_eq(parsed->target, WEIR_STR("*"))) {
+        return weir_str_eq(parsed->method, WEIR_STR("OPTIONS"));
+    }
+    return parse_absolute(parsed);
+}
+
+unsigned weir_http_parse_request_line(weir_str line, weir_http_request_line *parsed)
+{
+    size_t method = span_of(line, NAME);
+    weir_str rest;
+    size_t target;
+
+    memset(parsed, 0, sizeof(*parsed));
+    if (method == 0 || method >= line.len || line.data[method] != ' ') {
+        return 400;
+    }
+    parsed->method = weir_str_slice(line, 0, method);
+
+    rest = weir_str_from(line, method + 1);
+    target = span_of(rest, TARGET);
+    if (target == 0) {
+        return 400;
+    }
+    parsed->target = weir_str_slice(rest, 0, target);
+
+    if (target == rest.len) {
+        /* HTTP/0.9, which knew one method. */
+        parsed->version = WEIR_HTTP_09;
+        return weir_str_eq(parsed->method, WEIR_STR("GET")) && parse_target(parsed) ? 0 : 400;
+    }
+    if (rest.data[target] != ' ') {
+        return 400;
+    }
+
+    unsigned status = parse_version(weir_str_from(rest, target + 1), &parsed->version);
+
+    if (status != 0) {
+        return status;
+    }
+    return parse_target(parsed) ? 0 : 400;
+}
+
+/* ---- status line */
+
+bool weir_http_parse_status_line(weir_str line, weir_http_status_line *parsed)
+{
+    weir_str version = weir_str_slice(line, 0, 8);
+    uint64_t status;
+
+    if (line.len < 12 || line.data[8] != ' ' || parse_version(version, &parsed->version) != 0
+        || !weir_parse_uint(weir_str_slice(line, 9, 12), 999, &status) || status < 100) {
+        return false;
+    }
+    if (line.len > 12 && line.data[12] != ' ') {
+        return false;
+    }
+    if (span_of(line, VALUE) != line.len) {
+        return false;
+    }
+    parsed->status = (unsigned) status;
+    parsed->status_text = weir_str_trim(weir_str_from(line, 9));
+    return true;
+}
+
+/* ---- field lines */
+
+weir_http_field_verdict weir_http_parse_field_line(weir_str line, weir_str *name, weir_str *value,
+                                                   bool *underscore)
+{
+    bool is_odd = false;
+    size_t colon;
+
+    *underscore = false;
+    for (colon = 0; colon < line.len && line.data[colon] != ':'; colon++) {
+        char c = line.data[colon];
+
+        if (!is(c, NAME)) {
+            /* Folding and a space before the colon are what attacks are made of. */
+            if (c == ' ' || c == '\t' || !is(c, VALUE)) {
+                return WEIR_HTTP_FIELD_MALFORMED;
+            }
+            is_odd = true;
+        } else if (c == '_') {
+            *underscore = true;
+        }
+    }
+    if (colon == 0 || colon == line.len) {
+        return WEIR_HTTP_FIELD_MALFORMED;
+    }
+
+    weir_str content = weir_str_from(line, colon + 1);
+
+    if (span_of(content, VALUE) != content.len) {
+        return WEIR_HTTP_FIELD_MALFORMED;
+    }
+    *name = weir_str_slice(line, 0, colon);
+    *value = weir_str_trim(content);
+    return is_odd ? WEIR_HTTP_FIELD_ODD_NAME : WEIR_HTTP_FIELD_VALID;
+}
+
+bool weir_http_parse_content_length(weir_str value, int64_t *length)
+{
+    uint64_t number;
+
+    if (!weir_parse_uint(value, INT64_MAX, &number)) {
+        return false;
+    }
+    *length = (int64_t) number;
+    return true;
+}
