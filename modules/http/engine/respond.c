@@ -1,3 +1,4 @@
+#include "core/base/number.h"
 #include "modules/http/engine/engine_internal.h"
 
 /* From a response that is set to the wire: head filters, then the body through the body filters. */
@@ -85,6 +86,17 @@ void weir_http_continue_head(weir_http_exchange *ex)
     }
 }
 
+static uint64_t rate_of(weir_http_exchange *ex, const weir_template *template)
+{
+    weir_str text;
+    uint64_t rate;
+
+    return weir_template_text(template, &ex->script, &text)
+                   && weir_parse_size(text, true, INT64_MAX / 4096, &rate)
+               ? rate
+               : 0;
+}
+
 void weir_http_respond(weir_http_exchange *ex)
 {
     if (ex->is_responding || ex->is_ended) {
@@ -100,6 +112,12 @@ void weir_http_respond(weir_http_exchange *ex)
         ex->response.status =
             ex->error_status >= 494 && ex->error_status <= 497 ? 400 : ex->error_status;
         ex->response.status_text = WEIR_STR_EMPTY;
+    }
+    if (!ex->limit_rate_is_set) {
+        ex->limit_rate = rate_of(ex, ex->core->limit_rate);
+    }
+    if (ex->limit_rate != 0) {
+        ex->limit_rate_after = rate_of(ex, ex->core->limit_rate_after);
     }
     ex->filter = 0;
     weir_http_continue_head(ex);

@@ -1,5 +1,5 @@
 #include <stdlib.h>
-#include <unistd.h>
+#include <sys/socket.h>
 
 #include "core/base/clock.h"
 #include "core/process/worker.h"
@@ -125,11 +125,6 @@ static const weir_connection_state h1_closing = {
     .on_writable = h1_closing_writable,
     .on_timeout = h1_linger_timeout,
 };
-
-static const weir_http_core_conf *h1_core(const h1_connection *h1)
-{
-    return h1->ex != NULL ? h1->ex->core : h1->client.server->core;
-}
 
 /* ---- buffers */
 
@@ -268,28 +263,34 @@ static bool deadline_has_passed(h1_connection *h1)
 
 /* ---- the end of a connection */
 
-static void h1_close(h1_connection *h1)
+/* Gives back what is held; the connection's pool does it again, harmlessly. */
+static void h1_release(void *subject)
 {
+    h1_connection *h1 = subject;
+
     buffer_release(h1);
     weir_block_unref(h1->head_block);
+    h1->head_block = NULL;
     free(h1->head_large);
+    h1->head_large = NULL;
     weir_chain_clear(&h1->out);
     weir_task_cancel(&h1->next);
+}
+
+static void h1_close(h1_connection *h1)
+{
+    h1_release(h1);
     weir_connection_close(h1->connection);
 }
 
 static void h1_close_timed_out(h1_connection *h1)
 {
+    h1_release(h1);
     if (h1->client.server->core->reset_timedout_connection) {
-        buffer_release(h1);
-        weir_block_unref(h1->head_block);
-        free(h1->head_large);
-        weir_chain_clear(&h1->out);
-        weir_task_cancel(&h1->next);
         weir_connection_reset(h1->connection);
-        return;
+    } else {
+        weir_connection_close(h1->connection);
     }
-    h1_close(h1);
 }
 
 /* Our side ends; what the client still sends is read and dropped, so that no reset eats the response. */
@@ -1332,6 +1333,15 @@ static void h1_exchange_readable(weir_connection *connection)
     }
 }
 
+/* Plain bytes before the end of data are requests; behind TLS they are most likely its close_notify. */
+static bool has_more_requests(const weir_connection *connection)
+{
+    char byte;
+
+    return connection->tls == NULL
+           && recv(connection->event.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 /* The client will send no more: it has gone, unless a whole request waits behind this one. */
 static void h1_exchange_hangup(weir_connection *connection)
 {
@@ -1343,7 +1353,7 @@ static void h1_exchange_hangup(weir_connection *connection)
     if (h1->ex->response.head_is_sent && h1->pull_ended) {
         return;
     }
-    if (!weir_connection_is_quiet(connection)) {
+    if (!has_more_requests(connection)) {
         weir_http_client_gone(h1->ex);
     }
 }
@@ -1561,18 +1571,6 @@ static weir_connection *h1_take_connection(weir_http_exchange *ex)
     return connection;
 }
 
-static void h1_connection_freed(void *subject)
-{
-    h1_connection *h1 = subject;
-
-    /* A tunnel closes the connection itself: what is still held goes with it. */
-    buffer_release(h1);
-    weir_block_unref(h1->head_block);
-    free(h1->head_large);
-    weir_chain_clear(&h1->out);
-    weir_task_cancel(&h1->next);
-}
-
 const weir_http_wire weir_http_h1 = {
     .name = "http/1",
     .read_body = h1_read_body,
@@ -1589,7 +1587,7 @@ void weir_http_h1_start(weir_http_connection *client)
     weir_connection *connection = client->connection;
     h1_connection *h1 = WEIR_NEW(connection->pool, h1_connection);
 
-    if (h1 == NULL || weir_pool_on_free(connection->pool, h1_connection_freed, h1) == NULL) {
+    if (h1 == NULL || weir_pool_on_free(connection->pool, h1_release, h1) == NULL) {
         weir_connection_close(connection);
         return;
     }
