@@ -540,15 +540,10 @@ static bool core_check(weir_conf *conf, const void *settings)
     return true;
 }
 
-static bool core_prepare(weir_conf *conf)
-{
-    return weir_space_add(conf, weir_space_of(conf, "http"), weir_http_core_variables);
-}
-
 const weir_http_module weir_http_core = {
     .name = "http_core",
     .directives = core_directives,
     .conf_size = sizeof(weir_http_core_conf),
     .check = core_check,
-    .prepare = core_prepare,
+    .variables = weir_http_core_variables,
 };

@@ -15,6 +15,20 @@ weir_http_cycle *weir_http_of_cycle(const weir_cycle *cycle)
 
 /* ---- http { } */
 
+/* Modules of load_module are among them: they were loaded while the file was parsed. */
+static bool variables_add(weir_conf *conf, weir_http_cycle *http)
+{
+    for (size_t i = 0; i < http->module_count; i++) {
+        const weir_http_module *module =
+            weir_http_module_of(weir_modules_at(http->cycle->modules, "http", i));
+
+        if (module->variables != NULL && !weir_space_add(conf, http->space, module->variables)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static weir_level *http_enter(weir_conf *conf, weir_level *outer, const weir_statement *statement)
 {
     weir_pool *pool = weir_conf_pool(conf);
@@ -34,6 +48,9 @@ static weir_level *http_enter(weir_conf *conf, weir_level *outer, const weir_sta
     http->cycle = cycle;
     http->space = weir_space_of(conf, "http");
     http->module_count = weir_modules_count(cycle->modules, "http");
+    if (!variables_add(conf, http)) {
+        return NULL;
+    }
     weir_array_init(&http->servers, pool, sizeof(weir_http_server *), 8);
     weir_array_init(&http->addresses, pool, sizeof(weir_http_address *), 8);
     weir_array_init(&http->ports, pool, sizeof(weir_http_port *), 8);
