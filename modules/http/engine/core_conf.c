@@ -288,6 +288,7 @@ static const weir_directive core_directives[] = {
         .opens = WEIR_HTTP_SERVER,
         .enter = weir_http_server_enter,
         .leave = weir_http_server_leave,
+        .repeatable = true,
         .doc = "A virtual server.",
     },
     {
@@ -299,6 +300,7 @@ static const weir_directive core_directives[] = {
         .opens = WEIR_HTTP_LOCATION,
         .enter = weir_http_location_enter,
         .leave = weir_http_location_leave,
+        .repeatable = true,
         .doc = "Settings for requests whose path matches.",
     },
     {

@@ -1,4 +1,4 @@
-#include "modules/http/engine/core_conf.h"
+#include "modules/http/engine/engine_internal.h"
 
 #include <errno.h>
 #include <sys/stat.h>

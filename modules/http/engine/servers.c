@@ -92,12 +92,12 @@ static const weir_directive http_directives[] = {
 
 static const weir_context http_contexts[] = {
     {WEIR_HTTP_MAIN, "http", "http"},
-    {WEIR_HTTP_SERVER, "http", "server"},
-    {WEIR_HTTP_LOCATION, "http", "location"},
-    {WEIR_HTTP_UPSTREAM, "http", "upstream"},
-    {WEIR_HTTP_SERVER_IF, "http", "if in server"},
-    {WEIR_HTTP_LOCATION_IF, "http", "if in location"},
-    {WEIR_HTTP_LIMIT_EXCEPT, "http", "limit_except"},
+    {WEIR_HTTP_SERVER, "server", "http"},
+    {WEIR_HTTP_LOCATION, "location", "http"},
+    {WEIR_HTTP_UPSTREAM, "upstream", "http"},
+    {WEIR_HTTP_SERVER_IF, "if in server", "http"},
+    {WEIR_HTTP_LOCATION_IF, "if in location", "http"},
+    {WEIR_HTTP_LIMIT_EXCEPT, "limit_except", "http"},
     {0, NULL, NULL},
 };
 

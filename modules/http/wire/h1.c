@@ -691,8 +691,28 @@ static bool head_room(h1_connection *h1)
     return true;
 }
 
-/* Takes what is in the buffer, and reads more until the kernel has no more. */
-static void head_go_on(h1_connection *h1)
+/* The client went before its request was whole. */
+static void head_gone(h1_connection *h1)
+{
+    if (h1->ex == NULL) {
+        h1_close(h1);
+        return;
+    }
+    if (h1->head_bytes != 0 || h1->start != h1->end) {
+        weir_log_line(&h1->ex->log, WEIR_LOG_INFO, 0,
+                      "client prematurely closed connection while reading client request headers");
+        h1->ex->response.status = 400;
+        h1->ex->end_reason = "client closed connection";
+    }
+    h1->ex->client_is_gone = true;
+    weir_http_h1.abort(h1->ex);
+}
+
+/*
+ * Takes what is in the buffer, and reads more until the kernel has no more.  WAIT: the head is not whole.  OK: it was,
+ * and FAIL: the connection is closed; either way it may be gone.
+ */
+static weir_result head_go_on(h1_connection *h1)
 {
     for (;;) {
         size_t len;
@@ -700,48 +720,34 @@ static void head_go_on(h1_connection *h1)
         if (h1->start < h1->end || h1->head_bytes != 0) {
             if (h1->ex == NULL && !exchange_begin(h1)) {
                 h1_close(h1);
-                return;
+                return WEIR_FAIL;
             }
             if (!take_lines(h1) || !head_room(h1)) {
-                return;
+                return WEIR_OK;
             }
         }
         if (!buffer_open(h1)) {
             h1_close(h1);
-            return;
+            return WEIR_FAIL;
         }
 
         switch (buffer_fill(h1, &len)) {
         case WEIR_OK:
             if (len == 0) {
-                if (h1->ex != NULL && (h1->head_bytes != 0 || h1->start != h1->end)) {
-                    weir_log_line(&h1->ex->log, WEIR_LOG_INFO, 0,
-                                  "client prematurely closed connection while reading client "
-                                  "request headers");
-                    h1->ex->response.status = 400;
-                    h1->ex->end_reason = "client closed connection";
-                }
-                goto gone;
+                head_gone(h1);
+                return WEIR_FAIL;
             }
             break;
         case WEIR_WAIT:
             if (h1->ex == NULL) {
                 buffer_release(h1);
             }
-            return;
+            return WEIR_WAIT;
         case WEIR_FAIL:
-            goto gone;
+            head_gone(h1);
+            return WEIR_FAIL;
         }
     }
-
-gone:
-    if (h1->ex != NULL) {
-        h1->ex->keepalive = false;
-        h1->ex->client_is_gone = true;
-        weir_http_h1.abort(h1->ex);
-        return;
-    }
-    h1_close(h1);
 }
 
 static void h1_idle_readable(weir_connection *connection)
@@ -754,10 +760,9 @@ static void h1_idle_readable(weir_connection *connection)
     head_begin(h1);
     h1->skips_empty_line = true;
     wait_for_nothing(h1);
-    head_go_on(h1);
 
-    /* The connection may be gone. Most heads come whole: only one that did not needs its timer. */
-    if (connection->state != &h1_head) {
+    /* Most heads come whole: only one that did not needs its timer. */
+    if (head_go_on(h1) != WEIR_WAIT) {
         return;
     }
     if (h1->ex == NULL) {
@@ -770,7 +775,7 @@ static void h1_idle_readable(weir_connection *connection)
 
 static void h1_head_readable(weir_connection *connection)
 {
-    head_go_on(connection->owner);
+    (void) head_go_on(connection->owner);
 }
 
 static void h1_head_timeout(weir_connection *connection)
@@ -1416,7 +1421,7 @@ static void h1_next(weir_task *task)
     h1_connection *h1 = WEIR_OWNER(task, h1_connection, next);
 
     h1->skips_empty_line = true;
-    head_go_on(h1);
+    (void) head_go_on(h1);
 }
 
 /* Reads on to the end of a body that nobody wanted, if it is near. */
