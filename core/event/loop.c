@@ -68,10 +68,10 @@ void *weir_loop_attached(const weir_loop *loop)
 
 void weir_loop_run(weir_loop *loop)
 {
-    loop->stopping = false;
     while (!loop->stopping) {
         weir_loop_turn(loop, -1);
     }
+    loop->stopping = false;
 }
 
 void weir_loop_stop(weir_loop *loop)

@@ -30,7 +30,7 @@ const weir_log *weir_loop_log(const weir_loop *loop);
 void weir_loop_attach(weir_loop *loop, void *attached, void (*done)(void *attached));
 void *weir_loop_attached(const weir_loop *loop); /* NULL: nothing */
 
-/* Turns until weir_loop_stop(); the turn that stop was called in is finished. */
+/* Turns until weir_loop_stop(), which may have been called before; the turn it is called in is finished. */
 void weir_loop_run(weir_loop *loop);
 void weir_loop_stop(weir_loop *loop);
 /* One turn that waits at most `wait_ms` (-1: until something happens): for tests and the single process. */

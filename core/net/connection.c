@@ -11,8 +11,7 @@
 
 void weir_connection_enter(weir_connection *connection, const weir_connection_state *state)
 {
-    weir_log_debug(&connection->log, "connection: %s -> %s",
-                   connection->state == NULL ? "new" : connection->state->name, state->name);
+    weir_log_debug(&connection->log, "connection: %s -> %s", connection->state->name, state->name);
 
     connection->state = state;
     connection->event.name = connection->timer.name = connection->wake.name = state->name;

@@ -45,7 +45,7 @@ struct weir_connection {
     void *owner;     /* whoever set the state */
     weir_log log;
 
-    weir_listener *listener; /* NULL: we connected */
+    weir_listener *listener; /* NULL: we connected; its configuration outlives the connection */
     weir_addr peer;
     /*
      * These lie in the pool; NULL: none.  `socket_peer` is what `peer` was before

@@ -165,11 +165,10 @@ void weir_connection_set_idle(weir_connection *connection, bool is_idle)
     }
 }
 
-/* Its owner closes it now, or soon; it counts as idle no more, so that it is asked once. */
-static void table_end_idle(weir_connection_table *table)
+/* The first of the list; its owner closes it now, or soon. */
+static void table_end_idle(weir_list *idle)
 {
-    weir_connection *connection =
-        WEIR_OWNER(weir_list_first(&table->idle), weir_connection, idle_link);
+    weir_connection *connection = WEIR_OWNER(weir_list_first(idle), weir_connection, idle_link);
 
     weir_connection_set_idle(connection, false);
     weir_connection_clear_timeout(connection);
@@ -184,8 +183,18 @@ void weir_connections_close_idle(weir_loop *loop)
 {
     weir_connection_table *table = weir_loop_attached(loop);
 
-    while (table != NULL && !weir_list_is_empty(&table->idle)) {
-        table_end_idle(table);
+    weir_list ending;
+
+    if (table == NULL || weir_list_is_empty(&table->idle)) {
+        return;
+    }
+
+    /* They change over to a list of this call: one whose owner goes on to leave it idle is asked but once. */
+    ending = table->idle;
+    ending.next->previous = ending.previous->next = &ending;
+    weir_list_init(&table->idle);
+    while (!weir_list_is_empty(&ending)) {
+        table_end_idle(&ending);
     }
 }
 
@@ -204,7 +213,7 @@ bool weir_connections_make_room(weir_connection_table *table)
     }
 
     while (had_idle < TABLE_IDLE_CLOSED && !weir_list_is_empty(&table->idle)) {
-        table_end_idle(table);
+        table_end_idle(&table->idle);
         had_idle++;
     }
 
@@ -290,6 +299,11 @@ static void connection_describe(weir_builder *line, const void *subject)
     weir_builder_add(line, weir_addr_text(&connection->listener->addr, true, text));
 }
 
+/* new -> what its owner enters */
+static const weir_connection_state connection_new = {
+    .name = "new",
+};
+
 static uint64_t table_next_number(weir_connection_table *table)
 {
     if (table->counter == NULL) {
@@ -308,6 +322,7 @@ weir_connection *weir_connection_open(weir_connection_table *table, int fd, size
     }
 
     connection->loop = table->loop;
+    connection->state = &connection_new;
     connection->transport = &weir_plain_transport;
     connection->started_ms = weir_clock_now()->monotonic_ms;
     connection->number = table_next_number(table);

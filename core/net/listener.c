@@ -109,14 +109,16 @@ bool weir_listener_set_option(const weir_listener *listener, int fd, int level, 
     return false;
 }
 
-static void listener_apply_keepalive(const weir_listener *listener, int fd, const weir_log *log)
+static void listener_apply_keepalive(const weir_listener *listener,
+                                     const weir_listener_options *before, int fd,
+                                     const weir_log *log)
 {
     const weir_listener_options *options = &listener->options;
 
-    if (options->keepalive == -1) {
+    if (options->keepalive == -1 && (before == NULL || before->keepalive == -1)) {
         return;
     }
-    weir_listener_set_option(listener, fd, SOL_SOCKET, SO_KEEPALIVE, options->keepalive,
+    weir_listener_set_option(listener, fd, SOL_SOCKET, SO_KEEPALIVE, options->keepalive == 1,
                              "SO_KEEPALIVE", log);
     if (options->keepalive_idle_s != 0) {
         weir_listener_set_option(listener, fd, IPPROTO_TCP, TCP_KEEPIDLE, options->keepalive_idle_s,
@@ -146,7 +148,7 @@ static void listener_apply(const weir_listener *listener, const weir_listener_op
         weir_listener_set_option(listener, fd, SOL_SOCKET, SO_SNDBUF, options->sndbuf, "SO_SNDBUF",
                                  log);
     }
-    listener_apply_keepalive(listener, fd, log);
+    listener_apply_keepalive(listener, before, fd, log);
 
     if (weir_addr_is_unix(&listener->addr)) {
         return;

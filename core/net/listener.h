@@ -85,7 +85,8 @@ bool weir_listeners_export(const weir_listeners *listeners, weir_pool *pool, wei
 weir_listeners *weir_listeners_inherit(weir_pool *pool, weir_str text, const weir_log *log);
 
 /*
- * In a worker: begins and ends accepting (worker `index` picks its reuseport socket).  When connections or
+ * In a worker: begins and ends accepting (worker `index` picks its reuseport socket).  A socket is in
+ * a loop once: the old listeners stop before the new ones start.  When connections or
  * descriptors run out it pauses by itself.  stop() takes what waits in a reuseport socket, which nobody else would.
  */
 bool weir_listeners_start(weir_listeners *listeners, weir_loop *loop, size_t index,

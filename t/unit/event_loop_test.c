@@ -504,6 +504,10 @@ static void runs_until_it_is_stopped(void **state)
     weir_task_post(f->loop, &stopper.task);
     weir_loop_run(f->loop);
     assert_false(stopper.task.posted);
+
+    /* One that came before is not lost. */
+    weir_loop_stop(f->loop);
+    weir_loop_run(f->loop);
 }
 
 /* ---- signals */

@@ -574,6 +574,42 @@ static void all_idle_ones_can_be_ended_at_once(void **state)
     }
 }
 
+static void stay(weir_connection *connection)
+{
+    saw.timeout++;
+    weir_connection_set_idle(connection, true);
+}
+
+static void idle_ones_that_stay_are_asked_once(void **state)
+{
+    static const weir_connection_state stubborn = {.name = "stubborn", .on_timeout = stay};
+    net_fixture *f = *state;
+    int client;
+    weir_connection *connection = net_accept(f, &client);
+
+    weir_connection_enter(connection, &stubborn);
+    weir_connection_set_idle(connection, true);
+    weir_connections_close_idle(f->loop);
+    assert_int_equal(saw.timeout, 1);
+    weir_connections_close_idle(f->loop);
+    assert_int_equal(saw.timeout, 2);
+    weir_connection_close(connection);
+    close(client);
+}
+
+static void a_connection_without_a_state_is_left_alone(void **state)
+{
+    net_fixture *f = *state;
+    int client;
+    weir_connection *connection = net_accept(f, &client);
+
+    net_send(client, "x", 1);
+    close(client);
+    net_settle(f);
+    assert_true(connection->hangup);
+    weir_connection_close(connection);
+}
+
 /* ---- addresses */
 
 static void knows_both_addresses(void **state)
@@ -725,6 +761,8 @@ int main(void)
         NET_TEST(the_longest_idle_give_way_when_connections_run_out),
         NET_TEST(clients_wait_when_none_is_idle),
         NET_TEST(all_idle_ones_can_be_ended_at_once),
+        NET_TEST(idle_ones_that_stay_are_asked_once),
+        NET_TEST(a_connection_without_a_state_is_left_alone),
         NET_TEST(knows_both_addresses),
         NET_TEST(accepted_sockets_send_without_delay),
         NET_TEST(connects),

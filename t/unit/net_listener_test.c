@@ -181,6 +181,7 @@ static void a_reload_keeps_the_socket(void **state)
     assert_int_not_equal(option_of(listener->fds[0], IPPROTO_TCP, TCP_DEFER_ACCEPT), 0);
     assert_int_equal(option_of(listener->fds[0], IPPROTO_TCP, TCP_FASTOPEN), 9);
     assert_int_equal(option_of(listener->fds[0], IPPROTO_TCP, TCP_KEEPIDLE), 33);
+    assert_int_equal(option_of(listener->fds[0], SOL_SOCKET, SO_KEEPALIVE), 1);
     assert_false(net_is_closed(waiting));
 
     /* And back again. */
@@ -191,6 +192,7 @@ static void a_reload_keeps_the_socket(void **state)
     assert_int_equal(backlog_of(listener->fds[0]), 511);
     assert_int_equal(option_of(listener->fds[0], IPPROTO_TCP, TCP_DEFER_ACCEPT), 0);
     assert_int_equal(option_of(listener->fds[0], IPPROTO_TCP, TCP_FASTOPEN), 0);
+    assert_int_equal(option_of(listener->fds[0], SOL_SOCKET, SO_KEEPALIVE), 0);
     close(waiting);
 }
 
