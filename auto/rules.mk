@@ -13,6 +13,9 @@
 CORE_SOURCES := $(shell find core -name '*.c' 2> /dev/null | LC_ALL=C sort)
 MAIN_SOURCES := $(filter %/main.c,$(CORE_SOURCES))
 MODULE_SOURCES := $(shell auto/module-list sources $(LEFT_OUT))
+ifneq ($(.SHELLSTATUS),0)
+$(error auto/modules and the tree disagree)
+endif
 SOURCES := $(filter-out $(MAIN_SOURCES),$(sort $(CORE_SOURCES) $(MODULE_SOURCES)))
 
 in_builddir = $(patsubst %.c,$(BUILDDIR)/%.o,$(1))
