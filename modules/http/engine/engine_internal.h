@@ -28,6 +28,9 @@ bool weir_http_is_host_byte(char c);
  */
 bool weir_http_settle_bare(weir_http_exchange *ex);
 
+/* In each worker: has its idle connections closed in time when it winds down. */
+bool weir_http_drain_start(weir_worker *worker);
+
 /* Ends all body filters and gives back what they hold. */
 void weir_http_filters_clear(weir_http_exchange *ex);
 

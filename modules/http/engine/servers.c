@@ -1,4 +1,4 @@
-#include "modules/http/engine/core_conf.h"
+#include "modules/http/engine/engine_internal.h"
 
 #include <unistd.h>
 
@@ -106,6 +106,7 @@ const weir_module weir_http_block = {
     .directives = http_directives,
     .contexts = http_contexts,
     .configured = http_configured,
+    .worker_start = weir_http_drain_start,
 };
 
 /* ---- server { } */

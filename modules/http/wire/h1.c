@@ -375,6 +375,7 @@ static void h1_linger_timeout(weir_connection *connection)
 
 static void head_begin(h1_connection *h1)
 {
+    h1->scanned = h1->start;
     h1->head_bytes = 0;
     h1->has_request_line = false;
     h1->body = BODY_NONE;
@@ -1533,6 +1534,11 @@ static void h1_ended(weir_http_exchange *ex)
             h1_end_connection(h1, true);
             return;
         }
+        /* The exchange's memory goes: trailer fields are of use to nobody. */
+        h1->chunked.pool = h1->connection->pool;
+        h1->chunked.trailers = NULL;
+        h1->chunked.trailer = NULL;
+        h1->chunked.trailer_len = 0;
         weir_connection_enter(h1->connection, &h1_discard);
         wait_for(h1, h1->client.server->core->lingering_timeout_ms);
         h1->wants_body = false;
