@@ -133,26 +133,23 @@ static weir_conf_settings *levels_own(weir_conf *conf, weir_level_whole *level,
 
 const void *weir_level_settings(const weir_level *level, const weir_module *module)
 {
-    const weir_level_whole *own = levels_of_const(level);
-    const weir_conf_plan *plan = weir_modules_plan(own->modules, module);
+    const weir_level_whole *whole = levels_of_const(level);
+    const weir_conf_plan *plan = weir_modules_plan(whole->modules, module);
 
-    if (plan == NULL || plan->family != own->family) {
+    if (plan == NULL || plan->family != whole->family) {
         return NULL;
     }
 
-    if (own->is_complete) {
-        return level->settings[plan->index];
-    }
-
-    for (; own != NULL; own = levels_outer(own)) {
-        const weir_conf_settings *settings = levels_find_own(own, plan);
+    /* Until it is complete, what it set so far, or else what it is likely to inherit. */
+    for (; whole != NULL && !whole->is_complete; whole = levels_outer(whole)) {
+        const weir_conf_settings *settings = levels_find_own(whole, plan);
 
         if (settings != NULL) {
             return settings->bytes;
         }
     }
 
-    return NULL;
+    return whole == NULL ? NULL : whole->level.settings[plan->index];
 }
 
 void *weir_level_own_settings(weir_conf *conf, weir_level *level, const weir_module *module)

@@ -9,8 +9,8 @@
 #define MODULES_EXPECTED_ROWS 512
 
 static const weir_context modules_core_contexts[] = {
-    {WEIR_MAIN, "main", "core"},
-    {WEIR_EVENTS, "events", "core"},
+    {WEIR_MAIN, "main", NULL},
+    {WEIR_EVENTS, "events", NULL},
     {0, NULL, NULL},
 };
 
@@ -324,7 +324,7 @@ weir_modules *weir_modules_new_of(weir_pool *pool, const weir_module_entry *entr
     weir_array_init(&modules->contexts, pool, sizeof(weir_context), 16);
 
     if (modules->rows == NULL || modules->plans == NULL
-        || modules_add_contexts(modules, modules_core_contexts, NULL) != NULL) {
+        || modules_add_contexts(modules, modules_core_contexts, "core") != NULL) {
         return NULL;
     }
 
@@ -421,6 +421,13 @@ static bool modules_skip_of_nginx(weir_conf *conf, weir_str name)
     if (modules_is_built_in(conf->home.modules, name)) {
         weir_conf_notice(conf, "nginx's module \"ngx_%.*s\" is built in, and not loaded",
                          WEIR_STR_ARG(name));
+        return true;
+    }
+
+    /* It only makes way for a "stream" block, which is refused where it stands. */
+    if (weir_str_eq(name, WEIR_STR("stream_module"))) {
+        weir_conf_warn(conf, "nginx's module \"ngx_stream_module\" is not loaded: this weir is "
+                             "without it");
         return true;
     }
 

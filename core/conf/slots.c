@@ -331,53 +331,60 @@ static bool slots_store_path(const slots_target *target)
     return weir_conf_prefix_path(target->conf, slots_first(target), path);
 }
 
-/* A call writes into the settings, all other kinds into the member. */
+static bool slots_store(const slots_target *target)
+{
+    switch (target->slot->kind) {
+    case WEIR_KIND_NONE:
+    case WEIR_KIND_CALL:
+        break;
+    case WEIR_KIND_FLAG:
+        return slots_store_flag(target);
+    case WEIR_KIND_UINT:
+        return slots_store_uint(target);
+    case WEIR_KIND_SIZE:
+        return slots_store_size(target);
+    case WEIR_KIND_OFFSET:
+        return slots_store_offset(target);
+    case WEIR_KIND_MS:
+        return slots_store_ms(target);
+    case WEIR_KIND_SECONDS:
+        return slots_store_seconds(target);
+    case WEIR_KIND_STR:
+        return slots_store_str(target);
+    case WEIR_KIND_STR_OR_OFF:
+        return slots_store_str_or_off(target);
+    case WEIR_KIND_ENUM:
+        return slots_store_enum(target);
+    case WEIR_KIND_BITS:
+        return slots_store_bits(target);
+    case WEIR_KIND_LIST:
+        return slots_store_list(target);
+    case WEIR_KIND_SIZES:
+        return slots_store_sizes(target);
+    case WEIR_KIND_TEMPLATE:
+        return slots_store_template(target);
+    case WEIR_KIND_PATH:
+        return slots_store_path(target);
+    }
+
+    return true;
+}
+
 bool weir_slot_store(weir_conf *conf, const weir_slot *slot, void *settings,
                      const weir_statement *statement)
 {
-    slots_target target = {
-        .conf = conf,
-        .slot = slot,
-        .statement = statement,
-        .member = settings == NULL ? NULL : (char *) settings + slot->offset,
-    };
+    slots_target target = {.conf = conf, .slot = slot, .statement = statement};
 
-    switch (slot->kind) {
-    case WEIR_KIND_NONE:
+    /* These have settings only if they have a member. */
+    if (slot->kind == WEIR_KIND_NONE) {
         return true;
-    case WEIR_KIND_FLAG:
-        return slots_store_flag(&target);
-    case WEIR_KIND_UINT:
-        return slots_store_uint(&target);
-    case WEIR_KIND_SIZE:
-        return slots_store_size(&target);
-    case WEIR_KIND_OFFSET:
-        return slots_store_offset(&target);
-    case WEIR_KIND_MS:
-        return slots_store_ms(&target);
-    case WEIR_KIND_SECONDS:
-        return slots_store_seconds(&target);
-    case WEIR_KIND_STR:
-        return slots_store_str(&target);
-    case WEIR_KIND_STR_OR_OFF:
-        return slots_store_str_or_off(&target);
-    case WEIR_KIND_ENUM:
-        return slots_store_enum(&target);
-    case WEIR_KIND_BITS:
-        return slots_store_bits(&target);
-    case WEIR_KIND_LIST:
-        return slots_store_list(&target);
-    case WEIR_KIND_SIZES:
-        return slots_store_sizes(&target);
-    case WEIR_KIND_TEMPLATE:
-        return slots_store_template(&target);
-    case WEIR_KIND_PATH:
-        return slots_store_path(&target);
-    case WEIR_KIND_CALL:
+    }
+    if (slot->kind == WEIR_KIND_CALL) {
         return slot->call(conf, settings, statement);
     }
 
-    return weir_conf_refuse(conf, "a slot of no known kind");
+    target.member = (char *) settings + slot->offset;
+    return slots_store(&target);
 }
 
 bool weir_slot_append(weir_conf *conf, const weir_array *outer, weir_array *inner)

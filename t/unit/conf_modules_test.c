@@ -132,6 +132,16 @@ static void modules_of_nginx_are_not_loaded(void **state)
     assert_non_null(strstr(conf_unit_refusal("load_module ngx_mail_module.so;"), "cannot load it"));
 }
 
+static void a_weir_without_stream_can_do_without_its_module(void **state)
+{
+    (void) state;
+    assert_true(conf_unit_read("load_module modules/ngx_stream_module.so;"));
+    assert_non_null(
+        strstr(unit.messages, "[warn] nginx's module \"ngx_stream_module\" is not loaded"));
+    assert_non_null(strstr(conf_unit_refusal("load_module ngx_stream_module.so; stream {}"),
+                           "unknown directive \"stream\""));
+}
+
 static void what_is_built_in_need_not_be_loaded(void **state)
 {
     const weir_directive rows[] = {
@@ -232,6 +242,7 @@ int main(void)
         cmocka_unit_test(modules_are_counted_by_family),
         cmocka_unit_test(a_file_that_is_no_module_is_refused),
         cmocka_unit_test(modules_of_nginx_are_not_loaded),
+        cmocka_unit_test(a_weir_without_stream_can_do_without_its_module),
         cmocka_unit_test(what_is_built_in_need_not_be_loaded),
         cmocka_unit_test(a_directive_explains_itself),
         cmocka_unit_test(a_name_with_several_rows_explains_all_of_them),
