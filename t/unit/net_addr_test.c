@@ -7,6 +7,7 @@
 
 #include "core/base/clock.h"
 #include "core/net/addr.h"
+#include "t/unit/base_unit.h"
 
 static void assert_text(const weir_addr *addr, bool with_port, const char *expected)
 {
@@ -292,6 +293,34 @@ static void without_time_the_hosts_file_still_answers(void **state)
     weir_pool_free(pool);
 }
 
+static bool attempt_lookup(weir_pool *pool)
+{
+    weir_addr *list;
+    const char *why = NULL;
+    bool found = weir_lookup(pool, WEIR_STR("localhost"), 80, &list, &why) != 0
+                 && weir_lookup(pool, WEIR_STR("127.0.0.1"), 80, &list, &why) != 0;
+
+    assert_true(found || strcmp(why, "no memory") == 0);
+    return found;
+}
+
+static bool attempt_hosts_file(weir_pool *pool)
+{
+    weir_addr *list;
+    const char *why = NULL;
+
+    return weir_lookup(pool, WEIR_STR("localhost"), 80, &list, &why) != 0;
+}
+
+static void looking_up_without_memory_fails_and_says_so(void **state)
+{
+    (void) state;
+    weir_lookup_begin(20000);
+    assert_int_not_equal(unit_fail_each_allocation(attempt_lookup), 0);
+    weir_lookup_begin(0);
+    assert_int_not_equal(unit_fail_each_allocation(attempt_hosts_file), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +338,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_found_says_why),
         cmocka_unit_test(names_never_take_longer_than_the_budget),
         cmocka_unit_test(without_time_the_hosts_file_still_answers),
+        cmocka_unit_test(looking_up_without_memory_fails_and_says_so),
     };
 
     return cmocka_run_group_tests_name("net_addr", tests, NULL, NULL);

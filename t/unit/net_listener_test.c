@@ -2,6 +2,7 @@
 
 #include "t/unit/unit.h"
 
+#include "t/unit/base_unit.h"
 #include "t/unit/net_fixture.h"
 
 #include <errno.h>
@@ -451,6 +452,54 @@ static void a_file_that_was_left_behind_is_in_use(void **state)
     unix_place_remove(&place);
 }
 
+/* ---- without memory */
+
+static weir_listeners *before_attempt;
+static const weir_log *attempt_log;
+
+/* A configuration that keeps a socket and opens two more. */
+static bool attempt_open(weir_pool *pool)
+{
+    weir_listeners *listeners = weir_listeners_new(pool);
+    weir_addr kept = weir_listeners_at(before_attempt, 0)->addr, opened = addr_of("127.0.0.3");
+    weir_listener *listener;
+    bool is_new, succeeded;
+
+    if (listeners == NULL || weir_listeners_get(listeners, &kept, &is_new) == NULL
+        || (listener = weir_listeners_get(listeners, &opened, &is_new)) == NULL) {
+        return false;
+    }
+    listener->options.reuseport = true;
+    succeeded = weir_listeners_open(listeners, before_attempt, 2, attempt_log);
+    if (succeeded) {
+        /* Only the new ones: those that were kept are the fixture's. */
+        weir_listeners_close(listeners, before_attempt);
+    }
+    return succeeded;
+}
+
+static bool attempt_inherit(weir_pool *pool)
+{
+    weir_str text;
+
+    return weir_listeners_export(before_attempt, pool, &text)
+           && weir_listeners_inherit(pool, text, attempt_log) != NULL;
+}
+
+static void memory_that_runs_out_leaves_the_running_sockets(void **state)
+{
+    net_fixture *f = *state;
+    int next = dup(0);
+
+    close(next);
+    before_attempt = f->listeners;
+    attempt_log = &f->log;
+    assert_int_not_equal(unit_fail_each_allocation(attempt_open), 0);
+    assert_int_not_equal(unit_fail_each_allocation(attempt_inherit), 0);
+    assert_true(answers(&f->addr));
+    assert_false(is_open(next));
+}
+
 /* ---- handing over */
 
 static void sockets_are_handed_over_by_number(void **state)
@@ -544,6 +593,29 @@ static void accepts_one_a_turn_unless_told_otherwise(void **state)
             close(clients[i]);
         }
     }
+}
+
+static void a_listener_that_workers_share_keeps_accepting(void **state)
+{
+    enum { MANY = 70 };
+    net_fixture *f = *state;
+    weir_listeners *next = listeners_new(f);
+    weir_listener *listener = listen_at(next, &f->addr);
+
+    /* It changes its place among the workers several times. */
+    listener->accepted = drop_accepted;
+    listener->subject = f;
+    reload(f, next, 2);
+    assert_true(weir_listeners_start(next, f->loop, 1, false));
+    for (unsigned i = 0; i < MANY; i++) {
+        int client = net_client(f);
+
+        while (f->accepted_count == i) {
+            weir_loop_turn(f->loop, -1);
+        }
+        close(client);
+    }
+    assert_int_equal(f->accepted_count, MANY);
 }
 
 static void stopped_listeners_accept_nothing(void **state)
@@ -648,9 +720,11 @@ int main(void)
         LISTENER_TEST(a_daemon_claims_the_files_of_its_parent),
         LISTENER_TEST(a_unix_socket_stays_while_another_master_uses_it),
         LISTENER_TEST(a_file_that_was_left_behind_is_in_use),
+        LISTENER_TEST(memory_that_runs_out_leaves_the_running_sockets),
         LISTENER_TEST(sockets_are_handed_over_by_number),
         LISTENER_TEST(what_is_no_listening_socket_is_not_inherited),
         LISTENER_TEST(accepts_one_a_turn_unless_told_otherwise),
+        LISTENER_TEST(a_listener_that_workers_share_keeps_accepting),
         LISTENER_TEST(stopped_listeners_accept_nothing),
         LISTENER_TEST(the_hook_may_stop_the_listeners),
         LISTENER_TEST(a_reuseport_socket_is_emptied_before_it_is_left),
