@@ -23,6 +23,13 @@ static bool command_refuse(const char *complaint, const char *what)
     return false;
 }
 
+static bool command_unknown(const char *flag, weir_str option)
+{
+    weir_log_line(NULL, WEIR_LOG_STDERR, 0, "invalid option: \"%s%.*s\"", flag, (int) option.len,
+                  option.data);
+    return false;
+}
+
 /* The rest of the argument, or the next one; NULL: there is none. */
 static const char *command_value(command_parser *parser, const char *rest)
 {
@@ -66,7 +73,7 @@ static bool command_signal(command_parser *parser, const char *rest)
         }
     }
 
-    return command_refuse("invalid option: -s ", name.data);
+    return command_unknown("-s ", name);
 }
 
 /* -h alone, or with the name of a directive. */
@@ -125,7 +132,7 @@ static command_step command_letter(command_parser *parser, const char *at)
         return command_took(
             command_take(parser, at + 1, &options->globals, "option \"-g\" requires parameter"));
     default:
-        command_refuse("invalid option: ", at);
+        command_unknown("", weir_str_of(at, 1));
         return COMMAND_WRONG;
     }
 }
@@ -133,7 +140,7 @@ static command_step command_letter(command_parser *parser, const char *at)
 static bool command_argument(command_parser *parser, const char *argument)
 {
     if (argument[0] != '-') {
-        return command_refuse("invalid option: ", argument);
+        return command_unknown("", weir_str_from_z(argument));
     }
 
     for (const char *at = argument + 1; *at != '\0'; at++) {
