@@ -4,13 +4,16 @@
 
 #include "t/unit/net_fixture.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/net/transport.h"
 
 typedef struct {
     net_fixture *net;
@@ -356,6 +359,178 @@ static void rates_are_kept(void **state)
     relay_finish(&r);
 }
 
+static void without_pipes_bytes_are_copied(void **state)
+{
+    relay_fixture r;
+    peer client, origin;
+    struct rlimit limit, low;
+    int next;
+
+    relay_begin(&r, state, &(weir_relay_options){.half_close = true});
+    peers_of(&r, &client, &origin);
+    client.to_send = 8 * 1024 * 1024;
+    origin.to_send = 3 * 1024 * 1024;
+
+    next = dup(0);
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    low = limit;
+    low.rlim_cur = (rlim_t) next;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    exchange(&r, &client, &origin);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    relay_finish(&r);
+}
+
+/* ---- a transport that is not plain: it turns bits over, reads ahead, and ends in two steps */
+
+static struct {
+    char ahead[1000];
+    size_t from, len;
+    unsigned shuts;
+} turning;
+
+static void turn_over(char *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        bytes[i] ^= 0x55;
+    }
+}
+
+static weir_result turning_read(weir_connection *connection, char *buffer, size_t size, size_t *len)
+{
+    if (turning.from == turning.len) {
+        weir_result result =
+            weir_socket_recv(connection, turning.ahead, sizeof(turning.ahead), &turning.len);
+
+        turning.from = 0;
+        if (result != WEIR_OK) {
+            turning.len = 0;
+            return result;
+        }
+        turn_over(turning.ahead, turning.len);
+    }
+
+    *len = turning.len - turning.from < size ? turning.len - turning.from : size;
+    memcpy(buffer, turning.ahead + turning.from, *len);
+    turning.from += *len;
+    connection->received += *len;
+    return WEIR_OK;
+}
+
+static weir_result turning_write(weir_connection *connection, weir_chain *chain, uint64_t limit)
+{
+    while (!weir_chain_is_empty(chain) && limit != 0) {
+        char bytes[500];
+        size_t want = chain->first->len < sizeof(bytes) ? chain->first->len : sizeof(bytes);
+        size_t len;
+        weir_result result;
+
+        memcpy(bytes, chain->first->data, want);
+        turn_over(bytes, want);
+        result = weir_socket_send(connection, &(struct iovec){.iov_base = bytes, .iov_len = want},
+                                  1, want, false, &len);
+        weir_chain_consume(chain, len);
+        connection->sent += len;
+        if (result != WEIR_OK) {
+            return result;
+        }
+    }
+    return WEIR_OK;
+}
+
+static weir_result turning_shut(weir_connection *connection)
+{
+    if (turning.shuts++ == 0) {
+        connection->writable = false;
+        return WEIR_WAIT;
+    }
+    return weir_socket_shut(connection);
+}
+
+static void turning_close(weir_connection *connection)
+{
+    (void) connection;
+}
+
+static bool turning_holds_unread(const weir_connection *connection)
+{
+    (void) connection;
+    return turning.from != turning.len;
+}
+
+static const weir_transport turning_transport = {
+    .read = turning_read,
+    .write = turning_write,
+    .shut = turning_shut,
+    .close = turning_close,
+    .holds_unread = turning_holds_unread,
+};
+
+static void what_a_transport_has_read_ahead_goes_out_too(void **state)
+{
+    relay_fixture r = {.net = *state};
+    char text[2000], data[2000];
+    size_t len;
+
+    memset(&turning, 0, sizeof(turning));
+    memset(data, 'a', sizeof(data));
+    turn_over(data, sizeof(data));
+    r.a = net_accept(r.net, &r.client);
+    r.b = net_accept(r.net, &r.origin);
+    r.a->transport = &turning_transport;
+
+    /* All that the socket has is in the transport's buffer when the relay begins. */
+    net_send(r.client, data, 700);
+    net_settle(r.net);
+    assert_int_equal(weir_connection_read(r.a, text, 1, &len), WEIR_OK);
+    assert_true(turning_holds_unread(r.a));
+    r.relay = weir_relay_start(r.a, r.b, &(weir_relay_options){.half_close = true}, relay_done, &r);
+    net_settle(r.net);
+    assert_int_equal(net_receive(r.origin, text, 699), 699);
+    assert_memory_equal(text, "aaaa", 4);
+    relay_finish(&r);
+}
+
+static void other_transports_are_read_and_written_by_their_verbs(void **state)
+{
+    relay_fixture r = {.net = *state};
+    static char out[100000], in[100000];
+    size_t received = 0;
+    ssize_t got;
+
+    memset(&turning, 0, sizeof(turning));
+    for (size_t i = 0; i < sizeof(out); i++) {
+        out[i] = byte_at(i);
+    }
+    r.a = net_accept(r.net, &r.client);
+    r.b = net_accept(r.net, &r.origin);
+    r.b->transport = &turning_transport;
+    r.relay = weir_relay_start(r.a, r.b, &(weir_relay_options){.half_close = true}, relay_done, &r);
+
+    net_send(r.client, out, sizeof(out));
+    shutdown(r.client, SHUT_WR);
+    set_nonblocking(r.origin);
+    while ((got = recv(r.origin, in + received, sizeof(in) - received, 0)) > 0
+           || (got == -1 && errno == EAGAIN)) {
+        received += got > 0 ? (size_t) got : 0;
+        weir_loop_turn(r.net->loop, 1);
+        if (turning.shuts == 1) {
+            /* As if its last bytes could be written now. */
+            r.b->writable = true;
+            r.b->state->on_writable(r.b);
+        }
+        if (received == sizeof(in) && turning.shuts > 1) {
+            break;
+        }
+    }
+    turn_over(in, sizeof(in));
+    assert_int_equal(received, sizeof(in));
+    assert_memory_equal(in, out, sizeof(in));
+    assert_int_equal(turning.shuts, 2);
+    relay_finish(&r);
+}
+
 static void done_frees_all(weir_relay *relay, weir_relay_end end, void *subject)
 {
     relay_fixture *r = subject;
@@ -400,6 +575,9 @@ int main(void)
         RELAY_TEST(a_broken_side_is_named),
         RELAY_TEST(silence_times_out_and_bytes_put_it_off),
         RELAY_TEST(rates_are_kept),
+        RELAY_TEST(without_pipes_bytes_are_copied),
+        RELAY_TEST(what_a_transport_has_read_ahead_goes_out_too),
+        RELAY_TEST(other_transports_are_read_and_written_by_their_verbs),
         RELAY_TEST(the_owner_may_free_everything_when_told),
     };
 
