@@ -356,8 +356,7 @@ bool weir_children_died(weir_children *children, pid_t pid, int status)
         child *c = child_of(link);
         place *at = c->place;
         uint64_t lived_ms = weir_clock_now()->monotonic_ms - c->started_ms;
-        bool could_not_start =
-            !c->is_ready && WIFEXITED(status) && WEXITSTATUS(status) == WEIR_EXIT_CANNOT_START;
+        bool could_not_start = !c->is_ready;
 
         if (c->pid != pid) {
             continue;
@@ -367,7 +366,7 @@ bool weir_children_died(weir_children *children, pid_t pid, int status)
         child_free(c);
 
         if (at != NULL && could_not_start) {
-            children->owner.cannot_start(children->owner.subject);
+            children->owner.could_not_start(children->owner.subject);
         }
 
         /* The owner may have ended all. */

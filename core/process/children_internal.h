@@ -15,8 +15,8 @@ typedef struct weir_children weir_children;
 typedef struct {
     /* All places of the current generation have a child that serves. */
     void (*ready)(void *subject);
-    /* One of them could not start. */
-    void (*cannot_start)(void *subject);
+    /* One of them ended before it served. */
+    void (*could_not_start)(void *subject);
     /* In a new child, before it becomes anything: let go of what is the master's. */
     void (*forked)(void *subject);
     void *subject;

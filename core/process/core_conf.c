@@ -3,6 +3,7 @@
 #include "core/process/core_conf.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <unistd.h>
@@ -451,6 +452,23 @@ static bool core_error_log(weir_conf *conf, void *settings, const weir_statement
 
 /* ---- checks */
 
+static bool core_check_directory(weir_conf *conf, weir_str path)
+{
+    int fd = path.len == 0 ? -1 : open(path.data, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (path.len == 0) {
+        return true;
+    }
+
+    if (fd == -1) {
+        return weir_conf_refuse(conf, "working directory \"%s\" cannot be entered (%d: %s)",
+                                path.data, errno, strerror(errno));
+    }
+
+    close(fd);
+    return true;
+}
+
 static bool core_configured(weir_conf *conf)
 {
     const weir_core_conf *read = weir_level_settings(weir_conf_level(conf), &weir_core_module);
@@ -466,7 +484,7 @@ static bool core_configured(weir_conf *conf)
                              "processes");
     }
 
-    return true;
+    return core_check_directory(conf, read->working_directory);
 }
 
 const weir_events_conf *weir_core_events(const weir_core_conf *core)

@@ -4,15 +4,17 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "core/net/addr.h"
 #include "core/process/core_conf.h"
-#include "core/process/cycle_internal.h"
 #include "core/process/error_log.h"
+#include "core/process/upgrade_internal.h"
 #include "core/process/watch_internal.h"
 #include "core/process/worker_internal.h"
 #include "core/process/zone_internal.h"
 #include "weir_auto_config.h"
 
 #define CYCLE_POOL_BYTES 65536
+#define CYCLE_LOOKUP_MS 5000 /* for all names of a configuration */
 
 /* ---- objects */
 
@@ -153,6 +155,8 @@ static bool cycle_read(weir_cycle *cycle)
     const weir_conf_home home = {
         .cycle = cycle, .pool = cycle->pool, .log = &cycle->log, .modules = cycle->modules};
 
+    weir_lookup_begin(CYCLE_LOOKUP_MS);
+
     cycle->main = weir_conf_read(&home, &cycle->options);
     if (cycle->main == NULL) {
         return false;
@@ -198,29 +202,45 @@ static bool cycle_try(weir_cycle *cycle)
 }
 
 /* Listening sockets come last: opening them takes them from the previous cycle. */
-static bool cycle_open(weir_cycle *cycle, const weir_inheritance *inherited)
+static bool cycle_open_like(weir_cycle *cycle, const weir_zones *zones, weir_listeners *listeners)
+{
+    return weir_zones_open(cycle->zones, zones, &cycle->log)
+           && weir_listeners_open(cycle->listeners, listeners, cycle->core->worker_processes,
+                                  &cycle->log);
+}
+
+/* The first cycle may take over from another binary; what it does not want is closed. */
+static bool cycle_open_first(weir_cycle *cycle)
+{
+    bool is_upgrade = weir_upgrade_is_one();
+    weir_inheritance inherited;
+
+    /* After an upgrade the console is the error log. */
+    cycle_log_like(cycle, is_upgrade ? cycle->running_log : cycle->startup_log);
+
+    inherited = weir_upgrade_inherit(cycle->pool, &cycle->log);
+    if (!cycle_open_like(cycle, inherited.zones, inherited.listeners)) {
+        return false;
+    }
+
+    if (inherited.listeners != NULL) {
+        weir_listeners_close(inherited.listeners, cycle->listeners);
+    }
+
+    return true;
+}
+
+static bool cycle_open(weir_cycle *cycle)
 {
     const weir_cycle *previous = cycle->previous;
-    const weir_zones *zones = previous != NULL ? previous->zones : inherited->zones;
-    weir_listeners *listeners = previous != NULL ? previous->listeners : inherited->listeners;
 
     if (!weir_log_files_open(cycle->log_files, &cycle->log)) {
         return false;
     }
 
     /* A reload that fails is told of where the operator looks: in the log of what runs. */
-    if (previous == NULL) {
-        cycle_log_like(cycle, cycle->startup_log);
-    }
-
-    return weir_zones_open(cycle->zones, zones, &cycle->log)
-           && weir_listeners_open(cycle->listeners, listeners, cycle->core->worker_processes,
-                                  &cycle->log);
-}
-
-weir_cycle *weir_cycle_load(const weir_conf_options *options, weir_cycle *previous)
-{
-    return weir_cycle_load_inheriting(options, previous, &(weir_inheritance){NULL, NULL});
+    return previous == NULL ? cycle_open_first(cycle)
+                            : cycle_open_like(cycle, previous->zones, previous->listeners);
 }
 
 weir_cycle *weir_cycle_read(const weir_conf_options *options)
@@ -235,8 +255,7 @@ weir_cycle *weir_cycle_read(const weir_conf_options *options)
     return cycle;
 }
 
-weir_cycle *weir_cycle_load_inheriting(const weir_conf_options *options, weir_cycle *previous,
-                                       const weir_inheritance *inherited)
+weir_cycle *weir_cycle_load(const weir_conf_options *options, weir_cycle *previous)
 {
     weir_cycle *cycle = cycle_new(options, previous);
 
@@ -246,8 +265,7 @@ weir_cycle *weir_cycle_load_inheriting(const weir_conf_options *options, weir_cy
         return NULL;
     }
 
-    if (!cycle_read(cycle)
-        || !(options->is_test ? cycle_try(cycle) : cycle_open(cycle, inherited))) {
+    if (!cycle_read(cycle) || !(options->is_test ? cycle_try(cycle) : cycle_open(cycle))) {
         weir_cycle_free(cycle);
         return NULL;
     }

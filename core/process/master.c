@@ -34,7 +34,6 @@ typedef enum {
 typedef struct {
     const weir_invocation *invocation;
     const char *program; /* for an upgrade */
-    weir_pool *pool;     /* of the process */
     weir_log log;
     weir_loop *loop;
     weir_cycle *cycle;
@@ -478,12 +477,12 @@ static void master_workers_ready(void *subject)
     }
 }
 
-static void master_worker_cannot_start(void *subject)
+static void master_could_not_start(void *subject)
 {
     master *m = subject;
 
     if (m->state == MASTER_STARTING) {
-        weir_log_line(&m->log, WEIR_LOG_EMERG, 0, "a process of the first ones could not start");
+        weir_log_line(&m->log, WEIR_LOG_EMERG, 0, "weir could not start");
         m->exit_code = EXIT_FAILURE;
         master_end(m);
     }
@@ -524,8 +523,8 @@ static void master_log_start(const weir_log *log)
 
 static bool master_open(master *m)
 {
-    const weir_children_owner owner = {master_workers_ready, master_worker_cannot_start,
-                                       master_let_go, m};
+    const weir_children_owner owner = {master_workers_ready, master_could_not_start, master_let_go,
+                                       m};
 
     m->loop = weir_loop_new(&m->log);
     if (m->loop == NULL || !master_open_signals(m)) {
@@ -587,23 +586,6 @@ static void master_run_single(master *m)
     master_remove_pid(m);
 }
 
-/* What was handed over and is not wanted is closed. */
-static weir_cycle *master_load_first(master *m, weir_pool *pool)
-{
-    weir_inheritance inherited;
-
-    if (weir_upgrade_inherit(pool, &inherited, NULL)) {
-        m->old_binary = getppid();
-    }
-
-    m->cycle = weir_cycle_load_inheriting(&m->invocation->options, NULL, &inherited);
-    if (inherited.listeners != NULL) {
-        weir_listeners_close(inherited.listeners, m->cycle == NULL ? NULL : m->cycle->listeners);
-    }
-
-    return m->cycle;
-}
-
 /* True: this process goes on, as the master. */
 static bool master_go_to_background(master *m)
 {
@@ -622,15 +604,16 @@ static bool master_go_to_background(master *m)
 int weir_master_main(const weir_invocation *invocation)
 {
     weir_pool *pool = weir_pool_new(4096, 0);
-    master m = {
-        .invocation = invocation, .daemon = {.told = -1}, .exit_code = EXIT_FAILURE, .pool = pool};
+    master m = {.invocation = invocation, .daemon = {.told = -1}, .exit_code = EXIT_FAILURE};
 
     if (pool == NULL || (m.program = weir_upgrade_program(pool, invocation->argv, NULL)) == NULL) {
         weir_pool_free(pool);
         return EXIT_FAILURE;
     }
 
-    if (master_load_first(&m, pool) != NULL) {
+    m.old_binary = weir_upgrade_is_one() ? getppid() : 0;
+    m.cycle = weir_cycle_load(&invocation->options, NULL);
+    if (m.cycle != NULL) {
         m.log = m.cycle->log;
         master_log_start(&m.log);
 

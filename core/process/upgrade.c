@@ -16,21 +16,25 @@
 #define UPGRADE_ZONES "WEIR_ZONES"
 #define UPGRADE_TEXT_MAX ((size_t) 1 << 20)
 
-bool weir_upgrade_inherit(weir_pool *pool, weir_inheritance *inherited, const weir_log *log)
+bool weir_upgrade_is_one(void)
+{
+    return getenv(UPGRADE_SOCKETS) != NULL;
+}
+
+weir_inheritance weir_upgrade_inherit(weir_pool *pool, const weir_log *log)
 {
     const char *sockets = getenv(UPGRADE_SOCKETS);
     const char *zones = getenv(UPGRADE_ZONES);
+    weir_inheritance inherited = {NULL, NULL};
 
-    *inherited = (weir_inheritance){NULL, NULL};
-    if (sockets == NULL) {
-        return false;
+    if (sockets != NULL) {
+        inherited.listeners = weir_listeners_inherit(pool, weir_str_from_z(sockets), log);
+        inherited.zones = weir_zones_inherit(pool, weir_str_from_z(zones), log);
+        unsetenv(UPGRADE_SOCKETS);
+        unsetenv(UPGRADE_ZONES);
     }
 
-    inherited->listeners = weir_listeners_inherit(pool, weir_str_from_z(sockets), log);
-    inherited->zones = weir_zones_inherit(pool, weir_str_from_z(zones), log);
-    unsetenv(UPGRADE_SOCKETS);
-    unsetenv(UPGRADE_ZONES);
-    return true;
+    return inherited;
 }
 
 const char *weir_upgrade_program(weir_pool *pool, char *const *argv, const weir_log *log)

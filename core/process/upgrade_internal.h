@@ -3,15 +3,19 @@
 
 #include <sys/types.h>
 
-#include "core/process/cycle_internal.h"
+#include "core/process/cycle.h"
 
 /* ---- in the new binary */
 
-/*
- * What the binary before this one handed over, out of the environment, where it is removed. True when there is
- * something.  It lives in `pool`.
- */
-bool weir_upgrade_inherit(weir_pool *pool, weir_inheritance *inherited, const weir_log *log);
+/* Whether another binary started this one on its sockets; true until it was asked for these. */
+bool weir_upgrade_is_one(void);
+
+/* What is handed over, out of the environment, where it is removed; NULL: nothing.  It lives in `pool`. */
+typedef struct {
+    const weir_zones *zones;
+    weir_listeners *listeners;
+} weir_inheritance;
+weir_inheritance weir_upgrade_inherit(weir_pool *pool, const weir_log *log);
 
 /* ---- in the old one */
 
