@@ -13,6 +13,9 @@ static struct {
     size_t bytes;
 } title_room;
 
+/* What was in it, for as long as the process lives. */
+static char **title_arguments, **title_environment;
+
 static char **title_copy(char **strings, size_t count)
 {
     char **copy = calloc(count + 1, sizeof(*copy));
@@ -42,16 +45,15 @@ static const char *title_extend(const char *end, char **strings)
 char **weir_title_init(int argc, char **argv)
 {
     size_t environ_count = 0;
-    char **arguments, **environment;
     const char *end;
 
     while (environ[environ_count] != NULL) {
         environ_count++;
     }
 
-    arguments = title_copy(argv, (size_t) argc);
-    environment = title_copy(environ, environ_count);
-    if (arguments == NULL || environment == NULL || argc == 0) {
+    title_arguments = title_copy(argv, (size_t) argc);
+    title_environment = title_copy(environ, environ_count);
+    if (title_arguments == NULL || title_environment == NULL || argc == 0) {
         return NULL;
     }
 
@@ -59,9 +61,9 @@ char **weir_title_init(int argc, char **argv)
     title_room.begin = argv[0];
     title_room.bytes = (size_t) (end - argv[0]);
     argv[1] = NULL;
-    environ = environment;
+    environ = title_environment;
 
-    return arguments;
+    return title_arguments;
 }
 
 static void title_write(weir_builder *title)
