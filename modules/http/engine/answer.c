@@ -96,9 +96,11 @@ static const struct {
      WEIR_STR_INIT("<center>The plain HTTP request was sent to HTTPS port</center>\r\n")},
 };
 
+/* Codes that nobody has a name for are sent bare. */
 static bool has_page(unsigned status)
 {
-    return status >= 300 && status != 304;
+    return (status > 300 && status != 304 && weir_http_reason(status).len != 0)
+           || (status >= 494 && status <= 497);
 }
 
 weir_str weir_http_server_token(weir_http_exchange *ex)
@@ -117,6 +119,19 @@ weir_str weir_http_server_token(weir_http_exchange *ex)
                    : WEIR_STR_EMPTY;
     default:
         return WEIR_STR(WEIR_PRODUCT);
+    }
+}
+
+/* nginx's pages, which people match on, have other words than its status lines here. */
+static weir_str page_reason(unsigned status)
+{
+    switch (status) {
+    case 302:
+        return WEIR_STR("Found");
+    case 401:
+        return WEIR_STR("Authorization Required");
+    default:
+        return weir_http_reason(status);
     }
 }
 
@@ -145,7 +160,7 @@ static bool make_page(weir_http_exchange *ex, unsigned shown)
         weir_builder_over(&line, room, 64);
         weir_builder_add_uint(&line, shown);
         weir_builder_add_byte(&line, ' ');
-        weir_builder_add(&line, weir_http_reason(shown));
+        weir_builder_add(&line, page_reason(shown));
         title = heading = weir_builder_cut(&line);
     }
 

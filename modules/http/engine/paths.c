@@ -19,6 +19,10 @@ bool weir_http_file_path(weir_http_exchange *ex, weir_str *path, size_t *root_le
     if (!weir_template_text(ex->core->root.template, &ex->script, &root)) {
         return false;
     }
+    /* `if` and `limit_except` have no name of their own. */
+    while (location->kind == WEIR_HTTP_LOCATION_UNNAMED) {
+        location = location->outer;
+    }
     /* alias stands for the location's own part; with a regex, for all of the path. */
     if (ex->core->root.is_alias) {
         uri = location->kind == WEIR_HTTP_LOCATION_REGEX ? WEIR_STR_EMPTY

@@ -134,9 +134,21 @@ static weir_http_verdict access_settle(weir_http_exchange *ex, weir_http_verdict
     return verdict;
 }
 
+/* The place behind a module in the hooks of the location that it has moved the exchange to. */
+static unsigned place_behind(const weir_http_hook *hooks, const weir_http_module *module)
+{
+    unsigned place = 0;
+
+    while (hooks[place].module != NULL && hooks[place].module != module) {
+        place++;
+    }
+    return hooks[place].module == NULL ? place : place + 1;
+}
+
 static weir_http_verdict next_handler(weir_http_exchange *ex)
 {
-    const weir_http_hook *hook = &ex->location->phases[ex->phase][ex->handler];
+    const weir_http_location *location = ex->location;
+    const weir_http_hook *hook = &location->phases[ex->phase][ex->handler];
     weir_http_verdict verdict;
 
     if (hook->module == NULL) {
@@ -152,7 +164,9 @@ static weir_http_verdict next_handler(weir_http_exchange *ex)
     }
     switch (verdict) {
     case WEIR_HTTP_PASS:
-        ex->handler++;
+        ex->handler = ex->location == location
+                          ? ex->handler + 1
+                          : place_behind(ex->location->phases[ex->phase], hook->module);
         break;
     case WEIR_HTTP_SETTLED:
         /* Under `satisfy all` each access module speaks for itself; under `any` one is enough. */
