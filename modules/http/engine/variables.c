@@ -44,7 +44,9 @@ static bool give_copy(weir_script *script, weir_value *value, weir_str text)
 
 static bool get_slice(weir_script *script, uintptr_t arg, weir_value *value)
 {
-    return give(value, *(const weir_str *) (const void *) ((const char *) script->subject + arg));
+    value->text = *(const weir_str *) (const void *) ((const char *) script->subject + arg);
+    value->found = value->text.len != 0;
+    return true;
 }
 
 #define SLICE(name_, member)                                                                       \
