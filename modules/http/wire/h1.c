@@ -297,8 +297,16 @@ static void h1_close_timed_out(h1_connection *h1)
 static void h1_end_connection(h1_connection *h1, bool lingers)
 {
     const weir_http_core_conf *core = h1->client.server->core;
-    weir_result result = weir_connection_shut(h1->connection);
+    weir_result result;
 
+    lingers = lingers && core->lingering_close != WEIR_HTTP_LINGER_OFF;
+    if (!lingers && h1->connection->tls == NULL) {
+        /* Closing says it all: one call less. */
+        h1_close(h1);
+        return;
+    }
+
+    result = weir_connection_shut(h1->connection);
     if (result == WEIR_FAIL) {
         h1_close(h1);
         return;
@@ -309,7 +317,7 @@ static void h1_end_connection(h1_connection *h1, bool lingers)
         wait_for(h1, core->send_timeout_ms);
         return;
     }
-    if (!lingers || core->lingering_close == WEIR_HTTP_LINGER_OFF) {
+    if (!lingers) {
         h1_close(h1);
         return;
     }
