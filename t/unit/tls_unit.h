@@ -2,7 +2,7 @@
  * What the tests of core/tls share: certificates made on the spot, a configuration with servers and origins, and a
  * peer that is BoringSSL over a socket, whose bytes can be cut as a test likes.
  *
- * Defines what core/process would, so a program includes it once, and links nothing of that.
+ * Defines the list of modules, so a program includes it once.
  */
 
 #ifndef WEIR_UNIT_TLS_UNIT_H
@@ -36,68 +36,6 @@
 #include "core/process/zone.h"
 #include "core/tls/tls.h"
 #include "t/unit/net_fixture.h"
-
-/* ---- in place of core/process */
-
-struct weir_zone {
-    weir_str name;
-    size_t bytes;
-    void *memory;
-};
-
-static weir_zone tls_unit_zones[8];
-static size_t tls_unit_zone_count;
-static weir_chore *tls_unit_chore;
-
-void *weir_cycle_object(const weir_cycle *cycle, const char *name)
-{
-    return weir_map_find(cycle->objects, weir_str_from_z(name));
-}
-
-bool weir_cycle_set_object(weir_cycle *cycle, const char *name, void *object)
-{
-    return weir_map_put(cycle->objects, weir_str_from_z(name), object);
-}
-
-weir_zone *weir_zone_new(weir_conf *conf, weir_str name, size_t bytes, const char *layout,
-                         bool (*opened)(weir_zone *zone, bool is_new, void *subject), void *subject)
-{
-    weir_zone *zone;
-    char *kept;
-
-    (void) conf;
-    (void) layout;
-
-    for (size_t i = 0; i < tls_unit_zone_count; i++) {
-        if (weir_str_eq(tls_unit_zones[i].name, name)) {
-            assert_true(opened(&tls_unit_zones[i], false, subject));
-            return &tls_unit_zones[i];
-        }
-    }
-    assert_true(tls_unit_zone_count < WEIR_COUNT(tls_unit_zones));
-    zone = &tls_unit_zones[tls_unit_zone_count++];
-    kept = strndup(name.data, name.len);
-    *zone = (weir_zone){weir_str_from_z(kept), bytes, calloc(1, bytes)};
-    assert_true(opened(zone, true, subject));
-    return zone;
-}
-
-void *weir_zone_memory(const weir_zone *zone)
-{
-    return zone->memory;
-}
-
-size_t weir_zone_bytes(const weir_zone *zone)
-{
-    return zone->bytes;
-}
-
-bool weir_chore_register(weir_cycle *cycle, weir_chore *chore)
-{
-    (void) cycle;
-    tls_unit_chore = chore;
-    return true;
-}
 
 /* ---- certificates */
 
@@ -251,8 +189,7 @@ typedef struct {
 
 /* One reading. */
 typedef struct {
-    weir_cycle cycle;
-    weir_level *main; /* NULL: refused */
+    weir_cycle *cycle; /* NULL: refused */
     tls_unit_server servers[16];
     size_t count;
     char messages[16384];
@@ -296,7 +233,15 @@ static const weir_module tls_unit_module = {
     .conf_size = sizeof(tls_unit_settings),
 };
 
-static const weir_module_entry tls_unit_modules[] = {{"http", &tls_unit_module}, {NULL, NULL}};
+extern const weir_module weir_core_module, weir_events_module;
+
+/* In place of the list that configure makes. */
+const weir_module_entry weir_static_modules[] = {
+    {"core", &weir_core_module},
+    {"core", &weir_events_module},
+    {"http", &tls_unit_module},
+    {NULL, NULL},
+};
 
 static bool tls_unit_leave(weir_conf *conf, weir_level *level, const weir_statement *statement)
 {
@@ -314,12 +259,6 @@ static bool tls_unit_leave(weir_conf *conf, weir_level *level, const weir_statem
     return made->server != NULL || made->client != NULL;
 }
 
-static const struct weir_template *tls_unit_template(weir_conf *conf, const char *family,
-                                                     weir_str text)
-{
-    return weir_template_new(conf, weir_space_of(conf, family), text);
-}
-
 /* What was written to stderr since it was turned to `fd`. */
 static void tls_unit_messages(int fd, int stderr_copy, char *messages, size_t size)
 {
@@ -335,38 +274,31 @@ static void tls_unit_messages(int fd, int stderr_copy, char *messages, size_t si
 static void tls_unit_free(tls_unit_conf *read)
 {
     if (read != NULL) {
-        weir_pool_free(read->cycle.pool);
+        weir_cycle_free(read->cycle);
         free(read);
     }
 }
 
-/* Reads a configuration; ->main is NULL if it was refused. Relative paths are from the folder. */
+/* Reads a configuration; ->cycle is NULL if it was refused. Relative paths are from the folder. */
 static tls_unit_conf *tls_unit_read(const char *text, const tls_unit_conf *previous)
 {
-    static const weir_log log;
     tls_unit_conf *read = calloc(1, sizeof(*read));
     int fd = memfd_create("messages", MFD_CLOEXEC), stderr_copy = dup(STDERR_FILENO);
-    weir_conf_options options = {.make_template = tls_unit_template};
-    weir_conf_home home = {.log = &log};
-    char path[512];
+    weir_conf_options options = {.make_template = weir_template_make};
+    char path[512], *whole;
+    int len = asprintf(&whole, "error_log stderr warn; events {} %s", text);
 
-    tls_unit_write("weir.conf", text, strlen(text));
+    assert_true(len > 0);
+    tls_unit_write("weir.conf", whole, (size_t) len);
+    free(whole);
     tls_unit_path("weir.conf", path);
     options.conf_file = weir_str_from_z(path);
     options.prefix = weir_str_slice(options.conf_file, 0, strlen(tls_unit_folder) + 1);
-
-    read->cycle.pool = home.pool = weir_pool_new(65536, 0);
-    read->cycle.objects = weir_map_new(home.pool, false, 8);
-    read->cycle.log_files = weir_log_files_new(home.pool);
-    read->cycle.previous = previous == NULL ? NULL : (weir_cycle *) (uintptr_t) &previous->cycle;
-    home.cycle = &read->cycle;
-    home.modules = weir_modules_new_of(home.pool, tls_unit_modules);
     tls_unit_reading = read;
 
     dup2(fd, STDERR_FILENO);
-    read->main = weir_conf_read(&home, &options);
+    read->cycle = weir_cycle_load(&options, previous == NULL ? NULL : previous->cycle);
     tls_unit_messages(fd, stderr_copy, read->messages, sizeof(read->messages));
-    read->cycle.previous = NULL;
     return read;
 }
 
@@ -375,7 +307,7 @@ static tls_unit_conf *tls_unit_load(const char *text)
 {
     tls_unit_conf *read = tls_unit_read(text, NULL);
 
-    if (read->main == NULL) {
+    if (read->cycle == NULL) {
         fail_msg("refused: %s", read->messages);
     }
     return read;
@@ -432,10 +364,6 @@ static int tls_unit_teardown(void **state)
     closedir(folder);
     rmdir(tls_unit_folder);
     tls_unit_identity_free(&tls_unit_ca);
-    for (size_t i = 0; i < tls_unit_zone_count; i++) {
-        free((char *) (uintptr_t) tls_unit_zones[i].name.data);
-        free(tls_unit_zones[i].memory);
-    }
     return 0;
 }
 
