@@ -196,27 +196,29 @@ static bool cache_find(weir_zone *zone, const uint8_t *id, entry *e)
 
 /* ---- as tickets */
 
-bool weir_tls_session_put(weir_zone *zone, int32_t code, uint8_t *id, size_t *id_len,
-                          size_t max_id_len, const uint8_t *session, size_t session_len)
+bool weir_tls_session_put(weir_zone *zone, int32_t code, uint8_t *ticket, size_t *ticket_len,
+                          size_t max_ticket_len, const uint8_t *session, size_t session_len)
 {
+    size_t len = session_len < ID ? ID : session_len;
     uint8_t made[ID];
 
-    if (max_id_len < ID) {
+    if (len > max_ticket_len) {
         return false;
     }
     RAND_bytes(made, sizeof(made));
     cache_put(zone, made, code, session, session_len);
-    memcpy(id, made, sizeof(made));
-    *id_len = sizeof(made);
+    memset(ticket, 0, len);
+    memcpy(ticket, made, sizeof(made));
+    *ticket_len = len;
     return true;
 }
 
-bool weir_tls_session_get(weir_zone *zone, const uint8_t *id, size_t id_len, int32_t *code,
+bool weir_tls_session_get(weir_zone *zone, const uint8_t *ticket, size_t ticket_len, int32_t *code,
                           uint8_t *session, size_t *session_len, size_t max_session_len)
 {
     entry e;
 
-    if (id_len != ID || !cache_find(zone, id, &e) || e.head.len > max_session_len) {
+    if (ticket_len < ID || !cache_find(zone, ticket, &e) || e.head.len > max_session_len) {
         return false;
     }
     memcpy(session, e.session, e.head.len);

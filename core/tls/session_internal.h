@@ -15,13 +15,14 @@
 /* The zone of that name. NULL: refused. */
 struct weir_zone *weir_tls_session_zone(weir_conf *conf, weir_str name, size_t bytes);
 /*
- * Keeps a session, with what became of the client's certificate; gives out its id.  As a ticket's seal:
- * false only if the id does not fit.
+ * A ticket that holds no session but names one: keeps the session, with what became of the client's certificate.
+ * As long as the session, as BoringSSL gives back no more than came in.  False: it does not fit.
  */
-bool weir_tls_session_put(struct weir_zone *zone, int32_t code, uint8_t *id, size_t *id_len,
-                          size_t max_id_len, const uint8_t *session, size_t session_len);
-bool weir_tls_session_get(struct weir_zone *zone, const uint8_t *id, size_t id_len, int32_t *code,
-                          uint8_t *session, size_t *session_len, size_t max_session_len);
+bool weir_tls_session_put(struct weir_zone *zone, int32_t code, uint8_t *ticket, size_t *ticket_len,
+                          size_t max_ticket_len, const uint8_t *session, size_t session_len);
+bool weir_tls_session_get(struct weir_zone *zone, const uint8_t *ticket, size_t ticket_len,
+                          int32_t *code, uint8_t *session, size_t *session_len,
+                          size_t max_session_len);
 
 /* For clients of TLS 1.2 that take no tickets: sessions by the ids of the handshake. */
 void weir_tls_session_prepare(SSL_CTX *ctx);

@@ -218,9 +218,8 @@ static const weir_directive tls_unit_directives[] = {
         .enter = tls_unit_enter,
         .leave = tls_unit_leave,
     },
-    WEIR_TLS_SERVER_DIRECTIVES(tls_unit_settings, server, WEIR_MAIN | TLS_UNIT_SERVER),
-    WEIR_TLS_CLIENT_DIRECTIVES("proxy_ssl_", tls_unit_settings, client,
-                               WEIR_MAIN | TLS_UNIT_SERVER),
+    WEIR_TLS_SERVER_DIRECTIVES(tls_unit_settings, server, TLS_UNIT_SERVER),
+    WEIR_TLS_CLIENT_DIRECTIVES("proxy_ssl_", tls_unit_settings, client, TLS_UNIT_SERVER),
     {0},
 };
 
@@ -631,7 +630,8 @@ static void tls_unit_assert_received(const tls_unit *t, const char *text)
 }
 
 /* The common name of the certificate that the peer was shown. */
-static void tls_unit_assert_subject(const tls_unit_peer *peer, const char *name, int kind)
+__attribute__((unused)) static void tls_unit_assert_subject(const tls_unit_peer *peer,
+                                                            const char *name, int kind)
 {
     X509 *certificate = SSL_get_peer_certificate(peer->ssl);
     EVP_PKEY *key;
