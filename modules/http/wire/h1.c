@@ -595,6 +595,13 @@ static void head_is_complete(h1_connection *h1)
     weir_http_exchange_start(ex);
 }
 
+/* What a head may take in all, whether it comes at once or in parts. */
+static size_t head_limit(const weir_http_core_conf *core)
+{
+    return core->client_header_buffer_size
+           + core->large_client_header_buffers.count * core->large_client_header_buffers.size;
+}
+
 /* Takes whole lines. False: no more to do, the head is complete or refused. */
 static bool take_lines(h1_connection *h1)
 {
@@ -647,6 +654,10 @@ static bool take_lines(h1_connection *h1)
             head_refuse(h1, 494, "client sent too long header line");
             return false;
         }
+        if (h1->head_bytes > head_limit(h1->ex->core)) {
+            head_refuse(h1, 494, "client sent too large request");
+            return false;
+        }
         if (!take_field_line(h1, line)) {
             return false;
         }
@@ -674,9 +685,7 @@ static bool head_room(h1_connection *h1)
 {
     const weir_http_core_conf *core = h1->ex->core;
     size_t line = h1->end - h1->start;
-    size_t limit =
-        core->client_header_buffer_size
-        + core->large_client_header_buffers.count * core->large_client_header_buffers.size;
+    size_t limit = head_limit(core);
 
     if (!h1->has_request_line && !line_may_be_request(h1)) {
         h1->ex->request.line = WEIR_STR_EMPTY;
