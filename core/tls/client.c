@@ -219,6 +219,8 @@ void weir_tls_connect(weir_connection *connection, weir_tls_client *client,
         done(connection, WEIR_TLS_REFUSED);
         return;
     }
+    /* Our Finished must not make the request after it wait for the origin's delayed acknowledgement. */
+    weir_connection_set_nodelay(connection);
     weir_connection_set_timeout(connection, options->handshake_timeout_ms);
     weir_connection_enter(connection, &connect_shaking);
     connect_shake(connection);

@@ -300,6 +300,9 @@ static tls_unit_conf *tls_unit_read(const char *text, const tls_unit_conf *previ
 
     dup2(fd, STDERR_FILENO);
     read->cycle = weir_cycle_load(&options, previous == NULL ? NULL : previous->cycle);
+    if (read->cycle != NULL) {
+        weir_cycle_log_to_files(read->cycle);
+    }
     tls_unit_messages(fd, stderr_copy, read->messages, sizeof(read->messages));
     return read;
 }

@@ -1,0 +1,214 @@
+/* TLS toward origins: verifying, names, sessions. Both ends are ours. */
+
+#include "t/unit/tls_unit.h"
+
+#define ONE "ssl_certificate one.crt; ssl_certificate_key one.key;"
+#define TRUST "proxy_ssl_verify on; proxy_ssl_trusted_certificate ca.crt;"
+
+typedef struct {
+    bool is_done, ended;
+    weir_tls_outcome outcome;
+    char got[256];
+    size_t len;
+} origin_user;
+
+static void user_readable(weir_connection *connection)
+{
+    origin_user *user = connection->owner;
+    size_t len;
+
+    while (
+        weir_connection_read(connection, user->got + user->len, sizeof(user->got) - user->len, &len)
+            == WEIR_OK
+        && len != 0) {
+        user->len += len;
+    }
+}
+
+static const weir_connection_state user_open = {.name = "origin", .on_readable = user_readable};
+
+static void user_done(weir_connection *connection, weir_tls_outcome outcome)
+{
+    origin_user *user = connection->owner;
+
+    user->is_done = true;
+    user->outcome = outcome;
+    weir_connection_enter(connection, &user_open);
+}
+
+static bool user_is_done(const void *subject)
+{
+    return ((const origin_user *) subject)->is_done;
+}
+
+/* Connects with the client of a configuration; the connection is to be closed. */
+static weir_connection *reach(tls_unit *t, const tls_unit_conf *clients, const char *name,
+                              origin_user *user)
+{
+    static const weir_connection_state connecting = {.name = "connecting"};
+    const weir_connect_options connect = {0};
+    const weir_tls_connect_options options = {
+        .server_name = weir_str_from_z(name),
+        .verify_name = weir_str_from_z(name),
+        .session_key = weir_str_from_z(name),
+        .handshake_timeout_ms = 5000,
+    };
+    weir_connection *connection;
+    int error;
+
+    tls_unit_close(t);
+    *user = (origin_user){0};
+    connection =
+        weir_connect(t->net->loop, &t->net->addr, &connect, 4096, &connecting, user, &error);
+    assert_non_null(connection);
+    net_settle(t->net);
+    weir_tls_connect(connection, clients->servers[0].client, &options, user_done);
+    net_turn_until(t->net, user_is_done, user);
+    net_settle(t->net);
+    return connection;
+}
+
+static tls_unit_conf *load_client(const char *settings)
+{
+    tls_unit_conf *read;
+    char text[512];
+
+    snprintf(text, sizeof(text), "server origin { %s }", settings);
+    tls_unit_is_client = true;
+    read = tls_unit_load(text);
+    tls_unit_is_client = false;
+    return read;
+}
+
+static void talks_to_an_origin_that_it_trusts(void **state)
+{
+    tls_unit *t = *state;
+    tls_unit_conf *clients;
+    weir_connection *connection;
+    weir_chain chain = {0};
+    origin_user user;
+
+    tls_unit_serve(t, tls_unit_load("server one.example { " ONE " }"));
+    clients = load_client(TRUST);
+    connection = reach(t, clients, "one.example", &user);
+    assert_int_equal(user.outcome, WEIR_TLS_ESTABLISHED);
+    assert_true(weir_chain_add_memory(&chain, WEIR_STR("request")));
+    assert_int_equal(weir_connection_write(connection, &chain, UINT64_MAX), WEIR_OK);
+    net_settle(t->net);
+    tls_unit_assert_received(t, "request");
+    tls_unit_assert_value(t, "server_name", "one.example");
+    assert_true(weir_chain_add_memory(&t->to_write, WEIR_STR("response")));
+    tls_unit_writable(t->connection);
+    net_settle(t->net);
+    assert_int_equal(user.len, 8);
+    assert_memory_equal(user.got, "response", 8);
+    weir_connection_close(connection);
+    tls_unit_free(clients);
+}
+
+static void believes_names_addresses_and_authorities_only_when_they_are_right(void **state)
+{
+    static const struct {
+        const char *settings, *name, *message; /* NULL: believed */
+    } origins[] = {
+        {TRUST, "one.example", NULL},
+        {TRUST, "127.0.0.1", NULL},
+        {TRUST, "two.example", "upstream SSL certificate does not match \"two.example\""},
+        {TRUST, "127.0.0.2", "upstream SSL certificate does not match \"127.0.0.2\""},
+        {"proxy_ssl_verify on; proxy_ssl_trusted_certificate stranger.crt;", "one.example",
+         "upstream SSL certificate verify error: (20:unable to get local issuer certificate)"},
+        {"", "two.example", NULL},
+    };
+    tls_unit *t = *state;
+
+    tls_unit_serve(t, tls_unit_load("server one.example { " ONE " }"));
+    for (size_t i = 0; i < WEIR_COUNT(origins); i++) {
+        tls_unit_conf *clients = load_client(origins[i].settings);
+        origin_user user;
+        weir_connection *connection = reach(t, clients, origins[i].name, &user);
+
+        assert_int_equal(user.outcome,
+                         origins[i].message == NULL ? WEIR_TLS_ESTABLISHED : WEIR_TLS_REFUSED);
+        assert_true(origins[i].message == NULL || net_log_has(t->net, origins[i].message));
+        weir_connection_close(connection);
+        net_settle(t->net);
+        tls_unit_free(clients);
+    }
+    assert_false(net_log_has(t->net, "CERTIFICATE_VERIFY_FAILED"));
+}
+
+static void resumes_sessions_of_the_same_origin(void **state)
+{
+    tls_unit *t = *state;
+
+    tls_unit_serve(t, tls_unit_load("server one.example { " ONE " }"));
+    for (int reuse = 0; reuse < 2; reuse++) {
+        tls_unit_conf *clients =
+            load_client(reuse ? "proxy_ssl_session_reuse on;" : "proxy_ssl_session_reuse off;");
+
+        for (int visit = 0; visit < 3; visit++) {
+            origin_user user;
+            weir_connection *connection =
+                reach(t, clients, visit < 2 ? "one.example" : "other.example", &user);
+
+            assert_int_equal(user.outcome, WEIR_TLS_ESTABLISHED);
+            /* Tickets come with the first answer. */
+            assert_true(weir_chain_add_memory(&t->to_write, WEIR_STR("response")));
+            tls_unit_writable(t->connection);
+            net_settle(t->net);
+            assert_int_equal(weir_tls_is_resumed(connection), reuse == 1 && visit == 1);
+            weir_connection_close(connection);
+            net_settle(t->net);
+        }
+        tls_unit_free(clients);
+    }
+}
+
+static void shows_its_own_certificate(void **state)
+{
+    tls_unit *t = *state;
+    tls_unit_conf *clients;
+    weir_connection *connection;
+    origin_user user;
+
+    tls_unit_serve(t, tls_unit_load("server one.example { " ONE
+                                    " ssl_verify_client on; ssl_client_certificate ca.crt; }"));
+    clients =
+        load_client("proxy_ssl_certificate client.crt; proxy_ssl_certificate_key client.key;");
+    connection = reach(t, clients, "one.example", &user);
+    assert_int_equal(user.outcome, WEIR_TLS_ESTABLISHED);
+    tls_unit_assert_value(t, "client_verify", "SUCCESS");
+    weir_connection_close(connection);
+    tls_unit_free(clients);
+}
+
+static void says_when_the_origin_hangs_up(void **state)
+{
+    tls_unit *t = *state;
+    tls_unit_conf *clients = load_client("proxy_ssl_protocols TLSv1.2;");
+    weir_connection *connection;
+    origin_user user;
+
+    tls_unit_serve(t, tls_unit_load("server one.example { " ONE " ssl_protocols TLSv1.3; }"));
+    connection = reach(t, clients, "one.example", &user);
+    assert_int_equal(user.outcome, WEIR_TLS_REFUSED);
+    assert_true(net_log_has(t->net, "[error]"));
+    assert_true(net_log_has(t->net, "while SSL handshaking to upstream"));
+    weir_connection_close(connection);
+    net_settle(t->net);
+    tls_unit_free(clients);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, tls_unit_begin, tls_unit_end)
+        TEST(talks_to_an_origin_that_it_trusts),
+        TEST(believes_names_addresses_and_authorities_only_when_they_are_right),
+        TEST(resumes_sessions_of_the_same_origin),
+        TEST(shows_its_own_certificate),
+        TEST(says_when_the_origin_hangs_up),
+    };
+
+    return cmocka_run_group_tests(tests, tls_unit_setup, tls_unit_teardown);
+}
