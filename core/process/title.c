@@ -16,15 +16,28 @@ static struct {
 /* What was in it, for as long as the process lives. */
 static char **title_arguments, **title_environment;
 
+/* In one piece: what unsetenv() takes out of the array is not lost. */
 static char **title_copy(char **strings, size_t count)
 {
-    char **copy = calloc(count + 1, sizeof(*copy));
+    size_t bytes = (count + 1) * sizeof(char *);
+    char **copy;
+    weir_builder text;
 
-    for (size_t i = 0; copy != NULL && i < count; i++) {
-        copy[i] = strdup(strings[i]);
-        if (copy[i] == NULL) {
-            return NULL;
-        }
+    for (size_t i = 0; i < count; i++) {
+        bytes += strlen(strings[i]) + 1;
+    }
+
+    copy = calloc(1, bytes);
+    if (copy == NULL) {
+        return NULL;
+    }
+
+    weir_builder_over(&text, (char *) copy, bytes);
+    weir_builder_advance(&text, (count + 1) * sizeof(char *));
+    for (size_t i = 0; i < count; i++) {
+        copy[i] = weir_builder_room(&text, strlen(strings[i]) + 1);
+        weir_builder_add(&text, weir_str_from_z(strings[i]));
+        weir_builder_add_byte(&text, '\0');
     }
 
     return copy;
