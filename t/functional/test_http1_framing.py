@@ -82,6 +82,7 @@ BAD_HEADS = {
     "a target above the root": b"GET /../../etc HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "a target above the root, encoded": b"GET /%2e%2e/etc HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "a method in lower case": b"get / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a method with a digit": b"GET1 / HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "a method with a colon": b"G:T / HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "a method with a control byte": b"G\x01T / HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "a space before the method": b" GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -91,7 +92,6 @@ BAD_HEADS = {
     "a protocol in lower case": b"GET / http/1.1\r\nHost: localhost\r\n\r\n",
     "words after the version": b"GET / HTTP/1.1 x\r\nHost: localhost\r\n\r\n",
     "TLS on a plain port": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(64),
-    "HTTP/2's preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "no HTTP at all": b"\xff\xfe\xfd\xfc\r\n\r\n",
 }
 
@@ -177,11 +177,22 @@ def test_takes_chunked_in_any_case(weir, upstream, coding):
 
 @pytest.mark.parametrize("version, status", [
     ("HTTP/2.0", 505), ("HTTP/3.0", 505), ("HTTP/1.", 400), ("HTTP/1", 400), ("HTTP/", 400),
-    ("HTTP/1.1111", 400), ("HTTP/-1.1", 400), ("HTTP/0.9", 400)])
+    ("HTTP/1.1111", 400), ("HTTP/-1.1", 400)])
 def test_refuses_versions_it_does_not_speak(weir, upstream, version, status):
     connection = weir(PROXY).connect()
     connection.send(request_bytes(version=version) + SMUGGLED)
     assert connection.read_response().status == status
+    assert connection.is_closed()
+    assert upstream.received == []
+
+
+@pytest.mark.parametrize("request_", [
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/0.9\r\nHost: a\r\n\r\n"],
+    ids=["HTTP/2's preface", "HTTP/0.9 with a version"])
+def test_other_http_is_refused(weir, upstream, request_):
+    connection = weir(PROXY).connect()
+    connection.send_what_fits(request_)
+    assert connection.read_response().status in (400, 505)
     assert connection.is_closed()
     assert upstream.received == []
 
@@ -192,7 +203,8 @@ def test_refuses_methods_that_a_reverse_proxy_has_no_use_for(weir, upstream, met
     assert upstream.received == []
 
 
-@pytest.mark.parametrize("method", ["OPTIONS", "DELETE", "PATCH", "PROPFIND", "M-SEARCH", "QUERY"])
+@pytest.mark.parametrize("method", ["OPTIONS", "DELETE", "PATCH", "PROPFIND", "M-SEARCH", "QUERY",
+                                    "VERSION_CONTROL"])
 def test_passes_on_methods_it_does_not_know(weir, upstream, method):
     assert weir(PROXY).request("/x", method).status == 200
     assert upstream.last.line.startswith(f"{method} /x HTTP/1.")

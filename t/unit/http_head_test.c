@@ -20,8 +20,10 @@ static void a_request_line_has_three_parts(void **state)
     assert_str(parsed.method, "GET");
     assert_str(parsed.target, "/a?b=c");
     assert_int_equal(parsed.version, WEIR_HTTP_11);
-    assert_int_equal(request_line("x-y / HTTP/1.0", &parsed), 0);
+    assert_int_equal(request_line("X-Y_Z / HTTP/1.0", &parsed), 0);
     assert_int_equal(parsed.version, WEIR_HTTP_10);
+    assert_int_equal(request_line("get / HTTP/1.1", &parsed), 400);
+    assert_int_equal(request_line("GET1 / HTTP/1.1", &parsed), 400);
 }
 
 static void an_absolute_form_has_its_authority_taken_off(void **state)

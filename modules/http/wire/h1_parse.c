@@ -4,7 +4,7 @@
 #include "core/base/number.h"
 
 /* What a byte may be, for the loops that see each byte of a head. */
-enum { NAME = 1, VALUE = 2, TARGET = 4 };
+enum { NAME = 1, VALUE = 2, TARGET = 4, METHOD = 8 };
 
 static const uint8_t bytes[256] = {
     ['\t'] = VALUE,
@@ -17,14 +17,16 @@ static const uint8_t bytes[256] = {
     ['*'] = NAME | VALUE | TARGET,
     ['+'] = NAME | VALUE | TARGET,
     [','] = VALUE | TARGET,
-    ['-'] = NAME | VALUE | TARGET,
+    ['-'] = NAME | VALUE | TARGET | METHOD,
     ['.'] = NAME | VALUE | TARGET,
     ['/'] = VALUE | TARGET,
     ['0' ... '9'] = NAME | VALUE | TARGET,
     [':' ... '@'] = VALUE | TARGET,
-    ['A' ... 'Z'] = NAME | VALUE | TARGET,
+    ['A' ... 'Z'] = NAME | VALUE | TARGET | METHOD,
     ['[' ... ']'] = VALUE | TARGET,
-    ['^' ... 'z'] = NAME | VALUE | TARGET,
+    ['^'] = NAME | VALUE | TARGET,
+    ['_'] = NAME | VALUE | TARGET | METHOD,
+    ['`' ... 'z'] = NAME | VALUE | TARGET,
     ['{'] = VALUE | TARGET,
     ['|'] = NAME | VALUE | TARGET,
     ['}'] = VALUE | TARGET,
@@ -122,7 +124,8 @@ static bool parse_target(weir_http_request_line *parsed)
 
 unsigned weir_http_parse_request_line(weir_str line, weir_http_request_line *parsed)
 {
-    size_t method = span_of(line, NAME);
+    /* Fewer than a token may have (RFC 9110, 9.1), and those that nginx takes. */
+    size_t method = span_of(line, METHOD);
     weir_str rest;
     size_t target;
 
