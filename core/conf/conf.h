@@ -12,17 +12,18 @@
  *
  * 1. The file and its includes become a tree of statements.  Each name is looked up among the
  *    directives of all modules for the block it stands in; arguments are counted.
- * 2. Each level (main, events, http, a server, a location ...) applies its statements in order: slots
- *    are filled, functions called.  What was not set is inherited from the outer level, or preset;
- *    `check` of each module runs once per distinct settings.  Then inner levels do the same, so a setting
- *    of the outer level holds for inner ones wherever in the file it stands.
+ * 2. Each level (main, events, http, a server, a location ...) applies its statements in order:
+ *    slots are filled, functions called.  What was not set is inherited from the outer level, or
+ *    preset; `check` of each module runs once per distinct settings.  Then inner levels do the
+ *    same, so a setting of the outer level holds for inner ones wherever in the file it stands.
  *
  * A level that sets nothing of a module shares the outer level's settings.
  *
- * Each level has the settings of one family of modules, that of its context: the main level and events those
- * of "core", an http block, its servers and locations those of "http".  A level whose outer level is of
- * another family is an outermost one of its own: there the presets are applied.  A directive may stand in
- * a context of another family than its module's; it then only calls, and stores nothing.
+ * Each level has the settings of one family of modules, that of its context: the main level and
+ * events those of "core", an http block, its servers and locations those of "http".  A level whose
+ * outer level is of another family is an outermost one of its own: there the presets are applied.
+ * A directive may stand in a context of another family than its module's; it then only calls, and
+ * stores nothing.
  */
 
 typedef struct weir_conf weir_conf;
@@ -102,7 +103,8 @@ typedef struct {
 } weir_count_size;
 
 /*
- * Stores what a statement says. `settings` is the level's, already made its own. False: refused, logged.
+ * Stores what a statement says. `settings` is the level's, already made its own. False: refused,
+ * logged.
  */
 typedef bool (*weir_conf_call)(weir_conf *conf, void *settings, const weir_statement *statement);
 
@@ -165,8 +167,8 @@ typedef enum {
 } weir_inherit;
 
 /*
- * How many arguments, without the name.  A zeroed one means what the slot's kind takes: one or more for
- * LIST and BITS, two for SIZES, else exactly one.  A max of 255 is no maximum.
+ * How many arguments, without the name.  A zeroed one means what the slot's kind takes: one or more
+ * for LIST and BITS, two for SIZES, else exactly one.  A max of 255 is no maximum.
  */
 typedef struct {
     uint8_t min, max;
@@ -238,13 +240,14 @@ struct weir_level {
 /* A level within `outer`, of the context that the statement's directive opens. NULL: no memory. */
 weir_level *weir_level_new(weir_conf *conf, weir_level *outer, void *owner);
 /*
- * Settings of a module of this level's family; complete in `check`, `leave` and later.  NULL: no such module.
- * Members that no directive's slot names are zero unless a function wrote them at this very level.
+ * Settings of a module of this level's family; complete in `check`, `leave` and later.  NULL: no
+ * such module. Members that no directive's slot names are zero unless a function wrote them at this
+ * very level.
  */
 const void *weir_level_settings(const weir_level *level, const weir_module *module);
 /*
- * In `enter` and `call`: the settings of the level that is being read, made its own, to be written to.  Later
- * only what is its own already.  NULL: refused, logged.
+ * In `enter` and `call`: the settings of the level that is being read, made its own, to be written
+ * to.  Later only what is its own already.  NULL: refused, logged.
  */
 void *weir_level_own_settings(weir_conf *conf, weir_level *level, const weir_module *module);
 /* Whether this level itself set the member. */
@@ -263,8 +266,8 @@ weir_conf_statement(weir_conf *conf); /* the one being applied; NULL in `configu
 bool weir_conf_is_test(const weir_conf *conf);
 
 /*
- * Logs "MESSAGE in FILE:LINE" at emerg, the source line with a caret, and how the file came to be included.
- * Always false: `return weir_conf_refuse(…)`.
+ * Logs "MESSAGE in FILE:LINE" at emerg, the source line with a caret, and how the file came to be
+ * included. Always false: `return weir_conf_refuse(…)`.
  */
 bool weir_conf_refuse(weir_conf *conf, const char *format, ...) WEIR_PRINTF(2, 3);
 /* The caret stands under this argument of the statement. */
@@ -274,8 +277,8 @@ bool weir_conf_refuse_arg(weir_conf *conf, const weir_statement *statement, size
 bool weir_conf_refuse_hint(weir_conf *conf, const weir_statement *statement, size_t arg,
                            weir_str hint, const char *format, ...) WEIR_PRINTF(5, 6);
 /*
- * For hints: the slips (insertions, deletions, changes, swaps of neighbours) that lead from `a` to `b`, whatever
- * the letters' case; above `max`: max + 1.
+ * For hints: the slips (insertions, deletions, changes, swaps of neighbours) that lead from `a` to
+ * `b`, whatever the letters' case; above `max`: max + 1.
  */
 unsigned weir_conf_distance(weir_str a, weir_str b, unsigned max);
 /* How many slips a name of this length may be away from what was meant. */
@@ -285,31 +288,42 @@ void weir_conf_warn(weir_conf *conf, const char *format, ...) WEIR_PRINTF(2, 3);
 void weir_conf_notice(weir_conf *conf, const char *format, ...) WEIR_PRINTF(2, 3);
 
 /*
- * What a part of the program keeps with the configuration: one pointer for each key, which is the address of
- * something of its own. Lives as long as the cycle.  NULL: nothing is kept yet.
+ * What a part of the program keeps with the configuration: one pointer for each key, which is the
+ * address of something of its own. Lives as long as the cycle.  NULL: nothing is kept yet.
  */
 void *weir_conf_kept(const weir_conf *conf, const void *key);
 bool weir_conf_keep(weir_conf *conf, const void *key, void *what) WEIR_MUST_USE;
 
-/* "path" from the prefix, or from the folder of the configuration file; absolute ones as they are. NUL-terminated. */
+/*
+ * "path" from the prefix, or from the folder of the configuration file; absolute ones as they are.
+ * NUL-terminated.
+ */
 bool weir_conf_prefix_path(weir_conf *conf, weir_str path, weir_str *full) WEIR_MUST_USE;
 bool weir_conf_file_path(weir_conf *conf, weir_str path, weir_str *full) WEIR_MUST_USE;
-/* The whole file; refused, in nginx's words, when it cannot be read or is larger than `max_bytes`. */
+/*
+ * The whole file; refused, in nginx's words, when it cannot be read or is larger than `max_bytes`.
+ */
 bool weir_conf_read_file(weir_conf *conf, weir_str path, size_t max_bytes,
                          weir_str *text) WEIR_MUST_USE;
 
-/* "name=value" arguments: true and the value when `arg` begins with `name` (which includes the "="). */
+/*
+ * "name=value" arguments: true and the value when `arg` begins with `name` (which includes the
+ * "=").
+ */
 bool weir_conf_parameter(weir_str arg, const char *name, weir_str *value);
 
-/* Stores the statement's arguments into a slot as the core would: for functions that only add to that. */
+/*
+ * Stores the statement's arguments into a slot as the core would: for functions that only add to
+ * that.
+ */
 bool weir_slot_store(weir_conf *conf, const weir_slot *slot, void *settings,
                      const weir_statement *statement) WEIR_MUST_USE;
 
 /* ---- reading, for core/process */
 
 /*
- * Makes what a WEIR_KIND_TEMPLATE slot stores, for a directive of a module of this family: core/script
- * is above this folder, so it is handed in. NULL: refused, logged.
+ * Makes what a WEIR_KIND_TEMPLATE slot stores, for a directive of a module of this family:
+ * core/script is above this folder, so it is handed in. NULL: refused, logged.
  */
 typedef const struct weir_template *(*weir_conf_make_template)(weir_conf *conf, const char *family,
                                                                weir_str text);
@@ -324,7 +338,10 @@ typedef struct {
     weir_conf_make_template make_template; /* weir_template_make of core/script */
 } weir_conf_options;
 
-/* What a configuration is read into: this folder is below that of cycles, and does not look into one. */
+/*
+ * What a configuration is read into: this folder is below that of cycles, and does not look into
+ * one.
+ */
 typedef struct {
     weir_cycle *cycle; /* what weir_conf_cycle() answers */
     weir_pool *pool;   /* the cycle's */
@@ -332,15 +349,18 @@ typedef struct {
     weir_modules *modules;
 } weir_conf_home;
 
-/* Reads everything.  NULL: refused, logged.  The main level is the result; the temporary pool is gone. */
+/*
+ * Reads everything.  NULL: refused, logged.  The main level is the result; the temporary pool is
+ * gone.
+ */
 weir_level *weir_conf_read(const weir_conf_home *home, const weir_conf_options *options);
 
 /* For -T: all files that were read, in order; `*position` begins at 0.  NULL: no more. */
 const weir_conf_file *weir_conf_files_next(const weir_level *main, size_t *position);
 
 /*
- * For -h DIRECTIVE, and the reference in doc/: prints the rows of one name, or, as Markdown, of all.
- * False: no such directive, or it could not be written.
+ * For -h DIRECTIVE, and the reference in doc/: prints the rows of one name, or, as Markdown, of
+ * all. False: no such directive, or it could not be written.
  */
 bool weir_conf_print_directive(const weir_modules *modules, weir_str name, int fd);
 bool weir_conf_print_reference(const weir_modules *modules, int fd);

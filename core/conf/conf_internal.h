@@ -90,7 +90,10 @@ typedef enum {
 } weir_conf_token;
 
 void weir_conf_lexer_open(weir_conf_lexer *lexer, const weir_conf_file *file);
-/* `word` is set for a word, and its offset for each other token; the text may be borrowed from the file's. */
+/*
+ * `word` is set for a word, and its offset for each other token; the text may be borrowed from the
+ * file's.
+ */
 weir_conf_token weir_conf_lexer_next(weir_conf *conf, weir_conf_lexer *lexer, weir_conf_word *word);
 
 /* ---- statements.c: words to a tree */
@@ -115,17 +118,29 @@ static inline const weir_conf_row *weir_conf_row_of(const weir_statement *statem
     return ((const weir_conf_node *) (const void *) statement)->row;
 }
 
-/* Append to the list what stands in the main context: what the text says; what the file of this name does. */
+/*
+ * Append to the list what stands in the main context: what the text says; what the file of this
+ * name does.
+ */
 bool weir_conf_parse_text(weir_conf *conf, const weir_conf_file *file,
                           weir_conf_statements *list) WEIR_MUST_USE;
 bool weir_conf_parse_file(weir_conf *conf, weir_str name, weir_conf_statements *list) WEIR_MUST_USE;
 /* The words of a preset as a statement, without a file. NULL: no memory, or not words. */
 const weir_statement *weir_conf_parse_preset(weir_conf *conf, const weir_directive *directive);
 
+/* ---- lookup.c: statements and rows */
+
+/* The row of the statement's name in this context.  NULL: refused, logged. */
+const weir_conf_row *weir_conf_look_up(weir_conf *conf, const weir_statement *statement,
+                                       uint32_t context);
+/* Whether it has a block, and as many arguments, as its directive says; refused otherwise. */
+bool weir_conf_check_form(weir_conf *conf, const weir_statement *statement) WEIR_MUST_USE;
+
 /* ---- levels.c: a tree to settings */
 
 /*
- * Settings of one module, made for one level: what a level's `settings` point to are the bytes of these.
+ * Settings of one module, made for one level: what a level's `settings` point to are the bytes of
+ * these.
  */
 typedef struct weir_conf_settings {
     const weir_conf_plan *plan;
@@ -189,12 +204,14 @@ struct weir_conf {
 bool weir_conf_refuse_at(weir_conf *conf, const weir_conf_file *file, size_t offset, weir_str hint,
                          const char *format, ...) WEIR_PRINTF(5, 6);
 bool weir_conf_refuse_memory(weir_conf *conf);
+/* A further line, until the temporary pool is gone. */
+weir_str weir_conf_hint(weir_conf *conf, const char *format, ...) WEIR_PRINTF(2, 3);
 
 /* ---- near.c: names that look alike */
 
 /*
- * The name of a directive that `name` is most likely meant to be, those of `context` first.  Empty: none
- * is near.
+ * The name of a directive that `name` is most likely meant to be, those of `context` first.  Empty:
+ * none is near.
  */
 weir_str weir_conf_near_name(const weir_modules *modules, weir_str name, uint32_t context);
 
@@ -209,7 +226,10 @@ typedef struct {
 const weir_conf_nginx_name *weir_conf_nginx_find(weir_str name);
 /* Why weir has it not. */
 const char *weir_conf_nginx_reason(const weir_conf_nginx_name *name);
-/* The next directive that this module of nginx ("stream_core_module") alone has; `*position` begins at 0. */
+/*
+ * The next directive that this module of nginx ("stream_core_module") alone has; `*position` begins
+ * at 0.
+ */
 bool weir_conf_nginx_next_of(weir_str module, size_t *position, weir_str *name);
 
 /* ---- slots.c */
@@ -217,7 +237,8 @@ bool weir_conf_nginx_next_of(weir_str module, size_t *position, weir_str *name);
 /* How many arguments the directive takes. */
 weir_takes weir_conf_takes(const weir_directive *directive);
 /*
- * The outer level's list with the inner one's behind it, as a new array in `inner`, which has been set.
+ * The outer level's list with the inner one's behind it, as a new array in `inner`, which has been
+ * set.
  */
 bool weir_slot_append(weir_conf *conf, const weir_array *outer, weir_array *inner) WEIR_MUST_USE;
 
@@ -225,5 +246,7 @@ bool weir_slot_append(weir_conf *conf, const weir_array *outer, weir_array *inne
 
 /* "NAME on | off;", "NAME { ... }": as the directive is written. */
 weir_str weir_conf_usage(weir_pool *pool, const weir_directive *directive);
+/* "http, server": the contexts' names. */
+void weir_conf_add_contexts(weir_builder *text, const weir_modules *modules, uint32_t contexts);
 
 #endif

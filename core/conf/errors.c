@@ -1,8 +1,8 @@
 #include "core/conf/conf_internal.h"
 
 /*
- * Messages: "MESSAGE in FILE:LINE", then, indented, the line with a caret, a hint, and how the file came
- * to be read.
+ * Messages: "MESSAGE in FILE:LINE", then, indented, the line with a caret, a hint, and how the file
+ * came to be read.
  */
 
 #define ERRORS_MESSAGE_MAX 1024 /* bytes */
@@ -205,6 +205,18 @@ bool weir_conf_refuse_arg(weir_conf *conf, const weir_statement *statement, size
     errors_refuse(conf, errors_place_of(statement, arg), WEIR_STR_EMPTY, format, args);
     va_end(args);
     return false;
+}
+
+weir_str weir_conf_hint(weir_conf *conf, const char *format, ...)
+{
+    weir_builder hint;
+    va_list args;
+
+    weir_builder_open(&hint, conf->temp_pool, ERRORS_MESSAGE_MAX);
+    va_start(args, format);
+    weir_builder_vprintf(&hint, format, args);
+    va_end(args);
+    return weir_builder_cut(&hint);
 }
 
 bool weir_conf_refuse_memory(weir_conf *conf)

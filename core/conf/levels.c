@@ -1,9 +1,9 @@
 #include "core/conf/conf_internal.h"
 
 /*
- * Settings of levels.  While a level's statements are applied, it has only what it set itself; completing
- * it adds what is inherited and preset, and gives it pointers to settings of all modules of its family,
- * most of them the outer level's.
+ * Settings of levels.  While a level's statements are applied, it has only what it set itself;
+ * completing it adds what is inherited and preset, and gives it pointers to settings of all modules
+ * of its family, most of them the outer level's.
  */
 
 static weir_level_whole *levels_of(weir_level *level)
@@ -31,29 +31,26 @@ static weir_level_whole *levels_outer(const weir_level_whole *level)
 
 /* ---- making levels and settings */
 
-static bool levels_init(weir_level_whole *level, weir_conf *conf, uint32_t context)
+/* The context is registered: else its block would not have been parsed. */
+static void levels_init(weir_level_whole *level, weir_conf *conf, uint32_t context)
 {
     const weir_context *known = weir_modules_context(conf->home.modules, context);
-
-    if (known == NULL) {
-        return weir_conf_refuse(conf, "the inner context is registered by no module");
-    }
 
     level->level.context = context;
     level->modules = conf->home.modules;
     level->family = weir_modules_family(conf->home.modules, known->family);
     level->inner_end = &level->first_inner;
-    return true;
 }
 
 weir_conf_main *weir_conf_main_new(weir_conf *conf)
 {
     weir_conf_main *main = WEIR_NEW(conf->home.pool, weir_conf_main);
 
-    if (main == NULL || !levels_init(&main->level, conf, WEIR_MAIN)) {
+    if (main == NULL) {
         return NULL;
     }
 
+    levels_init(&main->level, conf, WEIR_MAIN);
     weir_array_init(&main->files, conf->home.pool, sizeof(const weir_conf_file *), 8);
     weir_array_init(&main->kept, conf->home.pool, sizeof(weir_conf_keepsake), 8);
     return main;
@@ -68,10 +65,7 @@ weir_level *weir_level_new(weir_conf *conf, weir_level *outer, void *owner)
         return NULL;
     }
 
-    if (!levels_init(level, conf, conf->statement->directive->opens)) {
-        return NULL;
-    }
-
+    levels_init(level, conf, conf->statement->directive->opens);
     level->level.outer = outer;
     level->level.owner = owner;
     level->level.statement = conf->statement;
@@ -381,8 +375,8 @@ static bool levels_complete_settings(weir_conf *conf, weir_conf_settings *settin
 }
 
 /*
- * What a level has of a module of which it set nothing: the outer level's settings, unless those hold
- * what is not inherited.
+ * What a level has of a module of which it set nothing: the outer level's settings, unless those
+ * hold what is not inherited.
  */
 static const weir_conf_settings *levels_inherit(weir_conf *conf, const void *outer_bytes)
 {

@@ -1,9 +1,9 @@
 #include "core/conf/conf_internal.h"
 
 /*
- * nginx's words: ended by white space, ";" or "{", in quotes of either kind or without.  A "{" right
- * after "$" belongs to the word ("${name}"), a "}" only stands for itself where a word could begin, and
- * so does "#".
+ * nginx's words: ended by white space, ";" or "{", in quotes of either kind or without.  A "{"
+ * right after "$" belongs to the word ("${name}"), a "}" only stands for itself where a word could
+ * begin, and so does "#".
  */
 
 #define LEXER_SHOWN 10 /* bytes of a word that is too long */

@@ -6,9 +6,9 @@
 typedef struct weir_worker weir_worker;
 
 /*
- * What all modules have, whatever their family: core's own (events, http as a whole), http's, stream's.
- * Static and constant.  A family's module structure begins with these members and
- * adds its own hooks; see modules/http/engine/module.h.
+ * What all modules have, whatever their family: core's own (events, http as a whole), http's,
+ * stream's. Static and constant.  A family's module structure begins with these members and adds
+ * its own hooks; see modules/http/engine/module.h.
  */
 #define WEIR_MODULE_MEMBERS                                                                        \
     const char *name;                                                                              \
@@ -46,11 +46,14 @@ typedef struct {
 } weir_dynamic_module;
 
 /*
- * The modules of a cycle: static ones, then those of load_module. A module's index is its place in its
- * family.
+ * The modules of a cycle: static ones, then those of load_module. A module's index is its place in
+ * its family.
  */
 weir_modules *weir_modules_new(weir_pool *pool);
-/* The same with another list: for tests.  NULL: no memory, or the tables contradict each other, logged. */
+/*
+ * The same with another list: for tests.  NULL: no memory, or the tables contradict each other,
+ * logged.
+ */
 weir_modules *weir_modules_new_of(weir_pool *pool, const weir_module_entry *entries);
 /* NULL past the end. */
 const weir_module *weir_modules_at(const weir_modules *modules, const char *family, size_t index);

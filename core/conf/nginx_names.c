@@ -3,8 +3,8 @@
 #include "core/conf/conf_internal.h"
 
 /*
- * The directives that nginx's documentation lists, with their modules there (less "ngx_"), by name: so that
- * "unknown" and "known, but not here" are told apart.
+ * The directives that nginx's documentation lists, with their modules there (less "ngx_"), by name:
+ * so that "unknown" and "known, but not here" are told apart.
  */
 static const weir_conf_nginx_name nginx_names[] = {
     {"absolute_redirect", "http_core_module"},

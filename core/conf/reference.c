@@ -98,12 +98,12 @@ weir_str weir_conf_usage(weir_pool *pool, const weir_directive *directive)
     return weir_builder_cut(&text);
 }
 
-static void reference_add_contexts(weir_builder *text, const weir_modules *modules, uint32_t where)
+void weir_conf_add_contexts(weir_builder *text, const weir_modules *modules, uint32_t contexts)
 {
     const char *before = "";
 
     for (WEIR_ARRAY_EACH(&modules->contexts, weir_context, context)) {
-        if (where & context->bit) {
+        if (contexts & context->bit) {
             weir_builder_printf(text, "%s%s", before, context->name);
             before = ", ";
         }
@@ -123,7 +123,7 @@ static void reference_add_row(weir_builder *text, const weir_modules *modules,
     weir_builder_printf(text, "\nDefault:  %s\n",
                         directive->preset == NULL ? "-" : directive->preset);
     weir_builder_add(text, WEIR_STR("Context:  "));
-    reference_add_contexts(text, modules, directive->where);
+    weir_conf_add_contexts(text, modules, directive->where);
     weir_builder_printf(text, "\nModule:   %s (%s)\n", row->plan->module->name,
                         row->plan->family->name);
 
@@ -212,7 +212,7 @@ static void reference_add_markdown(weir_builder *text, const weir_modules *modul
     }
 
     weir_builder_add(text, WEIR_STR("- context: "));
-    reference_add_contexts(text, modules, directive->where);
+    weir_conf_add_contexts(text, modules, directive->where);
     weir_builder_add(text, WEIR_STR("\n\n"));
 }
 

@@ -3,8 +3,8 @@
 #include "core/conf/conf_internal.h"
 
 /*
- * Words to a tree of statements.  Includes are dissolved in it: what a file holds stands in the list of
- * the block that includes it.
+ * Words to a tree of statements.  Includes are dissolved in it: what a file holds stands in the
+ * list of the block that includes it.
  */
 
 /* Where statements are being read. */
@@ -183,137 +183,6 @@ static void statements_append(weir_conf_statements *list, weir_conf_node *node)
     list->last = node;
 }
 
-static bool statements_add_name(weir_builder *list, const char *name)
-{
-    if (weir_builder_text(list).len > 0) {
-        weir_builder_add(list, WEIR_STR(", "));
-    }
-
-    weir_builder_add(list, weir_str_from_z(name));
-    return true;
-}
-
-/* "allowed in: http, server; this is main" */
-static weir_str statements_where_hint(weir_conf *conf, const weir_conf_row *rows, uint32_t context)
-{
-    const weir_context *here = weir_modules_context(conf->home.modules, context);
-    const weir_array *contexts = &conf->home.modules->contexts;
-    weir_builder names, hint;
-    weir_str text = WEIR_STR_EMPTY;
-    uint32_t where = 0;
-
-    for (const weir_conf_row *row = rows; row != NULL; row = row->next) {
-        where |= row->directive->where;
-    }
-
-    weir_builder_open(&names, conf->temp_pool, 1024);
-    for (WEIR_ARRAY_EACH(contexts, weir_context, known)) {
-        if (where & known->bit) {
-            statements_add_name(&names, known->name);
-        }
-    }
-
-    weir_builder_open(&hint, conf->temp_pool, 2048);
-    weir_builder_add(&hint, WEIR_STR("it is allowed in: "));
-    weir_builder_add(&hint, weir_builder_cut(&names));
-    weir_builder_add(&hint, WEIR_STR("; this is "));
-    weir_builder_add(&hint, weir_str_from_z(here == NULL ? "no place for it" : here->name));
-
-    return weir_builder_close(&hint, &text) ? text : WEIR_STR_EMPTY;
-}
-
-static weir_str statements_hint(weir_conf *conf, const char *format, ...) WEIR_PRINTF(2, 3);
-
-static weir_str statements_hint(weir_conf *conf, const char *format, ...)
-{
-    weir_builder hint;
-    va_list args;
-
-    weir_builder_open(&hint, conf->temp_pool, 1024);
-    va_start(args, format);
-    weir_builder_vprintf(&hint, format, args);
-    va_end(args);
-    return weir_builder_cut(&hint);
-}
-
-static bool statements_unknown(weir_conf *conf, const weir_statement *statement, uint32_t context)
-{
-    weir_str name = statement->args[0];
-    const weir_conf_nginx_name *of_nginx = weir_conf_nginx_find(name);
-    weir_str hint = WEIR_STR_EMPTY;
-
-    if (of_nginx != NULL) {
-        hint = statements_hint(conf, "nginx has it (%s), weir does not: %s", of_nginx->modules,
-                               weir_conf_nginx_reason(of_nginx));
-    } else {
-        weir_str near = weir_conf_near_name(conf->home.modules, name, context);
-
-        if (!weir_str_is_empty(near)) {
-            hint = statements_hint(conf, "did you mean \"%.*s\"?", WEIR_STR_ARG(near));
-        }
-    }
-
-    return weir_conf_refuse_hint(conf, statement, 0, hint, "unknown directive \"%.*s\"",
-                                 WEIR_STR_ARG(name));
-}
-
-/* The row of the statement's name for this context; refused otherwise. */
-static const weir_conf_row *statements_find_row(weir_conf *conf, const weir_statement *statement,
-                                                uint32_t context)
-{
-    weir_str name = statement->args[0];
-    const weir_conf_row *rows = weir_modules_rows(conf->home.modules, name);
-
-    for (const weir_conf_row *row = rows; row != NULL; row = row->next) {
-        if (row->directive->where & context) {
-            return row;
-        }
-    }
-
-    if (rows == NULL) {
-        statements_unknown(conf, statement, context);
-    } else {
-        weir_conf_refuse_hint(conf, statement, 0, statements_where_hint(conf, rows, context),
-                              "\"%.*s\" directive is not allowed here", WEIR_STR_ARG(name));
-    }
-
-    return NULL;
-}
-
-static bool statements_check_count(weir_conf *conf, const weir_statement *statement)
-{
-    weir_takes takes = weir_conf_takes(statement->directive);
-    size_t given = statement->count - 1;
-
-    if (given >= takes.min && (given <= takes.max || takes.max == UINT8_MAX)) {
-        return true;
-    }
-
-    return weir_conf_refuse_hint(
-        conf, statement, 0,
-        statements_hint(conf, "it is written as: %.*s",
-                        WEIR_STR_ARG(weir_conf_usage(conf->temp_pool, statement->directive))),
-        "invalid number of arguments in \"%s\" directive", statement->directive->name);
-}
-
-static bool statements_check_block(weir_conf *conf, const weir_statement *statement)
-{
-    const weir_directive *directive = statement->directive;
-    bool wants_block = directive->block != WEIR_BLOCK_NONE;
-
-    if (wants_block && !statement->has_block) {
-        return weir_conf_refuse_arg(conf, statement, 0, "directive \"%s\" has no opening \"{\"",
-                                    directive->name);
-    }
-
-    if (!wants_block && statement->has_block) {
-        return weir_conf_refuse_arg(conf, statement, 0,
-                                    "directive \"%s\" is not terminated by \";\"", directive->name);
-    }
-
-    return true;
-}
-
 /* What the block holds, which begins where the lexer is. */
 static bool statements_parse_block(weir_conf *conf, weir_conf_lexer *lexer, weir_conf_node *node,
                                    statements_scope outer)
@@ -331,6 +200,12 @@ static bool statements_parse_block(weir_conf *conf, weir_conf_lexer *lexer, weir
                                     "blocks are nested more than %d deep", WEIR_CONF_BLOCKS_MAX);
     }
 
+    if (scope.context != 0 && weir_modules_context(conf->home.modules, scope.context) == NULL) {
+        return weir_conf_refuse_arg(conf, &node->statement, 0,
+                                    "no module has registered the context inside of \"%s\"",
+                                    directive->name);
+    }
+
     if (!statements_parse(conf, lexer, scope, &inner)) {
         return false;
     }
@@ -344,14 +219,13 @@ static bool statements_take_directive(weir_conf *conf, weir_conf_lexer *lexer, w
 {
     const weir_statement *statement = &node->statement;
 
-    node->row = statements_find_row(conf, statement, scope.context);
+    node->row = weir_conf_look_up(conf, statement, scope.context);
     if (node->row == NULL) {
         return false;
     }
 
     node->statement.directive = node->row->directive;
-
-    if (!statements_check_block(conf, statement) || !statements_check_count(conf, statement)) {
+    if (!weir_conf_check_form(conf, statement)) {
         return false;
     }
 
@@ -399,7 +273,7 @@ static bool statements_refuse_end(weir_conf *conf, const weir_conf_lexer *lexer,
     }
 
     if (cut != NULL && cut->quoted) {
-        hint = statements_hint(conf, "the quote in line %u is not closed", cut->line);
+        hint = weir_conf_hint(conf, "the quote in line %u is not closed", cut->line);
     }
 
     return weir_conf_refuse_at(conf, lexer->file, end, hint, "unexpected end of file, expecting %s",

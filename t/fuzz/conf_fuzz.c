@@ -1,6 +1,6 @@
 /*
- * The configuration language: any bytes are read to the end, or refused with one message.  What is accepted
- * has settings at all its levels.
+ * The configuration language: any bytes are read to the end, or refused with one message.  What is
+ * accepted has settings at all its levels.
  */
 
 #include <fcntl.h>

@@ -92,6 +92,32 @@ static void rows_that_make_no_sense_are_refused(void **state)
     }
 }
 
+static weir_level *enter(weir_conf *conf, weir_level *outer, const weir_statement *statement)
+{
+    (void) statement;
+    return weir_level_new(conf, outer, NULL);
+}
+
+static void a_block_s_context_must_be_registered(void **state)
+{
+    const weir_directive rows[] = {{.name = "odd",
+                                    .where = WEIR_MAIN,
+                                    .takes = WEIR_TAKES_NONE,
+                                    .block = WEIR_BLOCK_LEVEL,
+                                    .opens = 1u << 31,
+                                    .enter = enter},
+                                   {0}};
+    const weir_module module = {.name = "odd", .directives = rows};
+    const weir_module_entry entries[] = {{"core", &module}, {NULL, NULL}};
+
+    (void) state;
+    conf_unit_read_with_modules = entries;
+    assert_non_null(
+        strstr(conf_unit_refusal("odd { x; }"),
+               "no module has registered the context inside of \"odd\" in weir.conf:1"));
+    conf_unit_read_with_modules = conf_unit_modules;
+}
+
 /* ---- the register */
 
 static void modules_are_counted_by_family(void **state)
@@ -239,6 +265,7 @@ int main(void)
         cmocka_unit_test(rows_may_share_a_member_but_not_overlap),
         cmocka_unit_test(a_name_has_one_row_in_a_context),
         cmocka_unit_test(rows_that_make_no_sense_are_refused),
+        cmocka_unit_test(a_block_s_context_must_be_registered),
         cmocka_unit_test(modules_are_counted_by_family),
         cmocka_unit_test(a_file_that_is_no_module_is_refused),
         cmocka_unit_test(modules_of_nginx_are_not_loaded),

@@ -1,6 +1,6 @@
 /*
- * A small set of modules to read configurations with: for tests and the fuzz target of core/conf.  A program
- * includes it once: it defines what it declares.
+ * A small set of modules to read configurations with: for tests and the fuzz target of core/conf.
+ * A program includes it once: it defines what it declares.
  */
 
 #ifndef WEIR_UNIT_CONF_SAMPLE_H

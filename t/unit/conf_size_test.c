@@ -2,8 +2,8 @@
 #include "t/unit/conf_unit.h"
 
 /*
- * Big configurations: ten thousand servers with a location each, a hundred thousand lines, and as many modules
- * as a whole weir has.
+ * Big configurations: ten thousand servers with a location each, a hundred thousand lines, and as
+ * many modules as a whole weir has.
  */
 
 #define SERVERS 10000

@@ -1,6 +1,7 @@
 /*
- * What the tests of core/conf share: configurations written to a folder of their own, read with a small set of
- * modules, and the messages that came of it.  A program includes it once: it defines what it declares.
+ * What the tests of core/conf share: configurations written to a folder of their own, read with a
+ * small set of modules, and the messages that came of it.  A program includes it once: it defines
+ * what it declares.
  */
 
 #ifndef WEIR_UNIT_CONF_UNIT_H
