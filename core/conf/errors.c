@@ -5,7 +5,9 @@
  * came to be read.
  */
 
-#define ERRORS_MESSAGE_MAX 1024 /* bytes */
+#define ERRORS_MESSAGE_MAX 512  /* bytes, without the place */
+#define ERRORS_LINE_MAX 1024    /* bytes */
+#define ERRORS_HINT_MAX 1024    /* bytes */
 #define ERRORS_FURTHER_MAX 2048 /* bytes */
 #define ERRORS_SOURCE_MAX 100   /* bytes of a line that are shown */
 #define ERRORS_BEFORE_CARET 70  /* of them */
@@ -108,33 +110,39 @@ static void errors_add_includes(weir_builder *further, const weir_conf_file *fil
     }
 }
 
-/* The message and its place, in one line. */
+/* The message and its place, in one line.  Whatever is in the message, there is room for the place. */
 WEIR_PRINTF(4, 0)
-static weir_str errors_message(const weir_conf *conf, errors_place place, weir_builder *message,
-                               const char *format, va_list args)
+static weir_str errors_message(const weir_conf *conf, errors_place place,
+                               char buffer[static ERRORS_LINE_MAX], const char *format,
+                               va_list args)
 {
-    weir_builder_vprintf(message, format, args);
+    weir_builder message, line;
+    size_t len;
+
+    weir_builder_over(&message, buffer, ERRORS_MESSAGE_MAX);
+    weir_builder_vprintf(&message, format, args);
+    len = weir_builder_cut(&message).len;
+
+    weir_builder_over(&line, buffer, ERRORS_LINE_MAX);
+    weir_builder_advance(&line, len);
 
     if (place.file == &conf->command_line) {
-        weir_builder_printf(message, " in %.*s", WEIR_STR_ARG(place.file->name));
+        weir_builder_printf(&line, " in %.*s", WEIR_STR_ARG(place.file->name));
     } else if (place.file != NULL) {
-        weir_builder_printf(message, " in %.*s:%u", WEIR_STR_ARG(place.file->name),
+        weir_builder_printf(&line, " in %.*s:%u", WEIR_STR_ARG(place.file->name),
                             errors_line(place));
     }
 
-    return weir_builder_cut(message);
+    return weir_builder_cut(&line);
 }
 
 WEIR_PRINTF(4, 0)
 static void errors_refuse(const weir_conf *conf, errors_place place, weir_str hint,
                           const char *format, va_list args)
 {
-    char message_buffer[ERRORS_MESSAGE_MAX], further_buffer[ERRORS_FURTHER_MAX];
-    weir_builder message, further;
-    weir_str text;
-
-    weir_builder_over(&message, message_buffer, sizeof(message_buffer));
-    text = errors_message(conf, place, &message, format, args);
+    char line_buffer[ERRORS_LINE_MAX], further_buffer[ERRORS_FURTHER_MAX];
+    weir_str line = errors_message(conf, place, line_buffer, format, args);
+    weir_builder further;
 
     weir_builder_over(&further, further_buffer, sizeof(further_buffer));
     if (place.file != NULL) {
@@ -147,21 +155,18 @@ static void errors_refuse(const weir_conf *conf, errors_place place, weir_str hi
         errors_add_includes(&further, place.file);
     }
 
-    weir_log_lines(conf->home.log, WEIR_LOG_EMERG, text, weir_builder_cut(&further));
+    weir_log_lines(conf->home.log, WEIR_LOG_EMERG, line, weir_builder_cut(&further));
 }
 
 WEIR_PRINTF(3, 0)
 static void errors_remark(const weir_conf *conf, weir_log_level level, const char *format,
                           va_list args)
 {
-    char buffer[ERRORS_MESSAGE_MAX];
-    weir_builder message;
+    char buffer[ERRORS_LINE_MAX];
+    errors_place place = errors_place_of(conf->statement, 0);
 
-    weir_builder_over(&message, buffer, sizeof(buffer));
-    weir_log_lines(
-        conf->home.log, level,
-        errors_message(conf, errors_place_of(conf->statement, 0), &message, format, args),
-        WEIR_STR_EMPTY);
+    weir_log_lines(conf->home.log, level, errors_message(conf, place, buffer, format, args),
+                   WEIR_STR_EMPTY);
 }
 
 bool weir_conf_refuse_at(weir_conf *conf, const weir_conf_file *file, size_t offset, weir_str hint,
@@ -212,7 +217,7 @@ weir_str weir_conf_hint(weir_conf *conf, const char *format, ...)
     weir_builder hint;
     va_list args;
 
-    weir_builder_open(&hint, conf->temp_pool, ERRORS_MESSAGE_MAX);
+    weir_builder_open(&hint, conf->temp_pool, ERRORS_HINT_MAX);
     va_start(args, format);
     weir_builder_vprintf(&hint, format, args);
     va_end(args);

@@ -150,6 +150,18 @@ static void shows_the_part_of_a_long_line_that_matters(void **state)
     assert_int_equal(line[caret - (strchr(line, '\n') + 1)], 'x');
 }
 
+static void a_long_word_does_not_hide_the_place(void **state)
+{
+    char text[4096];
+    const char *place;
+
+    (void) state;
+    snprintf(text, sizeof(text), "http {\n  flag %02000d;\n}", 0);
+    place = strstr(conf_unit_refusal(text), " in weir.conf:2\n    flag 000");
+    assert_non_null(place);
+    assert_true(place - unit.messages < 600);
+}
+
 static void control_bytes_do_not_reach_the_terminal(void **state)
 {
     (void) state;
@@ -306,6 +318,7 @@ int main(void)
         cmocka_unit_test(tells_unknown_names_from_misplaced_ones),
         cmocka_unit_test(shows_the_line_with_a_caret_under_the_word),
         cmocka_unit_test(shows_the_part_of_a_long_line_that_matters),
+        cmocka_unit_test(a_long_word_does_not_hide_the_place),
         cmocka_unit_test(control_bytes_do_not_reach_the_terminal),
         cmocka_unit_test(offers_the_name_that_was_meant),
         cmocka_unit_test(prefers_names_that_may_stand_there),
