@@ -246,15 +246,15 @@ bool weir_children_start(weir_children *children, weir_cycle *cycle)
     size_t workers = (size_t) cycle->core->worker_processes;
     place *places = calloc(workers + 1, sizeof(*places));
 
+    children_leave_places(children);
+    children->cycle = cycle;
+
     if (places == NULL) {
         weir_log_line(children->log, WEIR_LOG_ALERT, 0, "no memory for worker processes");
         return false;
     }
 
     weir_log_line(children->log, WEIR_LOG_NOTICE, 0, "start worker processes");
-
-    children_leave_places(children);
-    children->cycle = cycle;
     children->places = places;
     children->place_count = workers + 1;
     children->is_ready_told = false;

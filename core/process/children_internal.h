@@ -29,7 +29,8 @@ void weir_children_free(weir_children *children);
 
 /*
  * Makes a generation the current one and forks it; the one before it stays as it is until
- * weir_children_retire_old().  False, logged: nothing was changed.  In a child this does not return.
+ * weir_children_retire_old().  False, logged: no memory, and none of it will be replaced.  In a child this
+ * does not return.
  */
 bool weir_children_start(weir_children *children, weir_cycle *cycle) WEIR_MUST_USE;
 /* Whether there is a worker of the current generation that serves. */

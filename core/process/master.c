@@ -236,12 +236,13 @@ static void master_adopt(master *m, weir_cycle *cycle)
     m->watcher = weir_watcher_start(cycle, m->loop);
     m->is_resting = false;
 
+    /* Before there are new workers, which would hold on to sockets and files that nobody wants. */
+    weir_listeners_close(old->listeners, cycle->listeners);
+    weir_cycle_free(old);
+
     if (weir_children_start(m->children, cycle)) {
         master_begin_handover(m);
     }
-
-    weir_listeners_close(old->listeners, cycle->listeners);
-    weir_cycle_free(old);
 }
 
 static void master_reload(master *m)
