@@ -205,7 +205,10 @@ static void drop_entity(weir_http_exchange *ex)
     };
 
     for (size_t i = 0; i < WEIR_COUNT(names); i++) {
-        weir_http_fields_remove(&response->fields, names[i]);
+        /* A 416 says how long the representation is (RFC 9110, 15.5.17). */
+        if (names[i] != WEIR_HTTP_CONTENT_RANGE || response->status != 416) {
+            weir_http_fields_remove(&response->fields, names[i]);
+        }
     }
     response->status_text = WEIR_STR_EMPTY;
     response->content_type = WEIR_STR_EMPTY;
@@ -293,6 +296,11 @@ bool weir_http_settle_bare(weir_http_exchange *ex)
         status = ex->response.status;
         ex->is_bare = false;
     } else {
+        if (ex->is_bare) {
+            /* A page that sends on to itself in the end: that is an answer of its own. */
+            status = ex->response.status;
+            ex->error_status = 0;
+        }
         ex->response.status = status;
         ex->is_bare = false;
     }

@@ -66,6 +66,12 @@ struct weir_http_module {
     const weir_variable *variables;
 };
 
+/*
+ * In `response_head`: a status of weir's own, with its page, takes the place of the response, and the filters begin
+ * anew.  To be returned by the filter.
+ */
+weir_result weir_http_filter_answer(weir_http_exchange *ex, unsigned status, const char *reason);
+
 /* Goes on with the filters after the one that said WAIT. */
 void weir_http_continue_head(weir_http_exchange *ex);
 

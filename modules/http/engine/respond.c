@@ -1,6 +1,9 @@
 #include "core/base/number.h"
 #include "modules/http/engine/engine_internal.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 /* From a response that is set to the wire: head filters, then the body through the body filters. */
 
 /* A body filter that is on for an exchange. */
@@ -86,6 +89,22 @@ void weir_http_continue_head(weir_http_exchange *ex)
     }
 }
 
+weir_result weir_http_filter_answer(weir_http_exchange *ex, unsigned status, const char *reason)
+{
+    weir_http_filters_clear(ex);
+    (void) weir_http_answer_because(ex, status, reason);
+    if (!weir_http_settle_bare(ex)) {
+        /* An error page: the phases have it, once this response is off the stack. */
+        ex->is_restarted = false;
+        ex->is_responding = false;
+        weir_http_resume(ex);
+        return WEIR_WAIT;
+    }
+    ex->filter = 0;
+    weir_http_continue_head(ex);
+    return WEIR_WAIT;
+}
+
 static uint64_t rate_of(weir_http_exchange *ex, const weir_template *template)
 {
     weir_str text;
@@ -140,12 +159,64 @@ void weir_http_send_interim(weir_http_exchange *ex, unsigned status, const weir_
 
 /* ---- bodies */
 
+/* Moves up to `limit` bytes of what begins with a file span, as blocks. */
+static bool read_file(weir_http_exchange *ex, weir_chain *out, uint64_t limit)
+{
+    while (limit != 0 && !weir_chain_is_empty(&ex->body)
+           && ex->body.first->kind == WEIR_SPAN_FILE) {
+        const weir_span *span = ex->body.first;
+        size_t wanted = span->len < WEIR_BLOCK_BYTES ? span->len : WEIR_BLOCK_BYTES;
+        weir_block *block = weir_block_get();
+        ssize_t got = block == NULL ? -1 : pread(span->fd, block->data, wanted, span->offset);
+        bool is_added;
+
+        if (got <= 0) {
+            weir_log_line(&ex->log, WEIR_LOG_ALERT, got == 0 ? 0 : errno,
+                          "a file that is sent was cut short or cannot be read");
+            weir_block_unref(block);
+            return false;
+        }
+        is_added = weir_chain_add_block(out, block, block->data, (size_t) got);
+        weir_block_unref(block);
+        if (!is_added) {
+            return false;
+        }
+        weir_chain_consume(&ex->body, (uint64_t) got);
+        limit -= (uint64_t) got < limit ? (uint64_t) got : limit;
+    }
+    return true;
+}
+
+/* The kernel sends files where it may; filters and `sendfile off` take blocks. */
+static bool pull_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit)
+{
+    if (ex->core->sendfile && weir_list_is_empty(&ex->body_filters)) {
+        return weir_chain_move(out, &ex->body, limit);
+    }
+
+    uint64_t before = out->len;
+
+    while (out->len - before < limit && !weir_chain_is_empty(&ex->body)) {
+        uint64_t left = limit - (out->len - before);
+
+        if (ex->body.first->kind == WEIR_SPAN_FILE) {
+            if (!read_file(ex, out, left)) {
+                return false;
+            }
+        } else if (!weir_chain_move(out, &ex->body,
+                                    ex->body.first->len < left ? ex->body.first->len : left)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static weir_result pull_source(weir_http_exchange *ex, weir_chain *out, uint64_t limit)
 {
     if (ex->source != NULL) {
         return ex->source->pull(ex, ex->source, out, limit, &ex->body_source_ended);
     }
-    if (!weir_chain_move(out, &ex->body, limit)) {
+    if (!pull_body(ex, out, limit)) {
         return WEIR_FAIL;
     }
     ex->body_source_ended = weir_chain_is_empty(&ex->body);
