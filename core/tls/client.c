@@ -80,6 +80,13 @@ static void sessions_forget(void *subject)
     }
 }
 
+void weir_tls_client_forget(void)
+{
+    for (size_t i = 0; i < SESSIONS_MAX; i++) {
+        kept_drop(&kept[i]);
+    }
+}
+
 /* ---- verifying */
 
 static enum ssl_verify_result_t connect_verify(SSL *ssl, uint8_t *alert)

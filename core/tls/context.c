@@ -5,6 +5,16 @@
 #include <openssl/sha.h>
 #include <stdio.h>
 
+static void digest_name(SHA256_CTX *sha, weir_str name)
+{
+    SHA256_Update(sha, name.data, name.len);
+    SHA256_Update(sha, "", 1);
+}
+
+/*
+ * Beside what they hold, the names of files count: of two that are equal now one may be renewed, and its
+ * context is then no longer the other's.
+ */
 void weir_tls_context_digest(weir_tls_context *context)
 {
     const uint8_t flags[2] = {context->early_data, context->of_client};
@@ -16,6 +26,13 @@ void weir_tls_context_digest(weir_tls_context *context)
     SHA256_Update(&sha, flags, sizeof(flags));
     if (context->pair != NULL) {
         SHA256_Update(&sha, context->pair->digest, sizeof(context->pair->digest));
+        digest_name(&sha, context->pair->certificate);
+        digest_name(&sha, context->pair->key);
+    }
+    if (context->trust != NULL) {
+        digest_name(&sha, context->trust->named);
+        digest_name(&sha, context->trust->trusted);
+        digest_name(&sha, context->trust->crl);
     }
     SHA256_Final(context->digest, &sha);
 }

@@ -252,8 +252,8 @@ static uint16_t key_signature(const EVP_PKEY *key)
 
 /* ---- both */
 
-static bool pair_match(weir_tls_pair *pair, const weir_tls_pair_text *text,
-                       char why[static WEIR_TLS_WHY_BYTES])
+bool weir_tls_pair_check(weir_tls_pair *pair, const weir_tls_pair_text *text,
+                         char why[static WEIR_TLS_WHY_BYTES])
 {
     EVP_PKEY *public_key = NULL;
     bool same;
@@ -270,6 +270,7 @@ static bool pair_match(weir_tls_pair *pair, const weir_tls_pair_text *text,
                    "it is not the key of the certificate (SSL: key values mismatch)");
     }
 
+    chain_digest(pair);
     pair->signature = key_signature(pair->private_key);
     return pair->signature != 0
            || say(why, "cannot use certificate key", text->key_name, "TLS has no such kind of key");
@@ -289,11 +290,10 @@ bool weir_tls_pair_parse(weir_tls_pair *pair, const weir_tls_pair_text *text,
         return say_library(why, "cannot load certificate key", text->key_name,
                            "PEM_read_bio_PrivateKey");
     }
-    if (!pair_match(&made, text, why)) {
+    if (!weir_tls_pair_check(&made, text, why)) {
         weir_tls_pair_release(&made);
         return false;
     }
-    chain_digest(&made);
 
     pair->chain = made.chain;
     pair->chain_count = made.chain_count;

@@ -94,19 +94,25 @@ static bool client_can_use(const SSL_CLIENT_HELLO *hello, const weir_tls_server 
     return is_told && has && hello_has_suite(hello, server->profile->max_version >= TLS1_3_VERSION);
 }
 
+/* RSA is for those who can use nothing else: its signatures cost ten times as much. */
 weir_tls_context *weir_tls_server_context(const weir_tls_server *server,
                                           const SSL_CLIENT_HELLO *hello)
 {
+    weir_tls_context *otherwise = server->contexts[0];
+
     if (WEIR_LIKELY(server->context_count == 1)) {
-        return server->contexts[0];
+        return otherwise;
     }
-    for (size_t i = 0; i + 1 < server->context_count; i++) {
-        if (client_can_use(hello, server, server->contexts[i]->pair)) {
+    for (size_t i = 0; i < server->context_count; i++) {
+        const weir_tls_pair *pair = server->contexts[i]->pair;
+
+        if (pair->signature == SSL_SIGN_RSA_PSS_RSAE_SHA256) {
+            otherwise = server->contexts[i];
+        } else if (client_can_use(hello, server, pair)) {
             return server->contexts[i];
         }
     }
-    /* RSA, if there is one, is the last. */
-    return server->contexts[server->context_count - 1];
+    return otherwise;
 }
 
 /* ---- making one */
@@ -114,9 +120,12 @@ weir_tls_context *weir_tls_server_context(const weir_tls_server *server,
 static bool server_add_context(weir_conf *conf, weir_tls_server *server, weir_tls_pair *pair)
 {
     weir_tls_context wanted = {
-        .profile = server->profile, .pair = pair, .early_data = server->early_data};
+        .profile = server->profile,
+        .pair = pair,
+        .trust = server->verify == WEIR_TLS_VERIFY_OFF ? NULL : server->trust,
+        .early_data = server->early_data,
+    };
     weir_tls_context *context;
-    size_t at = server->context_count;
 
     memcpy(wanted.verify_digest, server->verify_digest, sizeof(wanted.verify_digest));
     weir_tls_context_digest(&wanted);
@@ -124,19 +133,12 @@ static bool server_add_context(weir_conf *conf, weir_tls_server *server, weir_tl
     if (context == NULL) {
         return false;
     }
-    if (at == WEIR_TLS_PAIRS_MAX) {
+    if (server->context_count == WEIR_TLS_PAIRS_MAX) {
         return weir_conf_refuse(conf, "more than %d certificates in one server",
                                 WEIR_TLS_PAIRS_MAX);
     }
 
-    /* Those that not every client can use come before RSA. */
-    while (pair != NULL && at != 0 && pair->signature != SSL_SIGN_RSA_PSS_RSAE_SHA256
-           && server->contexts[at - 1]->pair->signature == SSL_SIGN_RSA_PSS_RSAE_SHA256) {
-        server->contexts[at] = server->contexts[at - 1];
-        at--;
-    }
-    server->contexts[at] = context;
-    server->context_count++;
+    server->contexts[server->context_count++] = context;
     return true;
 }
 
@@ -269,6 +271,17 @@ static bool server_sessions(weir_conf *conf, weir_tls_server *server,
     return weir_tls_ticket_share(conf);
 }
 
+static bool server_keep(weir_conf *conf, weir_tls_server *server)
+{
+    weir_tls_server **slot = weir_array_push(&weir_tls_store_of(conf)->server_list);
+
+    if (slot == NULL) {
+        return weir_conf_refuse(conf, "no memory");
+    }
+    *slot = server;
+    return true;
+}
+
 weir_tls_server *weir_tls_server_new(weir_conf *conf, const weir_tls_server_conf *settings,
                                      const char *family)
 {
@@ -282,7 +295,7 @@ weir_tls_server *weir_tls_server_new(weir_conf *conf, const weir_tls_server_conf
     server->rejects = settings->reject_handshake;
     return server_profile(conf, server, settings) && server_trust(conf, server, settings)
                    && server_certificates(conf, server, settings, family)
-                   && server_sessions(conf, server, settings)
+                   && server_sessions(conf, server, settings) && server_keep(conf, server)
                ? server
                : NULL;
 }

@@ -30,9 +30,11 @@ weir_tls_store *weir_tls_store_of(weir_conf *conf)
         weir_array_init(&store->pair_list, pool, sizeof(weir_tls_pair *), 16);
         weir_array_init(&store->trust_list, pool, sizeof(weir_tls_trust *), 4);
         weir_array_init(&store->context_list, pool, sizeof(weir_tls_context *), 16);
+        weir_array_init(&store->server_list, pool, sizeof(weir_tls_server *), 16);
     }
     if (store == NULL || store->profiles == NULL || store->pairs == NULL || store->trusts == NULL
-        || store->contexts == NULL || !weir_cycle_set_object(cycle, STORE_NAME, store)) {
+        || store->contexts == NULL || !weir_cycle_set_object(cycle, STORE_NAME, store)
+        || !weir_tls_renew_prepare(store)) {
         (void) weir_conf_refuse(conf, "no memory");
         return NULL;
     }
@@ -143,6 +145,10 @@ weir_tls_pair *weir_tls_store_pair(weir_conf *conf, weir_str certificate, weir_s
         (void) weir_conf_refuse(conf, "%s", why);
         return NULL;
     }
+    if (!weir_tls_renew_pair(store, pair)) {
+        (void) weir_conf_refuse(conf, "no memory");
+        return NULL;
+    }
     return pair;
 }
 
@@ -199,6 +205,10 @@ weir_tls_trust *weir_tls_store_trust(weir_conf *conf, weir_str named, weir_str t
 
     if (!trust_inherit(conf, map_key, trust) && !weir_tls_trust_load(trust, why)) {
         (void) weir_conf_refuse(conf, "%s", why);
+        return NULL;
+    }
+    if (!weir_tls_renew_trust(store, trust)) {
+        (void) weir_conf_refuse(conf, "no memory");
         return NULL;
     }
     return trust;

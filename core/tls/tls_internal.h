@@ -97,7 +97,10 @@ typedef struct {
     weir_str certificate_pem, key_pem, passwords;
 } weir_tls_pair_text;
 
-/* Fills chain, key, signature, not_after, digest. False, with the reason in `why`: nothing is held. */
+/* Fills digest, signature and not_after from chain and key, which must belong together. */
+bool weir_tls_pair_check(weir_tls_pair *pair, const weir_tls_pair_text *text,
+                         char why[static WEIR_TLS_WHY_BYTES]);
+/* Fills all of it. False, with the reason in `why`: nothing is held. */
 bool weir_tls_pair_parse(weir_tls_pair *pair, const weir_tls_pair_text *text,
                          char why[static WEIR_TLS_WHY_BYTES]);
 /* Reads the files and parses them. */
@@ -141,6 +144,10 @@ typedef struct {
 
 bool weir_tls_trust_parse(weir_tls_trust *trust, const weir_tls_trust_text *text,
                           char why[static WEIR_TLS_WHY_BYTES]);
+/* Reads the files: the texts, and their stamps in `trust`; to be freed also when it fails. */
+bool weir_tls_trust_read(weir_tls_trust *trust, weir_tls_trust_text *text,
+                         char why[static WEIR_TLS_WHY_BYTES]);
+void weir_tls_trust_text_free(const weir_tls_trust_text *text);
 bool weir_tls_trust_load(weir_tls_trust *trust, char why[static WEIR_TLS_WHY_BYTES]);
 bool weir_tls_trust_share(weir_tls_trust *trust, const weir_tls_trust *from);
 void weir_tls_trust_release(weir_tls_trust *trust);
@@ -220,9 +227,10 @@ typedef struct {
     weir_map *profiles; /* by their words */
     weir_map *pairs;    /* by their names */
     weir_map *trusts;
-    weir_map *contexts;                             /* by digest */
-    weir_array pair_list, trust_list, context_list; /* of pointers, as the workers number them */
-    struct weir_zone *ticket_zone;                  /* NULL: nobody asked for it yet */
+    weir_map *contexts; /* by digest */
+    /* Of pointers; pairs and trusts are numbered alike in the master and in workers. */
+    weir_array pair_list, trust_list, context_list, server_list;
+    struct weir_zone *ticket_zone; /* NULL: nobody asked for it yet */
     uint64_t longest_session_s;
 } weir_tls_store;
 
@@ -246,6 +254,7 @@ struct weir_tls_context {
     const weir_tls_profile *profile;
     weir_tls_pair *pair;                          /* NULL: a bare one, without a certificate */
     uint8_t verify_digest[WEIR_TLS_DIGEST_BYTES]; /* the session id context */
+    const weir_tls_trust *trust;                  /* that it is of; NULL: none */
     bool early_data;
     bool of_client;
 };
@@ -255,10 +264,18 @@ void weir_tls_context_digest(weir_tls_context *context);
 /* (Re)makes ctx from the rest; the old one goes on where connections use it. */
 bool weir_tls_context_make(weir_tls_context *context, char why[static WEIR_TLS_WHY_BYTES]);
 
+/* ---- renew.c: files that change while we run */
+
+/* Hears of it in workers. */
+bool weir_tls_renew_prepare(weir_tls_store *store) WEIR_MUST_USE;
+/* The master watches their files. */
+bool weir_tls_renew_pair(weir_tls_store *store, weir_tls_pair *pair) WEIR_MUST_USE;
+bool weir_tls_renew_trust(weir_tls_store *store, weir_tls_trust *trust) WEIR_MUST_USE;
+
 /* ---- server.c */
 
 struct weir_tls_server {
-    weir_tls_context *contexts[WEIR_TLS_PAIRS_MAX]; /* one for each kind of key, ECDSA first */
+    weir_tls_context *contexts[WEIR_TLS_PAIRS_MAX]; /* one for each certificate */
     size_t context_count;
     bool has_certificate; /* else the only context is a bare one */
     const weir_tls_profile *profile;
@@ -291,7 +308,10 @@ struct weir_tls_client {
     const struct weir_tls_dynamic *dynamic; /* NULL: none */
 };
 
-/* ---- accept.c, connect.c: the callbacks that a context has */
+/* Sessions are forgotten: what was believed may no longer be. */
+void weir_tls_client_forget(void);
+
+/* ---- accept.c, client.c: the callbacks that a context has */
 
 void weir_tls_accept_prepare(SSL_CTX *ctx);
 void weir_tls_connect_prepare(SSL_CTX *ctx);

@@ -146,17 +146,27 @@ static bool text_read(weir_str path, weir_str *text, weir_tls_stamp *stamp,
     return false;
 }
 
+bool weir_tls_trust_read(weir_tls_trust *trust, weir_tls_trust_text *text,
+                         char why[static WEIR_TLS_WHY_BYTES])
+{
+    return text_read(trust->named, &text->named_pem, &trust->stamps[0], why)
+           && text_read(trust->trusted, &text->trusted_pem, &trust->stamps[1], why)
+           && text_read(trust->crl, &text->crl_pem, &trust->stamps[2], why);
+}
+
+void weir_tls_trust_text_free(const weir_tls_trust_text *text)
+{
+    weir_tls_file_free(text->named_pem);
+    weir_tls_file_free(text->trusted_pem);
+    weir_tls_file_free(text->crl_pem);
+}
+
 bool weir_tls_trust_load(weir_tls_trust *trust, char why[static WEIR_TLS_WHY_BYTES])
 {
     weir_tls_trust_text text = {{0}, {0}, {0}};
-    bool done = text_read(trust->named, &text.named_pem, &trust->stamps[0], why)
-                && text_read(trust->trusted, &text.trusted_pem, &trust->stamps[1], why)
-                && text_read(trust->crl, &text.crl_pem, &trust->stamps[2], why)
-                && weir_tls_trust_parse(trust, &text, why);
+    bool done = weir_tls_trust_read(trust, &text, why) && weir_tls_trust_parse(trust, &text, why);
 
-    weir_tls_file_free(text.named_pem);
-    weir_tls_file_free(text.trusted_pem);
-    weir_tls_file_free(text.crl_pem);
+    weir_tls_trust_text_free(&text);
     return done;
 }
 
