@@ -42,6 +42,13 @@ const weir_statement *weir_conf_statement(weir_conf *conf)
     return conf->statement;
 }
 
+void weir_conf_point_at(weir_conf *conf, const weir_statement *statement)
+{
+    if (statement != NULL) {
+        conf->statement = statement;
+    }
+}
+
 bool weir_conf_is_test(const weir_conf *conf)
 {
     return conf->options.is_test;

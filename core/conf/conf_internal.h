@@ -146,7 +146,7 @@ typedef struct weir_conf_settings {
     const weir_conf_plan *plan;
     struct weir_conf_settings *next;  /* of the same level */
     const weir_statement *first;      /* that made them; NULL: presets */
-    bool *is_set;                     /* by member: at this very level */
+    const weir_statement **set_by;    /* by member: at this very level; NULL: it is not */
     bool has_set_uninherited;         /* a member that inner levels must not have */
     struct weir_conf_settings *below; /* what inner levels share because of that */
     max_align_t bytes[];

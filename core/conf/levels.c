@@ -91,9 +91,10 @@ static weir_conf_settings *levels_new_settings(weir_conf *conf, const weir_conf_
 {
     size_t bytes;
     weir_conf_settings *settings;
-    bool *is_set = WEIR_NEW_ARRAY(conf->home.pool, bool, plan->members.count);
+    const weir_statement **set_by =
+        WEIR_NEW_ARRAY(conf->home.pool, const weir_statement *, plan->members.count);
 
-    if (is_set == NULL
+    if (set_by == NULL
         || !weir_add_size(sizeof(weir_conf_settings), plan->module->conf_size, &bytes)
         || (settings = weir_pool_zalloc(conf->home.pool, bytes)) == NULL) {
         weir_conf_refuse_memory(conf);
@@ -101,7 +102,7 @@ static weir_conf_settings *levels_new_settings(weir_conf *conf, const weir_conf_
     }
 
     settings->plan = plan;
-    settings->is_set = is_set;
+    settings->set_by = set_by;
     return settings;
 }
 
@@ -170,31 +171,51 @@ void *weir_level_own_settings(weir_conf *conf, weir_level *level, const weir_mod
     return settings == NULL ? NULL : settings->bytes;
 }
 
-bool weir_level_has_set(const weir_level *level, const weir_module *module, size_t member_offset)
+/* What set the member at this very level; NULL: nothing did. */
+static const weir_statement *levels_set_here(const weir_level_whole *level,
+                                             const weir_conf_plan *plan, size_t member_offset)
 {
-    const weir_level_whole *own = levels_of_const(level);
-    const weir_conf_plan *plan = weir_modules_plan(own->modules, module);
-    const weir_conf_settings *settings = plan == NULL ? NULL : levels_find_own(own, plan);
+    const weir_conf_settings *settings = levels_find_own(level, plan);
 
-    if (settings == NULL) {
-        return false;
-    }
-
-    for (size_t i = 0; i < plan->members.count; i++) {
+    for (size_t i = 0; settings != NULL && i < plan->members.count; i++) {
         if (WEIR_ARRAY_AT(&plan->members, weir_conf_member, i)->offset == member_offset) {
-            return settings->is_set[i];
+            return settings->set_by[i];
         }
     }
 
-    return false;
+    return NULL;
+}
+
+bool weir_level_has_set(const weir_level *level, const weir_module *module, size_t member_offset)
+{
+    const weir_level_whole *whole = levels_of_const(level);
+    const weir_conf_plan *plan = weir_modules_plan(whole->modules, module);
+
+    return plan != NULL && levels_set_here(whole, plan, member_offset) != NULL;
+}
+
+const weir_statement *weir_level_set_by(const weir_level *level, const weir_module *module,
+                                        size_t member_offset)
+{
+    const weir_level_whole *whole = levels_of_const(level);
+    const weir_conf_plan *plan = weir_modules_plan(whole->modules, module);
+    const weir_statement *statement = NULL;
+
+    while (plan != NULL && whole != NULL && statement == NULL) {
+        statement = levels_set_here(whole, plan, member_offset);
+        whole = levels_outer(whole);
+    }
+
+    return statement;
 }
 
 /* ---- applying statements */
 
 static bool levels_is_duplicate(const weir_conf_row *row, const weir_conf_settings *settings)
 {
-    return settings != NULL && row->member != WEIR_CONF_NO_MEMBER && settings->is_set[row->member]
-           && !row->directive->repeatable && row->directive->slot.kind != WEIR_KIND_LIST;
+    return settings != NULL && row->member != WEIR_CONF_NO_MEMBER
+           && settings->set_by[row->member] != NULL && !row->directive->repeatable
+           && row->directive->slot.kind != WEIR_KIND_LIST;
 }
 
 static bool levels_refuse_duplicate(weir_conf *conf, const weir_statement *statement)
@@ -229,7 +250,7 @@ static bool levels_store(weir_conf *conf, weir_level_whole *level, const weir_st
         const weir_conf_member *member =
             WEIR_ARRAY_AT(&row->plan->members, weir_conf_member, row->member);
 
-        settings->is_set[row->member] = true;
+        settings->set_by[row->member] = statement;
         settings->has_set_uninherited |= member->inherit == WEIR_INHERIT_NONE;
     }
 
@@ -336,7 +357,7 @@ static bool levels_complete_member(weir_conf *conf, weir_conf_settings *settings
         break;
 
     case WEIR_INHERIT_APPEND:
-        if (settings->is_set[index]) {
+        if (settings->set_by[index] != NULL) {
             return inherited == NULL
                    || weir_slot_append(conf, (const void *) inherited, (void *) own);
         }
@@ -347,7 +368,7 @@ static bool levels_complete_member(weir_conf *conf, weir_conf_settings *settings
         break;
     }
 
-    if (settings->is_set[index]) {
+    if (settings->set_by[index] != NULL) {
         return true;
     }
 

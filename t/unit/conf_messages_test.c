@@ -269,6 +269,9 @@ static void functions_point_where_they_like(void **state)
     explained("http {\n  refuse a bb; }", "weir: [emerg] no in weir.conf:2\n"
                                           "    refuse a bb; }\n"
                                           "             ^\n");
+    explained("http {\n  blame x; }", "weir: [emerg] not me in weir.conf:1\n"
+                                      "    http {\n"
+                                      "    ^\n");
     explained("refuse;", "weir: [emerg] no in weir.conf:1\n"
                          "    refuse;\n"
                          "    ^\n");

@@ -103,6 +103,16 @@ static bool unit_call_refuse(weir_conf *conf, void *settings, const weir_stateme
     return weir_conf_refuse_arg(conf, statement, 2, "no");
 }
 
+/* Blames the first block. */
+static bool unit_call_blame(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    (void) settings;
+    (void) statement;
+    weir_conf_point_at(conf, NULL);
+    weir_conf_point_at(conf, seen.levels[0]->statement);
+    return weir_conf_refuse(conf, "not me");
+}
+
 static bool unit_call_warn(weir_conf *conf, void *settings, const weir_statement *statement)
 {
     (void) settings;
@@ -180,6 +190,7 @@ static const weir_directive unit_core_directives[] = {
      .where = WEIR_MAIN | UNIT_ALL,
      .takes = WEIR_TAKES_ANY,
      .slot = WEIR_SLOT_ONLY_CALL(unit_call_refuse)},
+    {.name = "blame", .where = UNIT_ALL, .slot = WEIR_SLOT_ONLY_CALL(unit_call_blame)},
     {.name = "warn", .where = WEIR_MAIN, .slot = WEIR_SLOT_ONLY_CALL(unit_call_warn)},
     {.name = "lost", .where = WEIR_MAIN},
     {.name = "idle",
