@@ -118,6 +118,7 @@ bool weir_http_address_tls(weir_conf *conf, weir_http_address *address)
         weir_http_server *server = *place;
 
         if (server->tls == NULL) {
+            weir_conf_point_at(conf, server->statement);
             server->tls = weir_tls_server_new(
                 conf, weir_level_settings(server->level, &weir_http_ssl.base), "http");
             if (server->tls == NULL) {
