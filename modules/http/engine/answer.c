@@ -233,17 +233,16 @@ static const weir_http_error_page *find_error_page(const weir_http_exchange *ex,
     return NULL;
 }
 
-/* True: restarted for the page, or the response became a redirect (`*is_complete`). */
-static bool show_error_page(weir_http_exchange *ex, const weir_http_error_page *page,
-                            unsigned status, bool *is_complete)
+/* Restarts the phases for the page, or makes the response a redirect to it; else the status stays. */
+static void show_error_page(weir_http_exchange *ex, const weir_http_error_page *page,
+                            unsigned status)
 {
     weir_str target;
-    weir_str path;
     weir_str args = WEIR_STR_EMPTY;
+    const char *mark;
 
-    *is_complete = false;
     if (!weir_template_text(page->target, &ex->script, &target) || target.len == 0) {
-        return false;
+        return;
     }
 
     ex->shows_error_page = true;
@@ -254,14 +253,13 @@ static bool show_error_page(weir_http_exchange *ex, const weir_http_error_page *
             code = 302;
         }
         (void) weir_http_answer_redirect(ex, code, target);
-        *is_complete = true;
-        return true;
+        return;
     }
 
     ex->error_status = page->overwrite >= 0 ? (unsigned) page->overwrite : status;
     if (target.data[0] == '@') {
         (void) weir_http_redirect_named(ex, target);
-        return ex->is_restarted;
+        return;
     }
 
     /* The page is fetched by GET, whatever was asked for. */
@@ -270,38 +268,28 @@ static bool show_error_page(weir_http_exchange *ex, const weir_http_error_page *
         ex->request.method_text = weir_http_method_text(WEIR_HTTP_GET);
     }
 
-    const char *mark = weir_str_find_byte(target, '?');
-
-    path = target;
+    mark = weir_str_find_byte(target, '?');
     if (mark != NULL) {
-        path = weir_str_slice(target, 0, (size_t) (mark - target.data));
-        args = weir_str_from(target, path.len + 1);
+        args = weir_str_from(target, (size_t) (mark - target.data) + 1);
+        target = weir_str_slice(target, 0, (size_t) (mark - target.data));
     }
-    (void) weir_http_redirect_internal(ex, path, args);
-    return ex->is_restarted;
+    (void) weir_http_redirect_internal(ex, target, args);
 }
 
 bool weir_http_settle_bare(weir_http_exchange *ex)
 {
     unsigned status = ex->response.status;
     const weir_http_error_page *page = find_error_page(ex, status);
-    bool is_complete;
 
     ex->is_bare = false;
     drop_entity(ex);
-    if (page != NULL && show_error_page(ex, page, status, &is_complete)) {
-        if (!is_complete) {
+    if (page != NULL) {
+        show_error_page(ex, page, status);
+        if (ex->is_restarted) {
             return false;
         }
+        /* The page is a redirect for the client, or cannot be shown. */
         status = ex->response.status;
-        ex->is_bare = false;
-    } else {
-        if (ex->is_bare) {
-            /* A page that sends on to itself in the end: that is an answer of its own. */
-            status = ex->response.status;
-            ex->error_status = 0;
-        }
-        ex->response.status = status;
         ex->is_bare = false;
     }
 
@@ -343,14 +331,20 @@ weir_str weir_http_content_type(const weir_http_core_conf *core, weir_str extens
 
 void weir_http_respond_status(weir_http_exchange *ex, unsigned status, const char *reason)
 {
+    bool is_settled;
+
     (void) weir_http_answer_because(ex, status, reason);
     if (ex->is_running) {
         return;
     }
-    if (!weir_http_settle_bare(ex)) {
+
+    ex->is_running = true;
+    is_settled = weir_http_settle_bare(ex);
+    ex->is_running = false;
+    if (is_settled) {
+        weir_http_respond(ex);
+    } else {
         ex->is_restarted = false;
         weir_http_resume(ex);
-        return;
     }
-    weir_http_respond(ex);
 }
