@@ -114,7 +114,7 @@ weir_tls_client_state weir_tls_client_verify(const weir_connection *connection, 
 }
 
 weir_tls_client_verdict weir_tls_client_judge(const weir_connection *connection,
-                                              const weir_tls_server *server)
+                                              const weir_tls_server *server, const weir_log *log)
 {
     const weir_tls *tls = tls_with_ssl(connection);
     const char *reason;
@@ -130,8 +130,9 @@ weir_tls_client_verdict weir_tls_client_judge(const weir_connection *connection,
         if (server->verify != WEIR_TLS_VERIFY_ON) {
             return WEIR_TLS_CLIENT_ALLOWED;
         }
-        weir_log_line(&connection->log, WEIR_LOG_INFO, 0,
-                      "client sent no required SSL certificate");
+        weir_log_line(
+            log, WEIR_LOG_INFO, 0,
+            "client sent no required SSL certificate while reading client request headers");
         return WEIR_TLS_CLIENT_MISSING;
     case WEIR_TLS_CLIENT_FAILED:
         break;
@@ -140,8 +141,10 @@ weir_tls_client_verdict weir_tls_client_judge(const weir_connection *connection,
         && weir_tls_error_is_optional(verify_error(tls))) {
         return WEIR_TLS_CLIENT_ALLOWED;
     }
-    weir_log_line(&connection->log, WEIR_LOG_INFO, 0,
-                  "client SSL certificate verify error: (%ld:%s)", verify_error(tls), reason);
+    weir_log_line(
+        log, WEIR_LOG_INFO, 0,
+        "client SSL certificate verify error: (%ld:%s) while reading client request headers",
+        verify_error(tls), reason);
     return WEIR_TLS_CLIENT_BAD;
 }
 

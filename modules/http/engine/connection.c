@@ -42,17 +42,9 @@ static void shaken(weir_connection *connection, weir_tls_outcome outcome)
     weir_http_connection *client = connection->owner;
 
     switch (outcome) {
-    case WEIR_TLS_ESTABLISHED: {
-        const weir_tls_server *tls = weir_tls_server_of(connection);
-
+    case WEIR_TLS_ESTABLISHED:
         client->is_tls = true;
-        for (WEIR_ARRAY_EACH(&client->address->servers, weir_http_server *, server)) {
-            if ((*server)->tls == tls && tls != client->address->default_server->tls) {
-                break;
-            }
-        }
         break;
-    }
     case WEIR_TLS_NOT_TLS:
         client->plain_on_tls_port = true;
         break;
@@ -77,15 +69,20 @@ static weir_tls_server *tls_find(weir_connection *connection, weir_str name, voi
     return server->tls;
 }
 
-/* Paths of certificates may hold variables: those that a connection has. */
+/* Paths of certificates may hold variables: those that a connection has, asked of an exchange without a request. */
 static weir_script *tls_script(weir_connection *connection, weir_pool *pool, void *subject)
 {
-    const weir_http_address *address = subject;
     weir_http_exchange *ex = weir_http_exchange_new(connection->owner, &weir_http_h1, NULL);
 
-    (void) pool;
-    (void) address;
-    return ex == NULL ? NULL : &ex->script;
+    (void) subject;
+    if (ex == NULL) {
+        return NULL;
+    }
+    if (weir_pool_on_free(pool, weir_http_exchange_drop, ex) == NULL) {
+        weir_http_exchange_drop(ex);
+        return NULL;
+    }
+    return &ex->script;
 }
 
 void weir_http_accepted(weir_connection *connection, void *subject)
@@ -112,6 +109,15 @@ void weir_http_accepted(weir_connection *connection, void *subject)
     }
 }
 
+/* The client's time for a handshake is part of that for a head: the shorter of both limits. */
+static uint64_t handshake_timeout_ms(const weir_http_server *server)
+{
+    const weir_http_ssl_conf *ssl = weir_level_settings(server->level, &weir_http_ssl.base);
+    uint64_t head_ms = server->core->client_header_timeout_ms;
+
+    return ssl->tls.handshake_timeout_ms < head_ms ? ssl->tls.handshake_timeout_ms : head_ms;
+}
+
 bool weir_http_address_tls(weir_conf *conf, weir_http_address *address)
 {
     for (WEIR_ARRAY_EACH(&address->servers, weir_http_server *, place)) {
@@ -136,16 +142,13 @@ bool weir_http_address_tls(weir_conf *conf, weir_http_address *address)
             WEIR_STR_ARG(weir_addr_text(&address->addr, true, text)));
     }
 
-    const weir_http_ssl_conf *ssl =
-        weir_level_settings(address->default_server->level, &weir_http_ssl.base);
-
     address->acceptor = (weir_tls_acceptor){
         .default_server = address->default_server->tls,
         .find = tls_find,
         .script = tls_script,
         .subject = address,
         .alpn = WEIR_STR(ALPN_H1),
-        .handshake_timeout_ms = ssl->tls.handshake_timeout_ms,
+        .handshake_timeout_ms = handshake_timeout_ms(address->default_server),
         .keeps_client_lists = true,
     };
     return true;

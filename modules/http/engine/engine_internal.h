@@ -14,6 +14,9 @@ void weir_http_run(weir_http_exchange *ex);
 /* The exchange ended while its phases ran: frees it, now that they are off the stack. */
 void weir_http_exchange_left(weir_http_exchange *ex);
 
+/* Frees an exchange that never was one: made for its variables. */
+void weir_http_exchange_drop(void *ex);
+
 /* Ends whatever the content was doing, by its holds. */
 void weir_http_holds_cancel(weir_http_exchange *ex);
 

@@ -193,13 +193,16 @@ static const char *host_check(weir_http_exchange *ex)
     return host_split(request, ex->pool) ? NULL : "client sent invalid host";
 }
 
-/* The server that Host names; the one of SNI, or the default, when none has the name. */
+/* The server that Host names, or the default one. Without Host, that of SNI stays. */
 static unsigned server_choose(weir_http_exchange *ex, const char **why)
 {
     const weir_http_connection *client = ex->client;
     const weir_http_server *server =
         weir_http_server_find(client->address, ex->request.host, &ex->script);
 
+    if (server == NULL && ex->request.host.len != 0) {
+        server = client->address->default_server;
+    }
     if (server != NULL && server != ex->server) {
         weir_http_exchange_enter_server(ex, server);
     }
@@ -217,14 +220,14 @@ static unsigned server_choose(weir_http_exchange *ex, const char **why)
         return 421;
     }
 
-    switch (weir_tls_client_judge(client->connection, ex->server->tls)) {
+    switch (weir_tls_client_judge(client->connection, ex->server->tls, &ex->log)) {
     case WEIR_TLS_CLIENT_ALLOWED:
         return 0;
     case WEIR_TLS_CLIENT_MISSING:
-        *why = "client sent no required SSL certificate";
+        ex->end_reason = "client sent no required SSL certificate";
         return 496;
     case WEIR_TLS_CLIENT_BAD:
-        *why = "client SSL certificate verify error";
+        ex->end_reason = "client SSL certificate verify error";
         return 495;
     }
     return 0;
@@ -367,6 +370,11 @@ void weir_http_exchange_end(weir_http_exchange *ex)
 }
 
 void weir_http_exchange_left(weir_http_exchange *ex)
+{
+    exchange_free(ex);
+}
+
+void weir_http_exchange_drop(void *ex)
 {
     exchange_free(ex);
 }

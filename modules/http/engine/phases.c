@@ -266,6 +266,7 @@ static bool redirect_begin(weir_http_exchange *ex, weir_str what)
 {
     if (ex->redirects_left-- == 0) {
         ex->redirects_left = 0;
+        ex->error_status = 0;
         weir_log_line(
             &ex->log, WEIR_LOG_ERR, 0,
             "rewrite or internal redirection cycle while internally redirecting to \"%.*s\"",

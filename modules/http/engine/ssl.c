@@ -31,7 +31,7 @@ static bool ssl_get(weir_script *script, uintptr_t arg, weir_value *value)
     weir_http_exchange *ex = script->subject;
     const weir_str *name = (const weir_str *) arg;
 
-    if (!ex->client->is_tls) {
+    if (ex->client->connection->tls == NULL) {
         return true;
     }
     return weir_tls_value(ex->client->connection, *name, ex->pool, &value->text, &value->found);

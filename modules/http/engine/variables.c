@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -255,6 +256,22 @@ static bool get_pipe(weir_script *script, uintptr_t arg, weir_value *value)
 {
     (void) arg;
     return give(value, subject(script)->client->has_pipelined ? WEIR_STR("p") : WEIR_STR("."));
+}
+
+/* $tcpinfo_NAME: `arg` is the offset of a 32-bit member. */
+static bool get_tcpinfo(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+    uint32_t number;
+
+    if (getsockopt(subject(script)->client->connection->event.fd, IPPROTO_TCP, TCP_INFO, &info,
+                   &len)
+        != 0) {
+        return true;
+    }
+    memcpy(&number, (const char *) &info + arg, sizeof(number));
+    return give_uint(script, value, number);
 }
 
 /* $proxy_protocol_addr, _port, _server_addr, _server_port: `arg` says which. */
@@ -597,6 +614,14 @@ const weir_variable weir_http_core_variables[] = {
     {.name = "connection_requests", .get = get_connection_requests},
     {.name = "connection_time", .get = get_connection_time, .is_volatile = true},
     {.name = "pipe", .get = get_pipe},
+    {.name = "tcpinfo_rtt", .get = get_tcpinfo, .arg = offsetof(struct tcp_info, tcpi_rtt)},
+    {.name = "tcpinfo_rttvar", .get = get_tcpinfo, .arg = offsetof(struct tcp_info, tcpi_rttvar)},
+    {.name = "tcpinfo_snd_cwnd",
+     .get = get_tcpinfo,
+     .arg = offsetof(struct tcp_info, tcpi_snd_cwnd)},
+    {.name = "tcpinfo_rcv_space",
+     .get = get_tcpinfo,
+     .arg = offsetof(struct tcp_info, tcpi_rcv_space)},
     {.name = "proxy_protocol_addr", .get = get_proxy_protocol, .arg = PP_ADDR},
     {.name = "proxy_protocol_port", .get = get_proxy_protocol, .arg = PP_PORT},
     {.name = "proxy_protocol_server_addr", .get = get_proxy_protocol, .arg = PP_SERVER_ADDR},

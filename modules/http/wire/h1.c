@@ -43,6 +43,7 @@ typedef struct {
     size_t head_bytes; /* of lines taken so far */
     bool has_request_line;
     bool skips_empty_line;
+    bool is_pipelined; /* the request came behind the one before */
 
     body_framing body;
     uint64_t body_left;
@@ -397,6 +398,8 @@ static void head_begin(h1_connection *h1)
 static bool exchange_begin(h1_connection *h1)
 {
     h1->client.requests++;
+    h1->client.has_pipelined = h1->is_pipelined;
+    h1->is_pipelined = false;
     h1->ex = weir_http_exchange_new(&h1->client, &weir_http_h1, h1);
     if (h1->ex == NULL) {
         weir_log_line(&h1->connection->log, WEIR_LOG_CRIT, 0, "no memory for an exchange");
@@ -1439,6 +1442,7 @@ static void h1_next(weir_task *task)
     h1_connection *h1 = WEIR_OWNER(task, h1_connection, next);
 
     h1->skips_empty_line = true;
+    h1->is_pipelined = true;
     (void) head_go_on(h1);
 }
 
