@@ -222,6 +222,10 @@ STACK_OF(X509) * weir_tls_peer_chain(const SSL *ssl)
     return chain;
 }
 
+/*
+ * The depth is nginx's and OpenSSL's: how many authorities may stand between the certificate and the one that is trusted.
+ * BoringSSL of 2022 counts the trusted one, too, and others do not: it is given one more, and the chain is counted here.
+ */
 static long verify_chain(X509_STORE *store, STACK_OF(X509) * chain, unsigned depth, bool of_client)
 {
     X509_STORE_CTX *context = X509_STORE_CTX_new();
@@ -229,8 +233,14 @@ static long verify_chain(X509_STORE *store, STACK_OF(X509) * chain, unsigned dep
 
     if (context != NULL && X509_STORE_CTX_init(context, store, sk_X509_value(chain, 0), chain)
         && X509_STORE_CTX_set_default(context, of_client ? "ssl_client" : "ssl_server")) {
-        X509_VERIFY_PARAM_set_depth(X509_STORE_CTX_get0_param(context), (int) depth);
-        error = X509_verify_cert(context) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(context);
+        X509_VERIFY_PARAM_set_depth(X509_STORE_CTX_get0_param(context), (int) depth + 1);
+        if (X509_verify_cert(context) != 1) {
+            error = X509_STORE_CTX_get_error(context);
+        } else if (sk_X509_num(X509_STORE_CTX_get0_chain(context)) > (size_t) depth + 2) {
+            error = X509_V_ERR_CERT_CHAIN_TOO_LONG;
+        } else {
+            error = X509_V_OK;
+        }
     }
     X509_STORE_CTX_free(context);
     ERR_clear_error();

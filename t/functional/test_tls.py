@@ -374,8 +374,8 @@ OWN = """listen 127.0.0.1:@tls_port@ ssl;
          ssl_certificate @dir@/own.crt; ssl_certificate_key @dir@/own.key;"""
 
 
-def serial(running):
-    """The serial number of the certificate that is shown."""
+def shown(running):
+    """The certificate that the server shows."""
     return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(("127.0.0.1", running.tls_port)))
 
 
@@ -387,7 +387,7 @@ def test_a_reload_brings_a_renewed_certificate(weir, certs, own):
     running = weir(OWN + SAY)
     own("b-renewed")
     running.reload()
-    assert serial(running) == der(certs, "b-renewed")
+    assert shown(running) == der(certs, "b-renewed")
 
 
 @pytest.mark.weir_only("nginx needs a reload")
@@ -398,7 +398,7 @@ def test_a_renewed_certificate_is_taken_without_a_reload(weir, certs, own):
     assert kept.request("/").status == 200
     own("b-renewed")
     for _ in range(5):
-        wait_until(lambda: serial(running) == der(certs, "b-renewed"), "the new certificate")
+        wait_until(lambda: shown(running) == der(certs, "b-renewed"), "the new certificate")
     assert kept.request("/").status == 200
     assert running.workers() == workers
 
@@ -407,11 +407,11 @@ def test_a_renewed_certificate_is_taken_without_a_reload(weir, certs, own):
 def test_a_worker_that_comes_later_has_the_renewed_certificate(weir, certs, own):
     running = weir(OWN + SAY, alerts=["exited on signal 9"])
     own("b-renewed")
-    wait_until(lambda: serial(running) == der(certs, "b-renewed"), "the new certificate")
+    wait_until(lambda: shown(running) == der(certs, "b-renewed"), "the new certificate")
     old, = running.wait_workers()
     running.signal(9, old)
     wait_until(lambda: running.workers() not in ([], [old]), "a new worker")
-    assert serial(running) == der(certs, "b-renewed")
+    assert shown(running) == der(certs, "b-renewed")
 
 
 @pytest.mark.weir_only("nginx needs a reload")
@@ -420,9 +420,9 @@ def test_a_bad_pair_keeps_the_old_and_is_logged(weir, certs, own, pair):
     running = weir(OWN + SAY)
     own(*pair)
     running.wait_log(r"\[(error|warn)\] .*own\.(crt|key)")
-    assert serial(running) == der(certs, "b")
+    assert shown(running) == der(certs, "b")
     own("b-renewed")
-    wait_until(lambda: serial(running) == der(certs, "b-renewed"), "the new certificate")
+    wait_until(lambda: shown(running) == der(certs, "b-renewed"), "the new certificate")
 
 
 @pytest.mark.weir_only("nginx needs a reload")
@@ -493,11 +493,12 @@ def test_a_revoked_certificate_is_refused(weir, certs):
     assert running.wait_log(r"\(23:certificate revoked\)")
 
 
-@pytest.mark.parametrize("depth, status", [(0, 400), (1, 200)])
-def test_ssl_verify_depth_bounds_the_chain(weir, certs, depth, status):
+@pytest.mark.parametrize("name, depth, status", [
+    ("client", 0, 200), ("client-deep-chain", 0, 400), ("client-deep-chain", 1, 200)])
+def test_ssl_verify_depth_counts_the_authorities_between(weir, certs, name, depth, status):
     running = weir(verifying(more=f"ssl_verify_depth {depth};") + VERIFY)
-    chain = (certs.path("client-deep-chain.crt"), certs.path("client-deep.key"))
-    assert running.get("/", tls=True, cert=chain).status == status
+    pair = certs.path(f"{name}.crt"), certs.path(f"{name.removesuffix('-chain')}.key")
+    assert running.get("/", tls=True, cert=pair).status == status
 
 
 def test_a_trusted_certificate_verifies_and_is_not_announced(weir, certs):
