@@ -193,7 +193,7 @@ typedef struct {
 /* One reading. */
 typedef struct {
     weir_cycle *cycle; /* NULL: refused */
-    tls_unit_server servers[16];
+    tls_unit_server *servers;
     size_t count;
     char messages[16384];
 } tls_unit_conf;
@@ -248,9 +248,13 @@ const weir_module_entry weir_static_modules[] = {
 static bool tls_unit_leave(weir_conf *conf, weir_level *level, const weir_statement *statement)
 {
     const tls_unit_settings *settings = weir_level_settings(level, &tls_unit_module);
-    tls_unit_server *made = &tls_unit_reading->servers[tls_unit_reading->count];
+    tls_unit_server *made;
 
-    assert_true(tls_unit_reading->count < WEIR_COUNT(tls_unit_reading->servers));
+    tls_unit_reading->servers =
+        realloc(tls_unit_reading->servers,
+                (tls_unit_reading->count + 1) * sizeof(*tls_unit_reading->servers));
+    made = &tls_unit_reading->servers[tls_unit_reading->count];
+    *made = (tls_unit_server){0};
     made->name = statement->args[1];
     if (tls_unit_is_client) {
         made->client = weir_tls_client_new(conf, &settings->client, "http");
@@ -277,6 +281,7 @@ static void tls_unit_free(tls_unit_conf *read)
 {
     if (read != NULL) {
         weir_cycle_free(read->cycle);
+        free(read->servers);
         free(read);
     }
 }
