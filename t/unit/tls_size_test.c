@@ -3,6 +3,7 @@
  * how many, for measuring; it prints, and does not gate.
  */
 
+#include "core/base/number.h"
 #include "t/unit/tls_unit.h"
 
 #define SERVERS_DEFAULT 200
@@ -10,9 +11,11 @@
 
 static size_t servers_wanted(void)
 {
-    const char *wanted = getenv("WEIR_TLS_SERVERS");
+    uint64_t wanted;
 
-    return wanted == NULL ? SERVERS_DEFAULT : (size_t) atol(wanted);
+    return weir_parse_uint(weir_str_from_z(getenv("WEIR_TLS_SERVERS")), 1000000, &wanted)
+               ? (size_t) wanted
+               : SERVERS_DEFAULT;
 }
 
 static double seconds_since(uint64_t begin_us)
