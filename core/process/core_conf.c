@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "core/base/number.h"
-#include "core/process/built_in_internal.h"
 #include "core/process/cycle.h"
 #include "core/process/error_log.h"
 #include "weir_auto_config.h"
@@ -261,10 +260,6 @@ static bool core_load_module(weir_conf *conf, void *settings, const weir_stateme
     weir_str full;
 
     (void) settings;
-
-    if (weir_built_in_stands_for(conf, statement->args[1])) {
-        return true;
-    }
 
     return weir_conf_prefix_path(conf, statement->args[1], &full) && weir_modules_load(conf, full);
 }

@@ -108,14 +108,6 @@ static void warns_of_what_has_no_effect(void **state)
     assert_string_equal(unit.said, "");
 }
 
-static void takes_modules_of_nginx_for_what_they_are(void **state)
-{
-    (void) state;
-    weir_cycle_free(accepted("load_module modules/ngx_http_perl_module.so;"));
-    assert_said("\"ngx_http_perl_module.so\" is nginx's");
-    assert_refusal("load_module modules/other.so;", "other.so");
-}
-
 static void workers_take_turns_on_processors(void **state)
 {
     weir_cycle *masks = accepted("worker_processes 3; worker_cpu_affinity 0101 10;");
@@ -241,7 +233,6 @@ int main(void)
         cmocka_unit_test(refuses_what_is_wrong),
         cmocka_unit_test(refuses_what_is_wrong_in_events),
         cmocka_unit_test(warns_of_what_has_no_effect),
-        cmocka_unit_test(takes_modules_of_nginx_for_what_they_are),
         cmocka_unit_test(workers_take_turns_on_processors),
         cmocka_unit_test(only_named_variables_stay),
         cmocka_unit_test(a_reload_keeps_zones_and_fails_without_harm),
