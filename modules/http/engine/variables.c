@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/base/base64.h"
 #include "core/base/clock.h"
 #include "core/base/number.h"
 #include "core/base/random.h"
@@ -528,10 +529,38 @@ static bool get_cookie(weir_script *script, uintptr_t arg, weir_value *value)
     return true;
 }
 
+/* The user of "Basic" credentials (RFC 7617), whether or not anyone has asked for them. */
+static bool find_basic_user(weir_script *script, weir_str *user)
+{
+    const weir_str scheme = WEIR_STR("Basic ");
+    const weir_http_field *field =
+        weir_http_fields_find(&subject(script)->request.fields, WEIR_HTTP_AUTHORIZATION);
+    weir_str credentials;
+    const char *colon;
+
+    if (field == NULL || field->value.len < scheme.len
+        || !weir_str_eq_nocase(weir_str_slice(field->value, 0, scheme.len), scheme)
+        || !weir_base64_decode(script->pool, weir_str_trim(weir_str_from(field->value, scheme.len)),
+                               &credentials)) {
+        return false;
+    }
+
+    colon = weir_str_find_byte(credentials, ':');
+    if (colon == NULL) {
+        return false;
+    }
+    *user = weir_str_slice(credentials, 0, (size_t) (colon - credentials.data));
+    return true;
+}
+
 static bool get_remote_user(weir_script *script, uintptr_t arg, weir_value *value)
 {
+    weir_str *user = &subject(script)->remote_user;
+
     (void) arg;
-    value->text = subject(script)->remote_user;
+    if (user->len != 0 || find_basic_user(script, user)) {
+        value->text = *user;
+    }
     value->found = value->text.len != 0;
     return true;
 }
