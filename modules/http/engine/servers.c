@@ -493,7 +493,8 @@ static bool port_make(weir_conf *conf, weir_http_cycle *http, weir_http_address 
 
     port->listener->options = address->options;
     port->listener->proxy_protocol = address->proxy_protocol;
-    port->listener->proxy_protocol_timeout_ms = http->core->client_header_timeout_ms;
+    port->listener->proxy_protocol_timeout_ms =
+        address->default_server->core->client_header_timeout_ms;
     port->listener->connection_pool_bytes = http->core->connection_pool_bytes;
     port->listener->accepted = weir_http_accepted;
     port->listener->subject = port;
