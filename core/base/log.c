@@ -198,7 +198,7 @@ static void log_write(const weir_log *log, weir_log_level level, log_text text)
     line = log_make_line(buffer, log, level, text);
 
     for (const log_sink *sink = log->target->sinks; sink != NULL; sink = sink->next) {
-        if (level <= sink->level) {
+        if (level <= sink->level || log->takes_all) {
             log_write_sink(sink, level, line, text);
         }
     }

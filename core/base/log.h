@@ -38,13 +38,16 @@ typedef struct {
     /* Adds ", client: …, server: …" to each line; NULL: nothing. */
     void (*describe)(weir_builder *line, const void *subject);
     const void *subject;
+    bool takes_all; /* debug_connection: every line is written, whatever the sinks take */
 } weir_log;
 
 /* Whether any sink of the target takes this level; guards costly arguments. */
 static inline bool weir_log_takes(const weir_log *log, weir_log_level level)
 {
-    return level
-           <= (log != NULL && log->target != NULL ? log->target->level : WEIR_LOG_CONSOLE_LEVEL);
+    if (log == NULL || log->target == NULL) {
+        return level <= WEIR_LOG_CONSOLE_LEVEL;
+    }
+    return level <= log->target->level || log->takes_all;
 }
 
 /*

@@ -760,3 +760,18 @@ const weir_module weir_events_module = {
     .directives = events_directives,
     .conf_size = sizeof(weir_events_conf),
 };
+
+bool weir_core_debugs(const weir_core_conf *core, const weir_addr *peer)
+{
+    const weir_events_conf *events = weir_core_events(core);
+
+    if (events == NULL) {
+        return false;
+    }
+    for (WEIR_ARRAY_EACH(&events->debug_connections, const weir_network, network)) {
+        if (weir_network_has(network, peer)) {
+            return true;
+        }
+    }
+    return false;
+}

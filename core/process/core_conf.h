@@ -68,6 +68,9 @@ typedef struct weir_events_conf {
 extern const weir_module weir_core_module;
 extern const weir_module weir_events_module;
 
+/* Whether debug_connection names the address: its connections log everything. */
+bool weir_core_debugs(const weir_core_conf *core, const weir_addr *peer);
+
 /* NULL before all of the file was read. */
 const weir_events_conf *weir_core_events(const weir_core_conf *core);
 

@@ -1,5 +1,7 @@
 #include "modules/http/engine/engine_internal.h"
 
+#include "core/process/core_conf.h"
+#include "core/process/cycle.h"
 #include "core/tls/tls.h"
 #include "modules/http/engine/ssl.h"
 
@@ -101,6 +103,8 @@ void weir_http_accepted(weir_connection *connection, void *subject)
     connection->owner = client;
     connection->log.describe = connection_describe;
     connection->log.subject = client;
+    connection->log.takes_all = address->http->debugs_some
+                                && weir_core_debugs(address->http->cycle->core, &connection->peer);
 
     if (address->ssl) {
         weir_tls_accept(connection, &address->acceptor, shaken);

@@ -36,9 +36,6 @@ bool weir_http_drain_start(weir_worker *worker)
 {
     http_drain *drain;
 
-    if (worker->is_keeper || weir_http_of_cycle(worker->cycle) == NULL) {
-        return true;
-    }
     drain = WEIR_NEW(worker->cycle->pool, http_drain);
     if (drain == NULL) {
         return false;

@@ -2,7 +2,8 @@
 
 #include <unistd.h>
 
-#include "core/process/cycle.h"
+#include "core/process/core_conf.h"
+#include "core/process/worker.h"
 
 /* `http` and `server` blocks, the names of servers, and which server an address and a name lead to. */
 
@@ -76,6 +77,18 @@ static bool http_configured(weir_conf *conf)
            || (weir_space_close(conf, http->space) && weir_http_temp_folders_make(conf, http));
 }
 
+static bool http_worker_start(weir_worker *worker)
+{
+    weir_http_cycle *http = weir_http_of_cycle(worker->cycle);
+    const weir_events_conf *events = weir_core_events(worker->cycle->core);
+
+    if (http == NULL || worker->is_keeper) {
+        return true;
+    }
+    http->debugs_some = events != NULL && events->debug_connections.count != 0;
+    return weir_http_drain_start(worker);
+}
+
 static const weir_directive http_directives[] = {
     {
         .name = "http",
@@ -106,7 +119,7 @@ const weir_module weir_http_block = {
     .directives = http_directives,
     .contexts = http_contexts,
     .configured = http_configured,
-    .worker_start = weir_http_drain_start,
+    .worker_start = http_worker_start,
 };
 
 /* ---- server { } */
