@@ -191,7 +191,7 @@ typedef struct weir_http_cycle {
     weir_array servers;   /* weir_http_server * */
     weir_array addresses; /* weir_http_address * */
     size_t module_count;
-    bool debugs_some; /* there is a debug_connection */
+    bool debugs_some;        /* there is a debug_connection */
     weir_array temp_folders; /* weir_str; made once all is read */
     weir_array ports;        /* weir_http_port * */
 } weir_http_cycle;
