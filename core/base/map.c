@@ -1,6 +1,6 @@
 #include "core/base/map.h"
 
-#include "core/base/bytes_internal.h"
+#include "core/base/hash.h"
 #include "core/base/random.h"
 
 typedef struct {
@@ -19,40 +19,6 @@ struct weir_map {
 
 #define MAP_SMALLEST 8
 
-/*
- * SipHash-1-3 (Aumasson and Bernstein): of the keyed hashes that withstand
- * chosen keys the quickest for short strings.
- */
-typedef struct {
-    uint64_t v0, v1, v2, v3;
-} map_sip;
-
-static inline uint64_t map_rotate(uint64_t word, unsigned bits)
-{
-    return word << bits | word >> (64 - bits);
-}
-
-static inline void map_sip_round(map_sip *sip)
-{
-    sip->v0 += sip->v1;
-    sip->v2 += sip->v3;
-    sip->v1 = map_rotate(sip->v1, 13) ^ sip->v0;
-    sip->v3 = map_rotate(sip->v3, 16) ^ sip->v2;
-    sip->v0 = map_rotate(sip->v0, 32);
-    sip->v2 += sip->v1;
-    sip->v0 += sip->v3;
-    sip->v1 = map_rotate(sip->v1, 17) ^ sip->v2;
-    sip->v3 = map_rotate(sip->v3, 21) ^ sip->v0;
-    sip->v2 = map_rotate(sip->v2, 32);
-}
-
-static inline void map_sip_add(map_sip *sip, uint64_t word)
-{
-    sip->v3 ^= word;
-    map_sip_round(sip);
-    sip->v0 ^= word;
-}
-
 /* Made at the first map; a fork keeps it, and so the maps built before. */
 static uint64_t map_seed[2];
 
@@ -61,35 +27,6 @@ static void map_make_seed(void)
     while (map_seed[0] == 0) {
         weir_random_bytes(map_seed, sizeof(map_seed));
     }
-}
-
-static uint64_t map_hash(weir_str key, bool nocase)
-{
-    map_sip sip = {
-        .v0 = map_seed[0] ^ 0x736f6d6570736575,
-        .v1 = map_seed[1] ^ 0x646f72616e646f6d,
-        .v2 = map_seed[0] ^ 0x6c7967656e657261,
-        .v3 = map_seed[1] ^ 0x7465646279746573,
-    };
-    size_t whole = key.len & ~(size_t) 7;
-    uint64_t last = bytes_load_short(key.len == 0 ? NULL : key.data + whole, key.len - whole);
-    uint64_t hash;
-
-    for (size_t i = 0; i < whole; i += 8) {
-        uint64_t word = bytes_load8(key.data + i);
-
-        map_sip_add(&sip, nocase ? bytes_lower8(word) : word);
-    }
-
-    map_sip_add(&sip, nocase ? bytes_lower8(last) : last);
-    map_sip_add(&sip, key.len);
-
-    sip.v2 ^= 0xff;
-    map_sip_round(&sip);
-    map_sip_round(&sip);
-    map_sip_round(&sip);
-    hash = sip.v0 ^ sip.v1 ^ sip.v2 ^ sip.v3;
-    return hash == 0 ? 1 : hash;
 }
 
 /* The key's entry, or the free one where it would stand. */
@@ -153,7 +90,7 @@ static bool map_grow(weir_map *map)
 
 bool weir_map_put(weir_map *map, weir_str key, void *value)
 {
-    uint64_t hash = map_hash(key, map->nocase);
+    uint64_t hash = weir_hash_keyed(key, map->nocase, map_seed);
     map_entry *entry = map_place(map, key, hash);
     size_t size = map->mask + 1;
 
@@ -177,7 +114,7 @@ bool weir_map_put(weir_map *map, weir_str key, void *value)
 
 void *weir_map_find(const weir_map *map, weir_str key)
 {
-    return map_place(map, key, map_hash(key, map->nocase))->value;
+    return map_place(map, key, weir_hash_keyed(key, map->nocase, map_seed))->value;
 }
 
 size_t weir_map_count(const weir_map *map)
