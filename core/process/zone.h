@@ -8,7 +8,7 @@
  * Mapped before the fork, at the same address in all processes of a generation; across
  * generations and upgrades the address may differ, so what lies in a zone refers by offset.
  *
- * Kill -9 at any instruction leaves it usable; the structures for that are in shared.h.
+ * Kill -9 at any instruction leaves it usable; the structures for that are in core/shared.
  */
 typedef struct weir_zone weir_zone;
 
