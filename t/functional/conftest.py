@@ -118,7 +118,7 @@ def weir(request, binary, folder):
     def start(server="", full=None, http="", main="", events="", arguments=(), alerts=(),
               env=None, exit_code=0, wait=True, **names):
         assert all(one.stopped for one in started), "stop the one that runs first"
-        config = full if full is not None else compose(server, http, main, events)
+        config = full if full is not None else compose(server, http, main, events, binary.is_nginx)
         if "@upstream@" in config and "upstream" not in names:
             names["upstream"] = request.getfixturevalue("upstream")
         one = Server(binary, folder, config, arguments, alerts, env, exit_code, wait, names)

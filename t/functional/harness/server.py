@@ -25,8 +25,8 @@ _EVENTS = "worker_connections 512;"
 _HTTP = """
 access_log @dir@/access.log;
 client_body_temp_path @dir@/body;
-proxy_temp_path @dir@/proxy;
 """
+_HTTP_OF_NGINX = "proxy_temp_path @dir@/proxy;"     # it would have it in the system's folders
 _SERVER = "listen 127.0.0.1:@port@;"
 
 _LOG_LINE = re.compile(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[(\w+)\] (\d+)#(\d+): (?:\*(\d+) )?(.*)$")
@@ -133,15 +133,16 @@ class Folder:
             shutil.rmtree(self.path, ignore_errors=True)
 
 
-def compose(server="", http="", main="", events=""):
+def compose(server="", http="", main="", events="", is_nginx=False):
     """A whole configuration around the parts that a test gives."""
+    defaults = _HTTP + (_HTTP_OF_NGINX if is_nginx else "")
     server_block = ""
     if server is not None:
         listen = "" if re.search(r"(^|[;{}])\s*listen\s", server, re.M) else _SERVER
         server_block = f"server {{\n{listen}\n{server}\n}}\n"
     return (f"{_defaults(_MAIN, main)}\n{main}\n"
             f"events {{\n{_defaults(_EVENTS, events)}\n{events}\n}}\n"
-            f"http {{\n{_defaults(_HTTP, http)}\n{http}\n{server_block}}}\n")
+            f"http {{\n{_defaults(defaults, http)}\n{http}\n{server_block}}}\n")
 
 
 def _defaults(defaults, given):
