@@ -1,0 +1,157 @@
+#ifndef WEIR_BALANCE_BALANCE_H
+#define WEIR_BALANCE_BALANCE_H
+
+#include "core/conf/conf.h"
+#include "core/conf/module.h"
+#include "core/net/connection.h"
+
+/*
+ * Upstream groups: which peer a request or session goes to, what is known about peers, and open
+ * connections to them that wait for use.  Knows no protocol; http and stream have a family each.
+ */
+typedef struct weir_balance_group weir_balance_group;
+
+/* ---- reading */
+
+typedef struct {
+    const char *name;      /* "http", "stream" */
+    uint16_t default_port; /* of a server without one; 0: it must be said */
+} weir_balance_family;
+
+/*
+ * `enter` and `leave` of a family's `upstream` block, whose inner context its rows open.  The level's owner
+ * is the group.
+ */
+weir_level *weir_balance_enter(weir_conf *conf, weir_level *outer, const weir_statement *statement,
+                               const weir_balance_family *family);
+bool weir_balance_leave(weir_conf *conf, weir_level *level,
+                        const weir_statement *statement) WEIR_MUST_USE;
+/* Once all is read: shared memory for what no `zone` is named for. */
+bool weir_balance_configured(weir_conf *conf, const weir_balance_family *family) WEIR_MUST_USE;
+
+bool weir_balance_server_call(weir_conf *conf, void *settings, const weir_statement *statement);
+bool weir_balance_zone_call(weir_conf *conf, void *settings, const weir_statement *statement);
+bool weir_balance_keepalive_call(weir_conf *conf, void *settings, const weir_statement *statement);
+
+#define WEIR_BALANCE_ROW(NAME, WHERE, MIN, MAX, CALL, SYNTAX, DOC)                                 \
+    {                                                                                              \
+        .name = NAME, .where = WHERE, .takes = WEIR_TAKES(MIN, MAX),                               \
+        .slot = WEIR_SLOT_ONLY_CALL(CALL), .syntax = SYNTAX, .doc = DOC                            \
+    }
+
+/* Rows for the inside of `upstream`: for every family, and for one that keeps connections. */
+#define WEIR_BALANCE_DIRECTIVES(WHERE)                                                             \
+    WEIR_BALANCE_ROW("server", WHERE, 1, 255, weir_balance_server_call, "address [parameters]",    \
+                     "A peer of the group: an address, or a name with all of its addresses."),     \
+        WEIR_BALANCE_ROW("zone", WHERE, 1, 2, weir_balance_zone_call, "name [size]",               \
+                         "The shared memory that the state of the peers is kept in.")
+#define WEIR_BALANCE_KEEPALIVE_DIRECTIVES(WHERE)                                                   \
+    WEIR_BALANCE_ROW("keepalive", WHERE, 1, 2, weir_balance_keepalive_call, "connections [local]", \
+                     "How many idle connections to the peers each worker keeps; \"local\" keeps "  \
+                     "those of each location apart."),                                             \
+        WEIR_BALANCE_ROW("keepalive_requests", WHERE, 1, 1, weir_balance_keepalive_call, "number", \
+                         "The number of requests that one kept connection may carry."),            \
+        WEIR_BALANCE_ROW("keepalive_time", WHERE, 1, 1, weir_balance_keepalive_call, "time",       \
+                         "How long a connection may carry requests."),                             \
+        WEIR_BALANCE_ROW("keepalive_timeout", WHERE, 1, 1, weir_balance_keepalive_call, "timeout", \
+                         "How long an idle connection is kept.")
+
+/*
+ * The group of that name, for a directive at `argument` of the statement being applied.  NULL: there is
+ * none; a literal address or host name is then to be given to weir_balance_group_implied().
+ */
+weir_balance_group *weir_balance_group_find(weir_conf *conf, const weir_balance_family *family,
+                                            weir_str name);
+/* The same at run time, for names from variables. */
+weir_balance_group *weir_balance_group_of_cycle(const weir_cycle *cycle,
+                                                const weir_balance_family *family, weir_str name);
+/*
+ * A group of one server without a block: a host that proxy_pass names.  Equal hosts and ports share it.  A name
+ * that cannot be looked up is a warning, and a peer that is down.  NULL: refused.
+ */
+weir_balance_group *weir_balance_group_implied(weir_conf *conf, const weir_balance_family *family,
+                                               weir_str host, uint16_t default_port);
+/* A group of one address that is known at run time only; lives in `pool`, and keeps no connections. */
+weir_balance_group *weir_balance_group_of_addr(weir_pool *pool, const weir_addr *addr);
+
+weir_str weir_balance_group_name(const weir_balance_group *group);
+
+/* To be called in each worker, from the family's module. */
+bool weir_balance_worker_start(weir_worker *worker,
+                               const weir_balance_family *family) WEIR_MUST_USE;
+void weir_balance_worker_stop(weir_worker *worker, const weir_balance_family *family);
+
+/* ---- choosing */
+
+typedef struct weir_balance_state weir_balance_state;
+
+typedef struct {
+    weir_addr addr;
+    weir_str text; /* "127.0.0.1:80", for logs and $upstream_addr */
+    weir_str name; /* as `server` says it */
+    uint32_t weight, max_conns, max_fails;
+    uint64_t fail_timeout_ms;
+    bool is_backup, is_down;
+    uint64_t key; /* of its state in shared memory */
+    weir_balance_state *state;
+    size_t index; /* in the group */
+} weir_balance_peer;
+
+/* One request's or session's way through a group; inside of what owns it. */
+typedef struct {
+    weir_balance_group *group;
+    const weir_balance_peer *peer; /* the one it is at; NULL: none */
+    size_t tries_left;             /* peers that it may still go to */
+    uint64_t tried_few;            /* bits, by index */
+    uint64_t *tried;               /* &tried_few, or more in the pool */
+} weir_balance_pick;
+
+/* False without memory. */
+bool weir_balance_begin(weir_balance_pick *pick, weir_balance_group *group,
+                        weir_pool *pool) WEIR_MUST_USE;
+/*
+ * Goes to a peer that was not tried yet, in turn; backups when no primary is left.  False: none is live.
+ * Each true must be answered by weir_balance_done().
+ */
+bool weir_balance_next(weir_balance_pick *pick) WEIR_MUST_USE;
+
+typedef enum {
+    WEIR_BALANCE_SUCCEEDED,
+    WEIR_BALANCE_FAILED,    /* counts toward max_fails */
+    WEIR_BALANCE_ABANDONED, /* says nothing about the peer */
+} weir_balance_outcome;
+/* The pick leaves its peer.  Nothing happens when it is at none. */
+void weir_balance_done(weir_balance_pick *pick, weir_balance_outcome outcome, const weir_log *log);
+
+/* ---- idle connections, for each worker */
+
+/* What two connections to one peer must have in common to stand in for each other. */
+typedef struct {
+    const void *scope; /* the location, where connections are kept apart */
+    const void *tls;   /* NULL: plain */
+    weir_str name;     /* of TLS */
+    weir_str bound;    /* the local address that was asked for */
+} weir_balance_key;
+
+/* What goes with a connection to a peer; lies in its pool. */
+typedef struct {
+    weir_list link;
+    weir_connection *connection;
+    weir_balance_group *group;
+    weir_addr addr;
+    weir_balance_key key; /* scope is left out where the group shares connections */
+    uint64_t requests;    /* so far */
+} weir_balance_link;
+
+/* NULL: no memory. */
+weir_balance_link *weir_balance_link_new(weir_connection *connection, weir_balance_group *group,
+                                         const weir_balance_peer *peer,
+                                         const weir_balance_key *key);
+bool weir_balance_keeps_idle(const weir_balance_group *group);
+/* The one that was used last; its state and owner are the caller's to set.  NULL: there is none. */
+weir_balance_link *weir_balance_idle_take(weir_balance_group *group, const weir_balance_peer *peer,
+                                          const weir_balance_key *key);
+/* Takes over a connection that is at the end of an answer: keeps it, or closes it. */
+void weir_balance_idle_put(weir_balance_link *link);
+
+#endif

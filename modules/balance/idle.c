@@ -1,0 +1,152 @@
+#include "modules/balance/balance_internal.h"
+
+#include "core/base/clock.h"
+#include "core/process/worker.h"
+
+/* Connections to peers that wait for their next use; a worker's own.  They hold no blocks. */
+
+static void kept_readable(weir_connection *connection);
+static void kept_close(weir_connection *connection);
+
+/* kept -> whatever its next owner enters | closed */
+static const weir_connection_state kept = {
+    .name = "kept idle",
+    .on_readable = kept_readable,
+    .on_timeout = kept_close,
+    .on_hangup = kept_close,
+};
+
+weir_balance_link *weir_balance_link_new(weir_connection *connection, weir_balance_group *group,
+                                         const weir_balance_peer *peer, const weir_balance_key *key)
+{
+    weir_balance_link *link = WEIR_NEW(connection->pool, weir_balance_link);
+
+    if (link == NULL || !weir_str_copy(connection->pool, key->name, &link->key.name)
+        || !weir_str_copy(connection->pool, key->bound, &link->key.bound)) {
+        return NULL;
+    }
+    weir_list_init(&link->link);
+    link->connection = connection;
+    link->group = group;
+    link->addr = peer->addr;
+    link->key.tls = key->tls;
+    link->key.scope = group->keepalive.is_shared ? NULL : key->scope;
+    return link;
+}
+
+bool weir_balance_keeps_idle(const weir_balance_group *group)
+{
+    return group->keepalive.max != 0;
+}
+
+static void kept_leave(weir_balance_link *link)
+{
+    weir_list_remove(&link->link);
+    link->group->idle_count--;
+    weir_connection_set_idle(link->connection, false);
+}
+
+static void kept_close(weir_connection *connection)
+{
+    kept_leave(connection->owner);
+    weir_connection_close(connection);
+}
+
+/* Nothing is to come: it is the end, or an answer that nobody asked for. */
+static void kept_readable(weir_connection *connection)
+{
+    char byte;
+    size_t len;
+
+    if (weir_connection_read(connection, &byte, 1, &len) == WEIR_WAIT) {
+        return;
+    }
+    kept_close(connection);
+}
+
+static bool fits(const weir_balance_link *link, const weir_balance_peer *peer,
+                 const weir_balance_key *key)
+{
+    return link->key.tls == key->tls
+           && (link->group->keepalive.is_shared || link->key.scope == key->scope)
+           && weir_addr_eq(&link->addr, &peer->addr) && weir_str_eq(link->key.name, key->name)
+           && weir_str_eq(link->key.bound, key->bound);
+}
+
+weir_balance_link *weir_balance_idle_take(weir_balance_group *group, const weir_balance_peer *peer,
+                                          const weir_balance_key *key)
+{
+    for (weir_list *place = group->idle.next; place != &group->idle; place = place->next) {
+        weir_balance_link *link = WEIR_OWNER(place, weir_balance_link, link);
+        weir_connection *connection = link->connection;
+
+        /* What hangs up is closed by its own event, in this turn. */
+        if (!connection->hangup && !connection->failed && fits(link, peer, key)) {
+            kept_leave(link);
+            return link;
+        }
+    }
+    return NULL;
+}
+
+void weir_balance_idle_put(weir_balance_link *link)
+{
+    weir_balance_group *group = link->group;
+    weir_connection *connection = link->connection;
+    const weir_worker *worker = weir_worker_current();
+
+    link->requests++;
+    if (group->keepalive.max == 0 || connection->hangup || connection->failed
+        || link->requests >= group->keepalive.requests
+        || weir_clock_now()->monotonic_ms - connection->started_ms >= group->keepalive.time_ms
+        || (worker != NULL && worker->is_draining)) {
+        weir_connection_close(connection);
+        return;
+    }
+
+    if (group->idle_count == group->keepalive.max) {
+        weir_balance_link *oldest = WEIR_OWNER(group->idle.previous, weir_balance_link, link);
+
+        kept_close(oldest->connection);
+    }
+    connection->owner = link;
+    connection->log = *weir_loop_log(connection->loop);
+    weir_list_prepend(&group->idle, &link->link);
+    group->idle_count++;
+    weir_connection_set_timeout(connection, group->keepalive.timeout_ms);
+    weir_connection_set_idle(connection, true);
+    weir_connection_enter(connection, &kept);
+}
+
+/* ---- the worker's end */
+
+static void close_all(const weir_balance_registry *registry)
+{
+    for (WEIR_ARRAY_EACH(&registry->groups, weir_balance_group *, group)) {
+        while (!weir_list_is_empty(&(*group)->idle)) {
+            kept_close(WEIR_OWNER((*group)->idle.next, weir_balance_link, link)->connection);
+        }
+    }
+}
+
+static void drain(weir_worker *worker, void *subject)
+{
+    (void) worker;
+    close_all(subject);
+}
+
+bool weir_balance_worker_start(weir_worker *worker, const weir_balance_family *family)
+{
+    weir_balance_registry *registry = weir_balance_registry_of_cycle(worker->cycle, family);
+
+    return registry == NULL || weir_worker_on_drain(worker, drain, registry);
+}
+
+void weir_balance_worker_stop(weir_worker *worker, const weir_balance_family *family)
+{
+    const weir_balance_registry *registry = weir_balance_registry_of_cycle(worker->cycle, family);
+
+    if (registry != NULL) {
+        close_all(registry);
+    }
+}
