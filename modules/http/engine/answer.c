@@ -58,18 +58,24 @@ static void add_origin(weir_builder *builder, weir_http_exchange *ex)
     }
 }
 
+bool weir_http_make_absolute(weir_http_exchange *ex, weir_str *location)
+{
+    weir_builder builder;
+
+    if (location->len == 0 || location->data[0] != '/' || !ex->core->absolute_redirect) {
+        return true;
+    }
+    weir_builder_open(&builder, ex->pool, SIZE_MAX);
+    add_origin(&builder, ex);
+    weir_builder_add(&builder, *location);
+    return weir_builder_close(&builder, location);
+}
+
 weir_http_verdict weir_http_answer_redirect(weir_http_exchange *ex, unsigned status,
                                             weir_str location)
 {
-    if (location.len > 0 && location.data[0] == '/' && ex->core->absolute_redirect) {
-        weir_builder builder;
-
-        weir_builder_open(&builder, ex->pool, SIZE_MAX);
-        add_origin(&builder, ex);
-        weir_builder_add(&builder, location);
-        if (!weir_builder_close(&builder, &location)) {
-            return WEIR_HTTP_FAILED;
-        }
+    if (!weir_http_make_absolute(ex, &location)) {
+        return WEIR_HTTP_FAILED;
     }
     if (!weir_http_fields_set(&ex->response.fields, WEIR_HTTP_LOCATION_FIELD, location)) {
         weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "a redirect's Location cannot be sent: \"%.*s\"",

@@ -63,6 +63,8 @@ typedef struct {
 
     bool path_is_valid;      /* path can be got back from target: nothing was rewritten */
     bool has_complex_target; /* decoding or normalising changed it */
+    /* By `rewrite … break`: the path need not begin as its location says. */
+    bool is_rewritten_here;
     bool has_body;           /* by framing; may be empty when chunked */
     int64_t content_length;  /* -1: not known */
     uint64_t head_bytes;     /* request line and fields, for $request_length */
@@ -147,6 +149,8 @@ struct weir_http_exchange {
     weir_list holds;
     void **module_state; /* by module index; see weir_http_state() */
 
+    /* Of the proxy, over internal redirects: for $upstream_…; NULL: no origin was asked. */
+    struct weir_http_upstream_state *upstream;
     weir_str
         upstream_note; /* of an origin that is talked to, for log lines: "http://127.0.0.1:8080/path" */
     const char *end_reason; /* $end_reason: why weir itself answered; NULL: it did not */
@@ -225,6 +229,8 @@ weir_http_verdict weir_http_answer_text(weir_http_exchange *ex, unsigned status,
 /* 301, 302, 303, 307, 308 with Location, made absolute as absolute_redirect says. */
 weir_http_verdict weir_http_answer_redirect(weir_http_exchange *ex, unsigned status,
                                             weir_str location);
+/* A path becomes an absolute URL, where absolute_redirect says so. False: no memory. */
+bool weir_http_make_absolute(weir_http_exchange *ex, weir_str *location) WEIR_MUST_USE;
 
 /*
  * The response's head is set (status, fields, body or source): filters it and gives it to the wire.  For content that

@@ -128,6 +128,7 @@ static bool path_normalise(weir_str raw, bool merge_slashes, weir_pool *pool, we
 void weir_http_set_path(weir_http_request *request, weir_str path)
 {
     request->path = path;
+    request->is_rewritten_here = false;
     request->extension = WEIR_STR_EMPTY;
     for (size_t i = path.len; i > 0 && path.data[i - 1] != '/'; i--) {
         if (path.data[i - 1] == '.') {
