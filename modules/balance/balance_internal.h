@@ -15,7 +15,7 @@ struct weir_balance_state {
     _Atomic int64_t current;     /* of the smooth weighted turns */
     _Atomic int64_t lost;        /* what failures took from the weight, won back by turns */
     _Atomic uint64_t fails;
-    _Atomic uint64_t failed_ms; /* monotonic: the last failure */
+    _Atomic uint64_t failed_ms;  /* monotonic: the last failure */
     _Atomic uint64_t checked_ms; /* the last failure, or the last try after fail_timeout */
     _Atomic uint64_t connections;
 };
@@ -49,7 +49,7 @@ struct weir_balance_group {
     struct weir_balance_zone *zone; /* NULL: the family's */
 
     struct {
-        size_t max; /* 0: none are kept */
+        size_t max;     /* 0: none are kept */
         bool is_shared; /* among locations */
         uint64_t requests, time_ms, timeout_ms;
         unsigned said; /* bits of the directives that were given */
@@ -73,7 +73,7 @@ typedef struct {
     const weir_balance_family *family;
     weir_map *named, *implied;
     weir_map *zones;
-    weir_array groups; /* weir_balance_group * */
+    weir_array groups;     /* weir_balance_group * */
     weir_balance_zone own; /* of groups without a zone */
 } weir_balance_registry;
 

@@ -317,8 +317,7 @@ bool weir_balance_leave(weir_conf *conf, weir_level *level, const weir_statement
 
 bool weir_balance_configured(weir_conf *conf, const weir_balance_family *family)
 {
-    weir_balance_registry *registry =
-        weir_balance_registry_of_cycle(weir_conf_cycle(conf), family);
+    weir_balance_registry *registry = weir_balance_registry_of_cycle(weir_conf_cycle(conf), family);
     size_t position = 0;
     weir_str name;
     void *value;

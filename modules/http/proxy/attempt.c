@@ -1,0 +1,649 @@
+#include "modules/http/proxy/proxy_internal.h"
+
+#include <errno.h>
+
+#include "core/base/clock.h"
+#include "core/process/worker.h"
+
+/*
+ * Tries: a peer is chosen, connected to, and sent the request.
+ *
+ *     connecting -> (TLS handshake) -> sending -> waiting -> receiving -> kept | closed
+ *                                             \-> receiving      an answer before the request was all out
+ *
+ * Each of them may fail; then the next peer is tried, if that is allowed and can do no harm.
+ */
+
+static void connecting_writable(weir_connection *connection);
+static void sending_writable(weir_connection *connection);
+static void attempt_timeout(weir_connection *connection);
+
+/* connecting -> sending | closed */
+static const weir_connection_state proxy_connecting = {
+    .name = "connecting to origin",
+    .on_writable = connecting_writable,
+    .on_timeout = attempt_timeout,
+};
+
+/* sending -> waiting | receiving | closed */
+static const weir_connection_state proxy_sending = {
+    .name = "sending request to origin",
+    .on_readable = proxy_head_readable,
+    .on_writable = sending_writable,
+    .on_timeout = attempt_timeout,
+};
+
+/* waiting -> receiving | closed */
+static const weir_connection_state proxy_waiting = {
+    .name = "waiting for origin",
+    .on_readable = proxy_head_readable,
+    .on_timeout = attempt_timeout,
+};
+
+/* ---- time */
+
+void proxy_wait(proxy_state *proxy, uint64_t from_now_ms)
+{
+    proxy->deadline_ms = weir_clock_now()->monotonic_ms + from_now_ms;
+    weir_connection_set_timeout(proxy->origin, from_now_ms);
+}
+
+/* The timer is moved as seldom as can be: it may run for a deadline that is no more. */
+bool proxy_deadline_has_passed(proxy_state *proxy)
+{
+    uint64_t now = weir_clock_now()->monotonic_ms;
+
+    if (proxy->deadline_ms == 0) {
+        return false;
+    }
+    if (now < proxy->deadline_ms) {
+        weir_connection_set_timeout(proxy->origin, proxy->deadline_ms - now);
+        return false;
+    }
+    return true;
+}
+
+static void attempt_timeout(weir_connection *connection)
+{
+    proxy_state *proxy = connection->owner;
+
+    if (!proxy_deadline_has_passed(proxy)) {
+        return;
+    }
+    weir_log_line(&proxy->ex->log, WEIR_LOG_ERR, 0, "upstream timed out (%d: %s) while %s",
+                  ETIMEDOUT, strerror(ETIMEDOUT), proxy->doing);
+    proxy_fail(proxy, PROXY_FAILED_TIMEOUT, 504);
+}
+
+/* ---- what is told of a try */
+
+proxy_attempt *proxy_attempt_now(const proxy_state *proxy)
+{
+    return WEIR_ARRAY_AT(&proxy->attempts, proxy_attempt, proxy->attempts.count - 1);
+}
+
+static bool attempt_add(proxy_state *proxy, weir_str addr)
+{
+    proxy_attempt *attempt = weir_array_push(&proxy->attempts);
+
+    if (attempt == NULL) {
+        return false;
+    }
+    attempt->addr = addr;
+    attempt->follows_redirect = proxy->tries == 0 && proxy->attempts.count > 1;
+    attempt->started_ms = weir_clock_now()->monotonic_ms;
+    attempt->connect_ms = attempt->header_ms = attempt->response_ms = PROXY_UNKNOWN;
+    proxy->tries++;
+    return true;
+}
+
+/* What has gone over the connection since the try began. */
+void proxy_attempt_count(proxy_state *proxy)
+{
+    proxy_attempt *attempt = proxy_attempt_now(proxy);
+
+    if (attempt->response_ms == PROXY_UNKNOWN) {
+        attempt->response_ms = weir_clock_now()->monotonic_ms - attempt->started_ms;
+        if (proxy->origin != NULL) {
+            attempt->received += proxy->origin->received;
+            attempt->sent += proxy->origin->sent;
+        }
+    }
+}
+
+/* Lines of the connection itself say what it was used for. */
+static void attempt_describe(weir_builder *line, const void *subject)
+{
+    const proxy_state *proxy = subject;
+
+    weir_builder_printf(line, " while %s", proxy->doing);
+    proxy->ex->log.describe(line, proxy->ex->log.subject);
+}
+
+/* "http://127.0.0.1:80/path" */
+static bool note(proxy_state *proxy)
+{
+    weir_str addr = proxy->pick.peer->text;
+    weir_builder note;
+
+    weir_builder_open(&note, proxy->ex->pool, SIZE_MAX);
+    (void) weir_builder_room(&note, addr.len + proxy->target.len + 10);
+    weir_builder_add(&note, proxy->url.is_tls ? WEIR_STR("https://") : WEIR_STR("http://"));
+    weir_builder_add(&note, addr);
+    if (weir_addr_is_unix(&proxy->pick.peer->addr)) {
+        weir_builder_add_byte(&note, ':');
+    }
+    weir_builder_add(&note, proxy->target);
+    return weir_builder_close(&note, &proxy->ex->upstream_note);
+}
+
+/* ---- ends */
+
+void proxy_answer(proxy_state *proxy, unsigned status, const char *reason)
+{
+    weir_http_exchange *ex = proxy->ex;
+
+    weir_http_hold_drop(ex, &proxy->hold);
+    proxy->is_answered = true;
+    weir_http_respond_status(ex, status, reason);
+}
+
+static void origin_close(proxy_state *proxy)
+{
+    if (proxy->origin != NULL) {
+        weir_connection_close(proxy->origin);
+        proxy->origin = NULL;
+        proxy->link = NULL;
+    }
+    proxy->deadline_ms = 0;
+    weir_task_cancel(&proxy->go_on);
+    weir_chain_clear(&proxy->out);
+}
+
+void proxy_release(proxy_state *proxy)
+{
+    weir_connection *origin = proxy->origin;
+
+    if (origin == NULL) {
+        return;
+    }
+    proxy_attempt_count(proxy);
+    weir_balance_done(&proxy->pick,
+                      proxy->body_failed ? WEIR_BALANCE_ABANDONED : WEIR_BALANCE_SUCCEEDED,
+                      &proxy->ex->log);
+    proxy->deadline_ms = 0;
+    if (proxy->keeps && proxy->is_sent && !proxy->body_failed && proxy->link != NULL) {
+        weir_balance_link *link = proxy->link;
+
+        proxy->origin = NULL;
+        proxy->link = NULL;
+        weir_balance_idle_put(link);
+        return;
+    }
+    origin_close(proxy);
+}
+
+/* ---- after a failure */
+
+static bool may_try_again(const proxy_state *proxy, unsigned kinds)
+{
+    const proxy_conf *conf = proxy->conf;
+
+    if (proxy->pick.tries_left == 0 || (conf->next_upstream & kinds) == 0
+        || (conf->next_upstream & PROXY_NEXT_OFF) != 0 || proxy->body_was_taken) {
+        return false;
+    }
+    if (proxy->was_begun && !proxy->is_idempotent
+        && (conf->next_upstream & PROXY_NEXT_NON_IDEMPOTENT) == 0) {
+        return false;
+    }
+    if (conf->next_tries != 0 && proxy->tries >= conf->next_tries) {
+        return false;
+    }
+    return conf->next_timeout_ms == 0
+           || weir_clock_now()->monotonic_ms - proxy->started_ms < conf->next_timeout_ms;
+}
+
+static unsigned kinds_of(proxy_failure failure, unsigned status)
+{
+    switch (failure) {
+    case PROXY_FAILED_ERROR:
+        return PROXY_NEXT_ERROR;
+    case PROXY_FAILED_TIMEOUT:
+        return PROXY_NEXT_TIMEOUT;
+    case PROXY_FAILED_INVALID:
+        return PROXY_NEXT_INVALID_HEADER;
+    case PROXY_FAILED_STATUS:
+        break;
+    }
+    switch (status) {
+    case 500:
+        return PROXY_NEXT_500;
+    case 502:
+        return PROXY_NEXT_502;
+    case 503:
+        return PROXY_NEXT_503;
+    case 504:
+        return PROXY_NEXT_504;
+    case 403:
+        return PROXY_NEXT_403;
+    case 404:
+        return PROXY_NEXT_404;
+    case 429:
+        return PROXY_NEXT_429;
+    default:
+        return 0;
+    }
+}
+
+bool proxy_status_goes_on(const proxy_state *proxy)
+{
+    unsigned kind = kinds_of(PROXY_FAILED_STATUS, proxy->status);
+
+    return kind != 0 && may_try_again(proxy, kind);
+}
+
+/* Whatever was read of an answer is forgotten. */
+static void response_forget(proxy_state *proxy)
+{
+    proxy_body_done(proxy);
+    proxy_head_release(proxy);
+    proxy->start = proxy->end = proxy->scanned = proxy->head_bytes = 0;
+    proxy->has_status_line = proxy->head_is_complete = false;
+    proxy->status = 0;
+    proxy->body_ended = proxy->body_failed = proxy->keeps = false;
+    proxy->fields.count = 0;
+    memset(proxy->fields.first, 0, sizeof(proxy->fields.first));
+}
+
+static void attempt_connect(proxy_state *proxy);
+static void attempt_next(proxy_state *proxy);
+
+/*
+ * A connection that had been idle, and that the origin closed, as far as can be told, before it saw the
+ * request: not a byte of an answer came, and the request may be repeated.
+ */
+bool proxy_was_dead(const proxy_state *proxy)
+{
+    return proxy->is_reused && proxy->end == 0 && proxy->head_bytes == 0 && !proxy->body_was_taken
+           && (proxy->is_idempotent || !proxy->was_begun);
+}
+
+void proxy_fail(proxy_state *proxy, proxy_failure failure, unsigned status)
+{
+    unsigned kinds = kinds_of(failure, status);
+    bool is_denied = kinds == PROXY_NEXT_403 || kinds == PROXY_NEXT_404;
+
+    if (failure == PROXY_FAILED_ERROR && proxy_was_dead(proxy)) {
+        weir_log_line(&proxy->ex->log, WEIR_LOG_INFO, 0,
+                      "a kept connection to upstream was closed, trying a new one");
+        origin_close(proxy);
+        response_forget(proxy);
+        attempt_connect(proxy);
+        return;
+    }
+
+    proxy_attempt_count(proxy);
+    proxy_attempt_now(proxy)->status = status;
+    weir_balance_done(&proxy->pick, is_denied ? WEIR_BALANCE_ABANDONED : WEIR_BALANCE_FAILED,
+                      &proxy->ex->log);
+    if (may_try_again(proxy, kinds)) {
+        origin_close(proxy);
+        response_forget(proxy);
+        attempt_next(proxy);
+        return;
+    }
+    origin_close(proxy);
+    proxy_answer(proxy, status, status == 504 ? "upstream timed out" : "upstream failed");
+}
+
+/* ---- sending */
+
+static void body_readable(weir_http_exchange *ex)
+{
+    proxy_state *proxy = ex->upstream;
+
+    if (proxy->origin != NULL) {
+        proxy_send(proxy);
+    }
+}
+
+static void send_failed(proxy_state *proxy)
+{
+    /* It may have answered before it went away. */
+    if (proxy->origin->readable && !proxy->head_is_complete) {
+        proxy->is_sent = false;
+        weir_chain_clear(&proxy->out);
+        proxy_head_readable(proxy->origin);
+        return;
+    }
+    if (!proxy->head_is_complete) {
+        proxy_fail(proxy, PROXY_FAILED_ERROR, 502);
+    }
+}
+
+void proxy_send(proxy_state *proxy)
+{
+    weir_connection *origin = proxy->origin;
+    bool is_receiving = proxy->head_is_complete;
+
+    for (;;) {
+        weir_result read = WEIR_OK;
+
+        if (proxy->body_is_streamed && !proxy->ex->request.body_ended
+            && proxy->out.len < WEIR_BLOCK_BYTES) {
+            read = proxy_body_read(proxy, body_readable);
+            if (read == WEIR_FAIL) {
+                weir_http_exchange *ex = proxy->ex;
+
+                weir_http_hold_drop(ex, &proxy->hold);
+                proxy->hold.cancel(ex, &proxy->hold);
+                weir_http_body_failed(ex);
+                return;
+            }
+        }
+
+        if (!weir_chain_is_empty(&proxy->out)) {
+            proxy->was_begun = true;
+            switch (weir_connection_write(origin, &proxy->out, UINT64_MAX)) {
+            case WEIR_OK:
+                break;
+            case WEIR_WAIT:
+                if (!is_receiving) {
+                    proxy_wait(proxy, proxy->conf->send_timeout_ms);
+                    if (origin->state != &proxy_sending) {
+                        proxy->doing = "sending request to upstream";
+                        weir_connection_enter(origin, &proxy_sending);
+                    }
+                }
+                return;
+            case WEIR_FAIL:
+                send_failed(proxy);
+                return;
+            }
+        }
+
+        if (!proxy->body_is_streamed || proxy->ex->request.body_ended) {
+            break;
+        }
+        if (read == WEIR_WAIT) {
+            /* The client's time, not the origin's. */
+            if (!is_receiving) {
+                proxy->deadline_ms = 0;
+                if (origin->state != &proxy_sending) {
+                    proxy->doing = "sending request to upstream";
+                    weir_connection_enter(origin, &proxy_sending);
+                }
+            }
+            return;
+        }
+    }
+
+    proxy->is_sent = true;
+    if (!is_receiving) {
+        proxy->doing = "reading response header from upstream";
+        proxy_wait(proxy, proxy->conf->read_timeout_ms);
+        weir_connection_enter(origin, &proxy_waiting);
+    }
+}
+
+static void sending_writable(weir_connection *connection)
+{
+    proxy_send(connection->owner);
+}
+
+static void attempt_send(proxy_state *proxy)
+{
+    proxy_attempt *attempt = proxy_attempt_now(proxy);
+
+    if (attempt->connect_ms == PROXY_UNKNOWN) {
+        attempt->connect_ms = weir_clock_now()->monotonic_ms - attempt->started_ms;
+    }
+    if (!proxy_request_begin(proxy)) {
+        origin_close(proxy);
+        proxy_answer(proxy, 500, "internal failure");
+        return;
+    }
+    proxy_send(proxy);
+}
+
+/* ---- connecting */
+
+static void shaken(weir_connection *connection, weir_tls_outcome outcome)
+{
+    proxy_state *proxy = connection->owner;
+
+    switch (outcome) {
+    case WEIR_TLS_ESTABLISHED:
+        attempt_send(proxy);
+        return;
+    case WEIR_TLS_NOT_TLS:
+    case WEIR_TLS_REFUSED:
+        proxy_fail(proxy, PROXY_FAILED_ERROR, 502);
+        return;
+    }
+}
+
+static void attempt_shake(proxy_state *proxy)
+{
+    const proxy_conf *conf = proxy->conf;
+    weir_tls_connect_options options = {
+        .verify_name = proxy->key.name,
+        .script = &proxy->ex->script,
+        .handshake_timeout_ms = conf->connect_timeout_ms,
+    };
+
+    if (conf->tls.server_name) {
+        options.server_name = proxy->key.name;
+    }
+    if (conf->tls.session_reuse) {
+        options.session_key = proxy->pick.peer->text;
+    }
+    proxy->doing = "SSL handshaking to upstream";
+    weir_tls_connect(proxy->origin, conf->tls_client, &options, shaken);
+}
+
+static void connected(proxy_state *proxy)
+{
+    if (proxy->key.tls != NULL) {
+        attempt_shake(proxy);
+    } else {
+        attempt_send(proxy);
+    }
+}
+
+static void connect_failed(proxy_state *proxy, int error)
+{
+    const weir_balance_peer *peer = proxy->pick.peer;
+    bool by_peer = error == ECONNREFUSED || error == ECONNRESET || error == ENETDOWN
+                   || error == ENETUNREACH || error == EHOSTDOWN || error == EHOSTUNREACH
+                   || error == ETIMEDOUT;
+    weir_log_level level = by_peer ? WEIR_LOG_ERR : WEIR_LOG_CRIT;
+
+    if (weir_addr_is_unix(&peer->addr)) {
+        weir_log_line(&proxy->ex->log, level, 0, "connect() to %.*s failed (%d: %s) while %s",
+                      WEIR_STR_ARG(peer->text), error, strerror(error), proxy->doing);
+    } else {
+        weir_log_line(&proxy->ex->log, level, 0, "connect() failed (%d: %s) while %s", error,
+                      strerror(error), proxy->doing);
+    }
+    proxy_fail(proxy, PROXY_FAILED_ERROR, 502);
+}
+
+static void connecting_writable(weir_connection *connection)
+{
+    proxy_state *proxy = connection->owner;
+    int error = weir_connection_finish_connect(connection);
+
+    if (error == EINPROGRESS) {
+        return;
+    }
+    if (error != 0) {
+        connect_failed(proxy, error);
+        return;
+    }
+    connected(proxy);
+}
+
+/* False: the value of proxy_bind is none. */
+static bool bind_address(proxy_state *proxy, weir_connect_options *options)
+{
+    const proxy_conf *conf = proxy->conf;
+
+    if (proxy->key.bound.len == 0) {
+        return true;
+    }
+    options->transparent = conf->bind.is_transparent;
+    if (weir_addr_parse_ip(proxy->key.bound, &options->bind_addr)
+        || weir_addr_parse(proxy->key.bound, 0, &options->bind_addr)) {
+        return true;
+    }
+    weir_log_line(&proxy->ex->log, WEIR_LOG_ERR, 0, "invalid local address \"%.*s\"",
+                  WEIR_STR_ARG(proxy->key.bound));
+    return true;
+}
+
+/* Whatever the connection logs, it logs for this exchange. */
+static void origin_adopt(proxy_state *proxy, weir_connection *origin)
+{
+    proxy->origin = origin;
+    origin->owner = proxy;
+    origin->log = proxy->ex->log;
+    origin->log.describe = attempt_describe;
+    origin->log.subject = proxy;
+    /* What it has carried before is not this exchange's. */
+    origin->received = origin->sent = 0;
+}
+
+/* A new connection to the peer that was chosen. */
+static void attempt_connect(proxy_state *proxy)
+{
+    const proxy_conf *conf = proxy->conf;
+    const weir_balance_peer *peer = proxy->pick.peer;
+    weir_connect_options options = {
+        .socket_keepalive = conf->socket_keepalive,
+        .sndlowat = (int) conf->send_lowat,
+        .rcvbuf = (int) conf->socket_rcvbuf,
+        .sndbuf = (int) conf->socket_sndbuf,
+    };
+    weir_connection *origin;
+    int error;
+
+    proxy->is_reused = proxy->was_begun = false;
+    proxy->doing = "connecting to upstream";
+    if (!bind_address(proxy, &options)) {
+        return;
+    }
+    origin = weir_connect(weir_worker_current()->loop, &peer->addr, &options, 512,
+                          &proxy_connecting, proxy, &error);
+    if (origin == NULL) {
+        connect_failed(proxy, error);
+        return;
+    }
+
+    origin_adopt(proxy, origin);
+    proxy->link = weir_balance_link_new(origin, proxy->group, peer, &proxy->key);
+    if (proxy->body_is_streamed) {
+        weir_connection_set_nodelay(origin);
+    }
+    if (origin->writable) {
+        connected(proxy);
+        return;
+    }
+    proxy_wait(proxy, conf->connect_timeout_ms);
+}
+
+/* One that is kept, if there is: only what may be repeated is risked on it unseen. */
+static bool attempt_reuse(proxy_state *proxy)
+{
+    weir_balance_link *link;
+
+    while ((link = weir_balance_idle_take(proxy->group, proxy->pick.peer, &proxy->key)) != NULL) {
+        if ((proxy->is_idempotent && !proxy->body_is_streamed)
+            || weir_connection_is_quiet(link->connection)) {
+            proxy->link = link;
+            proxy->is_reused = true;
+            proxy->was_begun = false;
+            origin_adopt(proxy, link->connection);
+            attempt_send(proxy);
+            return true;
+        }
+        weir_connection_close(link->connection);
+    }
+    return false;
+}
+
+static void attempt_next(proxy_state *proxy)
+{
+    weir_http_exchange *ex = proxy->ex;
+    const proxy_conf *conf = proxy->conf;
+
+    if (!weir_balance_next(&proxy->pick)) {
+        proxy->doing = "connecting to upstream";
+        ex->upstream_note = WEIR_STR_EMPTY;
+        weir_log_line(&ex->log, WEIR_LOG_ERR, 0,
+                      "no live upstreams while %s, upstream: \"%s://%.*s%.*s\"", proxy->doing,
+                      proxy->url.is_tls ? "https" : "http", WEIR_STR_ARG(proxy->url.name),
+                      WEIR_STR_ARG(proxy->target));
+        if (attempt_add(proxy, weir_balance_group_name(proxy->group))) {
+            proxy_attempt_count(proxy);
+            proxy_attempt_now(proxy)->status = 502;
+        }
+        proxy_answer(proxy, 502, "no live upstreams");
+        return;
+    }
+    if (!attempt_add(proxy, proxy->pick.peer->text) || !note(proxy)) {
+        weir_balance_done(&proxy->pick, WEIR_BALANCE_ABANDONED, &ex->log);
+        proxy_answer(proxy, 500, "internal failure");
+        return;
+    }
+    (void) conf;
+    if (!attempt_reuse(proxy)) {
+        attempt_connect(proxy);
+    }
+}
+
+/* ---- the beginning */
+
+/* What connections must have in common with this one. */
+static bool make_key(proxy_state *proxy)
+{
+    const proxy_conf *conf = proxy->conf;
+
+    proxy->key.scope = conf->pass.location;
+    if (conf->bind.addr != NULL
+        && !weir_template_text(conf->bind.addr, &proxy->ex->script, &proxy->key.bound)) {
+        return false;
+    }
+    if (!proxy->url.is_tls) {
+        return true;
+    }
+    proxy->key.tls = conf->tls_client;
+    if (conf->tls.name != NULL) {
+        return weir_template_text(conf->tls.name, &proxy->ex->script, &proxy->key.name);
+    }
+
+    /* The host without its port. */
+    weir_str host = proxy->url.host;
+    const char *colon = NULL;
+
+    for (size_t i = host.len; i > 0 && host.data[i - 1] != ']'; i--) {
+        if (host.data[i - 1] == ':') {
+            colon = &host.data[i - 1];
+        }
+    }
+    proxy->key.name = weir_str_starts(host, WEIR_STR("unix:")) ? proxy->url.name
+                      : colon == NULL                          ? host
+                                      : weir_str_slice(host, 0, (size_t) (colon - host.data));
+    return true;
+}
+
+void proxy_start(proxy_state *proxy)
+{
+    if (!make_key(proxy) || !proxy_head_make(proxy)
+        || !weir_balance_begin(&proxy->pick, proxy->group, proxy->ex->pool)) {
+        proxy_answer(proxy, 500, "internal failure");
+        return;
+    }
+    attempt_next(proxy);
+}

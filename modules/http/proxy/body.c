@@ -1,0 +1,457 @@
+#include "modules/http/proxy/proxy_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/*
+ * Bodies of responses: read when the client can take more, and ahead of it as far as proxy_buffers and
+ * the temporary file go.  No byte is copied: spans of the blocks that were read into go on to the client.
+ */
+
+/* Below this much room a block is not read into any more. */
+#define ROOM_MIN 4096
+/* What is read ahead at once. */
+#define AHEAD_BYTES (4 * WEIR_BLOCK_BYTES)
+/* After so many bytes in one turn of the loop others have theirs. */
+#define TURN_BYTES (2 * 1024 * 1024)
+
+static void receiving_readable(weir_connection *connection);
+static void receiving_writable(weir_connection *connection);
+static void receiving_timeout(weir_connection *connection);
+
+/* receiving -> kept | closed */
+const weir_connection_state proxy_receiving = {
+    .name = "receiving from origin",
+    .on_readable = receiving_readable,
+    .on_writable = receiving_writable,
+    .on_timeout = receiving_timeout,
+};
+
+/* ---- memory */
+
+void proxy_buffer_release(proxy_state *proxy)
+{
+    weir_block_unref(proxy->block);
+    proxy->block = NULL;
+    proxy->data = NULL;
+    proxy->size = 0;
+}
+
+void proxy_body_done(proxy_state *proxy)
+{
+    proxy_buffer_release(proxy);
+    weir_chain_clear(&proxy->body);
+    weir_task_cancel(&proxy->go_on);
+    if (proxy->temp_file != -1) {
+        (void) close(proxy->temp_file);
+        proxy->temp_file = -1;
+        proxy->temp_bytes = 0;
+    }
+}
+
+void proxy_head_release(proxy_state *proxy)
+{
+    weir_block_unref(proxy->head_block);
+    proxy->head_block = NULL;
+    free(proxy->head_large);
+    proxy->head_large = NULL;
+}
+
+/* ---- taking the framing off */
+
+static void body_end(proxy_state *proxy)
+{
+    weir_http_exchange *ex = proxy->ex;
+
+    proxy->body_ended = true;
+    if (proxy->start != proxy->end) {
+        weir_log_line(
+            &ex->log, WEIR_LOG_WARN, 0,
+            "upstream sent more data than specified in \"Content-Length\" header while %s",
+            proxy->doing);
+        proxy->keeps = false;
+    }
+    if (proxy->chunked.trailers != NULL) {
+        ex->response.trailers = proxy->trailers;
+    }
+    proxy_release(proxy);
+    proxy_buffer_release(proxy);
+}
+
+static void body_fail(proxy_state *proxy)
+{
+    proxy->body_failed = true;
+    proxy->keeps = false;
+    proxy_release(proxy);
+    proxy_buffer_release(proxy);
+}
+
+/* Gives out bytes of the buffer. */
+static bool give(proxy_state *proxy, weir_chain *out, size_t len)
+{
+    const char *data = proxy->data + proxy->start;
+
+    proxy->start += len;
+    proxy_attempt_now(proxy)->length += len;
+    if (proxy->block == NULL) {
+        /* Behind a large head, which is no block. */
+        return weir_chain_add_copy(out, weir_str_of(data, len));
+    }
+    return weir_chain_add_block(out, proxy->block, data, len);
+}
+
+static bool take_chunks(proxy_state *proxy, weir_chain *out)
+{
+    while (proxy->start < proxy->end || proxy->chunked.is_complete) {
+        size_t framing;
+        size_t content;
+        weir_result result = weir_http_chunked_next(
+            &proxy->chunked, weir_str_of(proxy->data + proxy->start, proxy->end - proxy->start),
+            &framing, &content);
+
+        if (result == WEIR_FAIL) {
+            weir_log_line(&proxy->ex->log, WEIR_LOG_ERR, 0,
+                          "upstream sent invalid chunked response while %s", proxy->doing);
+            return false;
+        }
+        proxy->start += framing;
+        if (result == WEIR_WAIT) {
+            return true;
+        }
+        if (content == 0) {
+            body_end(proxy);
+            return true;
+        }
+        if (!give(proxy, out, content)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Takes what is in the buffer. False: broken, or no memory; logged. */
+static bool take(proxy_state *proxy, weir_chain *out)
+{
+    size_t here = proxy->end - proxy->start;
+
+    switch (proxy->framing) {
+    case PROXY_END_NONE:
+        body_end(proxy);
+        return true;
+    case PROXY_END_LENGTH:
+        if (here > proxy->left) {
+            here = (size_t) proxy->left;
+        }
+        if (here != 0 && !give(proxy, out, here)) {
+            return false;
+        }
+        proxy->left -= here;
+        if (proxy->left == 0) {
+            body_end(proxy);
+        }
+        return true;
+    case PROXY_END_CHUNKED:
+        return take_chunks(proxy, out);
+    case PROXY_END_CLOSE:
+        return here == 0 || give(proxy, out, here);
+    }
+    return false;
+}
+
+/* ---- reading */
+
+static bool room(proxy_state *proxy)
+{
+    if (proxy->data != NULL && (proxy->block == NULL || proxy->size - proxy->end < ROOM_MIN)) {
+        proxy_buffer_release(proxy);
+    }
+    if (proxy->data == NULL) {
+        proxy->block = weir_block_get();
+        if (proxy->block == NULL) {
+            return false;
+        }
+        proxy->data = proxy->block->data;
+        proxy->size = WEIR_BLOCK_BYTES;
+        proxy->start = proxy->end = 0;
+    }
+    return true;
+}
+
+/* The origin's end of data. */
+static void ended_by_origin(proxy_state *proxy)
+{
+    const weir_connection *origin = proxy->origin;
+
+    if (proxy->framing == PROXY_END_CLOSE
+        && (origin->tls == NULL || !weir_tls_is_truncated(origin))) {
+        proxy->keeps = false;
+        body_end(proxy);
+        return;
+    }
+    weir_log_line(&proxy->ex->log, WEIR_LOG_ERR, 0,
+                  "upstream prematurely closed connection while %s", proxy->doing);
+    body_fail(proxy);
+}
+
+/* Reads up to about `limit` bytes. OK: something came, or body_ended; WAIT; FAIL: body_failed. */
+static weir_result fill(proxy_state *proxy, weir_chain *out, uint64_t limit)
+{
+    uint64_t before = out->len;
+
+    while (!proxy->body_ended && out->len - before < limit) {
+        size_t len;
+
+        if (!room(proxy)) {
+            weir_log_line(&proxy->ex->log, WEIR_LOG_CRIT, 0, "no memory for a response");
+            body_fail(proxy);
+            return WEIR_FAIL;
+        }
+        switch (weir_connection_read(proxy->origin, proxy->data + proxy->end,
+                                     proxy->size - proxy->end, &len)) {
+        case WEIR_OK:
+            if (len == 0) {
+                ended_by_origin(proxy);
+                return proxy->body_ended ? WEIR_OK : WEIR_FAIL;
+            }
+            proxy->end += len;
+            if (!take(proxy, out)) {
+                body_fail(proxy);
+                return WEIR_FAIL;
+            }
+            break;
+        case WEIR_WAIT:
+            if (proxy->start == proxy->end) {
+                proxy_buffer_release(proxy);
+            }
+            if (out->len != before) {
+                return WEIR_OK;
+            }
+            proxy_wait(proxy, proxy->conf->read_timeout_ms);
+            return WEIR_WAIT;
+        case WEIR_FAIL:
+            body_fail(proxy);
+            return WEIR_FAIL;
+        }
+    }
+    proxy->deadline_ms = 0;
+    return WEIR_OK;
+}
+
+void proxy_body_begin(proxy_state *proxy)
+{
+    /* The head stays where it is, for as long as the exchange. */
+    if (proxy->block != NULL) {
+        proxy->head_block = proxy->block;
+        weir_block_ref(proxy->block);
+    }
+    proxy->deadline_ms = 0;
+    if (!take(proxy, &proxy->body)) {
+        body_fail(proxy);
+        return;
+    }
+    if (!proxy->body_ended) {
+        weir_connection_enter(proxy->origin, &proxy_receiving);
+    }
+}
+
+/* ---- the temporary file */
+
+static bool temp_open(proxy_state *proxy)
+{
+    weir_http_exchange *ex = proxy->ex;
+    weir_str folder = proxy->conf->temp_path;
+    const char *path = weir_str_z(ex->pool, folder);
+
+    proxy->temp_file = path == NULL ? -1 : open(path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (proxy->temp_file == -1) {
+        weir_log_line(&ex->log, WEIR_LOG_CRIT, errno,
+                      "open() of a temporary file in \"%.*s\" failed", WEIR_STR_ARG(folder));
+        return false;
+    }
+    weir_log_line(&ex->log, WEIR_LOG_WARN, 0,
+                  "an upstream response is buffered to a temporary file in %.*s while %s",
+                  WEIR_STR_ARG(folder), proxy->doing);
+    return true;
+}
+
+/* One span for all that lies side by side in the file. */
+static bool temp_add(proxy_state *proxy, uint64_t len)
+{
+    weir_span *last = proxy->body.last;
+
+    if (last != NULL && last->kind == WEIR_SPAN_FILE && last->fd == proxy->temp_file
+        && (uint64_t) last->offset + last->len == proxy->temp_bytes) {
+        last->len += len;
+        proxy->body.len += len;
+    } else if (!weir_chain_add_file(&proxy->body, proxy->temp_file, (off_t) proxy->temp_bytes,
+                                    len)) {
+        return false;
+    }
+    proxy->temp_bytes += len;
+    return true;
+}
+
+static bool temp_write(proxy_state *proxy, weir_chain *chain)
+{
+    while (!weir_chain_is_empty(chain)) {
+        struct iovec vectors[16];
+        size_t bytes;
+        int count = weir_chain_vectors(chain, vectors, 16, &bytes);
+        ssize_t written = pwritev(proxy->temp_file, vectors, count, (off_t) proxy->temp_bytes);
+
+        if (written < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            weir_log_line(&proxy->ex->log, WEIR_LOG_CRIT, errno,
+                          "pwritev() to a temporary file failed while %s", proxy->doing);
+            return false;
+        }
+        if (!temp_add(proxy, (uint64_t) written)) {
+            return false;
+        }
+        weir_chain_consume(chain, (uint64_t) written);
+    }
+    return true;
+}
+
+/* ---- ahead of the client */
+
+static bool is_in_file(const proxy_state *proxy)
+{
+    return proxy->body.last != NULL && proxy->body.last->kind == WEIR_SPAN_FILE;
+}
+
+/* Whether more may be read ahead. */
+static bool may_read_ahead(const proxy_state *proxy)
+{
+    const proxy_conf *conf = proxy->conf;
+
+    if (!proxy->is_buffered || proxy->body_ended || proxy->body_failed || proxy->origin == NULL) {
+        return false;
+    }
+    return (!is_in_file(proxy) && proxy->body.len < conf->buffers.count * conf->buffers.size)
+           || proxy->temp_bytes < conf->max_temp_file_size;
+}
+
+static void read_ahead(proxy_state *proxy)
+{
+    const proxy_conf *conf = proxy->conf;
+    uint64_t in_memory = conf->buffers.count * conf->buffers.size;
+    uint64_t done = 0;
+
+    while (may_read_ahead(proxy)) {
+        weir_chain more = {0};
+        weir_result result;
+
+        if (done >= TURN_BYTES) {
+            weir_task_post(proxy->ex->client->connection->loop, &proxy->go_on);
+            return;
+        }
+        result = fill(proxy, &more, AHEAD_BYTES);
+        done += more.len;
+        if (is_in_file(proxy) || proxy->body.len + more.len > in_memory) {
+            if (!weir_chain_is_empty(&more)
+                && ((proxy->temp_file == -1 && !temp_open(proxy)) || !temp_write(proxy, &more))) {
+                weir_chain_clear(&more);
+                body_fail(proxy);
+                return;
+            }
+        } else {
+            weir_chain_append(&proxy->body, &more);
+        }
+        if (result != WEIR_OK) {
+            return;
+        }
+    }
+    proxy->deadline_ms = 0;
+}
+
+void proxy_body_go_on(weir_task *task)
+{
+    proxy_state *proxy = WEIR_OWNER(task, proxy_state, go_on);
+
+    proxy->pulled = 0;
+    if (weir_chain_is_empty(&proxy->body)) {
+        weir_http_wake(proxy->ex);
+    } else {
+        read_ahead(proxy);
+    }
+}
+
+static void receiving_readable(weir_connection *connection)
+{
+    proxy_state *proxy = connection->owner;
+
+    proxy->pulled = 0;
+    if (weir_chain_is_empty(&proxy->body)) {
+        weir_http_wake(proxy->ex);
+    } else {
+        read_ahead(proxy);
+    }
+}
+
+/* The rest of the request. */
+static void receiving_writable(weir_connection *connection)
+{
+    proxy_state *proxy = connection->owner;
+
+    if (!proxy->is_sent && !weir_chain_is_empty(&proxy->out)) {
+        proxy_send(proxy);
+    }
+}
+
+static void receiving_timeout(weir_connection *connection)
+{
+    proxy_state *proxy = connection->owner;
+
+    if (!proxy_deadline_has_passed(proxy)) {
+        return;
+    }
+    weir_log_line(&proxy->ex->log, WEIR_LOG_ERR, 0, "upstream timed out (%d: %s) while %s",
+                  ETIMEDOUT, strerror(ETIMEDOUT), proxy->doing);
+    body_fail(proxy);
+    weir_http_wake(proxy->ex);
+}
+
+/* ---- the client takes more */
+
+weir_result proxy_body_pull(weir_http_exchange *ex, weir_http_source *source, weir_chain *out,
+                            uint64_t limit, bool *ended)
+{
+    proxy_state *proxy = WEIR_OWNER(source, proxy_state, source);
+    weir_loop *loop = ex->client->connection->loop;
+    weir_result result = WEIR_OK;
+
+    if (proxy->relay != NULL || proxy->status == 101) {
+        *ended = true;
+        return WEIR_OK;
+    }
+
+    if (weir_chain_is_empty(&proxy->body) && !proxy->body_ended && !proxy->body_failed) {
+        if (proxy->pulled >= TURN_BYTES) {
+            weir_task_post(loop, &proxy->go_on);
+            return WEIR_WAIT;
+        }
+        result = fill(proxy, &proxy->body, limit);
+    }
+    if (weir_chain_is_empty(&proxy->body)) {
+        *ended = proxy->body_ended;
+        return proxy->body_failed ? WEIR_FAIL : result;
+    }
+
+    uint64_t before = out->len;
+
+    if (!weir_chain_move(out, &proxy->body, limit)) {
+        return WEIR_FAIL;
+    }
+    proxy->pulled += out->len - before;
+    *ended = proxy->body_ended && weir_chain_is_empty(&proxy->body);
+    /* Should the client not take all of it now, the origin is still read from. */
+    if (proxy->origin != NULL && proxy->origin->readable && may_read_ahead(proxy)) {
+        weir_task_post(loop, &proxy->go_on);
+    }
+    return WEIR_OK;
+}

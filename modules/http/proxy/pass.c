@@ -1,0 +1,299 @@
+#include "modules/http/proxy/proxy_internal.h"
+
+#include "core/base/number.h"
+
+/* proxy_pass: where requests go, and with which target. */
+
+const weir_balance_family proxy_family = {.name = "http", .default_port = 80};
+
+/* ---- URLs */
+
+uint16_t proxy_url_default_port(const proxy_url *url)
+{
+    return url->is_tls ? 443 : 80;
+}
+
+/* "name", "name:port", "[address]:port" */
+static bool parse_host(proxy_url *url)
+{
+    weir_str usual = url->is_tls ? WEIR_STR("443") : WEIR_STR("80");
+    weir_str host = url->host;
+    size_t name = host.len;
+    uint64_t port;
+
+    for (size_t i = host.len; i > 0 && host.data[i - 1] != ']'; i--) {
+        if (host.data[i - 1] == ':') {
+            name = i - 1;
+        }
+    }
+    url->name = host;
+    url->port = usual;
+    if (name != host.len) {
+        url->port = weir_str_from(host, name + 1);
+        if (!weir_parse_uint(url->port, 65535, &port) || port == 0) {
+            return false;
+        }
+        if (weir_str_eq(url->port, usual)) {
+            url->name = weir_str_slice(host, 0, name);
+        }
+    }
+    for (size_t i = 0; i < host.len; i++) {
+        unsigned char c = (unsigned char) host.data[i];
+
+        if (c <= ' ' || c == 0x7f || c == '@' || c == '#') {
+            return false;
+        }
+    }
+    return name != 0;
+}
+
+/* "unix:path", with ":" before a URI */
+static bool parse_unix(proxy_url *url, weir_str rest)
+{
+    const char *colon = weir_str_find_byte(weir_str_from(rest, sizeof("unix:") - 1), ':');
+
+    url->host = colon == NULL ? rest : weir_str_slice(rest, 0, (size_t) (colon - rest.data));
+    url->uri = colon == NULL ? WEIR_STR_EMPTY : weir_str_from(rest, url->host.len + 1);
+    url->name = WEIR_STR("localhost");
+    url->port = WEIR_STR_EMPTY;
+    return url->host.len > sizeof("unix:") - 1;
+}
+
+bool proxy_url_parse(weir_str text, proxy_url *url)
+{
+    weir_str rest;
+    size_t end = 0;
+
+    *url = (proxy_url){.is_tls = weir_str_starts_nocase(text, WEIR_STR("https://"))};
+    if (!url->is_tls && !weir_str_starts_nocase(text, WEIR_STR("http://"))) {
+        return false;
+    }
+
+    rest = weir_str_from(text, url->is_tls ? 8 : 7);
+    if (weir_str_starts(rest, WEIR_STR("unix:"))) {
+        if (!parse_unix(url, rest)) {
+            return false;
+        }
+    } else {
+        while (end < rest.len && rest.data[end] != '/' && rest.data[end] != '?') {
+            end++;
+        }
+        url->host = weir_str_slice(rest, 0, end);
+        url->uri = weir_str_from(rest, end);
+        if (!parse_host(url)) {
+            return false;
+        }
+    }
+    url->has_uri = url->uri.len != 0;
+    url->whole = weir_str_slice(text, 0, text.len - url->uri.len);
+    return true;
+}
+
+/* ---- proxy_pass URL */
+
+/* As much of a URL with variables as is known: all of the host. */
+static bool pass_guess(weir_conf *conf, proxy_pass *pass, weir_str text)
+{
+    size_t constant = (size_t) (weir_str_find_byte(text, '$') - text.data);
+    weir_str known = weir_str_slice(text, 0, constant);
+    weir_addr addr;
+
+    if (!proxy_url_parse(known, &pass->url)) {
+        pass->url = (proxy_url){.is_tls = false};
+        return true;
+    }
+    /* "http://10.0.0.1:80$request_uri" is one address; a name may go on in the variable. */
+    if (!pass->url.has_uri && !weir_addr_parse(pass->url.host, 80, &addr)) {
+        pass->url = (proxy_url){.is_tls = false};
+        return true;
+    }
+    pass->group = weir_balance_group_find(conf, &proxy_family, pass->url.host);
+    if (pass->group == NULL) {
+        pass->group = weir_balance_group_implied(conf, &proxy_family, pass->url.host,
+                                                 proxy_url_default_port(&pass->url));
+    }
+    return pass->group != NULL;
+}
+
+static bool pass_fits(weir_conf *conf, const proxy_pass *pass)
+{
+    switch (pass->location->kind) {
+    case WEIR_HTTP_LOCATION_REGEX:
+    case WEIR_HTTP_LOCATION_NAMED:
+    case WEIR_HTTP_LOCATION_UNNAMED:
+        return weir_conf_refuse(
+            conf, "\"proxy_pass\" cannot have URI part in location given by regular expression, "
+                  "or inside named location, or inside \"if\" statement, or inside "
+                  "\"limit_except\" block");
+    case WEIR_HTTP_LOCATION_ROOT:
+    case WEIR_HTTP_LOCATION_PREFIX:
+    case WEIR_HTTP_LOCATION_PREFIX_FINAL:
+    case WEIR_HTTP_LOCATION_EXACT:
+        break;
+    }
+    return true;
+}
+
+bool proxy_pass_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    proxy_pass *pass = &((proxy_conf *) settings)->pass;
+    weir_http_location *location = weir_http_conf_location(conf);
+    weir_str text = statement->args[1];
+
+    *pass = (proxy_pass){.location = location};
+    if (location->name.len > 0 && location->name.data[location->name.len - 1] == '/') {
+        location->auto_redirect = true;
+    }
+
+    if (weir_str_find_byte(text, '$') != NULL) {
+        pass->template = weir_template_new(conf, weir_space_of(conf, "http"), text);
+        return pass->template != NULL && pass_guess(conf, pass, text);
+    }
+
+    if (!weir_str_starts_nocase(text, WEIR_STR("http://"))
+        && !weir_str_starts_nocase(text, WEIR_STR("https://"))) {
+        return weir_conf_refuse_arg(conf, statement, 1, "invalid URL prefix");
+    }
+    if (!proxy_url_parse(text, &pass->url)) {
+        return weir_conf_refuse_arg(conf, statement, 1, "invalid URL \"%.*s\" in \"proxy_pass\"",
+                                    WEIR_STR_ARG(text));
+    }
+    if (pass->url.has_uri && !pass_fits(conf, pass)) {
+        return false;
+    }
+    pass->group = weir_balance_group_find(conf, &proxy_family, pass->url.host);
+    if (pass->group == NULL) {
+        pass->group = weir_balance_group_implied(conf, &proxy_family, pass->url.host,
+                                                 proxy_url_default_port(&pass->url));
+    }
+    return pass->group != NULL;
+}
+
+/* ---- at run time: the group */
+
+static bool find_group(proxy_state *proxy)
+{
+    weir_http_exchange *ex = proxy->ex;
+    const proxy_pass *pass = &proxy->conf->pass;
+    weir_addr addr;
+
+    if (pass->group != NULL && weir_str_eq(proxy->url.host, pass->url.host)) {
+        proxy->group = pass->group;
+        return true;
+    }
+    proxy->group = weir_balance_group_of_cycle(ex->client->address->http->cycle, &proxy_family,
+                                               proxy->url.host);
+    if (proxy->group != NULL) {
+        return true;
+    }
+    if (weir_addr_parse(proxy->url.host, proxy_url_default_port(&proxy->url), &addr)) {
+        proxy->group = weir_balance_group_of_addr(ex->pool, &addr);
+        return proxy->group != NULL;
+    }
+    weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "no resolver defined to resolve %.*s",
+                  WEIR_STR_ARG(proxy->url.host));
+    proxy_answer(proxy, 502, "no resolver");
+    return false;
+}
+
+/* ---- at run time: the target */
+
+/* The decoded path, as the client might have written it. */
+static void add_path(weir_builder *target, const weir_http_request *request, weir_str path)
+{
+    /* What was not decoded needs no escapes: it is passed as it came. */
+    if (request->path_is_valid && weir_str_find_byte(request->target, '%') == NULL) {
+        weir_builder_add(target, path);
+    } else {
+        (void) weir_http_escape_path(target, path);
+    }
+}
+
+static void add_args(weir_builder *target, const weir_http_request *request)
+{
+    if (request->args.len != 0) {
+        weir_builder_add_byte(target, '?');
+        weir_builder_add(target, request->args);
+    }
+}
+
+/* A target made of variables: what would end the request line is escaped. */
+static void add_safely(weir_builder *target, weir_str uri)
+{
+    static const char digits[] = "0123456789ABCDEF";
+
+    for (size_t i = 0; i < uri.len; i++) {
+        unsigned char c = (unsigned char) uri.data[i];
+
+        if (c <= ' ' || c == 0x7f) {
+            weir_builder_add_byte(target, '%');
+            weir_builder_add_byte(target, digits[c >> 4]);
+            weir_builder_add_byte(target, digits[c & 15]);
+        } else {
+            weir_builder_add_byte(target, (char) c);
+        }
+    }
+}
+
+static bool make_target(proxy_state *proxy)
+{
+    weir_http_exchange *ex = proxy->ex;
+    const weir_http_request *request = &ex->request;
+    const proxy_pass *pass = &proxy->conf->pass;
+    weir_str prefix = pass->location->name;
+    weir_builder target;
+
+    if (!proxy->url.has_uri && request->path_is_valid) {
+        proxy->target = request->target;
+        return true;
+    }
+
+    weir_builder_open(&target, ex->pool, SIZE_MAX);
+    if (proxy->url.uri.len != 0 && proxy->url.uri.data[0] == '?') {
+        weir_builder_add_byte(&target, '/');
+    }
+    if (!proxy->url.has_uri || (pass->template == NULL && request->is_rewritten_here)) {
+        add_path(&target, request, request->path);
+        add_args(&target, request);
+    } else if (pass->template != NULL) {
+        add_safely(&target, proxy->url.uri);
+    } else {
+        weir_builder_add(&target, proxy->url.uri);
+        add_path(&target, request,
+                 weir_str_starts(request->path, prefix) ? weir_str_from(request->path, prefix.len)
+                                                        : WEIR_STR_EMPTY);
+        add_args(&target, request);
+    }
+    return weir_builder_close(&target, &proxy->target);
+}
+
+bool proxy_find(proxy_state *proxy)
+{
+    weir_http_exchange *ex = proxy->ex;
+    const proxy_pass *pass = &proxy->conf->pass;
+    weir_str text;
+
+    if (pass->template == NULL) {
+        proxy->url = pass->url;
+        proxy->group = pass->group;
+    } else {
+        if (!weir_template_text(pass->template, &ex->script, &text)) {
+            proxy_answer(proxy, 500, "internal failure");
+            return false;
+        }
+        if (!proxy_url_parse(text, &proxy->url)) {
+            weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "invalid URL prefix in \"%.*s\"",
+                          WEIR_STR_ARG(text));
+            proxy_answer(proxy, 500, "invalid URL in proxy_pass");
+            return false;
+        }
+        if (!find_group(proxy)) {
+            return false;
+        }
+    }
+    if (!make_target(proxy)) {
+        proxy_answer(proxy, 500, "internal failure");
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,420 @@
+#include "modules/http/proxy/proxy_internal.h"
+
+#include "core/base/clock.h"
+
+/* The directives of proxy_pass, and the content handler that begins. */
+
+#define WHERE WEIR_HTTP_ANYWHERE
+#define ROW(name_, slot_, preset_, doc_)                                                           \
+    {                                                                                              \
+        .name = name_, .where = WHERE, .slot = slot_, .preset = preset_, .doc = doc_               \
+    }
+#define FLAG(member) WEIR_SLOT_FLAG(proxy_conf, member)
+#define SIZE(member) WEIR_SLOT_SIZE(proxy_conf, member)
+#define MS(member) WEIR_SLOT_MS(proxy_conf, member)
+#define TEMPLATE(member) WEIR_SLOT_TEMPLATE(proxy_conf, member)
+
+static const weir_choice version_choices[] = {
+    {"1.0", WEIR_HTTP_10},
+    {"1.1", WEIR_HTTP_11},
+    {NULL, 0},
+};
+
+static const weir_choice next_choices[] = {
+    {"error", PROXY_NEXT_ERROR},
+    {"timeout", PROXY_NEXT_TIMEOUT},
+    {"invalid_header", PROXY_NEXT_INVALID_HEADER},
+    {"http_500", PROXY_NEXT_500},
+    {"http_502", PROXY_NEXT_502},
+    {"http_503", PROXY_NEXT_503},
+    {"http_504", PROXY_NEXT_504},
+    {"http_403", PROXY_NEXT_403},
+    {"http_404", PROXY_NEXT_404},
+    {"http_429", PROXY_NEXT_429},
+    {"non_idempotent", PROXY_NEXT_NON_IDEMPOTENT},
+    {"off", PROXY_NEXT_OFF},
+    {NULL, 0},
+};
+
+static const weir_choice ignore_choices[] = {
+    {"X-Accel-Redirect", PROXY_IGNORE_REDIRECT},
+    {"X-Accel-Expires", PROXY_IGNORE_EXPIRES},
+    {"X-Accel-Limit-Rate", PROXY_IGNORE_LIMIT_RATE},
+    {"X-Accel-Buffering", PROXY_IGNORE_BUFFERING},
+    {"X-Accel-Charset", PROXY_IGNORE_CHARSET},
+    {"Expires", PROXY_IGNORE_OTHER},
+    {"Cache-Control", PROXY_IGNORE_OTHER},
+    {"Set-Cookie", PROXY_IGNORE_OTHER},
+    {"Vary", PROXY_IGNORE_OTHER},
+    {NULL, 0},
+};
+
+static bool temp_path_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    return weir_http_temp_path(conf, statement, &((proxy_conf *) settings)->temp_path);
+}
+
+/* proxy_bind ADDRESS [transparent] | off */
+static bool bind_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    proxy_conf *proxy = settings;
+    weir_str text = statement->args[1];
+    weir_addr addr;
+
+    proxy->bind.addr = NULL;
+    proxy->bind.is_transparent = statement->count == 3;
+    if (statement->count == 3 && !weir_str_eq(statement->args[2], WEIR_STR("transparent"))) {
+        return weir_conf_refuse_arg(conf, statement, 2, "invalid parameter \"%.*s\"",
+                                    WEIR_STR_ARG(statement->args[2]));
+    }
+    if (weir_str_eq(text, WEIR_STR("off"))) {
+        return true;
+    }
+    if (weir_str_find_byte(text, '$') == NULL && !weir_addr_parse_ip(text, &addr)
+        && !weir_addr_parse(text, 0, &addr)) {
+        return weir_conf_refuse_arg(conf, statement, 1, "invalid address \"%.*s\"",
+                                    WEIR_STR_ARG(text));
+    }
+    proxy->bind.addr = weir_template_new(conf, weir_space_of(conf, "http"), text);
+    return proxy->bind.addr != NULL;
+}
+
+static const weir_directive proxy_directives[] = {
+    {
+        .name = "proxy_pass",
+        .where = WEIR_HTTP_LOCATION | WEIR_HTTP_LOCATION_IF | WEIR_HTTP_LIMIT_EXCEPT,
+        .slot = WEIR_SLOT_CALL(proxy_conf, pass, proxy_pass_call),
+        .takes = WEIR_TAKES(1, 1),
+        .syntax = "URL",
+        .doc = "Passes requests on: to a group of servers, a host, or a unix socket.",
+    },
+
+    /* ---- the request */
+    {
+        .name = "proxy_set_header",
+        .where = WHERE,
+        .slot = WEIR_SLOT_CALL(proxy_conf, set_headers, proxy_set_header_call),
+        .takes = WEIR_TAKES(2, 2),
+        .syntax = "field value",
+        .repeatable = true,
+        .doc = "Sets a field of the request that goes out; an empty value leaves it out.",
+    },
+    ROW("proxy_method", TEMPLATE(method), NULL, "The method to use instead of the client's."),
+    ROW("proxy_set_body", TEMPLATE(set_body), NULL, "The body to send instead of the client's."),
+    ROW("proxy_http_version", WEIR_SLOT_ENUM(proxy_conf, http_version, version_choices), "1.1",
+        "The version of HTTP that origins are spoken to with; 1.0 keeps no connections."),
+    ROW("proxy_pass_request_headers", FLAG(pass_request_headers), "on",
+        "Passes the fields of the client's request on."),
+    ROW("proxy_pass_request_body", FLAG(pass_request_body), "on",
+        "Passes the body of the client's request on."),
+    ROW("proxy_request_buffering", FLAG(request_buffering), "on",
+        "Reads the whole request body before an origin is asked."),
+
+    /* ---- connections */
+    ROW("proxy_connect_timeout", MS(connect_timeout_ms), "60s",
+        "How long connecting to an origin may take."),
+    ROW("proxy_send_timeout", MS(send_timeout_ms), "60s",
+        "The time between two writes of a request."),
+    ROW("proxy_read_timeout", MS(read_timeout_ms), "60s",
+        "The time between two reads of a response."),
+    ROW("proxy_socket_keepalive", FLAG(socket_keepalive), "off",
+        "Has the kernel probe connections to origins (SO_KEEPALIVE)."),
+    ROW("proxy_socket_rcvbuf", SIZE(socket_rcvbuf), NULL, "The kernel's receive buffer."),
+    ROW("proxy_socket_sndbuf", SIZE(socket_sndbuf), NULL, "The kernel's send buffer."),
+    {
+        .name = "proxy_bind",
+        .where = WHERE,
+        .slot = WEIR_SLOT_CALL(proxy_conf, bind, bind_call),
+        .takes = WEIR_TAKES(1, 2),
+        .syntax = "address [transparent] | off",
+        .doc = "The local address of connections to origins.",
+    },
+
+    /* ---- the next one */
+    ROW("proxy_next_upstream", WEIR_SLOT_BITS(proxy_conf, next_upstream, next_choices),
+        "error timeout", "What makes a request go on to the next server of its group."),
+    ROW("proxy_next_upstream_tries", WEIR_SLOT_UINT(proxy_conf, next_tries, 0, UINT32_MAX), "0",
+        "How many servers may be tried; 0 is all."),
+    ROW("proxy_next_upstream_timeout", MS(next_timeout_ms), "0",
+        "How long a request may go on to further servers; 0 is no limit."),
+
+    /* ---- the response */
+    ROW("proxy_buffering", FLAG(buffering), "on",
+        "Reads responses ahead of the client, so that the origin is free soon."),
+    ROW("proxy_buffer_size", SIZE(buffer_size), "4k", "The largest head of a response."),
+    ROW("proxy_buffers", WEIR_SLOT_SIZES(proxy_conf, buffers), "8 4k",
+        "Number and size of buffers: their sum is read ahead into memory."),
+    ROW("proxy_busy_buffers_size", SIZE(busy_buffers_size), NULL,
+        "Checked against the other sizes; what is being sent needs no limit of its own."),
+    {
+        .name = "proxy_temp_path",
+        .where = WHERE,
+        .takes = WEIR_TAKES(1, 4),
+        .syntax = "path [level1 [level2 [level3]]]",
+        .slot = WEIR_SLOT_CALL(proxy_conf, temp_path, temp_path_call),
+        .preset = "proxy_temp",
+        .doc = "The folder of temporary files with responses.",
+    },
+    ROW("proxy_max_temp_file_size", WEIR_SLOT_OFFSET(proxy_conf, max_temp_file_size), "1024m",
+        "How much of a response is read ahead into a temporary file; 0 is nothing."),
+    ROW("proxy_temp_file_write_size", SIZE(temp_file_write_size), NULL,
+        "Checked against the other sizes: what has come is written at once."),
+    ROW("proxy_hide_header", WEIR_SLOT_LIST(proxy_conf, hide_headers), NULL,
+        "A field of responses that does not pass."),
+    ROW("proxy_pass_header", WEIR_SLOT_LIST(proxy_conf, pass_headers), NULL,
+        "A field that passes, though it would not by itself: Date, Server, X-Accel-..."),
+    ROW("proxy_ignore_headers", WEIR_SLOT_BITS(proxy_conf, ignore_headers, ignore_choices), NULL,
+        "Fields of responses that have no effect here."),
+    ROW("proxy_intercept_errors", FLAG(intercept_errors), "off",
+        "Shows the error_page for statuses of origins, too."),
+    ROW("proxy_ignore_client_abort", FLAG(ignore_client_abort), "off",
+        "Goes on with an origin when the client has gone."),
+    ROW("proxy_force_ranges", FLAG(force_ranges), "off",
+        "Cuts ranges out of responses whose origin does not."),
+    ROW("proxy_pass_trailers", FLAG(pass_trailers), "off", "Passes trailer fields on."),
+    {
+        .name = "proxy_redirect",
+        .where = WHERE,
+        .takes = WEIR_TAKES(1, 2),
+        .slot = WEIR_SLOT_CALL(proxy_conf, redirects, proxy_redirect_call),
+        .syntax = "default | off | redirect replacement",
+        .repeatable = true,
+        .doc = "Changes what Location and Refresh of responses say.",
+    },
+    {
+        .name = "proxy_cookie_domain",
+        .where = WHERE,
+        .takes = WEIR_TAKES(1, 2),
+        .slot = WEIR_SLOT_CALL(proxy_conf, cookie_domains, proxy_cookie_domain_call),
+        .syntax = "off | domain replacement",
+        .repeatable = true,
+        .doc = "Changes the Domain of cookies.",
+    },
+    {
+        .name = "proxy_cookie_path",
+        .where = WHERE,
+        .takes = WEIR_TAKES(1, 2),
+        .slot = WEIR_SLOT_CALL(proxy_conf, cookie_paths, proxy_cookie_path_call),
+        .syntax = "off | path replacement",
+        .repeatable = true,
+        .doc = "Changes the Path of cookies.",
+    },
+
+    /* ---- without an effect */
+    {.name = "proxy_send_lowat",
+     .where = WHERE,
+     .warning = "Linux knows no low-water mark for sending",
+     .doc = "Accepted."},
+    {.name = "proxy_headers_hash_max_size",
+     .where = WHERE,
+     .doc = "Accepted: tables grow by themselves."},
+    {.name = "proxy_headers_hash_bucket_size",
+     .where = WHERE,
+     .doc = "Accepted: tables grow by themselves."},
+
+    WEIR_TLS_CLIENT_DIRECTIVES("proxy_ssl_", proxy_conf, tls, WHERE),
+    {0},
+};
+
+/* ---- checks */
+
+static bool check_sizes(weir_conf *conf, const proxy_conf *proxy)
+{
+    size_t largest =
+        proxy->buffer_size > proxy->buffers.size ? proxy->buffer_size : proxy->buffers.size;
+    size_t all = proxy->buffers.count * proxy->buffers.size;
+
+    if (proxy->buffers.count < 2) {
+        return weir_conf_refuse(conf, "there must be at least 2 \"proxy_buffers\"");
+    }
+    if (proxy->busy_buffers_size != 0) {
+        if (proxy->busy_buffers_size < largest) {
+            return weir_conf_refuse(conf,
+                                    "\"proxy_busy_buffers_size\" must be equal to or greater than "
+                                    "the maximum of the value of \"proxy_buffer_size\" and one of "
+                                    "the \"proxy_buffers\"");
+        }
+        if (proxy->busy_buffers_size > all - proxy->buffers.size) {
+            return weir_conf_refuse(conf, "\"proxy_busy_buffers_size\" must be less than the size "
+                                          "of all \"proxy_buffers\" minus one buffer");
+        }
+    } else if (largest > all - proxy->buffers.size) {
+        return weir_conf_refuse(conf, "\"proxy_busy_buffers_size\" must be less than the size of "
+                                      "all \"proxy_buffers\" minus one buffer");
+    }
+    if (proxy->temp_file_write_size != 0 && proxy->temp_file_write_size < largest) {
+        return weir_conf_refuse(conf,
+                                "\"proxy_temp_file_write_size\" must be equal to or greater than "
+                                "the maximum of the value of \"proxy_buffer_size\" and one of the "
+                                "\"proxy_buffers\"");
+    }
+    if (proxy->max_temp_file_size != 0 && proxy->max_temp_file_size < largest) {
+        return weir_conf_refuse(conf,
+                                "\"proxy_max_temp_file_size\" must be equal to zero to disable "
+                                "temporary files usage or must be equal to or greater than the "
+                                "maximum of the value of \"proxy_buffer_size\" and one of the "
+                                "\"proxy_buffers\"");
+    }
+    return true;
+}
+
+static bool proxy_check(weir_conf *conf, const void *settings)
+{
+    /* These settings are not shared yet: what is made of them is kept with them. */
+    proxy_conf *proxy = (proxy_conf *) (uintptr_t) settings;
+
+    if (!check_sizes(conf, proxy)) {
+        return false;
+    }
+    if (proxy->pass.location == NULL) {
+        return true;
+    }
+    proxy->headers = proxy_headers_make(conf, proxy);
+    proxy->hidden = proxy_hidden_make(conf, proxy);
+    if (proxy->headers == NULL || proxy->hidden == NULL) {
+        return weir_conf_refuse(conf, "no memory for \"proxy_pass\"");
+    }
+    if (proxy->pass.url.is_tls || proxy->pass.template != NULL) {
+        proxy->tls_client = weir_tls_client_new(conf, &proxy->tls, "http");
+        if (proxy->tls_client == NULL) {
+            return false;
+        }
+    }
+    return proxy_rules_settle(conf, proxy);
+}
+
+static bool proxy_prepare(weir_conf *conf)
+{
+    return weir_space_add(conf, weir_space_of(conf, "http"), proxy_variables);
+}
+
+static bool proxy_applies(const void *location)
+{
+    return ((const proxy_conf *) location)->pass.location != NULL;
+}
+
+/* ---- the content */
+
+/* The exchange ends first: by itself, or because its client has gone. */
+static void proxy_cancel(weir_http_exchange *ex, weir_http_hold *hold)
+{
+    proxy_state *proxy = WEIR_OWNER(hold, proxy_state, hold);
+
+    (void) ex;
+    if (proxy->relay != NULL) {
+        weir_relay_free(proxy->relay);
+        proxy->relay = NULL;
+    }
+    if (proxy->origin != NULL) {
+        proxy->keeps = false;
+        proxy->body_failed = true;
+        proxy_release(proxy);
+    }
+    weir_balance_done(&proxy->pick, WEIR_BALANCE_ABANDONED, &proxy->ex->log);
+    weir_chain_clear(&proxy->out);
+    proxy_body_done(proxy);
+    if (proxy->is_gone != NULL) {
+        *proxy->is_gone = true;
+    }
+}
+
+static void proxy_free(void *subject)
+{
+    proxy_head_release(subject);
+}
+
+static proxy_state *proxy_new(weir_http_exchange *ex, const proxy_conf *conf)
+{
+    proxy_state *proxy = WEIR_NEW(ex->pool, proxy_state);
+
+    if (proxy == NULL || weir_pool_on_free(ex->pool, proxy_free, proxy) == NULL) {
+        return NULL;
+    }
+    proxy->ex = ex;
+    proxy->conf = conf;
+    proxy->temp_file = -1;
+    proxy->started_ms = weir_clock_now()->monotonic_ms;
+    proxy->go_on.name = "proxied response";
+    proxy->go_on.run = proxy_body_go_on;
+    weir_list_init(&proxy->go_on.link);
+    weir_http_fields_init(&proxy->fields, ex->pool, PROXY_FIELDS_MAX);
+    if (ex->upstream != NULL) {
+        /* What was tried before an internal redirect is told, too. */
+        proxy->attempts = ex->upstream->attempts;
+    } else {
+        weir_array_init(&proxy->attempts, ex->pool, sizeof(proxy_attempt), 1);
+    }
+    ex->upstream = proxy;
+    return proxy;
+}
+
+static void body_collected(weir_http_exchange *ex)
+{
+    proxy_start(ex->upstream);
+}
+
+/* The body, as a whole or as it comes. */
+static weir_http_verdict proxy_begin(proxy_state *proxy)
+{
+    weir_http_exchange *ex = proxy->ex;
+    const proxy_conf *conf = proxy->conf;
+    bool is_chunked = ex->request.content_length < 0;
+
+    if (ex->request.has_body && conf->pass_request_body && conf->set_body == NULL
+        && !ex->request.body_is_collected) {
+        /* HTTP/1.0 has no frame for a body of unknown length. */
+        if (!conf->request_buffering && !(is_chunked && conf->http_version == WEIR_HTTP_10)) {
+            proxy->body_is_streamed = true;
+        } else {
+            switch (weir_http_collect_body(ex, body_collected)) {
+            case WEIR_OK:
+                break;
+            case WEIR_WAIT:
+                return WEIR_HTTP_WAITING;
+            case WEIR_FAIL:
+                weir_http_hold_drop(ex, &proxy->hold);
+                return WEIR_HTTP_ANSWERED;
+            }
+        }
+    }
+    proxy_start(proxy);
+    return proxy->is_answered ? WEIR_HTTP_ANSWERED : WEIR_HTTP_WAITING;
+}
+
+static weir_http_verdict proxy_judge(weir_http_exchange *ex, const void *location)
+{
+    const proxy_conf *conf = location;
+    proxy_state *proxy;
+
+    /* Locations inside of one that passes on do not pass on for that; blocks without a name do. */
+    const weir_http_location *here = ex->location;
+
+    while (here->kind == WEIR_HTTP_LOCATION_UNNAMED && here != conf->pass.location) {
+        here = here->outer;
+    }
+    if (here != conf->pass.location) {
+        return WEIR_HTTP_PASS;
+    }
+
+    proxy = proxy_new(ex, conf);
+    if (proxy == NULL) {
+        return WEIR_HTTP_FAILED;
+    }
+    ex->ignores_client_abort = conf->ignore_client_abort;
+    weir_http_hold_add(ex, &proxy->hold, "proxy", proxy_cancel);
+    if (!proxy_find(proxy)) {
+        return WEIR_HTTP_ANSWERED;
+    }
+    return proxy_begin(proxy);
+}
+
+const weir_http_module weir_http_proxy = {
+    .name = "http_proxy",
+    .directives = proxy_directives,
+    .conf_size = sizeof(proxy_conf),
+    .check = proxy_check,
+    .prepare = proxy_prepare,
+    .phases = 1u << WEIR_HTTP_PHASE_CONTENT,
+    .judge = proxy_judge,
+    .applies = proxy_applies,
+};

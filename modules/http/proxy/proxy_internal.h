@@ -1,0 +1,310 @@
+#ifndef WEIR_HTTP_PROXY_INTERNAL_H
+#define WEIR_HTTP_PROXY_INTERNAL_H
+
+#include "core/tls/tls.h"
+#include "modules/balance/balance.h"
+#include "modules/http/engine/core_conf.h"
+#include "modules/http/proxy/proxy.h"
+#include "modules/http/wire/chunked.h"
+
+extern const weir_balance_family proxy_family;
+
+/* ---- settings */
+
+/* "http://host:port/uri", taken apart; slices of the text. */
+typedef struct {
+    bool is_tls, has_uri;
+    weir_str host; /* to connect to: "name", "127.0.0.1:8080", "unix:/path" */
+    weir_str name; /* what Host says: a usual port is left out, unix: is "localhost" */
+    weir_str port; /* as written, or the usual one; empty for unix: */
+    weir_str uri;
+    weir_str whole; /* without the uri, for redirects */
+} proxy_url;
+
+/* False when it is none of the forms that proxy_pass takes. */
+bool proxy_url_parse(weir_str text, proxy_url *url) WEIR_MUST_USE;
+uint16_t proxy_url_default_port(const proxy_url *url);
+
+typedef struct {
+    const weir_http_location *location; /* that says it; NULL: nothing is passed on */
+    const weir_template *template;      /* with variables; NULL: all is known */
+    proxy_url url;                      /* or, with variables, as much of it as is constant */
+    weir_balance_group *group;          /* of url; NULL: to be found at run time */
+} proxy_pass;
+
+typedef struct {
+    weir_http_name name;
+    weir_str text;
+    const weir_template *value; /* NULL: constant */
+    weir_str constant;          /* empty: the field is not sent */
+} proxy_header;
+
+/* What proxy_set_header makes of requests; compiled once for each distinct settings. */
+typedef struct {
+    weir_array set; /* proxy_header, those that are sent */
+    bool sets_host, sets_connection, sets_upgrade;
+    bool drops
+        [WEIR_HTTP_NAME_COUNT]; /* fields of the client that do not pass, as they are set or stay here */
+    weir_map *drops_other;      /* the same by text; NULL: none */
+    bool drops_length;          /* Content-Length is set to "" */
+} proxy_headers;
+
+typedef struct {
+    bool hides[WEIR_HTTP_NAME_COUNT];
+    bool hides_pad;        /* X-Pad */
+    weir_map *hides_other; /* NULL: none */
+} proxy_hidden;
+
+enum {
+    PROXY_NEXT_ERROR = 1u << 0,
+    PROXY_NEXT_TIMEOUT = 1u << 1,
+    PROXY_NEXT_INVALID_HEADER = 1u << 2,
+    PROXY_NEXT_500 = 1u << 3,
+    PROXY_NEXT_502 = 1u << 4,
+    PROXY_NEXT_503 = 1u << 5,
+    PROXY_NEXT_504 = 1u << 6,
+    PROXY_NEXT_403 = 1u << 7,
+    PROXY_NEXT_404 = 1u << 8,
+    PROXY_NEXT_429 = 1u << 9,
+    PROXY_NEXT_NON_IDEMPOTENT = 1u << 10,
+    PROXY_NEXT_OFF = 1u << 11,
+};
+
+enum {
+    PROXY_IGNORE_REDIRECT = 1u << 0,
+    PROXY_IGNORE_EXPIRES = 1u << 1,
+    PROXY_IGNORE_LIMIT_RATE = 1u << 2,
+    PROXY_IGNORE_BUFFERING = 1u << 3,
+    PROXY_IGNORE_CHARSET = 1u << 4,
+    PROXY_IGNORE_OTHER = 1u << 5, /* Expires, Cache-Control, Set-Cookie, Vary: of the cache */
+};
+
+/* One rule of proxy_redirect, proxy_cookie_domain, proxy_cookie_path. */
+typedef struct {
+    const weir_regex *regex; /* NULL: compare with `pattern` */
+    const weir_template *pattern, *replacement;
+    weir_str pattern_text, replacement_text; /* without templates: of `default` */
+} proxy_rule;
+
+typedef struct {
+    bool is_off;
+    weir_array *rules; /* proxy_rule; one without anything is `default`; NULL: nothing was said */
+} proxy_rules;
+
+typedef struct {
+    proxy_pass pass;
+    weir_array *set_headers; /* proxy_header, as written; NULL: none */
+    const weir_template *method, *set_body;
+    unsigned http_version; /* weir_http_version */
+    bool pass_request_headers, pass_request_body, request_buffering;
+
+    uint64_t connect_timeout_ms, send_timeout_ms, read_timeout_ms;
+    bool socket_keepalive;
+    struct {
+        const weir_template *addr; /* NULL: off */
+        bool is_transparent;
+    } bind;
+    size_t send_lowat, socket_rcvbuf, socket_sndbuf;
+
+    unsigned next_upstream;
+    uint64_t next_tries, next_timeout_ms;
+
+    bool buffering;
+    size_t buffer_size;
+    weir_count_size buffers;
+    size_t busy_buffers_size; /* 0: not said */
+    weir_str temp_path;
+    uint64_t max_temp_file_size;
+    size_t temp_file_write_size; /* 0: not said */
+    const weir_template *limit_rate;
+
+    weir_array hide_headers, pass_headers; /* weir_str */
+    unsigned ignore_headers;
+    bool intercept_errors, ignore_client_abort, force_ranges, pass_trailers;
+    proxy_rules redirects, cookie_domains, cookie_paths;
+
+    weir_tls_client_conf tls;
+
+    /* ---- made of these by `check`, where something is passed on */
+    proxy_headers *headers;
+    proxy_hidden *hidden;
+    weir_tls_client *tls_client; /* NULL: no TLS */
+    weir_array redirect_rules;   /* proxy_rule, with what `default` stands for */
+} proxy_conf;
+
+/* ---- one request on its way */
+
+/* What $upstream_addr and its kin tell of one try. */
+#define PROXY_FIELDS_MAX 2000 /* lines of a response */
+#define PROXY_UNKNOWN UINT64_MAX
+typedef struct {
+    weir_str addr;
+    unsigned status;       /* 0: none came */
+    bool follows_redirect; /* the first try after an internal redirect */
+    uint64_t started_ms;
+    uint64_t connect_ms, header_ms, response_ms; /* since then; or UNKNOWN */
+    uint64_t length;                             /* of the body */
+    uint64_t received, sent;
+} proxy_attempt;
+
+/* How the end of the response shows (RFC 9112, 6.3). */
+typedef enum { PROXY_END_NONE, PROXY_END_LENGTH, PROXY_END_CHUNKED, PROXY_END_CLOSE } proxy_framing;
+
+/* How a try failed. */
+typedef enum {
+    PROXY_FAILED_ERROR,
+    PROXY_FAILED_TIMEOUT,
+    PROXY_FAILED_INVALID,
+    PROXY_FAILED_STATUS, /* one that proxy_next_upstream names */
+} proxy_failure;
+
+typedef struct weir_http_upstream_state proxy_state;
+struct weir_http_upstream_state {
+    weir_http_exchange *ex;
+    const proxy_conf *conf;
+    weir_http_hold hold;
+    weir_http_source source;
+    bool is_answered; /* while the content handler was on the stack */
+    bool *is_gone;    /* set when the exchange ends; NULL: nobody asks */
+
+    /* ---- where to */
+    proxy_url url;
+    weir_balance_group *group;
+    weir_balance_pick pick;
+    weir_balance_key key;
+    weir_balance_link *link;
+    weir_connection *origin; /* NULL: none */
+    bool is_reused;
+    weir_array attempts; /* proxy_attempt */
+    uint64_t tries;
+    uint64_t started_ms;
+    weir_str target;      /* of the request line that goes out */
+    const char *doing;    /* for the log: "connecting to upstream" */
+    uint64_t deadline_ms; /* of what is waited for; 0: nothing */
+
+    /* ---- request */
+    weir_str head;
+    weir_str body_text;     /* proxy_set_body */
+    bool sends_head_method; /* HEAD: no body comes back */
+    bool is_idempotent;
+    bool body_is_streamed, body_is_chunked;
+    bool body_was_taken; /* some of a streamed body: no other try can have it */
+    bool is_sent;        /* all of it */
+    bool was_begun;      /* something of it, on this connection */
+    weir_chain out;
+
+    /* ---- response */
+    weir_block *block; /* the one that is read into */
+    char *data;
+    size_t size, start, end, scanned;
+    weir_block *head_block; /* keeps the head */
+    char *head_large;       /* or this */
+    size_t head_bytes;
+    bool has_status_line, head_is_complete;
+    unsigned status;
+    weir_str status_text;
+    weir_http_version version;
+    weir_http_fields fields;
+    weir_http_fields trailers;
+    proxy_framing framing;
+    uint64_t left;
+    weir_http_chunked chunked;
+    bool keeps; /* the connection, after the body */
+    bool body_ended, body_failed;
+    bool is_buffered; /* read ahead of the client */
+    weir_chain body;  /* read, and not yet taken by the client */
+    uint64_t pulled;  /* in the turn that began at turn_ms */
+    uint64_t turn_ms;
+    weir_task go_on;
+    int temp_file; /* -1: none */
+    uint64_t temp_bytes;
+
+    weir_relay *relay; /* NULL: no tunnel */
+    weir_connection *tunnel_client;
+};
+
+/* ---- pass.c: where to */
+
+bool proxy_pass_call(weir_conf *conf, void *settings, const weir_statement *statement);
+/* Sets url, group and target.  False: answered, or failed. */
+bool proxy_find(proxy_state *proxy) WEIR_MUST_USE;
+
+/* ---- request.c: what the origin is sent */
+
+/* From the list of settings, or defaults. NULL: refused. */
+proxy_headers *proxy_headers_make(weir_conf *conf, const proxy_conf *settings);
+bool proxy_set_header_call(weir_conf *conf, void *settings, const weir_statement *statement);
+/* Makes `head`. False: no memory, or a variable's value that cannot be sent; logged. */
+bool proxy_head_make(proxy_state *proxy) WEIR_MUST_USE;
+/* Puts head and body into `out`, for a new try. */
+bool proxy_request_begin(proxy_state *proxy) WEIR_MUST_USE;
+/* Adds what has come of a streamed body. As weir_http_read_body(). */
+weir_result proxy_body_read(proxy_state *proxy, void (*readable)(weir_http_exchange *ex));
+
+/* ---- attempt.c: tries and their ends */
+
+void proxy_start(proxy_state *proxy);
+/* The try is over. Goes on with the next one, or answers. The exchange may be gone afterwards. */
+void proxy_fail(proxy_state *proxy, proxy_failure failure, unsigned status);
+/* A connection that had been idle was closed before anything came: nothing to speak of. */
+bool proxy_was_dead(const proxy_state *proxy);
+/* The answer is read: the connection is kept, or closed. */
+/* The status is one that proxy_next_upstream names, and there is a next one. */
+bool proxy_status_goes_on(const proxy_state *proxy);
+void proxy_release(proxy_state *proxy);
+void proxy_answer(proxy_state *proxy, unsigned status, const char *reason);
+/* The request goes out, as far as the origin takes it. */
+void proxy_send(proxy_state *proxy);
+proxy_attempt *proxy_attempt_now(const proxy_state *proxy);
+void proxy_attempt_count(proxy_state *proxy);
+void proxy_wait(proxy_state *proxy, uint64_t from_now_ms);
+bool proxy_deadline_has_passed(proxy_state *proxy);
+
+/* ---- response.c: heads */
+
+extern const weir_connection_state proxy_receiving;
+void proxy_head_readable(weir_connection *connection);
+proxy_hidden *proxy_hidden_make(weir_conf *conf, const proxy_conf *settings);
+
+typedef enum {
+    PROXY_HEAD_MORE,
+    PROXY_HEAD_COMPLETE,
+    PROXY_HEAD_INTERIM, /* 1xx but 101: another one follows */
+    PROXY_HEAD_INVALID, /* `*why` says it */
+} proxy_head_result;
+/* Takes whole lines from data[start..end). */
+proxy_head_result proxy_head_parse(proxy_state *proxy, const char **why);
+/* Gives the parsed head to the engine: the exchange may be gone afterwards. */
+void proxy_respond(proxy_state *proxy);
+
+/* ---- body.c: bodies on their way to the client */
+
+/* What is left behind the head, and the framing's end. */
+void proxy_body_begin(proxy_state *proxy);
+weir_result proxy_body_pull(weir_http_exchange *ex, weir_http_source *source, weir_chain *out,
+                            uint64_t limit, bool *ended);
+void proxy_body_done(proxy_state *proxy);
+void proxy_body_go_on(weir_task *task);
+void proxy_buffer_release(proxy_state *proxy);
+/* What the fields are slices of. */
+void proxy_head_release(proxy_state *proxy);
+
+/* ---- tunnel.c */
+
+/* After 101: bytes go both ways until one side ends. The exchange is gone afterwards. */
+void proxy_tunnel_start(proxy_state *proxy);
+
+/* ---- rewrite.c: Location, Refresh, Set-Cookie */
+
+bool proxy_redirect_call(weir_conf *conf, void *settings, const weir_statement *statement);
+bool proxy_cookie_domain_call(weir_conf *conf, void *settings, const weir_statement *statement);
+bool proxy_cookie_path_call(weir_conf *conf, void *settings, const weir_statement *statement);
+/* The rules that `default` stands for. */
+bool proxy_rules_settle(weir_conf *conf, proxy_conf *settings) WEIR_MUST_USE;
+bool proxy_rewrite_location(proxy_state *proxy, weir_str *value) WEIR_MUST_USE;
+bool proxy_rewrite_refresh(proxy_state *proxy, weir_str *value) WEIR_MUST_USE;
+bool proxy_rewrite_cookie(proxy_state *proxy, weir_str *value) WEIR_MUST_USE;
+
+extern const weir_variable proxy_variables[];
+
+#endif

@@ -1,0 +1,568 @@
+#include "modules/http/proxy/proxy_internal.h"
+
+#include <stdlib.h>
+
+#include "core/base/clock.h"
+#include "core/base/number.h"
+#include "modules/http/wire/h1_parse.h"
+
+/* Heads of responses: read, parsed strictly, judged, and given to the engine. */
+
+/* Interim responses that one answer may have before it. */
+#define INTERIM_MAX 64
+
+/* ---- parsing */
+
+static bool is_line(weir_str text, size_t from, const char **mark)
+{
+    *mark = memchr(text.data + from, '\n', text.len - from);
+    return *mark != NULL;
+}
+
+/* Whether the connection may stay (RFC 9112, 9.3). */
+static bool wants_to_stay(const proxy_state *proxy)
+{
+    if (weir_http_fields_have_token(&proxy->fields, WEIR_HTTP_CONNECTION, WEIR_STR("close"))) {
+        return false;
+    }
+    return proxy->version == WEIR_HTTP_11
+           || weir_http_fields_have_token(&proxy->fields, WEIR_HTTP_CONNECTION,
+                                          WEIR_STR("keep-alive"));
+}
+
+/* What two readers could take differently is no answer (RFC 9112, 6.3). NULL: good. */
+static const char *choose_framing(proxy_state *proxy)
+{
+    const weir_http_fields *fields = &proxy->fields;
+    const weir_http_field *length = weir_http_fields_find(fields, WEIR_HTTP_CONTENT_LENGTH);
+    const weir_http_field *coding = weir_http_fields_find(fields, WEIR_HTTP_TRANSFER_ENCODING);
+    int64_t bytes = -1;
+
+    if (coding != NULL) {
+        if (length != NULL) {
+            return "upstream sent \"Content-Length\" and \"Transfer-Encoding\" headers at the "
+                   "same time";
+        }
+        if (coding->next_same != 0) {
+            return "upstream sent duplicate header line: \"Transfer-Encoding\"";
+        }
+        if (!weir_str_eq_nocase(coding->value, WEIR_STR("chunked"))) {
+            return "upstream sent unknown \"Transfer-Encoding\"";
+        }
+        if (proxy->version != WEIR_HTTP_11) {
+            return "upstream sent \"Transfer-Encoding\" header in a HTTP/1.0 response";
+        }
+    }
+    if (length != NULL) {
+        if (length->next_same != 0) {
+            return "upstream sent duplicate header line: \"Content-Length\"";
+        }
+        if (!weir_http_parse_content_length(length->value, &bytes)) {
+            return "upstream sent invalid \"Content-Length\" header";
+        }
+        proxy->ex->response.content_length = bytes;
+    }
+
+    if (proxy->sends_head_method || proxy->status == 204 || proxy->status == 304
+        || proxy->status < 200) {
+        proxy->framing = PROXY_END_NONE;
+    } else if (coding != NULL) {
+        proxy->framing = PROXY_END_CHUNKED;
+        memset(&proxy->chunked, 0, sizeof(proxy->chunked));
+        proxy->chunked.pool = proxy->ex->pool;
+        proxy->chunked.trailer_bytes_max = proxy->conf->buffer_size;
+        if (proxy->conf->pass_trailers) {
+            weir_http_fields_init(&proxy->trailers, proxy->ex->pool, PROXY_FIELDS_MAX);
+            proxy->chunked.trailers = &proxy->trailers;
+        }
+    } else if (length != NULL) {
+        proxy->framing = PROXY_END_LENGTH;
+        proxy->left = (uint64_t) bytes;
+    } else {
+        proxy->framing = PROXY_END_CLOSE;
+    }
+    proxy->keeps =
+        proxy->framing != PROXY_END_CLOSE && proxy->status != 101 && wants_to_stay(proxy);
+    return NULL;
+}
+
+/* Takes a field line. NULL: good. */
+static const char *take_field(proxy_state *proxy, weir_str line)
+{
+    weir_str name;
+    weir_str value;
+    bool underscore;
+
+    switch (weir_http_parse_field_line(line, &name, &value, &underscore)) {
+    case WEIR_HTTP_FIELD_MALFORMED:
+        return "upstream sent invalid header";
+    case WEIR_HTTP_FIELD_ODD_NAME:
+        weir_log_line(&proxy->ex->log, WEIR_LOG_INFO, 0,
+                      "upstream sent a field with an invalid name, ignored: \"%.*s\"",
+                      WEIR_STR_ARG(line));
+        return NULL;
+    case WEIR_HTTP_FIELD_VALID:
+        break;
+    }
+    if (!weir_http_fields_add_parsed(&proxy->fields, weir_http_name_find(name), name, value)) {
+        return "upstream sent too many header lines";
+    }
+    return NULL;
+}
+
+static void forget_head(proxy_state *proxy)
+{
+    proxy->has_status_line = false;
+    proxy->head_bytes = 0;
+    proxy->fields.count = 0;
+    memset(proxy->fields.first, 0, sizeof(proxy->fields.first));
+}
+
+proxy_head_result proxy_head_parse(proxy_state *proxy, const char **why)
+{
+    const char *mark;
+
+    while (proxy->scanned < proxy->end
+           && is_line(weir_str_of(proxy->data, proxy->end), proxy->scanned, &mark)) {
+        weir_str line =
+            weir_str_of(proxy->data + proxy->start, (size_t) (mark - (proxy->data + proxy->start)));
+        size_t taken = line.len + 1;
+
+        if (line.len > 0 && line.data[line.len - 1] == '\r') {
+            line.len--;
+        }
+        proxy->start += taken;
+        proxy->scanned = proxy->start;
+        proxy->head_bytes += taken;
+
+        if (!proxy->has_status_line) {
+            weir_http_status_line parsed;
+
+            if (!weir_http_parse_status_line(line, &parsed)) {
+                *why = "upstream sent no valid HTTP/1.0 header";
+                return PROXY_HEAD_INVALID;
+            }
+            proxy->status = parsed.status;
+            proxy->status_text = parsed.status_text;
+            proxy->version = parsed.version;
+            proxy->has_status_line = true;
+            continue;
+        }
+        if (line.len != 0) {
+            *why = take_field(proxy, line);
+            if (*why != NULL) {
+                return PROXY_HEAD_INVALID;
+            }
+            continue;
+        }
+
+        if (proxy->status < 200 && proxy->status != 101) {
+            forget_head(proxy);
+            return PROXY_HEAD_INTERIM;
+        }
+        *why = choose_framing(proxy);
+        return *why == NULL ? PROXY_HEAD_COMPLETE : PROXY_HEAD_INVALID;
+    }
+    proxy->scanned = proxy->end;
+    return PROXY_HEAD_MORE;
+}
+
+/* ---- reading */
+
+/* The head so far moves into a piece that may hold all of it, and is parsed there from its beginning. */
+static bool head_grow(proxy_state *proxy)
+{
+    size_t begins = proxy->start - proxy->head_bytes;
+    size_t bytes = proxy->end - begins;
+    size_t size = proxy->conf->buffer_size + WEIR_BLOCK_BYTES;
+    char *large = malloc(size);
+
+    if (large == NULL) {
+        return false;
+    }
+    memcpy(large, proxy->data + begins, bytes);
+    proxy_buffer_release(proxy);
+    proxy->head_large = large;
+    proxy->data = large;
+    proxy->size = size;
+    proxy->end = bytes;
+    proxy->start = proxy->scanned = 0;
+    forget_head(proxy);
+    return true;
+}
+
+static bool head_room(proxy_state *proxy)
+{
+    if (proxy->data == NULL) {
+        proxy->block = weir_block_get();
+        if (proxy->block == NULL) {
+            return false;
+        }
+        proxy->data = proxy->block->data;
+        proxy->size = WEIR_BLOCK_BYTES;
+        proxy->start = proxy->end = proxy->scanned = 0;
+    }
+    return proxy->end < proxy->size || (proxy->head_large == NULL && head_grow(proxy));
+}
+
+static void head_invalid(proxy_state *proxy, const char *why)
+{
+    weir_log_line(&proxy->ex->log, WEIR_LOG_ERR, 0, "%s while %s", why, proxy->doing);
+    proxy_fail(proxy, PROXY_FAILED_INVALID, 502);
+}
+
+static void head_complete(proxy_state *proxy)
+{
+    proxy_attempt *attempt = proxy_attempt_now(proxy);
+
+    proxy->head_is_complete = true;
+    attempt->status = proxy->status;
+    attempt->header_ms = weir_clock_now()->monotonic_ms - attempt->started_ms;
+    if (proxy->status >= 400 && proxy_status_goes_on(proxy)) {
+        proxy_fail(proxy, PROXY_FAILED_STATUS, proxy->status);
+        return;
+    }
+    if (proxy->status == 101
+        && (!proxy->conf->headers->sets_upgrade || proxy->ex->wire->take_connection == NULL
+            || weir_http_fields_find(&proxy->ex->request.fields, WEIR_HTTP_UPGRADE) == NULL)) {
+        head_invalid(proxy, "upstream switched protocols without being asked to");
+        return;
+    }
+    proxy_respond(proxy);
+}
+
+/* Parses what has come. True: read on. */
+static bool head_take(proxy_state *proxy)
+{
+    unsigned interims = 0;
+    const char *why;
+
+    for (;;) {
+        proxy_head_result result = proxy_head_parse(proxy, &why);
+
+        /* A head that is too big is so, even if it came at once. */
+        if (result != PROXY_HEAD_INVALID
+            && proxy->head_bytes + (result == PROXY_HEAD_MORE ? proxy->end - proxy->start : 0)
+                   > proxy->conf->buffer_size) {
+            head_invalid(proxy, "upstream sent too big header");
+            return false;
+        }
+        switch (result) {
+        case PROXY_HEAD_MORE:
+            return true;
+        case PROXY_HEAD_INTERIM:
+            if (++interims > INTERIM_MAX) {
+                head_invalid(proxy, "upstream sent too many interim responses");
+                return false;
+            }
+            break;
+        case PROXY_HEAD_INVALID:
+            head_invalid(proxy, why);
+            return false;
+        case PROXY_HEAD_COMPLETE:
+            head_complete(proxy);
+            return false;
+        }
+    }
+}
+
+void proxy_head_readable(weir_connection *connection)
+{
+    proxy_state *proxy = connection->owner;
+
+    for (;;) {
+        size_t len;
+
+        if (!head_room(proxy)) {
+            weir_log_line(&proxy->ex->log, WEIR_LOG_CRIT, 0, "no memory for a response");
+            proxy_fail(proxy, PROXY_FAILED_ERROR, 502);
+            return;
+        }
+        switch (weir_connection_read(connection, proxy->data + proxy->end, proxy->size - proxy->end,
+                                     &len)) {
+        case WEIR_OK:
+            if (len == 0) {
+                if (!proxy_was_dead(proxy)) {
+                    weir_log_line(&proxy->ex->log, WEIR_LOG_ERR, 0,
+                                  "upstream prematurely closed connection while %s", proxy->doing);
+                }
+                proxy_fail(proxy, PROXY_FAILED_ERROR, 502);
+                return;
+            }
+            proxy->end += len;
+            if (!head_take(proxy)) {
+                return;
+            }
+            break;
+        case WEIR_WAIT:
+            if (proxy->end == 0) {
+                proxy_buffer_release(proxy);
+            }
+            return;
+        case WEIR_FAIL:
+            proxy_fail(proxy, PROXY_FAILED_ERROR, 502);
+            return;
+        }
+    }
+}
+
+/* ---- what does not pass */
+
+/* As nginx: these are the origin's words to the proxy, or the proxy has its own. */
+static const weir_http_name hidden_by_default[] = {
+    WEIR_HTTP_DATE,
+    WEIR_HTTP_SERVER_FIELD,
+    WEIR_HTTP_X_ACCEL_BUFFERING,
+    WEIR_HTTP_X_ACCEL_CHARSET,
+    WEIR_HTTP_X_ACCEL_EXPIRES,
+    WEIR_HTTP_X_ACCEL_LIMIT_RATE,
+    WEIR_HTTP_X_ACCEL_REDIRECT,
+};
+
+proxy_hidden *proxy_hidden_make(weir_conf *conf, const proxy_conf *settings)
+{
+    weir_pool *pool = weir_conf_pool(conf);
+    proxy_hidden *hidden = WEIR_NEW(pool, proxy_hidden);
+
+    if (hidden == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < WEIR_COUNT(hidden_by_default); i++) {
+        hidden->hides[hidden_by_default[i]] = true;
+    }
+    hidden->hides_pad = true;
+
+    for (WEIR_ARRAY_EACH(&settings->hide_headers, const weir_str, name)) {
+        weir_http_name known = weir_http_name_find(*name);
+
+        if (known != WEIR_HTTP_OTHER) {
+            hidden->hides[known] = true;
+            continue;
+        }
+        if (hidden->hides_other == NULL) {
+            hidden->hides_other = weir_map_new(pool, true, 8);
+        }
+        if (hidden->hides_other == NULL || !weir_map_put(hidden->hides_other, *name, hidden)) {
+            return NULL;
+        }
+    }
+    for (WEIR_ARRAY_EACH(&settings->pass_headers, const weir_str, name)) {
+        weir_http_name known = weir_http_name_find(*name);
+
+        if (known != WEIR_HTTP_OTHER) {
+            hidden->hides[known] = false;
+        } else if (weir_str_eq_nocase(*name, WEIR_STR("X-Pad"))) {
+            hidden->hides_pad = false;
+        }
+    }
+    return hidden;
+}
+
+static bool is_hidden(const proxy_hidden *hidden, const weir_http_field *field)
+{
+    if (field->name != WEIR_HTTP_OTHER) {
+        return hidden->hides[field->name];
+    }
+    return (hidden->hides_pad && field->text.len == 5
+            && weir_str_eq_nocase(field->text, WEIR_STR("X-Pad")))
+           || (hidden->hides_other != NULL
+               && weir_map_find(hidden->hides_other, field->text) != NULL);
+}
+
+/* ---- the response */
+
+/* Adds a field that passes. */
+static bool pass_field(proxy_state *proxy, const weir_http_field *field)
+{
+    weir_http_response *response = &proxy->ex->response;
+    weir_str value = field->value;
+
+    switch (field->name) {
+    case WEIR_HTTP_CONNECTION:
+    case WEIR_HTTP_KEEP_ALIVE:
+    case WEIR_HTTP_PROXY_CONNECTION:
+    case WEIR_HTTP_CONTENT_LENGTH:
+    case WEIR_HTTP_TRANSFER_ENCODING:
+    case WEIR_HTTP_TE:
+        return true;
+    case WEIR_HTTP_TRAILER:
+        if (!proxy->conf->pass_trailers) {
+            return true;
+        }
+        break;
+    case WEIR_HTTP_UPGRADE:
+        if (proxy->status != 101 && proxy->status != 426) {
+            return true;
+        }
+        break;
+    case WEIR_HTTP_CONTENT_TYPE:
+        if (!is_hidden(proxy->conf->hidden, field)) {
+            response->content_type = value;
+        }
+        return true;
+    case WEIR_HTTP_LOCATION_FIELD:
+        if (!proxy_rewrite_location(proxy, &value)) {
+            return false;
+        }
+        break;
+    case WEIR_HTTP_REFRESH:
+        if (!proxy_rewrite_refresh(proxy, &value)) {
+            return false;
+        }
+        break;
+    case WEIR_HTTP_SET_COOKIE:
+        if (!proxy_rewrite_cookie(proxy, &value)) {
+            return false;
+        }
+        break;
+    default:
+        break;
+    }
+    return is_hidden(proxy->conf->hidden, field)
+           || weir_http_fields_add_parsed(&response->fields, field->name, field->text, value);
+}
+
+static weir_str accel(const proxy_state *proxy, weir_http_name name, unsigned ignored)
+{
+    return (proxy->conf->ignore_headers & ignored) != 0
+               ? WEIR_STR_EMPTY
+               : weir_http_fields_value(&proxy->fields, name);
+}
+
+/* X-Accel-Redirect: the answer is a file or location of ours.  True: done. */
+static bool redirect_inside(proxy_state *proxy)
+{
+    static const weir_http_name kept[] = {
+        WEIR_HTTP_SET_COOKIE, WEIR_HTTP_CONTENT_DISPOSITION, WEIR_HTTP_CACHE_CONTROL,
+        WEIR_HTTP_EXPIRES,    WEIR_HTTP_ACCEPT_RANGES,
+    };
+    weir_http_exchange *ex = proxy->ex;
+    weir_str target = accel(proxy, WEIR_HTTP_X_ACCEL_REDIRECT, PROXY_IGNORE_REDIRECT);
+    weir_http_request parsed = {0};
+
+    if (target.len == 0) {
+        return false;
+    }
+    proxy->keeps = false;
+    proxy_release(proxy);
+    if (target.data[0] != '@'
+        && !weir_http_parse_target(&parsed, target, ex->core->merge_slashes, ex->pool)) {
+        weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "unsafe URI \"%.*s\" in X-Accel-Redirect",
+                      WEIR_STR_ARG(target));
+        proxy_answer(proxy, 404, "unsafe X-Accel-Redirect");
+        return true;
+    }
+    for (size_t i = 0; i < WEIR_COUNT(kept); i++) {
+        for (const weir_http_field *field = weir_http_fields_find(&proxy->fields, kept[i]);
+             field != NULL; field = weir_http_fields_next(&proxy->fields, field)) {
+            if (!pass_field(proxy, field)) {
+                proxy_answer(proxy, 500, "internal failure");
+                return true;
+            }
+        }
+    }
+    weir_http_hold_drop(ex, &proxy->hold);
+    proxy_body_done(proxy);
+    if (target.data[0] == '@') {
+        (void) weir_http_redirect_named(ex, target);
+        return true;
+    }
+    if (ex->request.method != WEIR_HTTP_HEAD) {
+        ex->request.method = WEIR_HTTP_GET;
+        ex->request.method_text = weir_http_method_text(WEIR_HTTP_GET);
+    }
+    (void) weir_http_redirect_internal(ex, parsed.path, parsed.args);
+    return true;
+}
+
+/* proxy_intercept_errors: a status that has an error_page is shown with that.  True: done. */
+static bool intercept(proxy_state *proxy)
+{
+    weir_http_exchange *ex = proxy->ex;
+
+    if (!proxy->conf->intercept_errors || proxy->status < 300 || ex->core->error_pages == NULL
+        || (ex->shows_error_page && !ex->core->recursive_error_pages)) {
+        return false;
+    }
+    for (WEIR_ARRAY_EACH(ex->core->error_pages, const weir_http_error_page, page)) {
+        if (page->status == proxy->status) {
+            /* What a browser needs to log in stays. */
+            const weir_http_field *asks =
+                weir_http_fields_find(&proxy->fields, WEIR_HTTP_WWW_AUTHENTICATE);
+
+            for (; asks != NULL && proxy->status == 401;
+                 asks = weir_http_fields_next(&proxy->fields, asks)) {
+                (void) pass_field(proxy, asks);
+            }
+            proxy->keeps = false;
+            proxy_release(proxy);
+            proxy_body_done(proxy);
+            proxy_answer(proxy, proxy->status, NULL);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void apply_accel(proxy_state *proxy)
+{
+    weir_http_exchange *ex = proxy->ex;
+    weir_str buffering = accel(proxy, WEIR_HTTP_X_ACCEL_BUFFERING, PROXY_IGNORE_BUFFERING);
+    weir_str rate = accel(proxy, WEIR_HTTP_X_ACCEL_LIMIT_RATE, PROXY_IGNORE_LIMIT_RATE);
+    uint64_t number;
+
+    proxy->is_buffered = proxy->conf->buffering;
+    if (weir_str_eq_nocase(buffering, WEIR_STR("no"))) {
+        proxy->is_buffered = false;
+    } else if (weir_str_eq_nocase(buffering, WEIR_STR("yes"))) {
+        proxy->is_buffered = true;
+    }
+    if (weir_parse_uint(rate, INT64_MAX / 4096, &number)) {
+        ex->limit_rate = number;
+        ex->limit_rate_is_set = true;
+    }
+    ex->response.must_flush =
+        !proxy->is_buffered
+        || weir_str_starts_nocase(ex->response.content_type, WEIR_STR("text/event-stream"));
+}
+
+void proxy_respond(proxy_state *proxy)
+{
+    weir_http_exchange *ex = proxy->ex;
+    weir_http_response *response = &ex->response;
+    bool is_tunnel = proxy->status == 101;
+
+    if (redirect_inside(proxy) || intercept(proxy)) {
+        return;
+    }
+
+    response->status = proxy->status;
+    response->status_text = proxy->status_text;
+    response->version = proxy->version;
+    response->from_upstream = true;
+    response->allow_ranges = proxy->conf->force_ranges;
+    if (proxy->framing == PROXY_END_CHUNKED || proxy->framing == PROXY_END_CLOSE) {
+        response->content_length = -1;
+    }
+    for (size_t i = 0; i < proxy->fields.count; i++) {
+        if (!pass_field(proxy, &proxy->fields.items[i])) {
+            weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "no memory for a response");
+            proxy_attempt_count(proxy);
+            proxy->keeps = false;
+            proxy_release(proxy);
+            proxy_answer(proxy, 500, "internal failure");
+            return;
+        }
+    }
+    apply_accel(proxy);
+
+    proxy->source.pull = proxy_body_pull;
+    ex->source = &proxy->source;
+    proxy->doing = "reading upstream";
+    if (is_tunnel) {
+        proxy_tunnel_start(proxy);
+        return;
+    }
+    proxy_body_begin(proxy);
+    weir_http_respond(ex);
+}

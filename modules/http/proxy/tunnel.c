@@ -1,0 +1,82 @@
+#include "modules/http/proxy/proxy_internal.h"
+
+#include <errno.h>
+
+/* After 101 the client's and the origin's connection belong to each other (RFC 9110, 7.8). */
+
+/* Runs when the exchange is freed: until then its client's connection is still spoken of. */
+static void client_close(void *subject)
+{
+    proxy_state *proxy = subject;
+
+    if (proxy->tunnel_client != NULL) {
+        weir_connection_close(proxy->tunnel_client);
+    }
+}
+
+static void relayed(weir_relay *relay, weir_relay_end end, void *subject)
+{
+    proxy_state *proxy = subject;
+    weir_http_exchange *ex = proxy->ex;
+    uint64_t upload;
+    uint64_t download;
+
+    weir_relay_counts(relay, &upload, &download);
+    weir_relay_free(relay);
+    proxy->relay = NULL;
+    ex->bytes_sent += download;
+    proxy_attempt_now(proxy)->length = download;
+    if (end == WEIR_RELAY_TIMED_OUT) {
+        weir_log_line(&ex->log, WEIR_LOG_ERR, 0,
+                      "upstream timed out (%d: %s) while proxying upgraded connection", ETIMEDOUT,
+                      strerror(ETIMEDOUT));
+    }
+    proxy_release(proxy);
+    ex->response.body_ended = true;
+    weir_http_exchange_end(ex);
+}
+
+void proxy_tunnel_start(proxy_state *proxy)
+{
+    weir_http_exchange *ex = proxy->ex;
+    weir_connection *origin = proxy->origin;
+    bool is_gone = false;
+    weir_relay_options options = {.idle_timeout_ms = proxy->conf->read_timeout_ms};
+
+    /* What came behind the head belongs to the other protocol already. */
+    if (!weir_str_copy(origin->pool,
+                       weir_str_of(proxy->data + proxy->start, proxy->end - proxy->start),
+                       &origin->early)
+        || weir_pool_on_free(ex->pool, client_close, proxy) == NULL) {
+        proxy_release(proxy);
+        proxy_answer(proxy, 500, "internal failure");
+        return;
+    }
+    proxy->head_block = proxy->block;
+    proxy->block = NULL;
+    proxy->data = NULL;
+    proxy->doing = "proxying upgraded connection";
+    proxy->deadline_ms = 0;
+    ex->response.is_upgrade = true;
+
+    proxy->is_gone = &is_gone;
+    weir_http_respond(ex);
+    if (is_gone) {
+        return;
+    }
+    proxy->is_gone = NULL;
+
+    proxy->tunnel_client = ex->wire->take_connection(ex);
+    if (proxy->tunnel_client == NULL) {
+        weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "client did not take the upgraded connection");
+        ex->wire->abort(ex);
+        return;
+    }
+    weir_connection_clear_timeout(origin);
+    weir_connection_set_nodelay(proxy->tunnel_client);
+    weir_connection_set_nodelay(origin);
+    proxy->relay = weir_relay_start(proxy->tunnel_client, origin, &options, relayed, proxy);
+    if (proxy->relay == NULL) {
+        weir_http_exchange_end(ex);
+    }
+}
