@@ -65,9 +65,9 @@ typedef struct {
     bool has_complex_target; /* decoding or normalising changed it */
     /* By `rewrite … break`: the path need not begin as its location says. */
     bool is_rewritten_here;
-    bool has_body;           /* by framing; may be empty when chunked */
-    int64_t content_length;  /* -1: not known */
-    uint64_t head_bytes;     /* request line and fields, for $request_length */
+    bool has_body;          /* by framing; may be empty when chunked */
+    int64_t content_length; /* -1: not known */
+    uint64_t head_bytes;    /* request line and fields, for $request_length */
     uint64_t body_received;
     bool body_ended;        /* all of it was read from the wire */
     bool body_is_collected; /* `body` is complete */
