@@ -59,7 +59,8 @@ def test_white_space_of_any_kind_separates(weir):
 
 
 def test_braces_need_no_space(check):
-    assert check("events{}http{access_log off;server{listen 127.0.0.1:@port@;}}pid @dir@/pid;").code == 0
+    text = "events{}http{access_log off;server{listen 127.0.0.1:@port@;}}pid @dir@/pid;"
+    assert check(text).code == 0
 
 
 def test_a_file_need_not_end_with_a_line_end(check):
