@@ -419,12 +419,11 @@ bool weir_tls_attach(weir_tls *tls, SSL_CTX *ctx)
     return true;
 }
 
-/* Before each call into BoringSSL that may read or write. */
+/* Before each call into BoringSSL that may read or write; it clears its queue of errors itself. */
 static void io_begin(weir_tls *tls)
 {
     io.current = tls;
     io.failure = WEIR_OK;
-    ERR_clear_error();
 }
 
 /* ---- the handshake */
@@ -479,6 +478,15 @@ static weir_result read_end(weir_tls *tls, size_t *len)
     return WEIR_OK;
 }
 
+/* Whether another SSL_read() could give anything: not if all that the socket had was used up. */
+static bool read_may_go_on(const weir_tls *tls)
+{
+    const weir_connection *connection = tls->connection;
+
+    return connection->readable || in_left(tls) != 0 || !bytes_are_empty(&tls->unread)
+           || connection->early.len != 0 || SSL_pending(tls->ssl) != 0;
+}
+
 static weir_result tls_read(weir_connection *connection, char *buffer, size_t size, size_t *len)
 {
     weir_tls *tls = connection->tls;
@@ -494,6 +502,9 @@ static weir_result tls_read(weir_connection *connection, char *buffer, size_t si
             break;
         }
         total += (size_t) got;
+        if (!read_may_go_on(tls)) {
+            break;
+        }
     }
 
     /* Early data ends with the handshake; keys are updated. */
@@ -502,8 +513,7 @@ static weir_result tls_read(weir_connection *connection, char *buffer, size_t si
     }
 
     if (total != 0) {
-        /* What ended the loop comes again with the next call. */
-        ERR_clear_error();
+        /* An error that ended the loop comes again with the next call. */
         connection->received += total;
         *len = total;
         return WEIR_OK;

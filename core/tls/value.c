@@ -26,17 +26,19 @@ const char *weir_tls_version(const weir_connection *connection)
     return tls == NULL ? "" : SSL_get_version(tls->ssl);
 }
 
-/* OpenSSL's names for suites of TLS 1.2, which configurations and logs know. */
+/* OpenSSL's names, which configurations and logs know; in TLS 1.3 they are the standard's. */
+static const char *name_of_cipher(const SSL_CIPHER *cipher)
+{
+    return SSL_CIPHER_get_min_version(cipher) == TLS1_3_VERSION ? SSL_CIPHER_standard_name(cipher)
+                                                                : SSL_CIPHER_get_name(cipher);
+}
+
 const char *weir_tls_cipher(const weir_connection *connection)
 {
     const weir_tls *tls = tls_with_ssl(connection);
     const SSL_CIPHER *cipher = tls == NULL ? NULL : SSL_get_current_cipher(tls->ssl);
 
-    if (cipher == NULL) {
-        return "";
-    }
-    return SSL_CIPHER_get_min_version(cipher) == TLS1_3_VERSION ? SSL_CIPHER_standard_name(cipher)
-                                                                : SSL_CIPHER_get_name(cipher);
+    return cipher == NULL ? "" : name_of_cipher(cipher);
 }
 
 weir_str weir_tls_server_name(const weir_connection *connection)
@@ -200,42 +202,105 @@ static bool value_early(const value *v)
     return SSL_in_early_data(v->tls->ssl) && put_z(v, "1");
 }
 
+/* TLS 1.3 has no ids: one is derived from the connection's secrets, so that logs can tell connections apart. */
+static bool session_id_made(const value *v)
+{
+    static const char label[] = "EXPORTER-weir session id";
+    uint8_t id[SSL_MAX_SSL_SESSION_ID_LENGTH];
+
+    if (SSL_in_init(v->tls->ssl)
+        || !SSL_export_keying_material(v->tls->ssl, id, sizeof(id), label, sizeof(label) - 1, NULL,
+                                       0, 0)) {
+        ERR_clear_error();
+        return false;
+    }
+    weir_builder_add_hexdump(v->out, weir_str_of((const char *) id, sizeof(id)));
+    return true;
+}
+
 static bool value_session_id(const value *v)
 {
     const SSL_SESSION *session = SSL_get_session(v->tls->ssl);
     unsigned len = 0;
     const uint8_t *id = session == NULL ? NULL : SSL_SESSION_get_id(session, &len);
 
+    if (len == 0) {
+        return session_id_made(v);
+    }
     weir_builder_add_hexdump(v->out, weir_str_of((const char *) id, len));
-    return len != 0;
+    return true;
 }
 
 /* ---- lists of the ClientHello */
 
+typedef struct {
+    uint16_t number;
+    const char *name;
+} number_name;
+
+/* What clients offer, and BoringSSL does not have or says otherwise; the names are OpenSSL's, as in logs. */
+static const number_name group_names[] = {
+    {SSL_CURVE_SECP224R1, "secp224r1"},
+    {SSL_CURVE_SECP256R1, "prime256v1"},
+    {SSL_CURVE_SECP384R1, "secp384r1"},
+    {SSL_CURVE_SECP521R1, "secp521r1"},
+    {0x001e, "X448"},
+    {0x0100, "ffdhe2048"},
+    {0x0101, "ffdhe3072"},
+    {0x0102, "ffdhe4096"},
+    {0x0103, "ffdhe6144"},
+    {0x0104, "ffdhe8192"},
+    {0x11eb, "SecP256r1MLKEM768"},
+    {0x11ec, "X25519MLKEM768"},
+    {0x11ed, "SecP384r1MLKEM1024"},
+    {0, NULL},
+};
+
+static const number_name cipher_names[] = {
+    {0x0033, "DHE-RSA-AES128-SHA"},
+    {0x0039, "DHE-RSA-AES256-SHA"},
+    {0x003c, "AES128-SHA256"},
+    {0x003d, "AES256-SHA256"},
+    {0x0067, "DHE-RSA-AES128-SHA256"},
+    {0x006b, "DHE-RSA-AES256-SHA256"},
+    {0x009e, "DHE-RSA-AES128-GCM-SHA256"},
+    {0x009f, "DHE-RSA-AES256-GCM-SHA384"},
+    {0x00ff, "TLS_EMPTY_RENEGOTIATION_INFO_SCSV"},
+    {0x5600, "TLS_FALLBACK_SCSV"},
+    {0xc008, "ECDHE-ECDSA-DES-CBC3-SHA"},
+    {0xc012, "ECDHE-RSA-DES-CBC3-SHA"},
+    {0xc023, "ECDHE-ECDSA-AES128-SHA256"},
+    {0xc024, "ECDHE-ECDSA-AES256-SHA384"},
+    {0xc027, "ECDHE-RSA-AES128-SHA256"},
+    {0xc028, "ECDHE-RSA-AES256-SHA384"},
+    {0xc0ac, "ECDHE-ECDSA-AES128-CCM"},
+    {0xc0ad, "ECDHE-ECDSA-AES256-CCM"},
+    {0xc0ae, "ECDHE-ECDSA-AES128-CCM8"},
+    {0xc0af, "ECDHE-ECDSA-AES256-CCM8"},
+    {0xccaa, "DHE-RSA-CHACHA20-POLY1305"},
+    {0, NULL},
+};
+
+static const char *name_in(const number_name *names, uint16_t number)
+{
+    while (names->name != NULL && names->number != number) {
+        names++;
+    }
+    return names->name;
+}
+
 static const char *group_name(uint16_t group)
 {
-    /* OpenSSL's, where BoringSSL says it otherwise. */
-    switch (group) {
-    case SSL_CURVE_SECP256R1:
-        return "prime256v1";
-    case SSL_CURVE_SECP384R1:
-        return "secp384r1";
-    case SSL_CURVE_SECP521R1:
-        return "secp521r1";
-    default:
-        return SSL_get_curve_name(group);
-    }
+    const char *name = name_in(group_names, group);
+
+    return name != NULL ? name : SSL_get_curve_name(group);
 }
 
 static const char *cipher_name(uint16_t id)
 {
     const SSL_CIPHER *cipher = SSL_get_cipher_by_value(id);
 
-    if (cipher == NULL) {
-        return NULL;
-    }
-    return SSL_CIPHER_get_min_version(cipher) == TLS1_3_VERSION ? SSL_CIPHER_standard_name(cipher)
-                                                                : SSL_CIPHER_get_name(cipher);
+    return cipher == NULL ? name_in(cipher_names, id) : name_of_cipher(cipher);
 }
 
 static const char *signature_name(uint16_t signature)
