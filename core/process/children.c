@@ -8,6 +8,7 @@
 
 #include "core/base/clock.h"
 #include "core/process/core_conf.h"
+#include "core/process/slots_internal.h"
 
 #define CHILD_SHORT_LIFE_MS 1000 /* one that dies sooner is replaced later and later */
 #define CHILD_DELAY_FIRST_MS 100
@@ -32,6 +33,7 @@ struct child {
     place *place; /* NULL: it is not replaced */
     pid_t pid;
     uint64_t generation;
+    unsigned slot;
     bool is_keeper, is_ready;
     bool is_ended; /* a signal was sent to it: it dies of our hand */
     uint64_t started_ms;
@@ -130,8 +132,17 @@ static void child_ended(weir_channel *channel, void *subject)
 
 /* ---- forking */
 
+static void child_kill(child *c, int signal)
+{
+    c->is_ended = true;
+    if (kill(c->pid, signal) == -1 && errno != ESRCH) {
+        weir_log_line(c->children->log, WEIR_LOG_ALERT, errno, "kill(%d, %d) failed", c->pid,
+                      signal);
+    }
+}
+
 /* In the child: nothing of the master's must stay open, or its end would not be noticed. */
-static int child_main(weir_children *children, const place *at, int fd)
+static int child_main(weir_children *children, const place *at, unsigned slot, int fd)
 {
     for (CHILDREN_EACH(children, link)) {
         if (child_of(link)->channel != NULL) {
@@ -142,8 +153,8 @@ static int child_main(weir_children *children, const place *at, int fd)
 
     children->owner.forked(children->owner.subject);
 
-    return at->is_keeper ? weir_keeper_main(children->cycle, fd)
-                         : weir_worker_main(children->cycle, at->index, fd);
+    return at->is_keeper ? weir_keeper_main(children->cycle, slot, fd)
+                         : weir_worker_main(children->cycle, at->index, slot, fd);
 }
 
 static void place_fill_later(place *at, uint64_t from_now_ms)
@@ -155,7 +166,7 @@ static void place_fill_later(place *at, uint64_t from_now_ms)
 }
 
 /* Takes `fd`, our end. */
-static bool place_adopt(place *at, child *c, pid_t pid, int fd)
+static bool place_adopt(place *at, child *c, pid_t pid, unsigned slot, int fd)
 {
     weir_children *children = at->children;
     const weir_channel_owner owner = {child_received, child_ended, c};
@@ -164,10 +175,12 @@ static bool place_adopt(place *at, child *c, pid_t pid, int fd)
                  .place = at,
                  .pid = pid,
                  .generation = children->cycle->generation,
+                 .slot = slot,
                  .is_keeper = at->is_keeper,
                  .started_ms = weir_clock_now()->monotonic_ms};
     weir_list_append(&children->list, &c->link);
     at->child = c;
+    weir_slot_name(children->cycle, slot, pid);
 
     weir_log_line(children->log, WEIR_LOG_NOTICE, 0, "start %s process %d", child_role(c), pid);
 
@@ -175,16 +188,40 @@ static bool place_adopt(place *at, child *c, pid_t pid, int fd)
     return c->channel != NULL;
 }
 
+/* False, logged: there is no memory, no descriptor, no slot. */
+static bool place_prepare(const place *at, child **c, int fds[static 2], unsigned *slot)
+{
+    weir_children *children = at->children;
+
+    *c = malloc(sizeof(**c));
+    if (*c == NULL || !weir_channel_pair(fds, children->log)) {
+        free(*c);
+        return false;
+    }
+
+    if (!weir_slot_take(children->cycle, slot)) {
+        weir_log_line(children->log, WEIR_LOG_ALERT, 0,
+                      "%d processes are there, and no room for another until some of them end",
+                      WEIR_WORKER_SLOTS);
+        close(fds[0]);
+        close(fds[1]);
+        free(*c);
+        return false;
+    }
+
+    return true;
+}
+
 /* False: no process could be had. */
 static bool place_fork(place *at)
 {
     weir_children *children = at->children;
-    child *c = malloc(sizeof(*c));
+    unsigned slot;
+    child *c;
     int fds[2];
     pid_t pid;
 
-    if (c == NULL || !weir_channel_pair(fds, children->log)) {
-        free(c);
+    if (!place_prepare(at, &c, fds, &slot)) {
         return false;
     }
 
@@ -192,22 +229,22 @@ static bool place_fork(place *at)
     if (pid == 0) {
         close(fds[0]);
         free(c);
-        exit(child_main(children, at, fds[1]));
+        exit(child_main(children, at, slot, fds[1]));
     }
 
     close(fds[1]);
     if (pid == -1) {
         weir_log_line(children->log, WEIR_LOG_ALERT, errno, "fork() failed while spawning \"%s\"",
                       at->is_keeper ? "keeper process" : "worker process");
+        weir_slot_clear(children->cycle, slot);
         close(fds[0]);
         free(c);
         return false;
     }
 
-    if (!place_adopt(at, c, pid, fds[0])) {
-        /* Nobody could talk to it: its own end of the channel tells it nothing good, so another is tried. */
-        c->is_ended = true;
-        kill(pid, SIGKILL);
+    if (!place_adopt(at, c, pid, slot, fds[0])) {
+        /* Nobody could tell it to end. */
+        child_kill(c, SIGKILL);
     }
 
     return true;
@@ -255,6 +292,7 @@ bool weir_children_start(weir_children *children, weir_cycle *cycle)
     }
 
     weir_log_line(children->log, WEIR_LOG_NOTICE, 0, "start worker processes");
+    weir_slots_sweep(cycle);
     children->places = places;
     children->place_count = workers + 1;
     children->is_ready_told = false;
@@ -363,6 +401,7 @@ bool weir_children_died(weir_children *children, pid_t pid, int status)
         }
 
         child_log_death(c, status);
+        weir_slot_clear(children->cycle, c->slot);
         child_free(c);
 
         if (at != NULL && could_not_start) {
@@ -412,15 +451,6 @@ void weir_children_say_current(weir_children *children, weir_str kind, weir_str 
         if (child_of(link)->place != NULL) {
             child_say(child_of(link), kind, bytes);
         }
-    }
-}
-
-static void child_kill(child *c, int signal)
-{
-    c->is_ended = true;
-    if (kill(c->pid, signal) == -1 && errno != ESRCH) {
-        weir_log_line(c->children->log, WEIR_LOG_ALERT, errno, "kill(%d, %d) failed", c->pid,
-                      signal);
     }
 }
 

@@ -7,6 +7,7 @@
 #include "core/net/addr.h"
 #include "core/process/core_conf.h"
 #include "core/process/error_log.h"
+#include "core/process/slots_internal.h"
 #include "core/process/upgrade_internal.h"
 #include "core/process/watch_internal.h"
 #include "core/process/worker_internal.h"
@@ -142,6 +143,7 @@ static weir_cycle *cycle_new(const weir_conf_options *options, weir_cycle *previ
         || (cycle->watches = weir_watches_new(pool)) == NULL
         || (cycle->messages = weir_messages_new(pool)) == NULL
         || (cycle->chores = weir_chores_new(pool)) == NULL
+        || (cycle->slots = weir_slots_new(pool)) == NULL
         || (cycle->objects = weir_map_new(pool, false, 16)) == NULL) {
         weir_pool_free(pool);
         return NULL;
@@ -163,7 +165,7 @@ static bool cycle_read(weir_cycle *cycle)
     }
 
     cycle->core = weir_level_settings(cycle->main, &weir_core_module);
-    return cycle_choose_logs(cycle) && weir_process_zone_declare(cycle);
+    return cycle_choose_logs(cycle) && weir_slots_declare_zone(cycle);
 }
 
 /* The soft limit is what counts, unless workers get one of their own. */

@@ -10,6 +10,7 @@ typedef struct weir_zones weir_zones;
 typedef struct weir_watches weir_watches;
 typedef struct weir_messages weir_messages;
 typedef struct weir_chores weir_chores;
+typedef struct weir_slots weir_slots;
 typedef struct weir_core_conf weir_core_conf;
 
 /*
@@ -37,6 +38,7 @@ struct weir_cycle {
     weir_watches *watches;  /* what the master looks at: certificate files */
     weir_messages *messages;
     weir_chores *chores;
+    weir_slots *slots;
 
     weir_map *objects; /* by name: what families keep for a cycle; see weir_cycle_object() */
 

@@ -11,35 +11,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/process/slots_internal.h"
 #include "core/process/worker_internal.h"
 #include "core/process/zone_internal.h"
 
 #define KEEPER_RETRY_MS 100
-
-/* ---- the zone */
-
-typedef struct {
-    _Atomic uint64_t connections;
-    /* Who has the lease, for people; the lock decides. */
-    _Atomic uint64_t keeper_pid, keeper_generation;
-} process_zone;
-
-bool weir_process_zone_declare(weir_cycle *cycle)
-{
-    cycle->zone = weir_zones_add(cycle->zones, WEIR_STR("weir process"), sizeof(process_zone),
-                                 "process 1", NULL, NULL, &cycle->log);
-    return cycle->zone != NULL;
-}
-
-static process_zone *process_zone_of(const weir_cycle *cycle)
-{
-    return weir_zone_memory(cycle->zone);
-}
-
-_Atomic uint64_t *weir_process_zone_connections(const weir_cycle *cycle)
-{
-    return &process_zone_of(cycle)->connections;
-}
 
 /* ---- chores of a cycle */
 
@@ -97,8 +73,7 @@ static bool keeping_take_lease(const weir_keeping *keeping)
         return false;
     }
 
-    process_zone_of(cycle)->keeper_pid = (uint64_t) getpid();
-    process_zone_of(cycle)->keeper_generation = cycle->generation;
+    weir_slots_name_keeper(cycle, getpid());
     return true;
 }
 
@@ -107,7 +82,7 @@ static void keeping_give_lease(const weir_keeping *keeping)
     const weir_cycle *cycle = keeping->worker->cycle;
     const struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
 
-    process_zone_of(cycle)->keeper_pid = 0;
+    weir_slots_name_keeper(cycle, 0);
     if (fcntl(weir_zone_fd(cycle->zone), F_SETLK, &lock) == -1) {
         weir_log_line(&keeping->worker->log, WEIR_LOG_ALERT, errno,
                       "fcntl(F_UNLCK) of the keeper's lease failed");

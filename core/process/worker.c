@@ -11,6 +11,7 @@
 #include "core/net/connection.h"
 #include "core/process/core_conf.h"
 #include "core/process/privileges_internal.h"
+#include "core/process/slots_internal.h"
 #include "core/process/title_internal.h"
 #include "core/process/watch_internal.h"
 
@@ -224,7 +225,7 @@ static void worker_set_limits(weir_worker *worker)
     const weir_events_conf *events = weir_core_events(core);
 
     weir_connections_set_limit(worker->loop, events->worker_connections);
-    weir_connections_share_counter(worker->loop, weir_process_zone_connections(worker->cycle));
+    weir_connections_share_counter(worker->loop, weir_slots_connections(worker->cycle));
     weir_loop_set_slow_ms(worker->loop, events->stall_threshold_ms > UINT32_MAX
                                             ? UINT32_MAX
                                             : (unsigned) events->stall_threshold_ms);
@@ -316,10 +317,11 @@ static bool worker_keep(worker_process *process)
     return true;
 }
 
-static void worker_init(worker_process *process, weir_cycle *cycle, unsigned index)
+static void worker_init(worker_process *process, weir_cycle *cycle, unsigned index, unsigned slot)
 {
     process->worker.cycle = cycle;
     process->worker.index = index;
+    process->worker.slot = slot;
     process->worker.log = cycle->log;
     weir_list_init(&process->holds);
     weir_list_init(&process->drains);
@@ -335,12 +337,12 @@ static void worker_close(worker_process *process)
     worker_this = NULL;
 }
 
-int weir_worker_main(weir_cycle *cycle, unsigned index, int fd)
+int weir_worker_main(weir_cycle *cycle, unsigned index, unsigned slot, int fd)
 {
     worker_process process = {.worker = {.is_keeper = false}};
     bool is_started;
 
-    worker_init(&process, cycle, index);
+    worker_init(&process, cycle, index, slot);
     weir_title_set("worker process");
 
     is_started =
@@ -354,12 +356,12 @@ int weir_worker_main(weir_cycle *cycle, unsigned index, int fd)
     return is_started ? WEIR_EXIT_FINE : WEIR_EXIT_CANNOT_START;
 }
 
-int weir_keeper_main(weir_cycle *cycle, int fd)
+int weir_keeper_main(weir_cycle *cycle, unsigned slot, int fd)
 {
     worker_process process = {.worker = {.is_keeper = true}};
     bool is_started;
 
-    worker_init(&process, cycle, 0);
+    worker_init(&process, cycle, 0, slot);
     weir_title_set("keeper process");
 
     is_started = weir_privileges_drop(cycle->core, SIZE_MAX, &process.worker.log)
@@ -425,9 +427,15 @@ static bool single_serve(worker_process *process, bool (*started)(void *subject)
 int weir_single_main(weir_cycle *cycle, bool (*started)(void *subject), void *subject)
 {
     worker_process process = {.worker = {.is_keeper = false}};
+    unsigned slot;
     bool is_started;
 
-    worker_init(&process, cycle, 0);
+    if (!weir_slot_take(cycle, &slot)) {
+        weir_log_line(&cycle->log, WEIR_LOG_EMERG, 0, "there are too many processes");
+        return WEIR_EXIT_FAILED;
+    }
+
+    worker_init(&process, cycle, 0, slot);
     is_started = single_open(&process);
     if (is_started) {
         worker_set_limits(&process.worker);
@@ -435,5 +443,6 @@ int weir_single_main(weir_cycle *cycle, bool (*started)(void *subject), void *su
     }
 
     worker_close(&process);
+    weir_slot_clear(cycle, slot);
     return is_started ? WEIR_EXIT_FINE : WEIR_EXIT_FAILED;
 }

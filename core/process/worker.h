@@ -13,6 +13,8 @@ struct weir_worker {
     weir_loop *loop;
     weir_log log;
     unsigned index; /* 0 .. worker_processes - 1 */
+    /* Its own among all processes that share the zones: other generations, another binary. */
+    unsigned slot;
     bool is_keeper;
     bool is_draining; /* QUIT: accepts no more, keep-alive ends */
     bool
@@ -39,6 +41,20 @@ void weir_worker_hold_drop(weir_worker_hold *hold);
  */
 bool weir_worker_on_drain(weir_worker *worker, void (*drain)(weir_worker *worker, void *subject),
                           void *subject) WEIR_MUST_USE;
+
+/* ---- what a process has counted in shared memory, and cannot count down any more once it is dead */
+
+/* Slots are taken from 0 on; in a worker, weir_worker.slot is one. */
+#define WEIR_WORKER_SLOTS 1024
+
+/*
+ * Called in the master when the process that had a slot is dead, whatever generation it was of, before another has the
+ * slot: clears what stands under it (core/shared/ledger.h, tally.h).  Registered while loading.
+ */
+bool weir_worker_on_gone(weir_cycle *cycle, void (*gone)(unsigned slot, void *subject),
+                         void *subject) WEIR_MUST_USE;
+/* One more than the highest slot that was ever taken: sums need look no further. */
+unsigned weir_worker_slots_used(const weir_cycle *cycle);
 
 /* ---- the master's word to its workers and the keeper: a kind and some bytes, in order, whole */
 

@@ -35,8 +35,8 @@ weir_chore *weir_chores_at(const weir_chores *chores, size_t i);
 /*
  * In a child: the whole of its life.  `fd` is its end of the channel.  Returns the exit code.
  */
-int weir_worker_main(weir_cycle *cycle, unsigned index, int fd);
-int weir_keeper_main(weir_cycle *cycle, int fd);
+int weir_worker_main(weir_cycle *cycle, unsigned index, unsigned slot, int fd);
+int weir_keeper_main(weir_cycle *cycle, unsigned slot, int fd);
 /* With master_process off: both in one.  `started` is called once it serves; false ends it. */
 int weir_single_main(weir_cycle *cycle, bool (*started)(void *subject), void *subject);
 
@@ -46,11 +46,5 @@ int weir_single_main(weir_cycle *cycle, bool (*started)(void *subject), void *su
 typedef struct weir_keeping weir_keeping;
 weir_keeping *weir_keeping_start(weir_worker *worker);
 void weir_keeping_stop(weir_keeping *keeping);
-
-/* ---- the zone that core/process itself needs: see keeper.c */
-
-bool weir_process_zone_declare(weir_cycle *cycle) WEIR_MUST_USE;
-/* Numbers connections, over all workers and generations. */
-_Atomic uint64_t *weir_process_zone_connections(const weir_cycle *cycle);
 
 #endif

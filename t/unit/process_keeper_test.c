@@ -64,7 +64,7 @@ static keeper keeper_begin(weir_cycle *cycle)
     if (k.pid == 0) {
         close(line[0]);
         chore_tells = heard[1];
-        _exit(weir_keeper_main(cycle, line[1]));
+        _exit(weir_keeper_main(cycle, 0, line[1]));
     }
     close(heard[1]);
     close(line[1]);
