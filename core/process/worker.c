@@ -27,6 +27,7 @@ typedef struct {
     weir_channel *channel; /* NULL: the master is gone, or there is none */
     weir_list holds, drains;
     weir_timer shutdown;
+    bool is_accepting;
     bool has_ended; /* leave the loop, whatever there is */
 } worker_process;
 
@@ -87,6 +88,18 @@ static void worker_shutdown_expired(weir_timer *timer)
     worker_end(process);
 }
 
+/* Closed, too: what is listened on no more must be refused, and not wait in a queue of ours. */
+static void worker_stop_accepting(worker_process *process)
+{
+    weir_worker *worker = &process->worker;
+
+    if (process->is_accepting) {
+        process->is_accepting = false;
+        weir_listeners_stop(worker->cycle->listeners, worker->loop);
+        weir_listeners_close(worker->cycle->listeners, NULL);
+    }
+}
+
 /* Begins to drain, or, an operator having lost patience, stops waiting for what is idle. */
 static void worker_drain_begin(worker_process *process, bool is_operator_quit)
 {
@@ -106,7 +119,7 @@ static void worker_drain_begin(worker_process *process, bool is_operator_quit)
             return;
         }
 
-        weir_listeners_stop(worker->cycle->listeners, worker->loop);
+        worker_stop_accepting(process);
 
         if (core->shutdown_timeout_ms != 0) {
             process->shutdown.name = "worker_shutdown_timeout";
@@ -271,12 +284,14 @@ static void worker_turn(worker_process *process)
     }
 }
 
-static bool worker_accept(weir_worker *worker)
+static bool worker_accept(worker_process *process)
 {
+    weir_worker *worker = &process->worker;
     const weir_events_conf *events = weir_core_events(worker->cycle->core);
 
-    return weir_listeners_start(worker->cycle->listeners, worker->loop, worker->index,
-                                events->multi_accept);
+    process->is_accepting = weir_listeners_start(worker->cycle->listeners, worker->loop,
+                                                 worker->index, events->multi_accept);
+    return process->is_accepting;
 }
 
 static void worker_say_ready(worker_process *process)
@@ -291,12 +306,12 @@ static bool worker_serve(worker_process *process)
 {
     weir_worker *worker = &process->worker;
     size_t started = 0;
-    bool is_started = worker_start_modules(worker, &started) && worker_accept(worker);
+    bool is_started = worker_start_modules(worker, &started) && worker_accept(process);
 
     if (is_started) {
         worker_say_ready(process);
         worker_turn(process);
-        weir_listeners_stop(worker->cycle->listeners, worker->loop);
+        worker_stop_accepting(process);
     }
 
     worker_stop_modules(worker, started);
@@ -406,7 +421,7 @@ static bool single_serve(worker_process *process, bool (*started)(void *subject)
     size_t modules = 0;
     weir_keeping *keeping = NULL;
     bool is_started = worker_start_modules(worker, &modules)
-                      && (keeping = weir_keeping_start(worker)) != NULL && worker_accept(worker)
+                      && (keeping = weir_keeping_start(worker)) != NULL && worker_accept(process)
                       && started(subject);
 
     if (is_started) {
@@ -414,7 +429,7 @@ static bool single_serve(worker_process *process, bool (*started)(void *subject)
 
         worker_turn(process);
         weir_watcher_stop(watcher);
-        weir_listeners_stop(worker->cycle->listeners, worker->loop);
+        worker_stop_accepting(process);
     }
 
     if (keeping != NULL) {
