@@ -56,6 +56,9 @@ static weir_http_verdict find_config(weir_http_exchange *ex)
     }
 
     weir_log_debug(&ex->log, "using location: \"%.*s\"", WEIR_STR_ARG(location->name));
+    if (location->limited != NULL && (location->limited_methods & 1u << ex->request.method) == 0) {
+        location = location->limited;
+    }
     weir_http_exchange_enter(ex, location);
     if (needs_slash) {
         return add_slash(ex);

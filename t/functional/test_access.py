@@ -1,0 +1,152 @@
+"""allow, deny, auth_basic, limit_except, satisfy."""
+
+import base64
+import hashlib
+import subprocess
+
+import pytest
+
+PASSWORDS = r"""
+# a comment
+plain:{PLAIN}secret
+sha:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=
+md5:@md5@
+sha512:@sha512@:a comment
+broken:nothing
+"""
+
+
+def basic(user, password):
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+@pytest.fixture
+def passwords(folder):
+    def crypted(kind):
+        return subprocess.run(["openssl", "passwd", kind, "-salt", "saltsalt", "secret"],
+                              capture_output=True, text=True, check=True).stdout.strip()
+    text = PASSWORDS.replace("@md5@", crypted("-1")).replace("@sha512@", crypted("-6"))
+    ssha = base64.b64encode(hashlib.sha1(b"secretsalt").digest() + b"salt").decode()
+    text += f"apr1:{crypted('-apr1')}\nssha:{{SSHA}}{ssha}\n"
+    folder.write("passwords", text.encode(), mode=0o644)
+    return folder
+
+
+CLOSED = "auth_basic closed; auth_basic_user_file @dir@/passwords;"
+ROOT = "location / { try_files /none /ok; } location = /ok { auth_basic off; return 200 $remote_user; }"
+
+
+# Addresses
+
+@pytest.mark.parametrize("rules, status", [
+    ("allow 127.0.0.1; deny all;", 200), ("deny 127.0.0.1;", 403), ("deny all;", 403),
+    ("allow 127.0.0.0/8; deny all;", 200), ("deny 127.0.0.2; allow all;", 200),
+    ("allow 10.0.0.0/8; deny all;", 403), ("deny ::1;", 200), ("deny 10.0.0.0/8;", 200),
+    ("allow 127.0.0.1; deny 127.0.0.1;", 200), ("deny unix:;", 200)])
+def test_the_first_rule_that_matches_decides(weir, rules, status):
+    server = weir(f"location / {{ {rules} try_files /none /ok; }} location = /ok {{ return 200; }}")
+    assert server.get("/").status == status
+
+
+def test_a_refusal_is_told_in_the_log(weir):
+    server = weir("location / { deny all; }")
+    server.get("/")
+    assert server.wait_log(r"\[error\] .*access forbidden by rule, client: 127.0.0.1")
+
+
+def test_a_location_has_its_own_rules_or_the_outer(weir):
+    server = weir("""deny all; location /in/ { try_files /none =404; }
+                     location /own/ { allow all; try_files /none =404; }""")
+    assert (server.get("/in/").status, server.get("/own/").status) == (403, 404)
+
+
+# Passwords
+
+@pytest.mark.parametrize("user", ["plain", "sha", "ssha", "apr1", "md5", "sha512"])
+def test_each_kind_of_hash_is_checked(weir, passwords, user):
+    connection = weir(CLOSED + ROOT).connect()
+    for password, status in (("secret", 200), ("Secret", 401), ("", 401)):
+        response = connection.request("/", headers=basic(user, password))
+        assert response.status == status
+        assert status != 200 or response.text == user
+
+
+@pytest.mark.weir_only("nginx takes what stands before the NUL")
+@pytest.mark.parametrize("user", ["plain", "md5"])
+def test_a_nul_is_part_of_a_password(weir, passwords, user):
+    assert weir(CLOSED + ROOT).get("/", headers=basic(user, "secret\0x")).status == 401
+
+
+def test_who_says_nothing_is_asked(weir, passwords):
+    server = weir(CLOSED + ROOT)
+    response = server.get("/")
+    assert (response.status, response.headers["WWW-Authenticate"]) == (401, 'Basic realm="closed"')
+    assert "401 Authorization Required" in response.text
+    assert server.wait_log(r"\[info\] .*no user/password was provided for basic authentication")
+
+
+@pytest.mark.parametrize("value", ["Basic", "Basic !!", "Bearer abc", "Basic " + "QQ=="])
+def test_what_is_no_credentials_is_asked_again(weir, passwords, value):
+    assert weir(CLOSED + ROOT).get("/", headers={"Authorization": value}).status == 401
+
+
+@pytest.mark.parametrize("user, message", [
+    ("sha512", 'user "sha512": password mismatch'), ("broken", 'user "broken": password mismatch'),
+    ("nobody", 'user "nobody" was not found in ".*/passwords"')])
+def test_a_wrong_one_is_told_in_the_log(weir, passwords, user, message):
+    server = weir(CLOSED + ROOT)
+    assert server.get("/", headers=basic(user, "x")).status == 401
+    assert server.wait_log(r"\[error\] .*" + message)
+
+
+def test_the_realm_may_be_off_by_a_variable(weir, passwords):
+    server = weir("auth_basic $arg_realm; auth_basic_user_file @dir@/passwords;" + ROOT)
+    assert server.get("/?realm=off").status == 200
+    assert server.get("/?realm=on").status == 401
+
+
+def test_a_missing_file_is_403(weir):
+    server = weir("auth_basic x; auth_basic_user_file @dir@/missing;" + ROOT)
+    assert server.get("/", headers=basic("a", "b")).status == 403
+    assert server.wait_log(r'open\(\) ".*/missing" failed \(2: No such file or directory\)')
+
+
+def test_a_client_that_leaves_during_a_check_does_no_harm(weir, passwords):
+    server = weir(CLOSED + ROOT)
+    data = b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: " + basic("sha512", "x")[
+        "Authorization"].encode() + b"\r\n\r\n"
+    for _ in range(20):
+        connection = server.connect()
+        connection.send(data)
+        connection.reset()
+    assert server.get("/", headers=basic("sha512", "secret")).status == 200
+
+
+# Both
+
+@pytest.mark.parametrize("rule, user, status", [
+    ("allow 127.0.0.1; deny all;", None, 200), ("deny all;", "plain", 200), ("deny all;", None, 401),
+    ("allow 10.0.0.0/8; deny all;", "plain", 200)])
+def test_satisfy_any_asks_for_one_of_them(weir, passwords, rule, user, status):
+    server = weir("location / { satisfy any; " + rule + CLOSED + " try_files /none /ok; }"
+                  "location = /ok { return 200; }")
+    headers = basic(user, "secret") if user else {}
+    assert server.get("/", headers=headers).status == status
+
+
+@pytest.mark.parametrize("rule, user, status", [
+    ("allow 127.0.0.1; deny all;", None, 401), ("deny all;", "plain", 403),
+    ("allow 127.0.0.1; deny all;", "plain", 200)])
+def test_satisfy_all_asks_for_all(weir, passwords, rule, user, status):
+    server = weir("location / { " + rule + CLOSED + " try_files /none /ok; }"
+                  "location = /ok { return 200; }")
+    headers = basic(user, "secret") if user else {}
+    assert server.get("/", headers=headers).status == status
+
+
+@pytest.mark.parametrize("method, status", [("GET", 404), ("HEAD", 404), ("POST", 403),
+                                            ("DELETE", 403)])
+def test_limit_except_is_for_the_other_methods(weir, method, status):
+    server = weir("location / { limit_except GET { deny all; } root @dir@/none; }")
+    body = None if method in ("GET", "HEAD") else b""
+    assert server.request("/x", method, body=body).status == status
