@@ -238,7 +238,7 @@ static bool server_profile(weir_conf *conf, weir_tls_server *server,
         .curves = settings->curves,
         .commands = &settings->commands,
         .prefer_server_ciphers = settings->prefer_server_ciphers,
-        .no_tickets = !settings->session_tickets && settings->session_cache.zone == NULL,
+        .no_tickets = !settings->session_tickets && settings->session_cache.sessions == NULL,
         .record_bytes = settings->buffer_size < RECORD_MIN ? RECORD_MIN
                         : settings->buffer_size > SSL3_RT_MAX_PLAIN_LENGTH
                             ? SSL3_RT_MAX_PLAIN_LENGTH
@@ -256,7 +256,7 @@ static bool server_sessions(weir_conf *conf, weir_tls_server *server,
 {
     weir_tls_store *store = weir_tls_store_of(conf);
 
-    server->session_cache = settings->session_cache.zone;
+    server->session_cache = settings->session_cache.sessions;
     server->keeps_sessions_only_here = !settings->session_tickets && server->session_cache != NULL;
     if (!settings->session_tickets) {
         return true;

@@ -3,24 +3,20 @@
 
 #include "core/tls/tls_internal.h"
 
-/*
- * ssl_session_cache shared: sessions in memory that all workers share, under random ids.
- *
- * There is no lock.  An entry carries a digest of itself: one that was overwritten while it was read, or whose writer
- * died, does not match and is not there.
- */
+/* ssl_session_cache shared: sessions in a table that all workers share, under random ids. */
+typedef struct weir_tls_sessions weir_tls_sessions;
 
 #define WEIR_TLS_SESSION_ID_BYTES 32
 
-/* The zone of that name. NULL: refused. */
-struct weir_zone *weir_tls_session_zone(weir_conf *conf, weir_str name, size_t bytes);
+/* Those of the zone of that name, the same for each who names it. NULL: refused. */
+weir_tls_sessions *weir_tls_sessions_of(weir_conf *conf, weir_str name, size_t bytes);
 /*
  * A ticket that holds no session but names one: keeps the session, with what became of the client's certificate.
  * As long as the session, as BoringSSL gives back no more than came in.  False: it does not fit.
  */
-bool weir_tls_session_put(struct weir_zone *zone, int32_t code, uint8_t *ticket, size_t *ticket_len,
+bool weir_tls_session_put(const weir_tls *tls, int32_t code, uint8_t *ticket, size_t *ticket_len,
                           size_t max_ticket_len, const uint8_t *session, size_t session_len);
-bool weir_tls_session_get(struct weir_zone *zone, const uint8_t *ticket, size_t ticket_len,
+bool weir_tls_session_get(const weir_tls *tls, const uint8_t *ticket, size_t ticket_len,
                           int32_t *code, uint8_t *session, size_t *session_len,
                           size_t max_session_len);
 

@@ -42,9 +42,9 @@ static bool cache_shared(weir_conf *conf, const weir_statement *statement, size_
         return weir_conf_refuse_arg(conf, statement, arg, "invalid session cache \"%.*s\"",
                                     WEIR_STR_ARG(statement->args[arg]));
     }
-    cache->zone = weir_tls_session_zone(conf, name, (size_t) bytes);
+    cache->sessions = weir_tls_sessions_of(conf, name, (size_t) bytes);
     cache->kind = WEIR_TLS_CACHE_SHARED;
-    return cache->zone != NULL;
+    return cache->sessions != NULL;
 }
 
 bool weir_tls_set_session_cache(weir_conf *conf, void *settings, const weir_statement *statement)

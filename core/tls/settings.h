@@ -36,7 +36,7 @@ typedef enum {
 
 typedef struct {
     weir_tls_cache_kind kind;
-    struct weir_zone *zone; /* SHARED */
+    struct weir_tls_sessions *sessions; /* SHARED */
 } weir_tls_session_cache;
 
 /* ssl_certificate_cache: for paths with variables */

@@ -27,14 +27,15 @@ weir_tls_store *weir_tls_store_of(weir_conf *conf)
         store->pairs = weir_map_new(pool, false, 64);
         store->trusts = weir_map_new(pool, false, 16);
         store->contexts = weir_map_new(pool, false, 64);
+        store->sessions = weir_map_new(pool, false, 4);
         weir_array_init(&store->pair_list, pool, sizeof(weir_tls_pair *), 16);
         weir_array_init(&store->trust_list, pool, sizeof(weir_tls_trust *), 4);
         weir_array_init(&store->context_list, pool, sizeof(weir_tls_context *), 16);
         weir_array_init(&store->server_list, pool, sizeof(weir_tls_server *), 16);
     }
     if (store == NULL || store->profiles == NULL || store->pairs == NULL || store->trusts == NULL
-        || store->contexts == NULL || !weir_cycle_set_object(cycle, STORE_NAME, store)
-        || !weir_tls_renew_prepare(store)) {
+        || store->contexts == NULL || store->sessions == NULL
+        || !weir_cycle_set_object(cycle, STORE_NAME, store) || !weir_tls_renew_prepare(store)) {
         (void) weir_conf_refuse(conf, "no memory");
         return NULL;
     }

@@ -314,8 +314,7 @@ static int ticket_seal(SSL *ssl, uint8_t *out, size_t *out_len, size_t max_out_l
     size_t len;
 
     if (tls->server->keeps_sessions_only_here) {
-        return weir_tls_session_put(tls->server->session_cache, code, out, out_len, max_out_len, in,
-                                    in_len);
+        return weir_tls_session_put(tls, code, out, out_len, max_out_len, in, in_len);
     }
 
     key = key_to_seal(tls->server);
@@ -346,8 +345,7 @@ static enum ssl_ticket_aead_result_t ticket_open(SSL *ssl, uint8_t *out, size_t 
     int32_t code;
 
     if (tls->server->keeps_sessions_only_here) {
-        if (!weir_tls_session_get(tls->server->session_cache, in, in_len, &code, out, out_len,
-                                  max_out_len)) {
+        if (!weir_tls_session_get(tls, in, in_len, &code, out, out_len, max_out_len)) {
             return ssl_ticket_aead_ignore_ticket;
         }
         tls->ticket_error = code;

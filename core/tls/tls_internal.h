@@ -228,6 +228,7 @@ typedef struct {
     weir_map *pairs;    /* by their names */
     weir_map *trusts;
     weir_map *contexts; /* by digest */
+    weir_map *sessions; /* of ssl_session_cache, by zone */
     /* Of pointers; pairs and trusts are numbered alike in the master and in workers. */
     weir_array pair_list, trust_list, context_list, server_list;
     struct weir_zone *ticket_zone; /* NULL: nobody asked for it yet */
@@ -286,7 +287,7 @@ struct weir_tls_server {
     bool early_data, rejects;
     const struct weir_tls_dynamic *dynamic;          /* paths with variables; NULL: none */
     const struct weir_tls_ticket_files *ticket_keys; /* NULL: the shared ones */
-    struct weir_zone *session_cache;                 /* NULL: none */
+    struct weir_tls_sessions *session_cache;         /* NULL: none */
     bool keeps_sessions_only_here; /* no tickets that hold sessions, but a cache */
 };
 
