@@ -352,6 +352,15 @@ static void worker_close(worker_process *process)
     worker_this = NULL;
 }
 
+/* Ended by force: what is still open goes with the process, and nobody takes it apart. */
+static void worker_leave_behind(worker_process *process)
+{
+    if (weir_connections_open(process->worker.loop) != 0) {
+        weir_log_line(&process->worker.log, WEIR_LOG_NOTICE, 0, "exit");
+        _exit(WEIR_EXIT_FINE);
+    }
+}
+
 int weir_worker_main(weir_cycle *cycle, unsigned index, unsigned slot, int fd)
 {
     worker_process process = {.worker = {.is_keeper = false}};
@@ -365,6 +374,9 @@ int weir_worker_main(weir_cycle *cycle, unsigned index, unsigned slot, int fd)
     if (is_started) {
         worker_set_limits(&process.worker);
         is_started = worker_serve(&process);
+        if (is_started) {
+            worker_leave_behind(&process);
+        }
     }
 
     worker_close(&process);
