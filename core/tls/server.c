@@ -258,7 +258,7 @@ static bool server_sessions(weir_conf *conf, weir_tls_server *server,
 
     server->session_cache = settings->session_cache.sessions;
     server->keeps_sessions_only_here = !settings->session_tickets && server->session_cache != NULL;
-    if (!settings->session_tickets) {
+    if ((server->profile->options & SSL_OP_NO_TICKET) != 0 || server->keeps_sessions_only_here) {
         return true;
     }
     if (settings->session_timeout_s > store->longest_session_s) {
@@ -268,7 +268,11 @@ static bool server_sessions(weir_conf *conf, weir_tls_server *server,
         server->ticket_keys = weir_tls_ticket_files_load(conf, &settings->ticket_keys);
         return server->ticket_keys != NULL;
     }
-    return weir_tls_ticket_share(conf);
+    if (!weir_tls_ticket_share(conf)) {
+        return false;
+    }
+    server->ticket_zone = store->ticket_zone;
+    return true;
 }
 
 static bool server_keep(weir_conf *conf, weir_tls_server *server)

@@ -54,11 +54,8 @@ typedef struct {
     EVP_AEAD_CTX aead;
 } ticket_key;
 
-/* This process's: keys made ready for use. */
-static struct {
-    ticket_zone *zone;
-    ticket_key keys[SLOTS];
-} shared;
+/* This process's: keys made ready for use. They know by the serial what they were made from. */
+static ticket_key shared_keys[SLOTS];
 
 static bool key_make(ticket_key *key, const uint8_t bytes[static NAME_BYTES + SECRET_BYTES])
 {
@@ -69,10 +66,10 @@ static bool key_make(ticket_key *key, const uint8_t bytes[static NAME_BYTES + SE
 }
 
 /* The key of a slot, copied when it changed; NULL: there is none, or it is being written. */
-static const ticket_key *shared_key(uint32_t i)
+static const ticket_key *shared_key(const ticket_zone *zone, uint32_t i)
 {
-    ticket_slot *slot = &shared.zone->slots[i % SLOTS];
-    ticket_key *key = &shared.keys[i % SLOTS];
+    const ticket_slot *slot = &zone->slots[i % SLOTS];
+    ticket_key *key = &shared_keys[i % SLOTS];
     uint64_t serial = atomic_load_explicit(&slot->serial, memory_order_acquire);
     uint64_t words[WEIR_COUNT(slot->words)];
     bool made;
@@ -127,9 +124,8 @@ static bool zone_opened(weir_zone *zone, bool is_new, void *subject)
 {
     (void) subject;
 
-    shared.zone = weir_zone_memory(zone);
     if (is_new) {
-        zone_add_key(shared.zone);
+        zone_add_key(weir_zone_memory(zone));
     }
     return true;
 }
@@ -274,23 +270,35 @@ const weir_tls_ticket_files *weir_tls_ticket_files_load(weir_conf *conf, const w
 
 static const ticket_key *key_to_seal(const weir_tls_server *server)
 {
+    const ticket_zone *zone;
+
     if (server->ticket_keys != NULL) {
         return &server->ticket_keys->keys[0];
     }
-    return shared.zone == NULL
-               ? NULL
-               : shared_key(atomic_load_explicit(&shared.zone->current, memory_order_acquire));
+    if (server->ticket_zone == NULL) {
+        return NULL;
+    }
+    zone = weir_zone_memory(server->ticket_zone);
+    return shared_key(zone, atomic_load_explicit(&zone->current, memory_order_acquire));
+}
+
+static const ticket_key *key_in_file(const weir_tls_ticket_files *files, const uint8_t *name)
+{
+    for (size_t i = 0; i < files->count; i++) {
+        if (memcmp(files->keys[i].name, name, NAME_BYTES) == 0) {
+            return &files->keys[i];
+        }
+    }
+    return NULL;
 }
 
 static const ticket_key *key_to_open(const weir_tls_server *server, const uint8_t *name)
 {
-    const weir_tls_ticket_files *files = server->ticket_keys;
-
-    if (files == NULL && shared.zone == NULL) {
-        return NULL;
+    if (server->ticket_keys != NULL) {
+        return key_in_file(server->ticket_keys, name);
     }
-    for (uint32_t i = 0; i < (files != NULL ? files->count : SLOTS); i++) {
-        const ticket_key *key = files != NULL ? &files->keys[i] : shared_key(i);
+    for (uint32_t i = 0; server->ticket_zone != NULL && i < SLOTS; i++) {
+        const ticket_key *key = shared_key(weir_zone_memory(server->ticket_zone), i);
 
         if (key != NULL && memcmp(key->name, name, NAME_BYTES) == 0) {
             return key;

@@ -287,6 +287,7 @@ struct weir_tls_server {
     bool early_data, rejects;
     const struct weir_tls_dynamic *dynamic;          /* paths with variables; NULL: none */
     const struct weir_tls_ticket_files *ticket_keys; /* NULL: the shared ones */
+    const struct weir_zone *ticket_zone;             /* of those; NULL: no tickets */
     struct weir_tls_sessions *session_cache;         /* NULL: none */
     bool keeps_sessions_only_here; /* no tickets that hold sessions, but a cache */
 };
