@@ -1242,8 +1242,14 @@ static weir_result write_out(h1_connection *h1)
     return result;
 }
 
+typedef enum {
+    PUMP_WAITS,
+    PUMP_DONE,
+    PUMP_BROKEN, /* the client must see that the response is not whole */
+} pump_end;
+
 /* Pulls and writes until the client takes no more, the source has no more, or all is done. */
-static void pump(h1_connection *h1)
+static pump_end pump(h1_connection *h1)
 {
     weir_http_exchange *ex = h1->ex;
     weir_chain pulled = {0};
@@ -1262,7 +1268,7 @@ static void pump(h1_connection *h1)
         if (weir_chain_is_empty(&h1->out)) {
             if (pull_result == WEIR_WAIT) {
                 wait_for_nothing(h1);
-                return;
+                return PUMP_WAITS;
             }
             continue;
         }
@@ -1270,11 +1276,11 @@ static void pump(h1_connection *h1)
         case WEIR_OK:
             if (pull_result == WEIR_WAIT && weir_chain_is_empty(&h1->out)) {
                 wait_for_nothing(h1);
-                return;
+                return PUMP_WAITS;
             }
             break;
         case WEIR_WAIT:
-            return;
+            return PUMP_WAITS;
         case WEIR_FAIL:
             ex->client_is_gone = true;
             goto broken;
@@ -1282,17 +1288,16 @@ static void pump(h1_connection *h1)
     }
 
     if (ex->response.is_upgrade) {
-        return;
+        return PUMP_WAITS;
     }
     wait_for_nothing(h1);
     ex->response.body_ended = true;
-    weir_http_exchange_end(ex);
-    return;
+    return PUMP_DONE;
 
 broken:
     weir_chain_clear(&pulled);
     ex->response.body_is_short = true;
-    weir_http_h1.abort(ex);
+    return PUMP_BROKEN;
 }
 
 static void h1_pump(h1_connection *h1)
@@ -1300,9 +1305,24 @@ static void h1_pump(h1_connection *h1)
     if (h1->is_pumping || h1->is_rate_paused) {
         return;
     }
+    weir_http_exchange *ex = h1->ex;
+    pump_end end;
+
     h1->is_pumping = true;
-    pump(h1);
+    end = pump(h1);
     h1->is_pumping = false;
+
+    /* With the exchange the connection may go: nothing of it is touched after this. */
+    switch (end) {
+    case PUMP_WAITS:
+        break;
+    case PUMP_DONE:
+        weir_http_exchange_end(ex);
+        break;
+    case PUMP_BROKEN:
+        weir_http_h1.abort(ex);
+        break;
+    }
 }
 
 static void h1_respond(weir_http_exchange *ex)
