@@ -144,6 +144,7 @@ void proxy_answer(proxy_state *proxy, unsigned status, const char *reason)
     weir_http_exchange *ex = proxy->ex;
 
     weir_http_hold_drop(ex, &proxy->hold);
+    proxy_let_go(proxy);
     proxy->is_answered = true;
     weir_http_respond_status(ex, status, reason);
 }
@@ -158,6 +159,22 @@ static void origin_close(proxy_state *proxy)
     proxy->deadline_ms = 0;
     weir_task_cancel(&proxy->go_on);
     weir_chain_clear(&proxy->out);
+}
+
+void proxy_let_go(proxy_state *proxy)
+{
+    if (proxy->relay != NULL) {
+        weir_relay_free(proxy->relay);
+        proxy->relay = NULL;
+    }
+    if (proxy->origin != NULL) {
+        proxy->keeps = false;
+        proxy->body_failed = !proxy->body_ended;
+        proxy_release(proxy);
+    }
+    weir_balance_done(&proxy->pick, WEIR_BALANCE_ABANDONED, &proxy->ex->log);
+    weir_chain_clear(&proxy->out);
+    proxy_body_done(proxy);
 }
 
 void proxy_release(proxy_state *proxy)
@@ -337,7 +354,7 @@ void proxy_send(proxy_state *proxy)
                 weir_http_exchange *ex = proxy->ex;
 
                 weir_http_hold_drop(ex, &proxy->hold);
-                proxy->hold.cancel(ex, &proxy->hold);
+                proxy_let_go(proxy);
                 weir_http_body_failed(ex);
                 return;
             }

@@ -51,6 +51,14 @@ void proxy_body_done(proxy_state *proxy)
     }
 }
 
+void proxy_head_keep(proxy_state *proxy)
+{
+    if (proxy->block != NULL) {
+        proxy->head_block = proxy->block;
+        weir_block_ref(proxy->block);
+    }
+}
+
 void proxy_head_release(proxy_state *proxy)
 {
     weir_block_unref(proxy->head_block);
@@ -241,11 +249,6 @@ static weir_result fill(proxy_state *proxy, weir_chain *out, uint64_t limit)
 
 void proxy_body_begin(proxy_state *proxy)
 {
-    /* The head stays where it is, for as long as the exchange. */
-    if (proxy->block != NULL) {
-        proxy->head_block = proxy->block;
-        weir_block_ref(proxy->block);
-    }
     proxy->deadline_ms = 0;
     if (!take(proxy, &proxy->body)) {
         body_fail(proxy);

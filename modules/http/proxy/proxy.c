@@ -301,18 +301,7 @@ static void proxy_cancel(weir_http_exchange *ex, weir_http_hold *hold)
     proxy_state *proxy = WEIR_OWNER(hold, proxy_state, hold);
 
     (void) ex;
-    if (proxy->relay != NULL) {
-        weir_relay_free(proxy->relay);
-        proxy->relay = NULL;
-    }
-    if (proxy->origin != NULL) {
-        proxy->keeps = false;
-        proxy->body_failed = true;
-        proxy_release(proxy);
-    }
-    weir_balance_done(&proxy->pick, WEIR_BALANCE_ABANDONED, &proxy->ex->log);
-    weir_chain_clear(&proxy->out);
-    proxy_body_done(proxy);
+    proxy_let_go(proxy);
     if (proxy->is_gone != NULL) {
         *proxy->is_gone = true;
     }

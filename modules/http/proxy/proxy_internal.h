@@ -252,6 +252,8 @@ bool proxy_was_dead(const proxy_state *proxy);
 /* The status is one that proxy_next_upstream names, and there is a next one. */
 bool proxy_status_goes_on(const proxy_state *proxy);
 void proxy_release(proxy_state *proxy);
+/* Ends whatever is under way; what was told of the tries, and the last head, stay. */
+void proxy_let_go(proxy_state *proxy);
 void proxy_answer(proxy_state *proxy, unsigned status, const char *reason);
 /* The request goes out, as far as the origin takes it. */
 void proxy_send(proxy_state *proxy);
@@ -286,7 +288,8 @@ weir_result proxy_body_pull(weir_http_exchange *ex, weir_http_source *source, we
 void proxy_body_done(proxy_state *proxy);
 void proxy_body_go_on(weir_task *task);
 void proxy_buffer_release(proxy_state *proxy);
-/* What the fields are slices of. */
+/* What the fields are slices of: stays where it is, for as long as the exchange. */
+void proxy_head_keep(proxy_state *proxy);
 void proxy_head_release(proxy_state *proxy);
 
 /* ---- tunnel.c */

@@ -216,6 +216,7 @@ static void head_complete(proxy_state *proxy)
     proxy_attempt *attempt = proxy_attempt_now(proxy);
 
     proxy->head_is_complete = true;
+    proxy_head_keep(proxy);
     attempt->status = proxy->status;
     attempt->header_ms = weir_clock_now()->monotonic_ms - attempt->started_ms;
     if (proxy->status >= 400 && proxy_status_goes_on(proxy)) {
@@ -443,8 +444,6 @@ static bool redirect_inside(proxy_state *proxy)
     if (target.len == 0) {
         return false;
     }
-    proxy->keeps = false;
-    proxy_release(proxy);
     if (target.data[0] != '@'
         && !weir_http_parse_target(&parsed, target, ex->core->merge_slashes, ex->pool)) {
         weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "unsafe URI \"%.*s\" in X-Accel-Redirect",
@@ -462,7 +461,7 @@ static bool redirect_inside(proxy_state *proxy)
         }
     }
     weir_http_hold_drop(ex, &proxy->hold);
-    proxy_body_done(proxy);
+    proxy_let_go(proxy);
     if (target.data[0] == '@') {
         (void) weir_http_redirect_named(ex, target);
         return true;
@@ -494,9 +493,6 @@ static bool intercept(proxy_state *proxy)
                  asks = weir_http_fields_next(&proxy->fields, asks)) {
                 (void) pass_field(proxy, asks);
             }
-            proxy->keeps = false;
-            proxy_release(proxy);
-            proxy_body_done(proxy);
             proxy_answer(proxy, proxy->status, NULL);
             return true;
         }
@@ -547,9 +543,6 @@ void proxy_respond(proxy_state *proxy)
     for (size_t i = 0; i < proxy->fields.count; i++) {
         if (!pass_field(proxy, &proxy->fields.items[i])) {
             weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "no memory for a response");
-            proxy_attempt_count(proxy);
-            proxy->keeps = false;
-            proxy_release(proxy);
             proxy_answer(proxy, 500, "internal failure");
             return;
         }

@@ -48,13 +48,10 @@ void proxy_tunnel_start(proxy_state *proxy)
                        weir_str_of(proxy->data + proxy->start, proxy->end - proxy->start),
                        &origin->early)
         || weir_pool_on_free(ex->pool, client_close, proxy) == NULL) {
-        proxy_release(proxy);
         proxy_answer(proxy, 500, "internal failure");
         return;
     }
-    proxy->head_block = proxy->block;
-    proxy->block = NULL;
-    proxy->data = NULL;
+    proxy_buffer_release(proxy);
     proxy->doing = "proxying upgraded connection";
     proxy->deadline_ms = 0;
     ex->response.is_upgrade = true;
