@@ -7,7 +7,8 @@
 
 enum {
     CHUNK_SIZE,      /* digits */
-    CHUNK_EXTENSION, /* after ";" or a space */
+    CHUNK_SPACE,     /* after the size: an extension or the line's end follows */
+    CHUNK_EXTENSION, /* after ";" */
     CHUNK_SIZE_LF,
     CHUNK_DATA,
     CHUNK_DATA_CR,
@@ -45,10 +46,30 @@ static bool take_size(weir_http_chunked *chunked, char c)
         chunked->state = CHUNK_SIZE_LF;
         return true;
     case ';':
-    case ' ':
-    case '\t':
         chunked->state = CHUNK_EXTENSION;
         return true;
+    case ' ':
+    case '\t':
+        chunked->state = CHUNK_SPACE;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* White space is let pass before ";" alone (RFC 9112, 7.1.1), and before the end, where some senders pad. */
+static bool take_space(weir_http_chunked *chunked, char c)
+{
+    switch (c) {
+    case '\r':
+        chunked->state = CHUNK_SIZE_LF;
+        return true;
+    case ';':
+        chunked->state = CHUNK_EXTENSION;
+        return true;
+    case ' ':
+    case '\t':
+        return ++chunked->line_bytes <= EXTENSION_MAX;
     default:
         return false;
     }
@@ -133,6 +154,8 @@ static bool take(weir_http_chunked *chunked, char c)
     switch (chunked->state) {
     case CHUNK_SIZE:
         return take_size(chunked, c);
+    case CHUNK_SPACE:
+        return take_space(chunked, c);
     case CHUNK_EXTENSION:
         return take_extension(chunked, c);
     case CHUNK_SIZE_LF:

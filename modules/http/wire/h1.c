@@ -442,26 +442,42 @@ static bool take_request_line(h1_connection *h1, weir_str line)
     return true;
 }
 
+/* What ignore_invalid_headers lets pass: letters, digits and hyphens; underscores have a directive of their own. */
+static bool name_is_plain(weir_str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = weir_byte_lower(name.data[i]);
+
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_')) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool take_field_line(h1_connection *h1, weir_str line)
 {
     weir_http_request *request = &h1->ex->request;
     const weir_http_core_conf *core = h1->ex->core;
+    weir_http_name known = WEIR_HTTP_OTHER;
     weir_str name;
     weir_str value;
     bool underscore;
+    bool is_invalid = true;
 
     switch (weir_http_parse_field_line(line, &name, &value, &underscore)) {
     case WEIR_HTTP_FIELD_MALFORMED:
         head_refuse(h1, 400, "client sent invalid header line");
         return false;
     case WEIR_HTTP_FIELD_ODD_NAME:
-        underscore = true;
         break;
     case WEIR_HTTP_FIELD_VALID:
-        underscore = underscore && !core->underscores_in_headers;
+        known = weir_http_name_find(name);
+        is_invalid = (underscore && !core->underscores_in_headers)
+                     || (known == WEIR_HTTP_OTHER && !name_is_plain(name));
         break;
     }
-    if (underscore) {
+    if (is_invalid) {
         if (!core->ignore_invalid_headers) {
             head_refuse(h1, 400, "client sent invalid header name");
             return false;
@@ -470,7 +486,7 @@ static bool take_field_line(h1_connection *h1, weir_str line)
                       WEIR_STR_ARG(line));
         return true;
     }
-    if (!weir_http_fields_add_parsed(&request->fields, weir_http_name_find(name), name, value)) {
+    if (!weir_http_fields_add_parsed(&request->fields, known, name, value)) {
         head_refuse(h1, 494, "client sent too many header lines");
         return false;
     }
