@@ -61,6 +61,8 @@ bool weir_network_has(const weir_network *network, const weir_addr *addr);
  * Returns how many addresses there are (in `*list`, from the pool), 0 with `*why` set if none.
  */
 void weir_lookup_begin(uint64_t budget_ms);
+/* Whether the text is one that weir_lookup() can look up at all; false: `*why` says what is wrong with it. */
+bool weir_lookup_takes(weir_str host, const char **why);
 size_t weir_lookup(weir_pool *pool, weir_str host, uint16_t default_port, weir_addr **list,
                    const char **why);
 

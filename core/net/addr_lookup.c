@@ -338,6 +338,16 @@ static size_t lookup_name(weir_pool *pool, weir_str host, uint16_t port, weir_ad
     return list.count;
 }
 
+bool weir_lookup_takes(weir_str host, const char **why)
+{
+    weir_addr literal;
+    weir_str name;
+    uint16_t port = 0;
+
+    return weir_addr_parse(host, 1, &literal) || weir_addr_parse_ip(host, &literal)
+           || lookup_split(host, &port, &name, why);
+}
+
 size_t weir_lookup(weir_pool *pool, weir_str host, uint16_t default_port, weir_addr **list,
                    const char **why)
 {

@@ -127,8 +127,12 @@ static bool peers_look_up(weir_conf *conf, weir_balance_group *group, weir_balan
 {
     weir_addr *list;
     const char *why;
-    size_t count = weir_lookup(weir_conf_pool(conf), host, default_port, &list, &why);
+    size_t count;
 
+    if (!weir_lookup_takes(host, &why)) {
+        return weir_conf_refuse(conf, "%s in upstream \"%.*s\"", why, WEIR_STR_ARG(host));
+    }
+    count = weir_lookup(weir_conf_pool(conf), host, default_port, &list, &why);
     if (count == 0) {
         weir_conf_warn(conf, "host not found in upstream \"%.*s\" (%s): this server is down",
                        WEIR_STR_ARG(host), why);
