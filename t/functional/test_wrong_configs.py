@@ -163,7 +163,8 @@ WRONG = [
     (server("error_page x /x;"), '(invalid )?value "x"'),
     (location("proxy_pass 127.0.0.1;"), "invalid URL prefix"),
     (location("proxy_pass ftp://127.0.0.1;"), "invalid URL prefix"),
-    (location("proxy_pass http://127.0.0.1:99999;"), 'invalid port in upstream "127.0.0.1:99999'),
+    (location("proxy_pass http://127.0.0.1:99999;"),
+     'invalid (port in upstream|URL) "(http://)?127.0.0.1:99999'),
     (location("proxy_pass http://;"), "no host in upstream|invalid URL"),
     (server("location ~ a { proxy_pass http://127.0.0.1/x; }"),
      '"proxy_pass" cannot have URI part in location given by regular expression'),
@@ -186,7 +187,7 @@ WRONG = [
     (upstream("server 127.0.0.1 weight=0;"), 'invalid parameter "weight=0"'),
     (upstream("server 127.0.0.1 odd;"), 'invalid parameter "odd"'),
     (upstream("server 127.0.0.1:99999;"), 'invalid port in upstream "127.0.0.1:99999"'),
-    (upstream("server 127.0.0.1; keepalive 0;"), 'invalid value "0" in "keepalive" directive'),
+    (upstream("server 127.0.0.1; keepalive -1;"), 'invalid value "-1" in "keepalive" directive'),
 
     # TLS
     (at(ANY, server("listen 127.0.0.1:@tls_port@ ssl;")),
