@@ -399,7 +399,19 @@ void weir_http_client_gone(weir_http_exchange *ex)
 
 const weir_addr *weir_http_client_addr(const weir_http_exchange *ex)
 {
-    return &ex->client->connection->peer;
+    return ex->main->client_addr != NULL ? ex->main->client_addr : &ex->client->connection->peer;
+}
+
+bool weir_http_set_client_addr(weir_http_exchange *ex, const weir_addr *addr)
+{
+    weir_addr *copy = WEIR_NEW(ex->main->pool, weir_addr);
+
+    if (copy == NULL) {
+        return false;
+    }
+    *copy = *addr;
+    ex->main->client_addr = copy;
+    return true;
 }
 
 weir_connection *weir_http_client_connection(const weir_http_exchange *ex)

@@ -159,6 +159,7 @@ struct weir_http_exchange {
     unsigned started_wall_ms;
     uint64_t bytes_sent;
     size_t response_head_bytes;
+    const weir_addr *client_addr;          /* NULL: the connection's; see weir_http_client_addr() */
     weir_str remote_user;                  /* who authenticated: $remote_user */
     uint64_t connection_requests;          /* $connection_requests */
     uint64_t limit_rate, limit_rate_after; /* bytes a second to this client; 0: none */
@@ -291,8 +292,10 @@ const void *weir_http_settings(const weir_http_exchange *ex, const weir_http_mod
 /* In `response_head`: this module's response_body is to run for this exchange. */
 bool weir_http_filter_body(weir_http_exchange *ex, const weir_http_module *module) WEIR_MUST_USE;
 
-/* Client's address and so on: of the connection, as realip may have changed it for this exchange. */
+/* The client's address: that of the connection, unless realip knows better for this exchange. */
 const weir_addr *weir_http_client_addr(const weir_http_exchange *ex);
+/* For this exchange and its children; copied.  False: no memory. */
+bool weir_http_set_client_addr(weir_http_exchange *ex, const weir_addr *addr) WEIR_MUST_USE;
 weir_connection *weir_http_client_connection(const weir_http_exchange *ex);
 
 #endif
