@@ -1,0 +1,279 @@
+/*
+ * realip: takes the client's address from what a trusted proxy says.
+ *
+ *     set_real_ip_from  10.0.0.0/8;
+ *     real_ip_header    X-Forwarded-For;
+ *     real_ip_recursive on;
+ */
+
+#include "modules/http/engine/core_conf.h"
+
+#include "core/net/addr.h"
+
+typedef enum {
+    FROM_FIELD,
+    FROM_FORWARDED_FOR,
+    FROM_PROXY_PROTOCOL,
+} realip_source;
+
+typedef struct {
+    weir_array *trusted; /* weir_network; NULL: nobody */
+    struct {
+        realip_source kind;
+        weir_str field;
+    } source;
+    bool is_recursive;
+} realip_conf;
+
+extern const weir_http_module weir_http_realip;
+
+/* ---- reading */
+
+static bool from_add(weir_conf *conf, realip_conf *realip, const weir_network *network)
+{
+    weir_network *added = weir_array_push(realip->trusted);
+
+    if (added == NULL) {
+        return weir_conf_refuse(conf, "no memory for \"set_real_ip_from\"");
+    }
+    *added = *network;
+    return true;
+}
+
+/* All addresses of a host name, looked up once, now. */
+static bool from_add_host(weir_conf *conf, realip_conf *realip, const weir_statement *statement)
+{
+    weir_str host = statement->args[1];
+    weir_addr *list;
+    const char *why = "";
+    size_t count = weir_lookup(weir_conf_temp_pool(conf), host, 0, &list, &why);
+
+    if (count == 0) {
+        return weir_conf_refuse_arg(conf, statement, 1, "%s", why);
+    }
+    for (size_t i = 0; i < count; i++) {
+        char text[WEIR_ADDR_TEXT_MAX];
+        weir_network network;
+
+        if (weir_network_parse(weir_addr_text(&list[i], false, text), &network)
+            && !from_add(conf, realip, &network)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* set_real_ip_from ADDRESS | CIDR | HOST | unix: */
+static bool from_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    realip_conf *realip = settings;
+    weir_str text = statement->args[1];
+    weir_network network;
+
+    if (realip->trusted == NULL) {
+        realip->trusted = WEIR_NEW(weir_conf_pool(conf), weir_array);
+        if (realip->trusted == NULL) {
+            return weir_conf_refuse(conf, "no memory for \"set_real_ip_from\"");
+        }
+        weir_array_init(realip->trusted, weir_conf_pool(conf), sizeof(weir_network), 4);
+    }
+    if (!weir_network_parse(text, &network)) {
+        return weir_str_find_byte(text, '/') != NULL ? weir_conf_refuse_arg(
+                   conf, statement, 1, "invalid parameter \"%.*s\"", WEIR_STR_ARG(text))
+                                                     : from_add_host(conf, realip, statement);
+    }
+    if (network.has_host_bits) {
+        weir_conf_warn(conf, "low address bits of %.*s are meaningless", WEIR_STR_ARG(text));
+    }
+    return from_add(conf, realip, &network);
+}
+
+static bool header_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    realip_conf *realip = settings;
+    weir_str text = statement->args[1];
+
+    if (weir_str_eq(text, WEIR_STR("proxy_protocol"))) {
+        realip->source.kind = FROM_PROXY_PROTOCOL;
+        return true;
+    }
+    if (!weir_http_is_token(text)) {
+        return weir_conf_refuse_arg(conf, statement, 1, "\"%.*s\" is no name of a field",
+                                    WEIR_STR_ARG(text));
+    }
+    realip->source.field = text;
+    realip->source.kind =
+        weir_http_name_find(text) == WEIR_HTTP_X_FORWARDED_FOR ? FROM_FORWARDED_FOR : FROM_FIELD;
+    return true;
+}
+
+static const weir_directive realip_directives[] = {
+    {
+        .name = "set_real_ip_from",
+        .where = WEIR_HTTP_ANYWHERE,
+        .takes = WEIR_TAKES(1, 1),
+        .syntax = "address | CIDR | host | unix:",
+        .slot = WEIR_SLOT_CALL(realip_conf, trusted, from_call),
+        .repeatable = true,
+        .doc = "The proxies whose word about the client's address is taken.",
+    },
+    {
+        .name = "real_ip_header",
+        .where = WEIR_HTTP_ANYWHERE,
+        .takes = WEIR_TAKES(1, 1),
+        .syntax = "field | proxy_protocol",
+        .slot = WEIR_SLOT_CALL(realip_conf, source, header_call),
+        .preset = "X-Real-IP",
+        .doc = "Where that word stands.",
+    },
+    {
+        .name = "real_ip_recursive",
+        .where = WEIR_HTTP_ANYWHERE,
+        .slot = WEIR_SLOT_FLAG(realip_conf, is_recursive),
+        .preset = "off",
+        .doc = "Takes the last address that is no trusted proxy, not just the last.",
+    },
+    {0},
+};
+
+/* ---- judging */
+
+static bool is_trusted(const realip_conf *realip, const weir_addr *addr)
+{
+    for (WEIR_ARRAY_EACH(realip->trusted, const weir_network, network)) {
+        if (weir_network_has(network, addr)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "192.0.2.1", "192.0.2.1:80", "[2001:db8::1]:80", "2001:db8::1". */
+static bool addr_parse(weir_str text, weir_addr *addr)
+{
+    return weir_addr_parse_ip(text, addr)
+           || (!weir_str_starts(text, WEIR_STR("unix:")) && weir_addr_parse(text, 0, addr)
+               && (addr->sa.sa_family == AF_INET || addr->sa.sa_family == AF_INET6));
+}
+
+/* The last of a list; `*rest` is what stands before. */
+static weir_str last_of_list(weir_str *rest)
+{
+    size_t at = rest->len;
+
+    while (at > 0 && rest->data[at - 1] != ',') {
+        at--;
+    }
+
+    weir_str last = weir_str_trim(weir_str_from(*rest, at));
+
+    *rest = weir_str_slice(*rest, 0, at == 0 ? 0 : at - 1);
+    return last;
+}
+
+/* From the end of the list on: what our own proxy wrote is the last. */
+static bool addr_of_list(const realip_conf *realip, weir_str list, weir_addr *found)
+{
+    bool is_found = false;
+
+    while (list.len != 0) {
+        weir_addr addr;
+
+        if (!addr_parse(last_of_list(&list), &addr)) {
+            break;
+        }
+        *found = addr;
+        is_found = true;
+        if (!realip->is_recursive || !is_trusted(realip, &addr)) {
+            break;
+        }
+    }
+    return is_found;
+}
+
+static weir_http_verdict realip_judge(weir_http_exchange *ex, const void *location)
+{
+    const realip_conf *realip = location;
+    const weir_connection *connection = weir_http_client_connection(ex);
+    const weir_http_fields *fields = &ex->request.fields;
+    weir_addr addr;
+    weir_str list;
+    bool is_found = false;
+
+    /* Asked again in the location, whose settings may be others: the first word holds. */
+    if (ex->parent != NULL || ex->client_addr != NULL || !is_trusted(realip, &connection->peer)) {
+        return WEIR_HTTP_PASS;
+    }
+
+    switch (realip->source.kind) {
+    case FROM_PROXY_PROTOCOL:
+        is_found = connection->proxy_peer != NULL;
+        if (is_found) {
+            addr = *connection->proxy_peer;
+        }
+        break;
+    case FROM_FORWARDED_FOR:
+    case FROM_FIELD:
+        if (!weir_http_fields_join(fields, weir_http_name_find(realip->source.field),
+                                   realip->source.field, WEIR_STR(","), ex->pool, &list)) {
+            return WEIR_HTTP_FAILED;
+        }
+        is_found = addr_of_list(realip, list, &addr);
+        break;
+    }
+    if (!is_found) {
+        return WEIR_HTTP_PASS;
+    }
+    return weir_http_set_client_addr(ex, &addr) ? WEIR_HTTP_PASS : WEIR_HTTP_FAILED;
+}
+
+/* ---- the address that it was before */
+
+static const weir_addr *first_peer(const weir_script *script)
+{
+    return &weir_http_client_connection(script->subject)->peer;
+}
+
+static bool get_remote_addr(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    char text[WEIR_ADDR_TEXT_MAX];
+
+    (void) arg;
+    value->found = true;
+    return weir_str_copy(script->pool, weir_addr_text(first_peer(script), false, text),
+                         &value->text);
+}
+
+static bool get_remote_port(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    weir_builder builder;
+
+    (void) arg;
+    value->found = true;
+    weir_builder_open(&builder, script->pool, 8);
+    if (!weir_addr_is_unix(first_peer(script))) {
+        weir_builder_add_uint(&builder, weir_addr_port(first_peer(script)));
+    }
+    return weir_builder_close(&builder, &value->text);
+}
+
+static const weir_variable realip_variables[] = {
+    {.name = "realip_remote_addr", .get = get_remote_addr},
+    {.name = "realip_remote_port", .get = get_remote_port},
+    {0},
+};
+
+static bool realip_applies(const void *location)
+{
+    return ((const realip_conf *) location)->trusted != NULL;
+}
+
+const weir_http_module weir_http_realip = {
+    .name = "http_realip",
+    .directives = realip_directives,
+    .conf_size = sizeof(realip_conf),
+    .phases = 1u << WEIR_HTTP_PHASE_POST_READ | 1u << WEIR_HTTP_PHASE_PREACCESS,
+    .judge = realip_judge,
+    .applies = realip_applies,
+    .variables = realip_variables,
+};
