@@ -89,31 +89,16 @@ void weir_builder_over(weir_builder *builder, char *buffer, size_t size)
     *builder = (weir_builder){.data = buffer, .size = size, .limit = size};
 }
 
-void weir_builder_add(weir_builder *builder, weir_str text)
+void weir_builder_add_slowly(weir_builder *builder, weir_str text)
 {
-    if (text.len == 0) {
+    if (builder->failed || text.len > builder->limit - builder->len) {
+        builder_add_what_fits(builder, text);
         return;
     }
 
-    if (!builder_has(builder, text.len)) {
-        if (builder->failed || text.len > builder->limit - builder->len) {
-            builder_add_what_fits(builder, text);
-            return;
-        }
-
-        if (!builder_grow(builder, text.len)) {
-            return;
-        }
-    }
-
-    memcpy(builder->data + builder->len, text.data, text.len);
-    builder->len += text.len;
-}
-
-void weir_builder_add_byte(weir_builder *builder, char byte)
-{
-    if (builder_has(builder, 1) || builder_grow(builder, 1)) {
-        builder->data[builder->len++] = byte;
+    if (builder_has(builder, text.len) || builder_grow(builder, text.len)) {
+        memcpy(builder->data + builder->len, text.data, text.len);
+        builder->len += text.len;
     }
 }
 

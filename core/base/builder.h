@@ -25,8 +25,29 @@ void weir_builder_open(weir_builder *builder, weir_pool *pool, size_t limit);
 /* Into the caller's buffer. */
 void weir_builder_over(weir_builder *builder, char *buffer, size_t size);
 
-void weir_builder_add(weir_builder *builder, weir_str text);
-void weir_builder_add_byte(weir_builder *builder, char byte);
+/* For what does not fit; weir_builder_add() is the one to call. */
+void weir_builder_add_slowly(weir_builder *builder, weir_str text);
+
+/* In line, as heads are made of many short pieces. */
+static inline void weir_builder_add(weir_builder *builder, weir_str text)
+{
+    if (WEIR_LIKELY(text.len <= builder->size - builder->len && text.len != 0)) {
+        memcpy(builder->data + builder->len, text.data, text.len);
+        builder->len += text.len;
+    } else if (text.len != 0) {
+        weir_builder_add_slowly(builder, text);
+    }
+}
+
+static inline void weir_builder_add_byte(weir_builder *builder, char byte)
+{
+    if (WEIR_LIKELY(builder->len < builder->size)) {
+        builder->data[builder->len++] = byte;
+    } else {
+        weir_builder_add_slowly(builder, weir_str_of(&byte, 1));
+    }
+}
+
 void weir_builder_add_uint(weir_builder *builder, uint64_t number);
 void weir_builder_add_int(weir_builder *builder, int64_t number);
 void weir_builder_add_hex(weir_builder *builder,

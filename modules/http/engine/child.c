@@ -155,6 +155,6 @@ weir_http_exchange *weir_http_child_new(weir_http_exchange *parent, weir_str pat
 
 void weir_http_child_start(weir_http_exchange *child)
 {
-    child->phase = WEIR_HTTP_PHASE_SERVER_REWRITE;
+    weir_http_enter_phase(child, WEIR_HTTP_PHASE_SERVER_REWRITE);
     weir_http_resume(child);
 }

@@ -526,12 +526,31 @@ static const weir_directive core_directives[] = {
     {0},
 };
 
+/* Without variables a rate is known now. */
+static bool rate_check(weir_conf *conf, const weir_template *template, const char *name,
+                       uint64_t *rate, bool *varies)
+{
+    weir_str text;
+
+    if (!weir_template_is_constant(template, &text)) {
+        *varies = true;
+        return true;
+    }
+    return weir_parse_size(text, true, INT64_MAX / 4096, rate)
+           || weir_conf_refuse(conf, "\"%s\" directive invalid value", name);
+}
+
 static bool core_check(weir_conf *conf, const void *settings)
 {
     /* The preset of `types` is a table and not a text: it is put where nothing was said. */
     weir_http_core_conf *core = (weir_http_core_conf *) (uintptr_t) settings;
 
     if (core->types == NULL && !types_preset(conf, core)) {
+        return false;
+    }
+    if (!rate_check(conf, core->limit_rate, "limit_rate", &core->rate, &core->rates_vary)
+        || !rate_check(conf, core->limit_rate_after, "limit_rate_after", &core->rate_after,
+                       &core->rates_vary)) {
         return false;
     }
     if (core->large_client_header_buffers.size < core->connection_pool_bytes) {

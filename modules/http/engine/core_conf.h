@@ -63,6 +63,8 @@ struct weir_http_core_conf {
     uint64_t send_timeout_ms;
     bool tcp_nodelay, tcp_nopush, sendfile, chunked_transfer_encoding;
     const weir_template *limit_rate, *limit_rate_after;
+    bool rates_vary; /* one of them has variables; else this is what they say: */
+    uint64_t rate, rate_after;
     size_t sendfile_max_chunk;
     size_t postpone_output;
 
@@ -146,6 +148,7 @@ struct weir_http_location {
     struct weir_http_location_tree *tree; /* of inner, for look-up */
     const weir_http_hook *phases[WEIR_HTTP_PHASE_COUNT];
     const weir_http_hook *filters; /* in stage order */
+    unsigned busy_phases;          /* 1u << phase of each that has hooks, or is the engine's */
     bool auto_redirect;          /* "/dir" to "/dir/": set by content that wants it (proxy_pass) */
     uint32_t limited_methods;    /* limit_except: bits of methods that are let by */
     weir_http_location *limited; /* the settings for all others */
@@ -170,8 +173,9 @@ typedef struct weir_http_address {
     bool is_wildcard; /* the local address must be asked from the kernel */
     weir_map *exact;  /* name to server */
     weir_map *leading, *trailing;
-    weir_array regexes; /* of weir_http_name_server */
-    weir_array servers; /* weir_http_server * */
+    weir_array regexes;  /* of weir_http_name_server */
+    weir_array servers;  /* weir_http_server * */
+    bool has_one_server; /* and no regex: names decide nothing */
     weir_tls_acceptor acceptor;
     struct weir_http_cycle *http;
 } weir_http_address;

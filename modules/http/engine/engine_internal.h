@@ -20,10 +20,19 @@ void weir_http_exchange_drop(void *ex);
 /* Ends whatever the content was doing, by its holds. */
 void weir_http_holds_cancel(weir_http_exchange *ex);
 
+void weir_http_enter_phase(weir_http_exchange *ex, weir_http_phase phase);
 void weir_http_exchange_enter_server(weir_http_exchange *ex, const weir_http_server *server);
 
-/* reg-name, IPv4 and what stands in brackets (RFC 3986, 3.2.2), as nginx takes them. */
-bool weir_http_is_host_byte(char c);
+/* What a byte may be in a Host: reg-name, IPv4, and IPv6 in brackets (RFC 3986, 3.2.2). 0: nothing. */
+enum {
+    WEIR_HTTP_HOST_PLAIN = 1,
+    WEIR_HTTP_HOST_CAPITAL,
+    WEIR_HTTP_HOST_DOT,
+    WEIR_HTTP_HOST_OPENS,
+    WEIR_HTTP_HOST_CLOSES,
+    WEIR_HTTP_HOST_COLON,
+};
+extern const uint8_t weir_http_host_bytes[256];
 
 /*
  * The response is bare: a status. Looks for an error page; else makes weir's own. True: the response is

@@ -53,6 +53,13 @@ static void run_posted(weir_task *task)
     weir_http_run(WEIR_OWNER(task, weir_http_exchange, run_task));
 }
 
+/* As weir_http_fields_init(), in memory that is zero already. */
+static void fields_begin(weir_http_fields *fields, weir_pool *pool, uint16_t limit)
+{
+    fields->pool = pool;
+    fields->limit = limit;
+}
+
 weir_http_exchange *weir_http_exchange_new(weir_http_connection *client, const weir_http_wire *wire,
                                            void *wire_state)
 {
@@ -88,10 +95,10 @@ weir_http_exchange *weir_http_exchange_new(weir_http_connection *client, const w
     ex->response.content_length = -1;
     ex->response.last_modified_s = -1;
     ex->response.version = WEIR_HTTP_11;
-    weir_http_fields_init(&ex->request.fields, pool, (uint16_t) core->max_headers);
-    weir_http_fields_init(&ex->request.trailers, pool, (uint16_t) core->max_headers);
-    weir_http_fields_init(&ex->response.fields, pool, RESPONSE_FIELDS_MAX);
-    weir_http_fields_init(&ex->response.trailers, pool, RESPONSE_FIELDS_MAX);
+    fields_begin(&ex->request.fields, pool, (uint16_t) core->max_headers);
+    fields_begin(&ex->request.trailers, pool, (uint16_t) core->max_headers);
+    fields_begin(&ex->response.fields, pool, RESPONSE_FIELDS_MAX);
+    fields_begin(&ex->response.trailers, pool, RESPONSE_FIELDS_MAX);
 
     weir_list_init(&ex->children);
     weir_list_init(&ex->sibling);
@@ -123,47 +130,73 @@ void weir_http_exchange_enter_server(weir_http_exchange *ex, const weir_http_ser
 
 /* ---- starting */
 
-/* The port is digits; the rest is lower-cased, without a final dot. */
-static bool host_split(weir_http_request *request, weir_pool *pool)
+/* host [":" port] of a Host field: the host's length, and what is to be done to it.  False: malformed. */
+static bool host_measure(weir_str text, size_t *len, bool *has_capitals)
 {
-    weir_str text = request->host_port;
-    size_t end = text.len;
-    bool has_capitals = false;
     bool in_brackets = false;
+    size_t i;
 
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.data[i];
-
-        if (c == '[' && i == 0) {
-            in_brackets = true;
-        } else if (c == ']' && in_brackets) {
-            in_brackets = false;
-        } else if (c == ':' && !in_brackets && end == text.len) {
-            end = i;
-        } else if (end != text.len) {
-            if (c < '0' || c > '9') {
+    *has_capitals = false;
+    for (i = 0; i < text.len; i++) {
+        switch (weir_http_host_bytes[(unsigned char) text.data[i]]) {
+        case WEIR_HTTP_HOST_PLAIN:
+            break;
+        case WEIR_HTTP_HOST_CAPITAL:
+            *has_capitals = true;
+            break;
+        case WEIR_HTTP_HOST_DOT:
+            if (i > 0 && text.data[i - 1] == '.') {
                 return false;
             }
-        } else if (c == '.' && i > 0 && text.data[i - 1] == '.') {
-            return false;
-        } else if (!weir_http_is_host_byte(c)) {
+            break;
+        case WEIR_HTTP_HOST_OPENS:
+            if (i != 0) {
+                return false;
+            }
+            in_brackets = true;
+            break;
+        case WEIR_HTTP_HOST_CLOSES:
+            if (!in_brackets) {
+                return false;
+            }
+            in_brackets = false;
+            break;
+        case WEIR_HTTP_HOST_COLON:
+            if (!in_brackets) {
+                goto port;
+            }
+            break;
+        default:
             return false;
         }
-        has_capitals = has_capitals || (c >= 'A' && c <= 'Z');
     }
-    if (in_brackets) {
+
+port:
+    *len = i;
+    for (i++; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9') {
+            return false;
+        }
+    }
+    return !in_brackets;
+}
+
+/* The host is lower-cased, without port and final dot. */
+static bool host_split(weir_http_request *request, weir_pool *pool)
+{
+    weir_str host = request->host_port;
+    bool has_capitals;
+
+    if (!host_measure(host, &host.len, &has_capitals)) {
         return false;
     }
-
-    weir_str host = weir_str_slice(text, 0, end);
-
     if (host.len > 0 && host.data[host.len - 1] == '.') {
         host.len--;
     }
     if (host.len == 0) {
         /* An empty Host is allowed where the target has no authority (RFC 9112, 3.2). */
         request->host = WEIR_STR_EMPTY;
-        return text.len == 0;
+        return request->host_port.len == 0;
     }
     if (has_capitals) {
         return weir_str_lower(pool, host, &request->host);
@@ -198,7 +231,9 @@ static unsigned server_choose(weir_http_exchange *ex, const char **why)
 {
     const weir_http_connection *client = ex->client;
     const weir_http_server *server =
-        weir_http_server_find(client->address, ex->request.host, &ex->script);
+        client->address->has_one_server
+            ? client->address->default_server
+            : weir_http_server_find(client->address, ex->request.host, &ex->script);
 
     if (server == NULL && ex->request.host.len != 0) {
         server = client->address->default_server;
@@ -269,7 +304,7 @@ void weir_http_exchange_start(weir_http_exchange *ex)
         return;
     }
 
-    ex->phase = WEIR_HTTP_PHASE_POST_READ;
+    weir_http_enter_phase(ex, WEIR_HTTP_PHASE_POST_READ);
     weir_http_run(ex);
 }
 

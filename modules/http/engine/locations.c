@@ -169,6 +169,7 @@ static bool hooks_share(weir_http_location *location, size_t module_count)
         return false;
     }
     memcpy(location->phases, outer->phases, sizeof(location->phases));
+    location->busy_phases = outer->busy_phases;
     location->filters = outer->filters;
     return true;
 }
@@ -189,6 +190,8 @@ bool weir_http_location_settle(weir_conf *conf, weir_http_location *location)
         return true;
     }
 
+    location->busy_phases = 1u << WEIR_HTTP_PHASE_FIND_CONFIG | 1u << WEIR_HTTP_PHASE_POST_REWRITE
+                            | 1u << WEIR_HTTP_PHASE_CONTENT;
     for (unsigned phase = 0; phase < WEIR_HTTP_PHASE_COUNT; phase++) {
         size_t hooks = 0;
 
@@ -203,6 +206,9 @@ bool weir_http_location_settle(weir_conf *conf, weir_http_location *location)
             }
         }
         location->phases[phase] = hooks_copy(pool, found, hooks);
+        if (hooks != 0) {
+            location->busy_phases |= 1u << phase;
+        }
     }
 
     size_t filters = 0;

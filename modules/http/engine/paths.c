@@ -115,10 +115,12 @@ bool weir_http_escape_path(weir_builder *builder, weir_str path)
     return !builder->failed;
 }
 
-bool weir_http_is_host_byte(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.'
-           || c == '-' || c == '_' || c == ':' || c == '~' || c == '!' || c == '$' || c == '&'
-           || c == '\'' || c == '(' || c == ')' || c == '*' || c == '+' || c == ',' || c == ';'
-           || c == '=' || c == '%';
-}
+const uint8_t weir_http_host_bytes[256] = {
+    ['!'] = WEIR_HTTP_HOST_PLAIN, ['$' ... '-'] = WEIR_HTTP_HOST_PLAIN,
+    ['.'] = WEIR_HTTP_HOST_DOT,   ['0' ... '9'] = WEIR_HTTP_HOST_PLAIN,
+    [':'] = WEIR_HTTP_HOST_COLON, [';'] = WEIR_HTTP_HOST_PLAIN,
+    ['='] = WEIR_HTTP_HOST_PLAIN, ['A' ... 'Z'] = WEIR_HTTP_HOST_CAPITAL,
+    ['['] = WEIR_HTTP_HOST_OPENS, [']'] = WEIR_HTTP_HOST_CLOSES,
+    ['_'] = WEIR_HTTP_HOST_PLAIN, ['a' ... 'z'] = WEIR_HTTP_HOST_PLAIN,
+    ['~'] = WEIR_HTTP_HOST_PLAIN,
+};

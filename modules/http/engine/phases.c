@@ -15,9 +15,12 @@ static const char *const phase_names[WEIR_HTTP_PHASE_COUNT] = {
     [WEIR_HTTP_PHASE_LOG] = "log",
 };
 
-static void enter_phase(weir_http_exchange *ex, weir_http_phase phase)
+/* That phase, or the next after it that has anything to do here. */
+void weir_http_enter_phase(weir_http_exchange *ex, weir_http_phase phase)
 {
-    ex->phase = phase;
+    unsigned busy = ex->location->busy_phases & (~0u << phase);
+
+    ex->phase = (weir_http_phase) __builtin_ctz(busy);
     ex->handler = 0;
 }
 
@@ -74,7 +77,7 @@ static weir_http_verdict find_config(weir_http_exchange *ex)
         ex->keepalive = false;
         return weir_http_answer_because(ex, 413, "body too large");
     }
-    enter_phase(ex, WEIR_HTTP_PHASE_REWRITE);
+    weir_http_enter_phase(ex, WEIR_HTTP_PHASE_REWRITE);
     return WEIR_HTTP_PASS;
 }
 
@@ -82,7 +85,7 @@ static weir_http_verdict find_config(weir_http_exchange *ex)
 static weir_http_verdict post_rewrite(weir_http_exchange *ex)
 {
     if (!ex->uri_changed) {
-        enter_phase(ex, WEIR_HTTP_PHASE_PREACCESS);
+        weir_http_enter_phase(ex, WEIR_HTTP_PHASE_PREACCESS);
         return WEIR_HTTP_PASS;
     }
 
@@ -95,7 +98,7 @@ static weir_http_verdict post_rewrite(weir_http_exchange *ex)
         return weir_http_answer_because(ex, 500, "redirection cycle");
     }
     weir_http_exchange_enter(ex, ex->server->root);
-    enter_phase(ex, WEIR_HTTP_PHASE_FIND_CONFIG);
+    weir_http_enter_phase(ex, WEIR_HTTP_PHASE_FIND_CONFIG);
     return WEIR_HTTP_PASS;
 }
 
@@ -115,7 +118,7 @@ static weir_http_verdict phase_is_over(weir_http_exchange *ex)
         weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "no handler found");
         return weir_http_answer_because(ex, 404, "no content");
     }
-    enter_phase(ex, ex->phase + 1);
+    weir_http_enter_phase(ex, ex->phase + 1);
     return WEIR_HTTP_PASS;
 }
 
@@ -177,7 +180,7 @@ static weir_http_verdict next_handler(weir_http_exchange *ex)
             ex->handler++;
         } else {
             ex->access_status = 0;
-            enter_phase(ex, ex->phase + 1);
+            weir_http_enter_phase(ex, ex->phase + 1);
         }
         break;
     case WEIR_HTTP_ANSWERED:
@@ -319,7 +322,7 @@ weir_http_verdict weir_http_redirect_internal(weir_http_exchange *ex, weir_str p
     ex->request.args = args;
     ex->request.path_is_valid = false;
     weir_http_exchange_enter(ex, ex->server->root);
-    enter_phase(ex, WEIR_HTTP_PHASE_SERVER_REWRITE);
+    weir_http_enter_phase(ex, WEIR_HTTP_PHASE_SERVER_REWRITE);
     return redirect_done(ex);
 }
 
@@ -336,6 +339,6 @@ weir_http_verdict weir_http_redirect_named(weir_http_exchange *ex, weir_str name
         return redirect_refuse(ex);
     }
     weir_http_exchange_enter(ex, location);
-    enter_phase(ex, WEIR_HTTP_PHASE_REWRITE);
+    weir_http_enter_phase(ex, WEIR_HTTP_PHASE_REWRITE);
     return redirect_done(ex);
 }

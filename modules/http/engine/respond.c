@@ -132,11 +132,12 @@ void weir_http_respond(weir_http_exchange *ex)
             ex->error_status >= 494 && ex->error_status <= 497 ? 400 : ex->error_status;
         ex->response.status_text = WEIR_STR_EMPTY;
     }
-    if (!ex->limit_rate_is_set) {
-        ex->limit_rate = rate_of(ex, ex->core->limit_rate);
-    }
-    if (ex->limit_rate != 0) {
+    if (WEIR_UNLIKELY(ex->core->rates_vary)) {
+        ex->limit_rate = ex->limit_rate_is_set ? ex->limit_rate : rate_of(ex, ex->core->limit_rate);
         ex->limit_rate_after = rate_of(ex, ex->core->limit_rate_after);
+    } else {
+        ex->limit_rate = ex->limit_rate_is_set ? ex->limit_rate : ex->core->rate;
+        ex->limit_rate_after = ex->core->rate_after;
     }
     ex->filter = 0;
     weir_http_continue_head(ex);

@@ -547,6 +547,8 @@ bool weir_http_addresses_make(weir_conf *conf, weir_http_cycle *http)
         if (!has_wildcard(http, *address) && !port_make(conf, http, *address)) {
             return false;
         }
+        (*address)->has_one_server =
+            (*address)->servers.count == 1 && (*address)->regexes.count == 0;
         if ((*address)->ssl && !weir_http_address_tls(conf, *address)) {
             return false;
         }

@@ -64,6 +64,8 @@ typedef struct {
 
 /* What one pull may bring. */
 #define PULL_BYTES (4 * WEIR_BLOCK_BYTES)
+/* What most heads of responses fit in. */
+#define HEAD_BYTES 512
 /* Below this much room a block is not read into any more. */
 #define ROOM_MIN 2048
 /* A body that nobody wanted is read to its end up to this much, to keep the connection. */
@@ -1110,6 +1112,7 @@ static bool make_head(h1_connection *h1, weir_str *text)
     weir_builder head;
 
     weir_builder_open(&head, ex->pool, SIZE_MAX);
+    (void) weir_builder_room(&head, HEAD_BYTES);
     add_status_line(&head, ex);
     if (weir_http_fields_find(&response->fields, WEIR_HTTP_SERVER_FIELD) == NULL) {
         weir_str token = weir_http_server_token(ex);

@@ -1,6 +1,5 @@
 #include "modules/http/wire/h1_parse.h"
 
-#include "core/base/cursor.h"
 #include "core/base/number.h"
 
 /* What a byte may be, for the loops that see each byte of a head. */
@@ -47,6 +46,46 @@ static size_t span_of(weir_str text, uint8_t class)
         i++;
     }
     return i;
+}
+
+/*
+ * Whether all bytes may stand in a value: eight at a time, as nearly all may.  A word with a control
+ * byte in it (a tab, at best) is looked at byte by byte.
+ */
+static bool are_value(weir_str text)
+{
+    const uint64_t ones = 0x0101010101010101;
+    const uint64_t tops = ones * 0x80;
+    size_t i = 0;
+
+    for (; i + 8 <= text.len; i += 8) {
+        uint64_t word;
+        uint64_t del;
+
+        memcpy(&word, text.data + i, sizeof(word));
+        del = word ^ (ones * 0x7f);
+        if ((((word - ones * 0x20) & ~word) | ((del - ones) & ~del)) & tops) {
+            break;
+        }
+    }
+    for (; i < text.len; i++) {
+        if (!is(text.data[i], VALUE)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static weir_str without_space(weir_str text)
+{
+    while (text.len != 0 && (text.data[0] == ' ' || text.data[0] == '\t')) {
+        text.data++;
+        text.len--;
+    }
+    while (text.len != 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t')) {
+        text.len--;
+    }
+    return text;
 }
 
 /* ---- request line */
@@ -161,23 +200,28 @@ unsigned weir_http_parse_request_line(weir_str line, weir_http_request_line *par
 
 /* ---- status line */
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
 bool weir_http_parse_status_line(weir_str line, weir_http_status_line *parsed)
 {
-    weir_str version = weir_str_slice(line, 0, 8);
-    uint64_t status;
+    const char *code = line.data + 9;
 
-    if (line.len < 12 || line.data[8] != ' ' || parse_version(version, &parsed->version) != 0
-        || !weir_parse_uint(weir_str_slice(line, 9, 12), 999, &status) || status < 100) {
+    if (line.len < 12 || line.data[8] != ' '
+        || parse_version(weir_str_of(line.data, 8), &parsed->version) != 0 || !is_digit(code[0])
+        || code[0] == '0' || !is_digit(code[1]) || !is_digit(code[2])) {
         return false;
     }
     if (line.len > 12 && line.data[12] != ' ') {
         return false;
     }
-    if (span_of(line, VALUE) != line.len) {
+    if (!are_value(line)) {
         return false;
     }
-    parsed->status = (unsigned) status;
-    parsed->status_text = weir_str_trim(weir_str_from(line, 9));
+    parsed->status = (unsigned) ((code[0] - '0') * 100 + (code[1] - '0') * 10 + (code[2] - '0'));
+    parsed->status_text = without_space(weir_str_of(code, line.len - 9));
     return true;
 }
 
@@ -187,43 +231,59 @@ weir_http_field_verdict weir_http_parse_field_line(weir_str line, weir_str *name
                                                    bool *underscore)
 {
     bool is_odd = false;
+    bool has_underscore = false;
     size_t colon;
 
-    *underscore = false;
-    for (colon = 0; colon < line.len && line.data[colon] != ':'; colon++) {
+    for (colon = 0; colon < line.len; colon++) {
         char c = line.data[colon];
 
-        if (!is(c, NAME)) {
-            /* Folding and a space before the colon are what attacks are made of. */
-            if (c == ' ' || c == '\t' || !is(c, VALUE)) {
-                return WEIR_HTTP_FIELD_MALFORMED;
-            }
-            is_odd = true;
-        } else if (c == '_') {
-            *underscore = true;
+        if (WEIR_LIKELY(is(c, NAME))) {
+            has_underscore |= c == '_';
+            continue;
         }
+        if (c == ':') {
+            break;
+        }
+        /* Folding and a space before the colon are what attacks are made of. */
+        if (c == ' ' || c == '\t' || !is(c, VALUE)) {
+            return WEIR_HTTP_FIELD_MALFORMED;
+        }
+        is_odd = true;
     }
+    *underscore = has_underscore;
     if (colon == 0 || colon == line.len) {
         return WEIR_HTTP_FIELD_MALFORMED;
     }
 
-    weir_str content = weir_str_from(line, colon + 1);
+    weir_str content = weir_str_of(line.data + colon + 1, line.len - colon - 1);
 
-    if (span_of(content, VALUE) != content.len) {
+    if (!are_value(content)) {
         return WEIR_HTTP_FIELD_MALFORMED;
     }
-    *name = weir_str_slice(line, 0, colon);
-    *value = weir_str_trim(content);
+    *name = weir_str_of(line.data, colon);
+    *value = without_space(content);
     return is_odd ? WEIR_HTTP_FIELD_ODD_NAME : WEIR_HTTP_FIELD_VALID;
 }
 
 bool weir_http_parse_content_length(weir_str value, int64_t *length)
 {
-    uint64_t number;
+    int64_t number = 0;
 
-    if (!weir_parse_uint(value, INT64_MAX, &number)) {
-        return false;
+    if (value.len > 18) {
+        uint64_t large;
+
+        if (!weir_parse_uint(value, INT64_MAX, &large)) {
+            return false;
+        }
+        *length = (int64_t) large;
+        return true;
     }
-    *length = (int64_t) number;
-    return true;
+    for (size_t i = 0; i < value.len; i++) {
+        if (!is_digit(value.data[i])) {
+            return false;
+        }
+        number = number * 10 + (value.data[i] - '0');
+    }
+    *length = number;
+    return value.len != 0;
 }
