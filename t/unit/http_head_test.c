@@ -287,6 +287,8 @@ static void framing_that_is_not_by_the_letter_is_refused(void **state)
         "-1\r\n",
         "0x5\r\n",
         " 5\r\n",
+        "5 5\r\n",
+        "5 x\r\n",
         "5\nhello\r\n",
         "5\rhello",
         "5\r\nhello\n0\r\n\r\n",

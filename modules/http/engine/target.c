@@ -141,7 +141,7 @@ void weir_http_set_path(weir_http_request *request, weir_str path)
 bool weir_http_parse_target(weir_http_request *request, weir_str target, bool merge_slashes,
                             weir_pool *pool)
 {
-    if (target.len == 0 || target.data[0] != '/') {
+    if (target.len == 0 || (target.data[0] != '/' && target.data[0] != '?')) {
         return false;
     }
 
@@ -158,7 +158,12 @@ bool weir_http_parse_target(weir_http_request *request, weir_str target, bool me
         raw = weir_str_slice(raw, 0, len);
     }
 
-    bool is_plain = path_is_plain(raw, merge_slashes);
+    bool is_plain = raw.len != 0 && path_is_plain(raw, merge_slashes);
+
+    if (raw.len == 0) {
+        /* "http://host?args": the path is the root (RFC 9112, 3.2.2). */
+        raw = WEIR_STR("/");
+    }
 
     if (is_plain) {
         path = raw;

@@ -142,7 +142,8 @@ static bool parse_absolute(weir_http_request_line *parsed)
     if (parsed->target.len == 0) {
         parsed->target = WEIR_STR("/");
     }
-    return parsed->target.data[0] == '/';
+    /* Without a path there may be arguments still. */
+    return parsed->target.data[0] == '/' || parsed->target.data[0] == '?';
 }
 
 /* The form that the method allows (RFC 9112, 3.2). */
