@@ -176,7 +176,7 @@ static inline weir_http_exchange *unit_request(void **state, const char *head)
     http_unit *unit = *state;
     const weir_http_cycle *http = weir_http_of_cycle(unit->cycle);
     weir_str rest = weir_str_from_z(head);
-    weir_str line, method, target;
+    weir_str line = WEIR_STR_EMPTY, method = WEIR_STR_EMPTY, target = WEIR_STR_EMPTY;
     weir_http_exchange *ex;
 
     unit_drop_exchange(unit);
