@@ -255,7 +255,7 @@ static unsigned kinds_of(proxy_failure failure, unsigned status)
 
 bool proxy_status_goes_on(const proxy_state *proxy)
 {
-    unsigned kind = kinds_of(PROXY_FAILED_STATUS, proxy->status);
+    unsigned kind = kinds_of(PROXY_FAILED_STATUS, proxy->answer.status);
 
     return kind != 0 && may_try_again(proxy, kind);
 }
@@ -265,12 +265,10 @@ static void response_forget(proxy_state *proxy)
 {
     proxy_body_done(proxy);
     proxy_head_release(proxy);
-    proxy->start = proxy->end = proxy->scanned = proxy->head_bytes = 0;
-    proxy->has_status_line = proxy->head_is_complete = false;
-    proxy->status = 0;
-    proxy->body_ended = proxy->body_failed = proxy->keeps = false;
-    proxy->fields.count = 0;
-    memset(proxy->fields.first, 0, sizeof(proxy->fields.first));
+    weir_http_response_head_reset(&proxy->answer);
+    proxy->start = proxy->end = proxy->scanned = 0;
+    proxy->interims = 0;
+    proxy->head_is_complete = proxy->body_ended = proxy->body_failed = proxy->keeps = false;
 }
 
 static void attempt_connect(proxy_state *proxy);
@@ -282,7 +280,7 @@ static void attempt_next(proxy_state *proxy);
  */
 bool proxy_was_dead(const proxy_state *proxy)
 {
-    return proxy->is_reused && proxy->end == 0 && proxy->head_bytes == 0 && !proxy->body_was_taken
+    return proxy->is_reused && proxy->end == 0 && proxy->interims == 0 && !proxy->body_was_taken
            && (proxy->is_idempotent || !proxy->was_begun);
 }
 

@@ -144,11 +144,11 @@ static bool take(proxy_state *proxy, weir_chain *out)
 {
     size_t here = proxy->end - proxy->start;
 
-    switch (proxy->framing) {
-    case PROXY_END_NONE:
+    switch (proxy->answer.end) {
+    case WEIR_HTTP_END_NONE:
         body_end(proxy);
         return true;
-    case PROXY_END_LENGTH:
+    case WEIR_HTTP_END_LENGTH:
         if (here > proxy->left) {
             here = (size_t) proxy->left;
         }
@@ -160,9 +160,9 @@ static bool take(proxy_state *proxy, weir_chain *out)
             body_end(proxy);
         }
         return true;
-    case PROXY_END_CHUNKED:
+    case WEIR_HTTP_END_CHUNKED:
         return take_chunks(proxy, out);
-    case PROXY_END_CLOSE:
+    case WEIR_HTTP_END_CLOSE:
         return here == 0 || give(proxy, out, here);
     }
     return false;
@@ -192,7 +192,7 @@ static void ended_by_origin(proxy_state *proxy)
 {
     const weir_connection *origin = proxy->origin;
 
-    if (proxy->framing == PROXY_END_CLOSE
+    if (proxy->answer.end == WEIR_HTTP_END_CLOSE
         && (origin->tls == NULL || !weir_tls_is_truncated(origin))) {
         proxy->keeps = false;
         body_end(proxy);
@@ -355,7 +355,8 @@ static void read_ahead(proxy_state *proxy)
         }
         result = fill(proxy, &more, AHEAD_BYTES);
         done += more.len;
-        if (is_in_file(proxy) || proxy->body.len + more.len > in_memory) {
+        if (is_in_file(proxy)
+            || (proxy->body.len + more.len > in_memory && conf->max_temp_file_size != 0)) {
             if (!weir_chain_is_empty(&more)
                 && ((proxy->temp_file == -1 && !temp_open(proxy)) || !temp_write(proxy, &more))) {
                 weir_chain_clear(&more);
@@ -372,28 +373,33 @@ static void read_ahead(proxy_state *proxy)
     proxy->deadline_ms = 0;
 }
 
-void proxy_body_go_on(weir_task *task)
+/* There is something to read: for the client, if it takes it, else ahead of it. */
+static void receive(proxy_state *proxy)
 {
-    proxy_state *proxy = WEIR_OWNER(task, proxy_state, go_on);
+    bool is_gone = false;
 
     proxy->pulled = 0;
-    if (weir_chain_is_empty(&proxy->body)) {
+    if (proxy->client_waits || weir_chain_is_empty(&proxy->body)) {
+        proxy->is_gone = &is_gone;
         weir_http_wake(proxy->ex);
-    } else {
+        if (is_gone) {
+            return;
+        }
+        proxy->is_gone = NULL;
+    }
+    if (!proxy->client_waits && proxy->origin != NULL && proxy->origin->readable) {
         read_ahead(proxy);
     }
 }
 
+void proxy_body_go_on(weir_task *task)
+{
+    receive(WEIR_OWNER(task, proxy_state, go_on));
+}
+
 static void receiving_readable(weir_connection *connection)
 {
-    proxy_state *proxy = connection->owner;
-
-    proxy->pulled = 0;
-    if (weir_chain_is_empty(&proxy->body)) {
-        weir_http_wake(proxy->ex);
-    } else {
-        read_ahead(proxy);
-    }
+    receive(connection->owner);
 }
 
 /* The rest of the request. */
@@ -428,7 +434,8 @@ weir_result proxy_body_pull(weir_http_exchange *ex, weir_http_source *source, we
     weir_loop *loop = ex->client->connection->loop;
     weir_result result = WEIR_OK;
 
-    if (proxy->relay != NULL || proxy->status == 101) {
+    proxy->client_waits = false;
+    if (proxy->relay != NULL || proxy->answer.status == 101) {
         *ended = true;
         return WEIR_OK;
     }
@@ -436,12 +443,14 @@ weir_result proxy_body_pull(weir_http_exchange *ex, weir_http_source *source, we
     if (weir_chain_is_empty(&proxy->body) && !proxy->body_ended && !proxy->body_failed) {
         if (proxy->pulled >= TURN_BYTES) {
             weir_task_post(loop, &proxy->go_on);
+            proxy->client_waits = true;
             return WEIR_WAIT;
         }
         result = fill(proxy, &proxy->body, limit);
     }
     if (weir_chain_is_empty(&proxy->body)) {
         *ended = proxy->body_ended;
+        proxy->client_waits = result == WEIR_WAIT;
         return proxy->body_failed ? WEIR_FAIL : result;
     }
 

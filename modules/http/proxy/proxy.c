@@ -326,7 +326,7 @@ static proxy_state *proxy_new(weir_http_exchange *ex, const proxy_conf *conf)
     proxy->go_on.name = "proxied response";
     proxy->go_on.run = proxy_body_go_on;
     weir_list_init(&proxy->go_on.link);
-    weir_http_fields_init(&proxy->fields, ex->pool, PROXY_FIELDS_MAX);
+    weir_http_response_head_init(&proxy->answer, ex->pool, PROXY_FIELDS_MAX);
     if (ex->upstream != NULL) {
         /* What was tried before an internal redirect is told, too. */
         proxy->attempts = ex->upstream->attempts;

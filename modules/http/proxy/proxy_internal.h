@@ -5,6 +5,7 @@
 #include "modules/balance/balance.h"
 #include "modules/http/engine/core_conf.h"
 #include "modules/http/proxy/proxy.h"
+#include "modules/http/proxy/response_head.h"
 #include "modules/http/wire/chunked.h"
 
 extern const weir_balance_family proxy_family;
@@ -147,9 +148,6 @@ typedef struct {
     uint64_t received, sent;
 } proxy_attempt;
 
-/* How the end of the response shows (RFC 9112, 6.3). */
-typedef enum { PROXY_END_NONE, PROXY_END_LENGTH, PROXY_END_CHUNKED, PROXY_END_CLOSE } proxy_framing;
-
 /* How a try failed. */
 typedef enum {
     PROXY_FAILED_ERROR,
@@ -184,8 +182,7 @@ struct weir_http_upstream_state {
 
     /* ---- request */
     weir_str head;
-    weir_str body_text;     /* proxy_set_body */
-    bool sends_head_method; /* HEAD: no body comes back */
+    weir_str body_text; /* proxy_set_body */
     bool is_idempotent;
     bool body_is_streamed, body_is_chunked;
     bool body_was_taken; /* some of a streamed body: no other try can have it */
@@ -199,21 +196,18 @@ struct weir_http_upstream_state {
     size_t size, start, end, scanned;
     weir_block *head_block; /* keeps the head */
     char *head_large;       /* or this */
-    size_t head_bytes;
-    bool has_status_line, head_is_complete;
-    unsigned status;
-    weir_str status_text;
-    weir_http_version version;
-    weir_http_fields fields;
+    weir_http_response_head answer;
+    bool head_is_complete;
+    unsigned interims; /* 1xx that came before it */
     weir_http_fields trailers;
-    proxy_framing framing;
     uint64_t left;
     weir_http_chunked chunked;
     bool keeps; /* the connection, after the body */
     bool body_ended, body_failed;
-    bool is_buffered; /* read ahead of the client */
-    weir_chain body;  /* read, and not yet taken by the client */
-    uint64_t pulled;  /* in the turn that began at turn_ms */
+    bool is_buffered;  /* read ahead of the client */
+    bool client_waits; /* for more of the body, and not the body for it */
+    weir_chain body;   /* read, and not yet taken by the client */
+    uint64_t pulled;   /* in the turn that began at turn_ms */
     uint64_t turn_ms;
     weir_task go_on;
     int temp_file; /* -1: none */
@@ -268,14 +262,6 @@ extern const weir_connection_state proxy_receiving;
 void proxy_head_readable(weir_connection *connection);
 proxy_hidden *proxy_hidden_make(weir_conf *conf, const proxy_conf *settings);
 
-typedef enum {
-    PROXY_HEAD_MORE,
-    PROXY_HEAD_COMPLETE,
-    PROXY_HEAD_INTERIM, /* 1xx but 101: another one follows */
-    PROXY_HEAD_INVALID, /* `*why` says it */
-} proxy_head_result;
-/* Takes whole lines from data[start..end). */
-proxy_head_result proxy_head_parse(proxy_state *proxy, const char **why);
 /* Gives the parsed head to the engine: the exchange may be gone afterwards. */
 void proxy_respond(proxy_state *proxy);
 

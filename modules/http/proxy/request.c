@@ -273,7 +273,7 @@ static bool add_method(proxy_state *proxy, weir_builder *head)
         }
         method = weir_http_method_find(text);
     }
-    proxy->sends_head_method = method == WEIR_HTTP_HEAD;
+    proxy->answer.answers_head = method == WEIR_HTTP_HEAD;
     proxy->is_idempotent = weir_http_method_is_idempotent(method);
     weir_builder_add(head, text);
     return true;

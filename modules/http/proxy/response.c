@@ -4,175 +4,18 @@
 
 #include "core/base/clock.h"
 #include "core/base/number.h"
-#include "modules/http/wire/h1_parse.h"
 
 /* Heads of responses: read, parsed strictly, judged, and given to the engine. */
 
 /* Interim responses that one answer may have before it. */
 #define INTERIM_MAX 64
 
-/* ---- parsing */
-
-static bool is_line(weir_str text, size_t from, const char **mark)
-{
-    *mark = memchr(text.data + from, '\n', text.len - from);
-    return *mark != NULL;
-}
-
-/* Whether the connection may stay (RFC 9112, 9.3). */
-static bool wants_to_stay(const proxy_state *proxy)
-{
-    if (weir_http_fields_have_token(&proxy->fields, WEIR_HTTP_CONNECTION, WEIR_STR("close"))) {
-        return false;
-    }
-    return proxy->version == WEIR_HTTP_11
-           || weir_http_fields_have_token(&proxy->fields, WEIR_HTTP_CONNECTION,
-                                          WEIR_STR("keep-alive"));
-}
-
-/* What two readers could take differently is no answer (RFC 9112, 6.3). NULL: good. */
-static const char *choose_framing(proxy_state *proxy)
-{
-    const weir_http_fields *fields = &proxy->fields;
-    const weir_http_field *length = weir_http_fields_find(fields, WEIR_HTTP_CONTENT_LENGTH);
-    const weir_http_field *coding = weir_http_fields_find(fields, WEIR_HTTP_TRANSFER_ENCODING);
-    int64_t bytes = -1;
-
-    if (coding != NULL) {
-        if (length != NULL) {
-            return "upstream sent \"Content-Length\" and \"Transfer-Encoding\" headers at the "
-                   "same time";
-        }
-        if (coding->next_same != 0) {
-            return "upstream sent duplicate header line: \"Transfer-Encoding\"";
-        }
-        if (!weir_str_eq_nocase(coding->value, WEIR_STR("chunked"))) {
-            return "upstream sent unknown \"Transfer-Encoding\"";
-        }
-        if (proxy->version != WEIR_HTTP_11) {
-            return "upstream sent \"Transfer-Encoding\" header in a HTTP/1.0 response";
-        }
-    }
-    if (length != NULL) {
-        if (length->next_same != 0) {
-            return "upstream sent duplicate header line: \"Content-Length\"";
-        }
-        if (!weir_http_parse_content_length(length->value, &bytes)) {
-            return "upstream sent invalid \"Content-Length\" header";
-        }
-        proxy->ex->response.content_length = bytes;
-    }
-
-    if (proxy->sends_head_method || proxy->status == 204 || proxy->status == 304
-        || proxy->status < 200) {
-        proxy->framing = PROXY_END_NONE;
-    } else if (coding != NULL) {
-        proxy->framing = PROXY_END_CHUNKED;
-        memset(&proxy->chunked, 0, sizeof(proxy->chunked));
-        proxy->chunked.pool = proxy->ex->pool;
-        proxy->chunked.trailer_bytes_max = proxy->conf->buffer_size;
-        if (proxy->conf->pass_trailers) {
-            weir_http_fields_init(&proxy->trailers, proxy->ex->pool, PROXY_FIELDS_MAX);
-            proxy->chunked.trailers = &proxy->trailers;
-        }
-    } else if (length != NULL) {
-        proxy->framing = PROXY_END_LENGTH;
-        proxy->left = (uint64_t) bytes;
-    } else {
-        proxy->framing = PROXY_END_CLOSE;
-    }
-    proxy->keeps =
-        proxy->framing != PROXY_END_CLOSE && proxy->status != 101 && wants_to_stay(proxy);
-    return NULL;
-}
-
-/* Takes a field line. NULL: good. */
-static const char *take_field(proxy_state *proxy, weir_str line)
-{
-    weir_str name;
-    weir_str value;
-    bool underscore;
-
-    switch (weir_http_parse_field_line(line, &name, &value, &underscore)) {
-    case WEIR_HTTP_FIELD_MALFORMED:
-        return "upstream sent invalid header";
-    case WEIR_HTTP_FIELD_ODD_NAME:
-        weir_log_line(&proxy->ex->log, WEIR_LOG_INFO, 0,
-                      "upstream sent a field with an invalid name, ignored: \"%.*s\"",
-                      WEIR_STR_ARG(line));
-        return NULL;
-    case WEIR_HTTP_FIELD_VALID:
-        break;
-    }
-    if (!weir_http_fields_add_parsed(&proxy->fields, weir_http_name_find(name), name, value)) {
-        return "upstream sent too many header lines";
-    }
-    return NULL;
-}
-
-static void forget_head(proxy_state *proxy)
-{
-    proxy->has_status_line = false;
-    proxy->head_bytes = 0;
-    proxy->fields.count = 0;
-    memset(proxy->fields.first, 0, sizeof(proxy->fields.first));
-}
-
-proxy_head_result proxy_head_parse(proxy_state *proxy, const char **why)
-{
-    const char *mark;
-
-    while (proxy->scanned < proxy->end
-           && is_line(weir_str_of(proxy->data, proxy->end), proxy->scanned, &mark)) {
-        weir_str line =
-            weir_str_of(proxy->data + proxy->start, (size_t) (mark - (proxy->data + proxy->start)));
-        size_t taken = line.len + 1;
-
-        if (line.len > 0 && line.data[line.len - 1] == '\r') {
-            line.len--;
-        }
-        proxy->start += taken;
-        proxy->scanned = proxy->start;
-        proxy->head_bytes += taken;
-
-        if (!proxy->has_status_line) {
-            weir_http_status_line parsed;
-
-            if (!weir_http_parse_status_line(line, &parsed)) {
-                *why = "upstream sent no valid HTTP/1.0 header";
-                return PROXY_HEAD_INVALID;
-            }
-            proxy->status = parsed.status;
-            proxy->status_text = parsed.status_text;
-            proxy->version = parsed.version;
-            proxy->has_status_line = true;
-            continue;
-        }
-        if (line.len != 0) {
-            *why = take_field(proxy, line);
-            if (*why != NULL) {
-                return PROXY_HEAD_INVALID;
-            }
-            continue;
-        }
-
-        if (proxy->status < 200 && proxy->status != 101) {
-            forget_head(proxy);
-            return PROXY_HEAD_INTERIM;
-        }
-        *why = choose_framing(proxy);
-        return *why == NULL ? PROXY_HEAD_COMPLETE : PROXY_HEAD_INVALID;
-    }
-    proxy->scanned = proxy->end;
-    return PROXY_HEAD_MORE;
-}
-
 /* ---- reading */
 
 /* The head so far moves into a piece that may hold all of it, and is parsed there from its beginning. */
 static bool head_grow(proxy_state *proxy)
 {
-    size_t begins = proxy->start - proxy->head_bytes;
+    size_t begins = proxy->start - proxy->answer.bytes;
     size_t bytes = proxy->end - begins;
     size_t size = proxy->conf->buffer_size + WEIR_BLOCK_BYTES;
     char *large = malloc(size);
@@ -187,7 +30,7 @@ static bool head_grow(proxy_state *proxy)
     proxy->size = size;
     proxy->end = bytes;
     proxy->start = proxy->scanned = 0;
-    forget_head(proxy);
+    weir_http_response_head_reset(&proxy->answer);
     return true;
 }
 
@@ -211,19 +54,40 @@ static void head_invalid(proxy_state *proxy, const char *why)
     proxy_fail(proxy, PROXY_FAILED_INVALID, 502);
 }
 
+static void framing_begin(proxy_state *proxy)
+{
+    const weir_http_response_head *answer = &proxy->answer;
+
+    proxy->keeps = answer->keeps;
+    proxy->ex->response.content_length = answer->content_length;
+    if (answer->end == WEIR_HTTP_END_LENGTH) {
+        proxy->left = (uint64_t) answer->content_length;
+    }
+    if (answer->end == WEIR_HTTP_END_CHUNKED) {
+        memset(&proxy->chunked, 0, sizeof(proxy->chunked));
+        proxy->chunked.pool = proxy->ex->pool;
+        proxy->chunked.trailer_bytes_max = proxy->conf->buffer_size;
+        if (proxy->conf->pass_trailers) {
+            weir_http_fields_init(&proxy->trailers, proxy->ex->pool, PROXY_FIELDS_MAX);
+            proxy->chunked.trailers = &proxy->trailers;
+        }
+    }
+}
+
 static void head_complete(proxy_state *proxy)
 {
     proxy_attempt *attempt = proxy_attempt_now(proxy);
 
     proxy->head_is_complete = true;
     proxy_head_keep(proxy);
-    attempt->status = proxy->status;
+    framing_begin(proxy);
+    attempt->status = proxy->answer.status;
     attempt->header_ms = weir_clock_now()->monotonic_ms - attempt->started_ms;
-    if (proxy->status >= 400 && proxy_status_goes_on(proxy)) {
-        proxy_fail(proxy, PROXY_FAILED_STATUS, proxy->status);
+    if (proxy->answer.status >= 400 && proxy_status_goes_on(proxy)) {
+        proxy_fail(proxy, PROXY_FAILED_STATUS, proxy->answer.status);
         return;
     }
-    if (proxy->status == 101
+    if (proxy->answer.status == 101
         && (!proxy->conf->headers->sets_upgrade || proxy->ex->wire->take_connection == NULL
             || weir_http_fields_find(&proxy->ex->request.fields, WEIR_HTTP_UPGRADE) == NULL)) {
         head_invalid(proxy, "upstream switched protocols without being asked to");
@@ -235,32 +99,41 @@ static void head_complete(proxy_state *proxy)
 /* Parses what has come. True: read on. */
 static bool head_take(proxy_state *proxy)
 {
-    unsigned interims = 0;
     const char *why;
 
     for (;;) {
-        proxy_head_result result = proxy_head_parse(proxy, &why);
+        size_t scanned = proxy->scanned - proxy->start;
+        size_t taken;
+        weir_http_head_result result = weir_http_response_head_take(
+            &proxy->answer, weir_str_of(proxy->data + proxy->start, proxy->end - proxy->start),
+            &scanned, &taken, &why);
+
+        proxy->scanned = proxy->start + scanned;
+        proxy->start += taken;
 
         /* A head that is too big is so, even if it came at once. */
-        if (result != PROXY_HEAD_INVALID
-            && proxy->head_bytes + (result == PROXY_HEAD_MORE ? proxy->end - proxy->start : 0)
+        if (result != WEIR_HTTP_HEAD_INVALID
+            && proxy->answer.bytes + (result == WEIR_HTTP_HEAD_MORE ? proxy->end - proxy->start : 0)
                    > proxy->conf->buffer_size) {
             head_invalid(proxy, "upstream sent too big header");
             return false;
         }
         switch (result) {
-        case PROXY_HEAD_MORE:
+        case WEIR_HTTP_HEAD_MORE:
             return true;
-        case PROXY_HEAD_INTERIM:
-            if (++interims > INTERIM_MAX) {
+        case WEIR_HTTP_HEAD_INTERIM:
+            if (++proxy->interims > INTERIM_MAX) {
                 head_invalid(proxy, "upstream sent too many interim responses");
                 return false;
             }
+            if (proxy->start == proxy->end) {
+                proxy->start = proxy->end = proxy->scanned = 0;
+            }
             break;
-        case PROXY_HEAD_INVALID:
+        case WEIR_HTTP_HEAD_INVALID:
             head_invalid(proxy, why);
             return false;
-        case PROXY_HEAD_COMPLETE:
+        case WEIR_HTTP_HEAD_COMPLETE:
             head_complete(proxy);
             return false;
         }
@@ -392,7 +265,7 @@ static bool pass_field(proxy_state *proxy, const weir_http_field *field)
         }
         break;
     case WEIR_HTTP_UPGRADE:
-        if (proxy->status != 101 && proxy->status != 426) {
+        if (proxy->answer.status != 101 && proxy->answer.status != 426) {
             return true;
         }
         break;
@@ -427,7 +300,7 @@ static weir_str accel(const proxy_state *proxy, weir_http_name name, unsigned ig
 {
     return (proxy->conf->ignore_headers & ignored) != 0
                ? WEIR_STR_EMPTY
-               : weir_http_fields_value(&proxy->fields, name);
+               : weir_http_fields_value(&proxy->answer.fields, name);
 }
 
 /* X-Accel-Redirect: the answer is a file or location of ours.  True: done. */
@@ -452,8 +325,8 @@ static bool redirect_inside(proxy_state *proxy)
         return true;
     }
     for (size_t i = 0; i < WEIR_COUNT(kept); i++) {
-        for (const weir_http_field *field = weir_http_fields_find(&proxy->fields, kept[i]);
-             field != NULL; field = weir_http_fields_next(&proxy->fields, field)) {
+        for (const weir_http_field *field = weir_http_fields_find(&proxy->answer.fields, kept[i]);
+             field != NULL; field = weir_http_fields_next(&proxy->answer.fields, field)) {
             if (!pass_field(proxy, field)) {
                 proxy_answer(proxy, 500, "internal failure");
                 return true;
@@ -479,21 +352,22 @@ static bool intercept(proxy_state *proxy)
 {
     weir_http_exchange *ex = proxy->ex;
 
-    if (!proxy->conf->intercept_errors || proxy->status < 300 || ex->core->error_pages == NULL
+    if (!proxy->conf->intercept_errors || proxy->answer.status < 300
+        || ex->core->error_pages == NULL
         || (ex->shows_error_page && !ex->core->recursive_error_pages)) {
         return false;
     }
     for (WEIR_ARRAY_EACH(ex->core->error_pages, const weir_http_error_page, page)) {
-        if (page->status == proxy->status) {
+        if (page->status == proxy->answer.status) {
             /* What a browser needs to log in stays. */
             const weir_http_field *asks =
-                weir_http_fields_find(&proxy->fields, WEIR_HTTP_WWW_AUTHENTICATE);
+                weir_http_fields_find(&proxy->answer.fields, WEIR_HTTP_WWW_AUTHENTICATE);
 
-            for (; asks != NULL && proxy->status == 401;
-                 asks = weir_http_fields_next(&proxy->fields, asks)) {
+            for (; asks != NULL && proxy->answer.status == 401;
+                 asks = weir_http_fields_next(&proxy->answer.fields, asks)) {
                 (void) pass_field(proxy, asks);
             }
-            proxy_answer(proxy, proxy->status, NULL);
+            proxy_answer(proxy, proxy->answer.status, NULL);
             return true;
         }
     }
@@ -526,22 +400,22 @@ void proxy_respond(proxy_state *proxy)
 {
     weir_http_exchange *ex = proxy->ex;
     weir_http_response *response = &ex->response;
-    bool is_tunnel = proxy->status == 101;
+    bool is_tunnel = proxy->answer.status == 101;
 
     if (redirect_inside(proxy) || intercept(proxy)) {
         return;
     }
 
-    response->status = proxy->status;
-    response->status_text = proxy->status_text;
-    response->version = proxy->version;
+    response->status = proxy->answer.status;
+    response->status_text = proxy->answer.status_text;
+    response->version = proxy->answer.version;
     response->from_upstream = true;
     response->allow_ranges = proxy->conf->force_ranges;
-    if (proxy->framing == PROXY_END_CHUNKED || proxy->framing == PROXY_END_CLOSE) {
+    if (proxy->answer.end == WEIR_HTTP_END_CHUNKED || proxy->answer.end == WEIR_HTTP_END_CLOSE) {
         response->content_length = -1;
     }
-    for (size_t i = 0; i < proxy->fields.count; i++) {
-        if (!pass_field(proxy, &proxy->fields.items[i])) {
+    for (size_t i = 0; i < proxy->answer.fields.count; i++) {
+        if (!pass_field(proxy, &proxy->answer.fields.items[i])) {
             weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "no memory for a response");
             proxy_answer(proxy, 500, "internal failure");
             return;

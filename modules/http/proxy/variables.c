@@ -148,7 +148,8 @@ static bool get_field(weir_script *script, uintptr_t arg, weir_value *value)
     if (proxy == NULL || !proxy->head_is_complete) {
         return true;
     }
-    return weir_http_field_value(&proxy->fields, *(const weir_str *) arg, script->pool, value);
+    return weir_http_field_value(&proxy->answer.fields, *(const weir_str *) arg, script->pool,
+                                 value);
 }
 
 static bool get_trailer(weir_script *script, uintptr_t arg, weir_value *value)
@@ -170,8 +171,9 @@ static bool get_cookie(weir_script *script, uintptr_t arg, weir_value *value)
     if (proxy == NULL || !proxy->head_is_complete) {
         return true;
     }
-    for (const weir_http_field *field = weir_http_fields_find(&proxy->fields, WEIR_HTTP_SET_COOKIE);
-         field != NULL; field = weir_http_fields_next(&proxy->fields, field)) {
+    for (const weir_http_field *field =
+             weir_http_fields_find(&proxy->answer.fields, WEIR_HTTP_SET_COOKIE);
+         field != NULL; field = weir_http_fields_next(&proxy->answer.fields, field)) {
         if (weir_str_starts_nocase(field->value, name) && field->value.len > name.len
             && field->value.data[name.len] == '=') {
             weir_str rest = weir_str_from(field->value, name.len + 1);

@@ -1,0 +1,214 @@
+"""Responses between a fast origin and a slow client, and the X-Accel fields."""
+
+import threading
+
+import pytest
+
+from harness import request_bytes, wait_until
+from harness.upstream import answer, body_of, digest, site
+
+PROXY = "location / { proxy_pass http://@upstream@; }"
+SIZE = 40_000_000
+
+
+def pour(sent):
+    """Answers with SIZE bytes, and says when all of them have gone out."""
+    def send(peer):
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE + body_of(SIZE))
+        sent.set()
+    return send
+
+
+def test_a_slow_client_does_not_hold_the_origin(weir, upstream):
+    sent = threading.Event()
+    upstream.answers(pour(sent))
+    server = weir(PROXY)
+    connection = server.connect()
+    connection.send(request_bytes("/"))
+    assert sent.wait(20)
+    response = connection.read_response()
+    assert digest(response.body) == digest(body_of(SIZE))
+    server.wait_log(r"\[warn\] .*an upstream response is buffered to a temporary file")
+
+
+@pytest.mark.parametrize("told", ["proxy_max_temp_file_size 0;", "proxy_buffering off;"])
+def test_without_a_file_the_origin_waits(weir, upstream, told):
+    sent = threading.Event()
+    upstream.answers(pour(sent))
+    server = weir(told + PROXY)
+    connection = server.connect()
+    connection.send(request_bytes("/"))
+    connection.read_until(b"\r\n\r\n")
+    assert not sent.wait(1)
+    connection.read_exactly(SIZE)
+    assert sent.wait(20)
+    assert "temporary file" not in server.log()
+
+
+def test_slow_clients_of_chunked_and_unframed_responses_get_all(weir, upstream):
+    upstream.answers(site)
+    server = weir(PROXY)
+    for kind in ("chunked", "close"):
+        connection = server.connect()
+        connection.send(request_bytes(f"/{kind}/{SIZE}"))
+        wait_until(lambda: "buffered to a temporary file" in server.log(), "the file")
+        assert digest(connection.read_response().body) == digest(body_of(SIZE))
+
+
+def test_events_are_never_held_back(weir, upstream):
+    more = threading.Event()
+
+    def events(peer):
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+        peer.wait(more)
+        peer.send(b"data: 2\n\n")
+        peer.close()
+
+    upstream.answers(events)
+    connection = weir(PROXY).connect()
+    connection.send(request_bytes("/"))
+    connection.read_until(b"data: 1\n\n")
+    more.set()
+    connection.read_until(b"data: 2\n\n")
+
+
+def test_x_accel_redirect_is_answered_from_another_location(weir, upstream):
+    upstream.answers(answer("hidden", headers={"X-Accel-Redirect": "/inside/a%20b?c=d",
+                                               "Set-Cookie": "a=b", "X-Other": "gone"}))
+    server = weir(PROXY + "location /inside/ { internal; return 200 \"in $uri $args\"; }")
+    response = server.get("/x")
+    assert (response.status, response.text) == (200, "in /inside/a b c=d")
+    assert response.headers["Set-Cookie"] == "a=b"
+    assert "X-Other" not in response.headers and "X-Accel-Redirect" not in response.headers
+    assert server.get("/inside/x").status == 404
+
+
+def test_x_accel_redirect_may_be_ignored(weir, upstream):
+    upstream.answers(answer("shown", headers={"X-Accel-Redirect": "/inside/"}))
+    server = weir("proxy_ignore_headers X-Accel-Redirect;" + PROXY)
+    assert server.get("/x").text == "shown"
+
+
+def test_statuses_of_the_origin_may_be_intercepted(weir, upstream):
+    upstream.answers(answer("their page", "503 Busy"))
+    server = weir("""error_page 503 /sorry; proxy_intercept_errors on;
+                     location = /sorry { return 200 "our page"; }""" + PROXY)
+    response = server.get("/")
+    assert (response.status, response.text) == (503, "our page")
+    upstream.answers(answer("their page", "404 Not Found"))
+    assert server.get("/").text == "their page"
+
+
+def test_an_error_page_may_be_another_origin(weir, upstream, new_upstream):
+    other = new_upstream().answers(answer("other"))
+    http = """log_format t '$upstream_addr|$upstream_status'; access_log @dir@/t.log t;"""
+    server = weir("""location / { proxy_pass http://127.0.0.1:@closed@; error_page 502 = @other; }
+                     location @other { proxy_pass http://@upstream2@; }""",
+                  http=http, upstream2=other)
+    response = server.get("/x")
+    assert (response.status, response.text) == (200, "other")
+    assert other.last.target == "/x"
+    addresses, statuses = server.access_log(name="t.log")[0].split("|")
+    assert addresses.split(" : ")[1] == str(other)
+    assert statuses == "502 : 200"
+
+
+def test_names_and_hidden_fields(weir, upstream):
+    upstream.answers(answer(headers={"X-Pad": "1", "X-Powered-By": "php", "Date": "x"}))
+    server = weir("proxy_hide_header X-Powered-By; proxy_pass_header Date;" + PROXY)
+    headers = server.get("/").headers
+    assert "X-Pad" not in headers and "X-Powered-By" not in headers
+    assert headers.all("Date") == ["x"]
+
+
+def test_cookies_are_made_ours(weir, upstream):
+    upstream.answers(answer(headers=[("Set-Cookie", "a=b; Domain=.origin.test; Path=/two/x"),
+                                     ("Set-Cookie", "c=d; path=/other; Secure")]))
+    server = weir("""proxy_cookie_domain origin.test example.test;
+                     proxy_cookie_path /two/ /one/; """ + PROXY)
+    assert server.get("/").headers.all("Set-Cookie") == [
+        "a=b; Domain=example.test; Path=/one/x", "c=d; path=/other; Secure"]
+
+
+def test_redirects_follow_the_rules_in_order(weir, upstream):
+    server = weir("""location /one/ { proxy_pass http://@upstream@/two/;
+                         proxy_redirect default;
+                         proxy_redirect ~^http://(\\w+)\\.test/(.*)$ https://$1.example/$2;
+                         proxy_redirect http://fixed.other/ /f/; }""")
+    for said, seen in [(f"http://{upstream}/two/x", f"http://localhost:{server.port}/one/x"),
+                       ("http://a.test/b", "https://a.example/b"),
+                       ("http://fixed.other/y", f"http://localhost:{server.port}/f/y"),
+                       ("http://else.where/", "http://else.where/"),
+                       ("/relative", "/relative")]:
+        upstream.answers(answer("", "302 Found", {"Location": said}))
+        assert server.get("/one/").headers["Location"] == seen
+
+
+def test_method_and_body_may_be_replaced(weir, upstream):
+    server = weir("""location / { proxy_pass http://@upstream@; proxy_method PUT;
+                     proxy_set_body "was $request_method"; }""")
+    server.request("/", "POST", body=b"secret")
+    assert (upstream.last.method, upstream.last.body) == ("PUT", b"was POST")
+
+
+def test_the_body_may_stay_here(weir, upstream):
+    server = weir("""proxy_pass_request_body off; proxy_set_header Content-Length "";""" + PROXY)
+    assert server.request("/", "POST", body=b"secret").status == 200
+    assert upstream.last.body == b"" and "Content-Length" not in upstream.last.headers
+
+
+def test_the_local_address_may_be_chosen(weir, upstream):
+    server = weir("proxy_bind 127.0.0.9;" + PROXY)
+    server.get("/")
+    assert upstream.connections[0].sock.getpeername()[0] == "127.0.0.9"
+
+
+def test_a_host_from_a_variable_needs_a_group_or_an_address(weir, upstream):
+    server = weir("""location /a/ { set $to back; proxy_pass http://$to; }
+                     location /b/ { set $to @upstream@; proxy_pass http://$to; }
+                     location /c/ { set $to nowhere.invalid; proxy_pass http://$to; }""",
+                  http="upstream back { server @upstream@; }")
+    assert server.get("/a/x").status == 200
+    assert upstream.last.headers["Host"] == "back"
+    assert server.get("/b/x").status == 200
+    assert server.get("/c/x").status == 502
+    server.wait_log("no resolver defined to resolve nowhere.invalid")
+
+
+def test_max_conns_bounds_the_connections_to_a_server(weir, new_upstream):
+    hold = threading.Event()
+    one = new_upstream().answers(lambda peer: (peer.wait(hold), answer("one"))[1])
+    two = new_upstream().answers(answer("two"))
+    server = weir("location / { proxy_pass http://back; }",
+                  http=f"upstream back {{ server {one} max_conns=1; server {two} backup; }}")
+    first = server.connect()
+    first.send(request_bytes("/"))
+    one.wait_requests(1)
+    assert server.get("/").text == "two"
+    hold.set()
+    assert first.read_response().text == "one"
+    assert server.get("/").text == "one"
+
+
+def test_a_client_that_goes_away_ends_the_request_to_the_origin(weir, upstream):
+    upstream.answers(lambda peer: peer.wait_gone())
+    server = weir(PROXY)
+    connection = server.connect()
+    connection.send(request_bytes("/"))
+    upstream.wait_requests(1)
+    connection.sock.close()
+    wait_until(lambda: not upstream.open_connections(), "the origin to be let go")
+
+
+def test_a_client_that_goes_away_may_be_ignored(weir, upstream):
+    go = threading.Event()
+    upstream.answers(lambda peer: (peer.wait(go), answer("x"))[1])
+    http = "log_format t '$status $upstream_status'; access_log @dir@/t.log t;"
+    server = weir("proxy_ignore_client_abort on;" + PROXY, http=http)
+    connection = server.connect()
+    connection.send(request_bytes("/"))
+    upstream.wait_requests(1)
+    connection.sock.close()
+    go.set()
+    wait_until(lambda: server.access_log(name="t.log"), "the log line")
+    assert server.access_log(name="t.log")[0].endswith(" 200")

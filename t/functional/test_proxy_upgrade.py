@@ -1,0 +1,100 @@
+"""Tunnels: what goes on after 101 Switching Protocols."""
+
+import socket
+
+import pytest
+
+from harness import request_bytes, wait_until
+from harness.upstream import answer
+from harness.wire import Truncated
+
+UPGRADE = """location / {
+    proxy_pass http://@upstream@;
+    proxy_http_version 1.1;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection "upgrade";
+}"""
+ASKED = request_bytes("/ws", headers={"Connection": "Upgrade", "Upgrade": "websocket"})
+SWITCH = (b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+          b"X-A: b\r\n\r\n")
+
+
+def echo(peer):
+    """Switches, greets, and sends back whatever comes."""
+    peer.send(SWITCH + b"hello")
+    while True:
+        peer.send(peer.read_some().upper())
+
+
+def test_bytes_pass_both_ways_after_a_switch(weir, upstream):
+    upstream.answers(echo)
+    connection = weir(UPGRADE).connect()
+    connection.send(ASKED)
+    head = connection.read_until(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
+    assert b"\r\nUpgrade: websocket\r\n" in head and b"\r\nConnection: upgrade\r\n" in head
+    assert b"\r\nX-A: b\r\n" in head
+    connection.read_until(b"hello")
+    for text in (b"first", b"x" * 100_000, b"last"):
+        connection.send(text)
+        connection.read_until(text.upper())
+    assert upstream.last.headers["Upgrade"] == "websocket"
+    assert upstream.last.headers["Connection"] == "upgrade"
+
+
+def test_what_the_client_sent_behind_its_head_passes_too(weir, upstream):
+    upstream.answers(echo)
+    connection = weir(UPGRADE).connect()
+    connection.send(ASKED + b"early")
+    connection.read_until(b"EARLY")
+
+
+def test_the_tunnel_ends_with_either_side(weir, upstream):
+    upstream.answers(lambda peer: (peer.send(SWITCH + b"bye"), peer.close()))
+    server = weir(UPGRADE)
+    connection = server.connect()
+    connection.send(ASKED)
+    connection.read_until(b"bye")
+    assert connection.is_closed()
+
+    upstream.answers(echo)
+    connection = server.connect()
+    connection.send(ASKED)
+    connection.read_until(b"hello")
+    connection.sock.close()
+    wait_until(lambda: not upstream.open_connections(), "the origin to be let go")
+
+
+def test_an_idle_tunnel_ends_after_proxy_read_timeout(weir, upstream):
+    upstream.answers(echo)
+    connection = weir("proxy_read_timeout 300ms;" + UPGRADE).connect()
+    connection.send(ASKED)
+    connection.read_until(b"hello")
+    assert connection.is_closed()
+
+
+def test_the_tunnel_is_logged_with_what_it_carried(weir, upstream):
+    upstream.answers(lambda peer: (peer.send(SWITCH + b"12345"), peer.close()))
+    server = weir(UPGRADE, http="""log_format t '$status $body_bytes_sent $upstream_status';
+                                  access_log @dir@/t.log t;""")
+    connection = server.connect()
+    connection.send(ASKED)
+    connection.read_until(b"12345")
+    wait_until(lambda: server.access_log(name="t.log"), "the log line")
+    assert server.access_log(name="t.log")[0] == "101 5 101"
+
+
+@pytest.mark.weir_only("nginx passes it on")
+def test_a_switch_that_nobody_asked_for_is_502(weir, upstream):
+    upstream.answers(SWITCH)
+    server = weir("location / { proxy_pass http://@upstream@; }")
+    assert server.get("/").status == 502
+
+
+def test_an_origin_that_refuses_to_switch_is_answered_as_usual(weir, upstream):
+    upstream.answers(answer("no", "426 Upgrade Required", {"Upgrade": "websocket"}))
+    connection = weir(UPGRADE).connect()
+    for _ in range(2):
+        connection.send(ASKED)
+        response = connection.read_response()
+        assert (response.status, response.text) == (426, "no")
