@@ -14,6 +14,27 @@
 /* Two numbers in hexadecimal, a hyphen, and quotes. */
 #define ETAG_MAX 40
 
+/* Of nginx's file handling; what is sent is the same without. */
+#define NO_EFFECT(name_, min_, max_, why_)                                                         \
+    {                                                                                              \
+        .name = name_, .where = WEIR_HTTP_ANYWHERE, .takes = WEIR_TAKES(min_, max_),               \
+        .warning = why_, .doc = "Accepted.",                                                       \
+    }
+
+static const weir_directive static_directives[] = {
+    NO_EFFECT("open_file_cache", 1, 2, "files are opened for each request"),
+    NO_EFFECT("open_file_cache_errors", 1, 1, "files are opened for each request"),
+    NO_EFFECT("open_file_cache_min_uses", 1, 1, "files are opened for each request"),
+    NO_EFFECT("open_file_cache_valid", 1, 1, "files are opened for each request"),
+    NO_EFFECT("aio", 1, 1, "files are sent by the kernel, or read in blocks"),
+    NO_EFFECT("aio_write", 1, 1, "temporary files are written in blocks"),
+    NO_EFFECT("directio", 1, 1, "files are sent by the kernel, or read in blocks"),
+    NO_EFFECT("directio_alignment", 1, 1, "files are sent by the kernel, or read in blocks"),
+    NO_EFFECT("read_ahead", 1, 1, "it is the kernel's to choose"),
+    NO_EFFECT("output_buffers", 2, 2, "files are read in blocks as the client takes them"),
+    {0},
+};
+
 static void file_close(void *subject)
 {
     (void) close((int) (intptr_t) subject);
@@ -165,6 +186,7 @@ static weir_http_verdict static_judge(weir_http_exchange *ex, const void *locati
 
 const weir_http_module weir_http_static = {
     .name = "http_static",
+    .directives = static_directives,
     .phases = 1u << WEIR_HTTP_PHASE_CONTENT,
     .judge = static_judge,
 };

@@ -1,0 +1,73 @@
+"""autoindex and charset."""
+
+import json
+import os
+import xml.etree.ElementTree
+
+import pytest
+
+OLD = 1_600_000_000
+CONFIG = "root @dir@/www; autoindex on;"
+
+
+@pytest.fixture
+def www(folder):
+    for name in ("b.txt", "a.txt", "sub/x", "<&>.txt", "a:b", ".hidden", "x" * 60):
+        folder.write(f"www/{name}", b"12345")
+    for name in os.listdir(folder.file("www")):
+        os.utime(folder.file("www", name), (OLD, OLD))
+    return folder
+
+
+def test_a_folder_is_listed(weir, www):
+    lines = weir(CONFIG).get("/").text.split("\r\n")
+    assert lines[1] == "<head><title>Index of /</title></head>"
+    assert lines[3] == '<h1>Index of /</h1><hr><pre><a href="../">../</a>'
+    assert lines[4].startswith('<a href="sub/">sub/</a>   ') and lines[4].endswith("   -")
+    assert lines[6] == ('<a href="a.txt">a.txt</a>' + " " * 46
+                        + "13-Sep-2020 12:26                   5")
+    assert not any("hidden" in line for line in lines)
+
+
+def test_names_cannot_be_markup_or_schemes(weir, www):
+    text = weir(CONFIG).get("/").text
+    assert '<a href="%3C%26%3E.txt">&lt;&amp;&gt;.txt</a>' in text
+    assert '<a href="a%3Ab">a:b</a>' in text
+    assert '">' + "x" * 47 + "..&gt;</a>" in text
+
+
+def test_json_and_xml(weir, www):
+    server = weir(CONFIG + """location /j/ { alias @dir@/www/; autoindex_format json; }
+                              location /x/ { alias @dir@/www/; autoindex_format xml; }""")
+    response = server.get("/j/")
+    assert response.headers["Content-Type"] == "application/json"
+    rows = {row["name"]: row for row in json.loads(response.body)}
+    assert rows["a.txt"] == {"name": "a.txt", "type": "file", "size": 5,
+                             "mtime": "Sun, 13 Sep 2020 12:26:40 GMT"}
+    assert rows["sub"]["type"] == "directory" and "size" not in rows["sub"]
+    tree = xml.etree.ElementTree.fromstring(server.get("/x/").body)
+    assert [item.text for item in tree][0] == "sub"
+    assert tree[1].attrib == {"mtime": "2020-09-13T12:26:40Z", "size": "5"}
+
+
+def test_index_comes_first_and_missing_is_404(weir, www):
+    server = weir(CONFIG + "index a.txt;")
+    assert server.get("/").text == "12345"
+    assert server.get("/none/").status == 404
+
+
+@pytest.mark.parametrize("config, kind", [
+    ("charset utf-8;", "text/plain; charset=utf-8"), ("", "text/plain"),
+    ("charset utf-8; default_type image/png;", "image/png"),
+    ("charset koi8-r; charset_types image/png; default_type image/png;", "image/png; charset=koi8-r"),
+    ("charset utf-8; default_type 'text/html; charset=x';", "text/html; charset=x"),
+    ("charset off;", "text/plain")])
+def test_charset_is_named(weir, config, kind):
+    server = weir(config + "location / { return 200 x; }")
+    assert server.get("/").headers["Content-Type"] == kind
+
+
+@pytest.mark.weir_only("nginx converts")
+def test_converting_is_refused(check):
+    result = check("events {} http { charset utf-8; source_charset koi8-r; }")
+    assert result.code == 1 and "converting" in result.err
