@@ -814,7 +814,11 @@ static void h1_idle_readable(weir_connection *connection)
 
 static void h1_head_readable(weir_connection *connection)
 {
-    (void) head_go_on(connection->owner);
+    h1_connection *h1 = connection->owner;
+
+    /* What was posted for a pipelined request is done here; later it would meet the exchange. */
+    weir_task_cancel(&h1->next);
+    (void) head_go_on(h1);
 }
 
 static void h1_head_timeout(weir_connection *connection)
