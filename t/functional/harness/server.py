@@ -29,6 +29,8 @@ client_body_temp_path @dir@/body;
 _HTTP_OF_NGINX = "proxy_temp_path @dir@/proxy;"     # it would have it in the system's folders
 _SERVER = "listen 127.0.0.1:@port@;"
 
+# What no test may leave in the error log undeclared; the second is a sanitizer's.
+_UNEXPECTED = re.compile(r"\[(alert|emerg)\]|: runtime error: |exited with code [^0]")
 _LOG_LINE = re.compile(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[(\w+)\] (\d+)#(\d+): (?:\*(\d+) )?(.*)$")
 
 
@@ -43,6 +45,8 @@ class Binary:
         self.path = os.path.abspath(path)
         self.is_nginx = "nginx" in os.path.basename(self.path)
         self.name = "nginx" if self.is_nginx else "weir"
+        with open(self.path, "rb") as file:
+            self.is_sanitized = b"__asan_init" in file.read()
 
     def run(self, *arguments, cwd=None, env=None):
         done = subprocess.run([self.path, *map(str, arguments)], cwd=cwd, env=env,
@@ -420,7 +424,7 @@ class Server:
 
     def _unexpected_alerts(self):
         lines = [line for line in (self.log() + self.stderr()).splitlines()
-                 if re.search(r"\[(alert|emerg)\]", line)]
+                 if _UNEXPECTED.search(line)]
         return [line for line in dict.fromkeys(lines)
                 if not any(re.search(pattern, line) for pattern in self.alerts)]
 
