@@ -9,7 +9,7 @@ BUILDDIR ?= objs
 
 BUILD = $(MAKE) --no-print-directory -f $(BUILDDIR)/Makefile
 
-.PHONY: all run test check unit check-clang check-layers check-format check-banned format tidy \
+.PHONY: reference all run test check unit check-clang check-layers check-format check-banned format tidy \
     bench fuzz install clean distclean
 
 all: $(BUILDDIR)/configured
@@ -62,6 +62,10 @@ fuzz:
 
 bench: all
 	@t/bench/run
+
+# The reference of directives is printed by weir itself, from its tables.
+reference: all
+	$(BUILDDIR)/weir -h all > doc/directives.md
 
 install: all
 	+@$(BUILD) install DESTDIR=$(DESTDIR)

@@ -54,7 +54,10 @@ static int command_print_directive(weir_str name)
 {
     weir_pool *pool = weir_pool_new(16384, 0);
     const weir_modules *modules = pool == NULL ? NULL : weir_modules_new(pool);
-    bool is_found = modules != NULL && weir_conf_print_directive(modules, name, STDOUT_FILENO);
+    bool is_found = modules != NULL
+                    && (weir_str_eq(name, WEIR_STR("all"))
+                            ? weir_conf_print_reference(modules, STDOUT_FILENO)
+                            : weir_conf_print_directive(modules, name, STDOUT_FILENO));
 
     if (modules != NULL && !is_found) {
         weir_log_line(NULL, WEIR_LOG_STDERR, 0, "there is no directive \"%.*s\"",

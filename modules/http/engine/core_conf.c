@@ -496,6 +496,15 @@ static const weir_directive core_directives[] = {
         .doc = "Where errors are logged, and from which level on.",
     },
 
+    {
+        .name = "http2",
+        .where = WEIR_HTTP_MAIN | WEIR_HTTP_SERVER,
+        .slot = WEIR_SLOT_ONLY_CALL(http2_call),
+        .syntax = "on | off",
+        .doc = "HTTP/2, which weir does not speak yet: \"on\" is a warning, and clients are "
+               "offered HTTP/1.1.",
+    },
+
     /* ---- without an effect: tables grow by themselves, and the like */
     {.name = "variables_hash_max_size",
      .where = WEIR_HTTP_MAIN,
@@ -538,6 +547,22 @@ static bool rate_check(weir_conf *conf, const weir_template *template, const cha
     }
     return weir_parse_size(text, true, INT64_MAX / 4096, rate)
            || weir_conf_refuse(conf, "\"%s\" directive invalid value", name);
+}
+
+static bool http2_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    (void) settings;
+    if (weir_str_eq(statement->args[1], WEIR_STR("off"))) {
+        return true;
+    }
+    if (!weir_str_eq(statement->args[1], WEIR_STR("on"))) {
+        return weir_conf_refuse_arg(conf, statement, 1,
+                                    "invalid value \"%.*s\" in \"http2\" directive, it must be "
+                                    "\"on\" or \"off\"",
+                                    WEIR_STR_ARG(statement->args[1]));
+    }
+    weir_conf_warn(conf, "\"http2\" has no effect yet: clients are offered HTTP/1.1");
+    return true;
 }
 
 static bool core_check(weir_conf *conf, const void *settings)

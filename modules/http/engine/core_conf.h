@@ -159,7 +159,7 @@ typedef struct {
     weir_addr addr;
     weir_listener_options options;
     bool options_are_given; /* of the socket: may be given once an address */
-    bool is_default, ssl, http2, proxy_protocol;
+    bool is_default, ssl, proxy_protocol;
 } weir_http_listen;
 
 /* One address and the servers that listen on it. */
@@ -169,7 +169,7 @@ typedef struct weir_http_address {
     bool options_are_given;
     bool has_explicit_default;
     weir_http_server *default_server;
-    bool ssl, http2, proxy_protocol;
+    bool ssl, proxy_protocol;
     bool is_wildcard; /* the local address must be asked from the kernel */
     weir_map *exact;  /* name to server */
     weir_map *leading, *trailing;

@@ -134,7 +134,7 @@ static bool listen_parameter(const listen_reading *reading, weir_str arg)
         return true;
     }
     if (weir_str_eq(arg, WEIR_STR("http2"))) {
-        listen->http2 = true;
+        weir_conf_warn(reading->conf, "\"http2\" has no effect yet: clients are offered HTTP/1.1");
         return true;
     }
 

@@ -454,7 +454,6 @@ static bool address_add(weir_conf *conf, weir_http_address *address, weir_http_s
         address->options_are_given = listen->options_are_given;
     }
     address->ssl |= listen->ssl;
-    address->http2 |= listen->http2;
     address->proxy_protocol |= listen->proxy_protocol;
     return names_put(conf, address, server);
 }
