@@ -278,6 +278,22 @@ static bool server_tokens_call(weir_conf *conf, void *settings, const weir_state
     return true;
 }
 
+static bool http2_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    (void) settings;
+    if (weir_str_eq(statement->args[1], WEIR_STR("off"))) {
+        return true;
+    }
+    if (!weir_str_eq(statement->args[1], WEIR_STR("on"))) {
+        return weir_conf_refuse_arg(conf, statement, 1,
+                                    "invalid value \"%.*s\" in \"http2\" directive, it must be "
+                                    "\"on\" or \"off\"",
+                                    WEIR_STR_ARG(statement->args[1]));
+    }
+    weir_conf_warn(conf, "\"http2\" has no effect yet: clients are offered HTTP/1.1");
+    return true;
+}
+
 static const weir_directive core_directives[] = {
     /* ---- blocks */
     {
@@ -547,22 +563,6 @@ static bool rate_check(weir_conf *conf, const weir_template *template, const cha
     }
     return weir_parse_size(text, true, INT64_MAX / 4096, rate)
            || weir_conf_refuse(conf, "\"%s\" directive invalid value", name);
-}
-
-static bool http2_call(weir_conf *conf, void *settings, const weir_statement *statement)
-{
-    (void) settings;
-    if (weir_str_eq(statement->args[1], WEIR_STR("off"))) {
-        return true;
-    }
-    if (!weir_str_eq(statement->args[1], WEIR_STR("on"))) {
-        return weir_conf_refuse_arg(conf, statement, 1,
-                                    "invalid value \"%.*s\" in \"http2\" directive, it must be "
-                                    "\"on\" or \"off\"",
-                                    WEIR_STR_ARG(statement->args[1]));
-    }
-    weir_conf_warn(conf, "\"http2\" has no effect yet: clients are offered HTTP/1.1");
-    return true;
 }
 
 static bool core_check(weir_conf *conf, const void *settings)
