@@ -20,6 +20,11 @@ void weir_http_enter_phase(weir_http_exchange *ex, weir_http_phase phase)
 {
     unsigned busy = ex->location->busy_phases & (~0u << phase);
 
+    /* Who may has been asked for the client's own request. */
+    if (ex->parent != NULL) {
+        busy &= ~(1u << WEIR_HTTP_PHASE_ACCESS);
+    }
+
     ex->phase = (weir_http_phase) __builtin_ctz(busy);
     ex->handler = 0;
 }
