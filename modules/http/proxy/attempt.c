@@ -298,10 +298,13 @@ void proxy_fail(proxy_state *proxy, proxy_failure failure, unsigned status)
         return;
     }
 
+    weir_log log = proxy->ex->log;
+
+    log.describe = attempt_describe;
+    log.subject = proxy;
     proxy_attempt_count(proxy);
     proxy_attempt_now(proxy)->status = status;
-    weir_balance_done(&proxy->pick, is_denied ? WEIR_BALANCE_ABANDONED : WEIR_BALANCE_FAILED,
-                      &proxy->ex->log);
+    weir_balance_done(&proxy->pick, is_denied ? WEIR_BALANCE_ABANDONED : WEIR_BALANCE_FAILED, &log);
     if (may_try_again(proxy, kinds)) {
         origin_close(proxy);
         response_forget(proxy);
@@ -500,22 +503,21 @@ static void connecting_writable(weir_connection *connection)
     connected(proxy);
 }
 
-/* False: the value of proxy_bind is none. */
-static bool bind_address(proxy_state *proxy, weir_connect_options *options)
+/* A value of proxy_bind that is no address is logged, and left to the kernel to choose, as nginx does. */
+static void bind_address(const proxy_state *proxy, weir_connect_options *options)
 {
     const proxy_conf *conf = proxy->conf;
 
     if (proxy->key.bound.len == 0) {
-        return true;
+        return;
     }
     options->transparent = conf->bind.is_transparent;
     if (weir_addr_parse_ip(proxy->key.bound, &options->bind_addr)
         || weir_addr_parse(proxy->key.bound, 0, &options->bind_addr)) {
-        return true;
+        return;
     }
     weir_log_line(&proxy->ex->log, WEIR_LOG_ERR, 0, "invalid local address \"%.*s\"",
                   WEIR_STR_ARG(proxy->key.bound));
-    return true;
 }
 
 /* Whatever the connection logs, it logs for this exchange. */
@@ -537,7 +539,6 @@ static void attempt_connect(proxy_state *proxy)
     const weir_balance_peer *peer = proxy->pick.peer;
     weir_connect_options options = {
         .socket_keepalive = conf->socket_keepalive,
-        .sndlowat = (int) conf->send_lowat,
         .rcvbuf = (int) conf->socket_rcvbuf,
         .sndbuf = (int) conf->socket_sndbuf,
     };
@@ -546,9 +547,7 @@ static void attempt_connect(proxy_state *proxy)
 
     proxy->is_reused = proxy->was_begun = false;
     proxy->doing = "connecting to upstream";
-    if (!bind_address(proxy, &options)) {
-        return;
-    }
+    bind_address(proxy, &options);
     origin = weir_connect(weir_worker_current()->loop, &peer->addr, &options, 512,
                           &proxy_connecting, proxy, &error);
     if (origin == NULL) {
@@ -591,7 +590,6 @@ static bool attempt_reuse(proxy_state *proxy)
 static void attempt_next(proxy_state *proxy)
 {
     weir_http_exchange *ex = proxy->ex;
-    const proxy_conf *conf = proxy->conf;
 
     if (!weir_balance_next(&proxy->pick)) {
         proxy->doing = "connecting to upstream";
@@ -612,7 +610,6 @@ static void attempt_next(proxy_state *proxy)
         proxy_answer(proxy, 500, "internal failure");
         return;
     }
-    (void) conf;
     if (!attempt_reuse(proxy)) {
         attempt_connect(proxy);
     }

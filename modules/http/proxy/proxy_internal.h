@@ -105,7 +105,7 @@ typedef struct {
         const weir_template *addr; /* NULL: off */
         bool is_transparent;
     } bind;
-    size_t send_lowat, socket_rcvbuf, socket_sndbuf;
+    size_t socket_rcvbuf, socket_sndbuf;
 
     unsigned next_upstream;
     uint64_t next_tries, next_timeout_ms;
@@ -117,7 +117,6 @@ typedef struct {
     weir_str temp_path;
     uint64_t max_temp_file_size;
     size_t temp_file_write_size; /* 0: not said */
-    const weir_template *limit_rate;
 
     weir_array hide_headers, pass_headers; /* weir_str */
     unsigned ignore_headers;
