@@ -68,26 +68,6 @@ static weir_http_verdict refuse_open(weir_http_exchange *ex, weir_str path, int 
     return weir_http_answer_because(ex, status, "file cannot be opened");
 }
 
-/* "/folder" is the same as "/folder/", but links in it would not be. */
-static weir_http_verdict redirect_to_slash(weir_http_exchange *ex)
-{
-    const weir_http_request *request = &ex->request;
-    weir_builder builder;
-    weir_str target;
-
-    weir_builder_open(&builder, ex->pool, SIZE_MAX);
-    if (!weir_http_escape_path(&builder, request->path)) {
-        return WEIR_HTTP_FAILED;
-    }
-    weir_builder_add_byte(&builder, '/');
-    if (request->args.len != 0) {
-        weir_builder_add_byte(&builder, '?');
-        weir_builder_add(&builder, request->args);
-    }
-    return weir_builder_close(&builder, &target) ? weir_http_answer_redirect(ex, 301, target)
-                                                 : WEIR_HTTP_FAILED;
-}
-
 /* Of time and size, as nginx's: several machines that have the same files agree. */
 static bool set_etag(weir_http_exchange *ex, const struct stat *file)
 {
@@ -171,7 +151,7 @@ static weir_http_verdict static_judge(weir_http_exchange *ex, const void *locati
     }
 
     if (S_ISDIR(file.st_mode)) {
-        return redirect_to_slash(ex);
+        return weir_http_answer_slash(ex);
     }
     if (!S_ISREG(file.st_mode)) {
         weir_log_line(&ex->log, WEIR_LOG_CRIT, 0, "\"%.*s\" is not a regular file",

@@ -85,6 +85,27 @@ weir_http_verdict weir_http_answer_redirect(weir_http_exchange *ex, unsigned sta
     return weir_http_answer(ex, status);
 }
 
+weir_http_verdict weir_http_answer_slash(weir_http_exchange *ex)
+{
+    const weir_http_request *request = &ex->request;
+    weir_builder builder;
+    weir_str target;
+
+    weir_builder_open(&builder, ex->pool, SIZE_MAX);
+    if (!weir_http_escape_path(&builder, request->path)) {
+        return WEIR_HTTP_FAILED;
+    }
+    weir_builder_add_byte(&builder, '/');
+    if (request->args.len != 0) {
+        weir_builder_add_byte(&builder, '?');
+        weir_builder_add(&builder, request->args);
+    }
+    if (!weir_builder_close(&builder, &target)) {
+        return WEIR_HTTP_FAILED;
+    }
+    return weir_http_answer_redirect(ex, 301, target);
+}
+
 /* ---- weir's own pages */
 
 static const struct {

@@ -233,6 +233,9 @@ weir_http_verdict weir_http_answer_redirect(weir_http_exchange *ex, unsigned sta
 /* A path becomes an absolute URL, where absolute_redirect says so. False: no memory. */
 bool weir_http_make_absolute(weir_http_exchange *ex, weir_str *location) WEIR_MUST_USE;
 
+/* "/folder" is the same as "/folder/", but links in it would not be: 301 to there, arguments and all. */
+weir_http_verdict weir_http_answer_slash(weir_http_exchange *ex);
+
 /*
  * The response's head is set (status, fields, body or source): filters it and gives it to the wire.  For content that
  * said WAITING; after ANSWERED the engine does it.

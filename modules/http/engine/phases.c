@@ -29,28 +29,6 @@ void weir_http_enter_phase(weir_http_exchange *ex, weir_http_phase phase)
     ex->handler = 0;
 }
 
-/* "/dir" where only "/dir/" is: as a redirect that keeps the arguments. */
-static weir_http_verdict add_slash(weir_http_exchange *ex)
-{
-    const weir_http_request *request = &ex->request;
-    weir_builder builder;
-    weir_str target;
-
-    weir_builder_open(&builder, ex->pool, SIZE_MAX);
-    if (!weir_http_escape_path(&builder, request->path)) {
-        return WEIR_HTTP_FAILED;
-    }
-    weir_builder_add_byte(&builder, '/');
-    if (request->args.len != 0) {
-        weir_builder_add_byte(&builder, '?');
-        weir_builder_add(&builder, request->args);
-    }
-    if (!weir_builder_close(&builder, &target)) {
-        return WEIR_HTTP_FAILED;
-    }
-    return weir_http_answer_redirect(ex, 301, target);
-}
-
 static weir_http_verdict find_config(weir_http_exchange *ex)
 {
     bool needs_slash;
@@ -69,7 +47,7 @@ static weir_http_verdict find_config(weir_http_exchange *ex)
     }
     weir_http_exchange_enter(ex, location);
     if (needs_slash) {
-        return add_slash(ex);
+        return weir_http_answer_slash(ex);
     }
 
     uint64_t limit = ex->core->client_max_body_size;

@@ -123,19 +123,23 @@ static bool get_request_length(weir_script *script, uintptr_t arg, weir_value *v
     return give_uint(script, value, request->head_bytes + request->body_received);
 }
 
-/* Seconds with milliseconds since the exchange began. */
-static bool get_request_time(weir_script *script, uintptr_t arg, weir_value *value)
+/* Seconds, with milliseconds behind the point. */
+static bool give_ms(weir_script *script, weir_value *value, uint64_t ms)
 {
-    uint64_t ms = weir_clock_now()->monotonic_ms - subject(script)->started_ms;
     weir_builder builder;
 
-    (void) arg;
     weir_builder_open(&builder, script->pool, 24);
     weir_builder_add_uint(&builder, ms / 1000);
     weir_builder_add_byte(&builder, '.');
     weir_builder_add_padded(&builder, ms % 1000, 3);
     value->found = true;
     return weir_builder_close(&builder, &value->text);
+}
+
+static bool get_request_time(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    (void) arg;
+    return give_ms(script, value, weir_clock_now()->monotonic_ms - subject(script)->started_ms);
 }
 
 static bool get_request_id(weir_script *script, uintptr_t arg, weir_value *value)
@@ -241,16 +245,10 @@ static bool get_connection_requests(weir_script *script, uintptr_t arg, weir_val
 
 static bool get_connection_time(weir_script *script, uintptr_t arg, weir_value *value)
 {
-    uint64_t ms = weir_clock_now()->monotonic_ms - subject(script)->client->connection->started_ms;
-    weir_builder builder;
-
     (void) arg;
-    weir_builder_open(&builder, script->pool, 24);
-    weir_builder_add_uint(&builder, ms / 1000);
-    weir_builder_add_byte(&builder, '.');
-    weir_builder_add_padded(&builder, ms % 1000, 3);
-    value->found = true;
-    return weir_builder_close(&builder, &value->text);
+    return give_ms(script, value,
+                   weir_clock_now()->monotonic_ms
+                       - subject(script)->client->connection->started_ms);
 }
 
 static bool get_pipe(weir_script *script, uintptr_t arg, weir_value *value)
