@@ -83,3 +83,45 @@ def test_split_clients_has_nginxs_shares(weir):
         share = murmur2(key.encode()) / 0xFFFFFFFF
         expected = "a" if share < 0.1 else "b" if share < 0.305 else "c"
         assert connection.request(f"/?k={key}").text == expected
+
+
+# geo
+
+@pytest.mark.parametrize("addr, value", [
+    ("10.1.2.3", "ten"), ("10.1.9.9", "ten one"), ("10.1.2.9", "host"), ("192.0.2.1", "none"),
+    ("2001:db8::1", "six"), ("2001:db9::1", "none"), ("::ffff:10.1.2.3", "ten"), ("nonsense", "last"),
+    ("255.255.255.255", "last"), ("172.16.0.1", "none")])
+def test_geo_takes_the_smallest_network(weir, addr, value):
+    server = weir("location / { return 200 $g; }", http="""geo $arg_a $g { default none;
+        10.0.0.0/8 ten; 10.1.9.0/24 "ten one"; 10.1.2.9 host; 2001:db8::/32 six;
+        255.255.255.255 last; 172.16.0.0/12 gone; delete 172.16.0.0/12; }""")
+    assert server.get(f"/?a={addr}").text == value
+
+
+@pytest.mark.parametrize("addr, value", [
+    ("10.0.0.0", "none"), ("10.0.0.1", "a"), ("10.0.0.9", "a"), ("10.0.0.10", "none"),
+    ("10.0.0.20", "b"), ("192.0.3.255", "c"), ("192.0.4.0", "none")])
+def test_geo_takes_ranges(weir, addr, value):
+    server = weir("location / { return 200 $g; }", http="""geo $arg_a $g { ranges; default none;
+        10.0.0.1-10.0.0.9 a; 10.0.0.20-10.0.0.20 b; 192.0.2.0-192.0.3.255 c; }""")
+    assert server.get(f"/?a={addr}").text == value
+
+
+@pytest.mark.parametrize("forwarded, value", [
+    (None, "here"), ("192.0.2.1", "there"), ("198.51.100.1, 192.0.2.1", "there"),
+    ("192.0.2.1, 127.0.0.1", "there"), ("nonsense", "here")])
+def test_geo_believes_its_proxies(weir, forwarded, value):
+    server = weir("location / { return 200 $g; }", http="""geo $g { default none; proxy 127.0.0.1;
+        proxy_recursive; 127.0.0.0/8 here; 192.0.2.0/24 there; }""")
+    headers = {"X-Forwarded-For": forwarded} if forwarded else {}
+    assert server.get("/", headers=headers).text == value
+
+
+def test_a_large_geo_is_read_and_searched(weir, folder):
+    rows = "".join(f"{a}.{b}.0.0/16 {a}-{b};\n" for a in range(1, 200) for b in range(0, 256, 2))
+    folder.write("geo", rows)
+    server = weir("location / { return 200 $g; }",
+                  http="geo $arg_a $g { default none; include @dir@/geo; }")
+    connection = server.connect()
+    for addr, value in (("77.10.3.4", "77-10"), ("77.11.3.4", "none"), ("1.0.0.1", "1-0")):
+        assert connection.request(f"/?a={addr}").text == value

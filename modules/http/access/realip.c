@@ -9,6 +9,7 @@
 #include "modules/http/engine/core_conf.h"
 
 #include "core/net/addr.h"
+#include "modules/common/forwarded.h"
 
 typedef enum {
     FROM_FIELD,
@@ -138,59 +139,6 @@ static const weir_directive realip_directives[] = {
 
 /* ---- judging */
 
-static bool is_trusted(const realip_conf *realip, const weir_addr *addr)
-{
-    for (WEIR_ARRAY_EACH(realip->trusted, const weir_network, network)) {
-        if (weir_network_has(network, addr)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* "192.0.2.1", "192.0.2.1:80", "[2001:db8::1]:80", "2001:db8::1". */
-static bool addr_parse(weir_str text, weir_addr *addr)
-{
-    return weir_addr_parse_ip(text, addr)
-           || (!weir_str_starts(text, WEIR_STR("unix:")) && weir_addr_parse(text, 0, addr)
-               && (addr->sa.sa_family == AF_INET || addr->sa.sa_family == AF_INET6));
-}
-
-/* The last of a list; `*rest` is what stands before. */
-static weir_str last_of_list(weir_str *rest)
-{
-    size_t at = rest->len;
-
-    while (at > 0 && rest->data[at - 1] != ',') {
-        at--;
-    }
-
-    weir_str last = weir_str_trim(weir_str_from(*rest, at));
-
-    *rest = weir_str_slice(*rest, 0, at == 0 ? 0 : at - 1);
-    return last;
-}
-
-/* From the end of the list on: what our own proxy wrote is the last. */
-static bool addr_of_list(const realip_conf *realip, weir_str list, weir_addr *found)
-{
-    bool is_found = false;
-
-    while (list.len != 0) {
-        weir_addr addr;
-
-        if (!addr_parse(last_of_list(&list), &addr)) {
-            break;
-        }
-        *found = addr;
-        is_found = true;
-        if (!realip->is_recursive || !is_trusted(realip, &addr)) {
-            break;
-        }
-    }
-    return is_found;
-}
-
 static weir_http_verdict realip_judge(weir_http_exchange *ex, const void *location)
 {
     const realip_conf *realip = location;
@@ -201,7 +149,8 @@ static weir_http_verdict realip_judge(weir_http_exchange *ex, const void *locati
     bool is_found = false;
 
     /* Asked again in the location, whose settings may be others: the first word holds. */
-    if (ex->parent != NULL || ex->client_addr != NULL || !is_trusted(realip, &connection->peer)) {
+    if (ex->parent != NULL || ex->client_addr != NULL
+        || !weir_networks_have(realip->trusted, &connection->peer)) {
         return WEIR_HTTP_PASS;
     }
 
@@ -218,7 +167,7 @@ static weir_http_verdict realip_judge(weir_http_exchange *ex, const void *locati
                                    realip->source.field, WEIR_STR(","), ex->pool, &list)) {
             return WEIR_HTTP_FAILED;
         }
-        is_found = addr_of_list(realip, list, &addr);
+        is_found = weir_forwarded_addr(list, realip->trusted, realip->is_recursive, &addr);
         break;
     }
     if (!is_found) {

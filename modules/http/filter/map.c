@@ -1,10 +1,12 @@
 /*
- * map and split_clients: variables that depend on others; see modules/common/map.h and split_clients.h.
+ * map, geo and split_clients: variables that depend on others; see the headers in modules/common.
  *
  *     map $http_upgrade $connection_upgrade { default upgrade; "" close; }
+ *     geo $is_near { default no; 10.0.0.0/8 yes; }
  *     split_clients $remote_addr $variant { 10% new; * old; }
  */
 
+#include "modules/common/geo.h"
 #include "modules/common/map.h"
 #include "modules/common/split_clients.h"
 #include "modules/http/engine/module.h"
@@ -13,6 +15,13 @@ static bool map_call(weir_conf *conf, void *settings, const weir_statement *stat
 {
     (void) settings;
     return weir_map_block_call(conf, weir_space_of(conf, "http"), statement);
+}
+
+static bool geo_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    (void) settings;
+    return weir_geo_block_call(conf, weir_space_of(conf, "http"), WEIR_STR("remote_addr"),
+                               WEIR_STR("http_x_forwarded_for"), statement);
 }
 
 static bool split_clients_call(weir_conf *conf, void *settings, const weir_statement *statement)
@@ -30,6 +39,15 @@ static const weir_directive map_directives[] = {
         .block = WEIR_BLOCK_RAW,
         .slot = WEIR_SLOT_ONLY_CALL(map_call),
         .doc = "A variable whose value depends on a text.",
+    },
+    {
+        .name = "geo",
+        .where = WEIR_HTTP_MAIN,
+        .takes = WEIR_TAKES(1, 2),
+        .syntax = "[$address] $variable",
+        .block = WEIR_BLOCK_RAW,
+        .slot = WEIR_SLOT_ONLY_CALL(geo_call),
+        .doc = "A variable whose value depends on an IP address.",
     },
     {
         .name = "split_clients",
