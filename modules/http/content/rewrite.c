@@ -657,6 +657,7 @@ static weir_http_verdict run_rewrite(weir_http_exchange *ex, const rewrite_step 
     weir_http_set_path(&ex->request, path);
     ex->request.args = args;
     ex->request.path_is_valid = false;
+    ex->is_internal = true; /* `internal` lets rewritten requests by */
     ex->request.is_rewritten_here = step->then == THEN_BREAK;
     /* For the server's own program the location is yet to be looked for. */
     ex->uri_changed = ex->phase == WEIR_HTTP_PHASE_REWRITE && step->then != THEN_BREAK;

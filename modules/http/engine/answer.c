@@ -309,6 +309,10 @@ bool weir_http_settle_bare(weir_http_exchange *ex)
     const weir_http_error_page *page = find_error_page(ex, status);
 
     ex->is_bare = false;
+    if (status >= 300) {
+        /* An error page that fails itself is no page: its own status counts. */
+        ex->error_status = 0;
+    }
     drop_entity(ex);
     if (page != NULL) {
         show_error_page(ex, page, status);
@@ -372,6 +376,6 @@ void weir_http_respond_status(weir_http_exchange *ex, unsigned status, const cha
         weir_http_respond(ex);
     } else {
         ex->is_restarted = false;
-        weir_http_resume(ex);
+        weir_http_run(ex);
     }
 }

@@ -30,6 +30,8 @@ static bool child_send_interim(weir_http_exchange *ex, unsigned status,
 static void child_finish(weir_http_exchange *ex)
 {
     ex->response.body_ended = true;
+    /* The parent may end while it is told. */
+    weir_list_remove(&ex->sibling);
     if (ex->child_done != NULL) {
         ex->child_done(ex);
     }

@@ -310,7 +310,14 @@ void weir_http_exchange_start(weir_http_exchange *ex)
 
 void weir_http_exchange_refuse(weir_http_exchange *ex, unsigned status, const char *reason)
 {
+    weir_http_request *request = &ex->request;
+
     ex->keepalive = false;
+    /* For error pages in named locations; a target that cannot be read leaves the path empty. */
+    if (request->path.len == 0 && request->target.len != 0
+        && !weir_http_parse_target(request, request->target, ex->core->merge_slashes, ex->pool)) {
+        weir_http_set_path(request, WEIR_STR_EMPTY);
+    }
     if (reason != NULL) {
         weir_log_line(&ex->log, WEIR_LOG_INFO, 0, "%s while reading client request headers",
                       reason);

@@ -37,22 +37,22 @@ static weir_http_verdict find_config(weir_http_exchange *ex)
     if (location == NULL) {
         return WEIR_HTTP_FAILED;
     }
+    weir_log_debug(&ex->log, "using location: \"%.*s\"", WEIR_STR_ARG(location->name));
+    weir_http_exchange_enter(ex, location);
     if (location->core->internal && !ex->is_internal) {
         return weir_http_answer_because(ex, 404, "internal location");
     }
-
-    weir_log_debug(&ex->log, "using location: \"%.*s\"", WEIR_STR_ARG(location->name));
     if (location->limited != NULL && (location->limited_methods & 1u << ex->request.method) == 0) {
-        location = location->limited;
+        weir_http_exchange_enter(ex, location->limited);
     }
-    weir_http_exchange_enter(ex, location);
     if (needs_slash) {
         return weir_http_answer_slash(ex);
     }
 
     uint64_t limit = ex->core->client_max_body_size;
 
-    if (limit != 0 && ex->request.content_length > 0
+    /* The page that says so may lie in a location with the same limit. */
+    if (limit != 0 && !ex->shows_error_page && ex->request.content_length > 0
         && (uint64_t) ex->request.content_length > limit) {
         weir_log_line(&ex->log, WEIR_LOG_ERR, 0,
                       "client intended to send too large body: %lld bytes",
@@ -289,6 +289,7 @@ static weir_http_verdict redirect_done(weir_http_exchange *ex)
 
 static weir_http_verdict redirect_refuse(weir_http_exchange *ex)
 {
+    ex->error_status = 0;
     if (!ex->is_running) {
         weir_http_respond_status(ex, 500, "redirection cycle");
         return WEIR_HTTP_SETTLED;
@@ -315,6 +316,12 @@ weir_http_verdict weir_http_redirect_named(weir_http_exchange *ex, weir_str name
 
     if (location == NULL) {
         weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "could not find named location \"%.*s\"",
+                      WEIR_STR_ARG(name));
+        return redirect_refuse(ex);
+    }
+    if (ex->request.path.len == 0) {
+        /* The head could not be read: nothing in the location could make sense of it. */
+        weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "empty URI in redirect to named location \"%.*s\"",
                       WEIR_STR_ARG(name));
         return redirect_refuse(ex);
     }

@@ -145,7 +145,8 @@ void weir_http_respond(weir_http_exchange *ex)
 
 void weir_http_wake(weir_http_exchange *ex)
 {
-    if (ex->is_responding && !ex->is_ended) {
+    /* A head filter may still wait: the body is pulled behind the head. */
+    if (ex->response.head_is_sent && !ex->is_ended) {
         ex->wire->wake(ex);
     }
 }
@@ -261,7 +262,9 @@ weir_result weir_http_pull(weir_http_exchange *ex, weir_chain *out, uint64_t lim
         return result;
     }
 
-    while (weir_chain_is_empty(out) && !ex->body_source_ended) {
+    uint64_t before = out->len;
+
+    while (out->len == before && !ex->body_source_ended) {
         body_filter *first = WEIR_OWNER(ex->body_filters.next, body_filter, link);
 
         result = pull_source(ex, &first->in, limit);

@@ -294,13 +294,16 @@ static bool get_proxy_protocol(weir_script *script, uintptr_t arg, weir_value *v
 
 /* ---- the response */
 
+/* While an error page is made, the status it is made for. */
 static bool get_status(weir_script *script, uintptr_t arg, weir_value *value)
 {
+    const weir_http_exchange *ex = subject(script);
     weir_builder builder;
 
     (void) arg;
     weir_builder_open(&builder, script->pool, 8);
-    weir_builder_add_padded(&builder, subject(script)->response.status, 3);
+    weir_builder_add_padded(&builder,
+                            ex->response.status != 0 ? ex->response.status : ex->error_status, 3);
     value->found = true;
     return weir_builder_close(&builder, &value->text);
 }

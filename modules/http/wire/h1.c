@@ -48,7 +48,9 @@ typedef struct {
     body_framing body;
     uint64_t body_left;
     weir_http_chunked chunked;
-    bool wants_body; /* someone waits for body_readable */
+    char no_trailer[2];  /* room for the end of a trailer section without fields */
+    size_t discard_left; /* bytes that may be read of a body that nobody wanted */
+    bool wants_body;     /* someone waits for body_readable */
 
     response_framing framing;
     uint64_t response_left; /* END_LENGTH */
@@ -70,6 +72,8 @@ typedef struct {
 #define ROOM_MIN 2048
 /* A body that nobody wanted is read to its end up to this much, to keep the connection. */
 #define DISCARD_BYTES (1024 * 1024)
+/* Reads of what nobody wants in one turn of the loop. */
+#define LINGER_READS 64
 
 static void h1_head_readable(weir_connection *connection);
 static void h1_idle_timeout(weir_connection *connection);
@@ -224,11 +228,15 @@ static bool head_grow(h1_connection *h1, size_t limit)
     return true;
 }
 
-/* Reads into the rest of the buffer. OK with *len 0: the client's end. */
+/*
+ * Reads into the rest of the buffer. OK with *len 0: the client's end.  A block's worth at most, so that what comes
+ * behind the end of a large head fits into a block.
+ */
 static weir_result buffer_fill(h1_connection *h1, size_t *len)
 {
-    weir_result result =
-        weir_connection_read(h1->connection, h1->data + h1->end, h1->size - h1->end, len);
+    size_t room = h1->size - h1->end;
+    weir_result result = weir_connection_read(
+        h1->connection, h1->data + h1->end, room < WEIR_BLOCK_BYTES ? room : WEIR_BLOCK_BYTES, len);
 
     if (result == WEIR_OK) {
         h1->end += *len;
@@ -347,7 +355,16 @@ static void h1_linger_readable(weir_connection *connection)
     char dropped[4096];
     size_t len;
 
-    for (;;) {
+    for (unsigned reads = 0;; reads++) {
+        if (reads == LINGER_READS) {
+            /* A fast sender must not hold up everybody else: enters again, to go on later. */
+            if (weir_clock_now()->monotonic_ms >= h1->linger_until_ms) {
+                h1_close(h1);
+            } else {
+                weir_connection_enter(connection, &h1_linger);
+            }
+            return;
+        }
         switch (weir_connection_read(connection, dropped, sizeof(dropped), &len)) {
         case WEIR_OK:
             if (len == 0) {
@@ -586,9 +603,8 @@ static void head_is_complete(h1_connection *h1)
             h1->data = NULL;
             h1->data_is_large = false;
             h1->start = h1->end = 0;
-            /* A piece is at most one block longer than its head. */
-            if (left > WEIR_BLOCK_BYTES || !buffer_open(h1)) {
-                head_refuse(h1, 400, "client sent too much behind a large head");
+            if (!buffer_open(h1)) {
+                h1_close(h1);
                 return;
             }
             memcpy(h1->data, from, left);
@@ -623,6 +639,14 @@ static size_t head_limit(const weir_http_core_conf *core)
            + core->large_client_header_buffers.count * core->large_client_header_buffers.size;
 }
 
+/* And what one line may take, with its end: that of the larger kind of buffer. */
+static size_t line_limit(const weir_http_core_conf *core)
+{
+    return core->client_header_buffer_size > core->large_client_header_buffers.size
+               ? core->client_header_buffer_size
+               : core->large_client_header_buffers.size;
+}
+
 /* Takes whole lines. False: no more to do, the head is complete or refused. */
 static bool take_lines(h1_connection *h1)
 {
@@ -654,7 +678,7 @@ static bool take_lines(h1_connection *h1)
                 h1->head_bytes = 0;
                 continue;
             }
-            if (line.len > h1->ex->core->large_client_header_buffers.size) {
+            if (taken > line_limit(h1->ex->core)) {
                 head_refuse(h1, 414, "client sent too long URI");
                 return false;
             }
@@ -671,7 +695,7 @@ static bool take_lines(h1_connection *h1)
             head_is_complete(h1);
             return false;
         }
-        if (line.len > h1->ex->core->large_client_header_buffers.size) {
+        if (taken > line_limit(h1->ex->core)) {
             head_refuse(h1, 494, "client sent too long header line");
             return false;
         }
@@ -713,7 +737,7 @@ static bool head_room(h1_connection *h1)
         head_refuse(h1, 400, "client sent invalid method");
         return false;
     }
-    if (line > core->large_client_header_buffers.size + 1) {
+    if (line >= line_limit(core)) {
         head_refuse(h1, h1->has_request_line ? 494 : 414,
                     h1->has_request_line ? "client sent too long header line"
                                          : "client sent too long URI");
@@ -753,6 +777,9 @@ static void head_gone(h1_connection *h1)
  */
 static weir_result head_go_on(h1_connection *h1)
 {
+    /* More bytes may come before the task that was posted for those that are here. */
+    weir_task_cancel(&h1->next);
+
     for (;;) {
         size_t len;
 
@@ -1031,7 +1058,11 @@ static bool may_keep(const h1_connection *h1)
     const weir_http_core_conf *core = ex->core;
     const weir_worker *worker = weir_worker_current();
 
-    return ex->keepalive && core->keepalive.timeout_ms != 0
+    /*
+     * Who waits for "100 Continue" and is answered without it may send the body or not: what comes next could be
+     * either (RFC 9110, 10.1.1).
+     */
+    return ex->keepalive && !ex->request.expects_continue && core->keepalive.timeout_ms != 0
            && h1->client.requests < core->keepalive_requests
            && weir_clock_now()->monotonic_ms - h1->connection->started_ms < core->keepalive_time_ms
            && (worker == NULL || !worker->is_draining) && !h1->connection->hangup;
@@ -1197,10 +1228,13 @@ static bool frame(h1_connection *h1, weir_chain *pulled, bool ended)
     weir_str text;
 
     if (!weir_chain_is_empty(pulled)) {
-        weir_builder_open(&line, ex->pool, 32);
+        char size[32];
+
+        /* Not from the pool: a response may have chunks without end. */
+        weir_builder_over(&line, size, sizeof(size));
         weir_builder_add_hex(&line, pulled->len);
         weir_builder_add(&line, WEIR_STR("\r\n"));
-        if (!weir_builder_close(&line, &text) || !weir_chain_add_copy(&h1->out, text)) {
+        if (!weir_chain_add_copy(&h1->out, weir_builder_cut(&line))) {
             return false;
         }
         weir_chain_append(&h1->out, pulled);
@@ -1284,7 +1318,8 @@ static pump_end pump(h1_connection *h1)
         if (!h1->pull_ended && h1->out.len < PULL_BYTES) {
             pull_result = weir_http_pull(ex, &pulled, PULL_BYTES, &ended);
             if (pull_result == WEIR_FAIL || !frame(h1, &pulled, ended)) {
-                goto broken;
+                weir_chain_clear(&pulled);
+                return PUMP_BROKEN;
             }
             h1->pull_ended = ended;
         }
@@ -1306,7 +1341,7 @@ static pump_end pump(h1_connection *h1)
             return PUMP_WAITS;
         case WEIR_FAIL:
             ex->client_is_gone = true;
-            goto broken;
+            return PUMP_BROKEN;
         }
     }
 
@@ -1316,11 +1351,6 @@ static pump_end pump(h1_connection *h1)
     wait_for_nothing(h1);
     ex->response.body_ended = true;
     return PUMP_DONE;
-
-broken:
-    weir_chain_clear(&pulled);
-    ex->response.body_is_short = true;
-    return PUMP_BROKEN;
 }
 
 static void h1_pump(h1_connection *h1)
@@ -1469,6 +1499,8 @@ static void h1_become_idle(h1_connection *h1)
 
     head_begin(h1);
     if (h1->start != h1->end) {
+        h1->skips_empty_line = true;
+        h1->is_pipelined = true;
         weir_task_post(h1->connection->loop, &h1->next);
         weir_connection_enter(h1->connection, &h1_head);
         wait_for(h1, core->client_header_timeout_ms);
@@ -1482,11 +1514,7 @@ static void h1_become_idle(h1_connection *h1)
 
 static void h1_next(weir_task *task)
 {
-    h1_connection *h1 = WEIR_OWNER(task, h1_connection, next);
-
-    h1->skips_empty_line = true;
-    h1->is_pipelined = true;
-    (void) head_go_on(h1);
+    (void) head_go_on(WEIR_OWNER(task, h1_connection, next));
 }
 
 /* Reads on to the end of a body that nobody wanted, if it is near. */
@@ -1540,6 +1568,11 @@ static void h1_discard_readable(weir_connection *connection)
                 h1_close(h1);
                 return;
             }
+            if (len > h1->discard_left) {
+                h1_end_connection(h1, true);
+                return;
+            }
+            h1->discard_left -= len;
             break;
         case WEIR_WAIT:
             buffer_release(h1);
@@ -1598,11 +1631,13 @@ static void h1_ended(weir_http_exchange *ex)
             h1_end_connection(h1, true);
             return;
         }
-        /* The exchange's memory goes: trailer fields are of use to nobody. */
-        h1->chunked.pool = h1->connection->pool;
+        /* The exchange's memory goes: who sends trailer fields that nobody wanted loses the connection. */
+        h1->chunked.pool = NULL;
         h1->chunked.trailers = NULL;
-        h1->chunked.trailer = NULL;
+        h1->chunked.trailer = h1->no_trailer;
+        h1->chunked.trailer_bytes_max = sizeof(h1->no_trailer);
         h1->chunked.trailer_len = 0;
+        h1->discard_left = DISCARD_BYTES;
         weir_connection_enter(h1->connection, &h1_discard);
         wait_for(h1, h1->client.server->core->lingering_timeout_ms);
         h1->wants_body = false;
@@ -1616,6 +1651,8 @@ static void h1_abort(weir_http_exchange *ex)
 {
     ex->keepalive = false;
     ex->response.body_is_short = true;
+    /* Nobody has taken the connection yet. */
+    ex->response.is_upgrade = false;
     if (!ex->response.head_is_sent) {
         ex->client_is_gone = true;
     }
