@@ -98,7 +98,8 @@ static void add_escaped(weir_builder *line, char byte, weir_log_escape escape)
             text[1] = named[number];
             len = 2;
         } else {
-            memcpy(text + 1, "u00", 3);
+            text[1] = 'u';
+            text[2] = text[3] = '0';
             text[4] = upper[number >> 4];
             text[5] = upper[number & 15];
             len = 6;

@@ -89,6 +89,14 @@ static void what_leads_above_the_root_or_nowhere_is_refused(void **state)
     }
 }
 
+static void a_nul_is_refused_as_it_is_and_escaped(void **state)
+{
+    weir_http_request request = {0};
+
+    assert_false(weir_http_parse_target(&request, WEIR_STR("/a\0b"), true, *state));
+    assert_false(weir_http_parse_target(&request, WEIR_STR("/a%00b"), true, *state));
+}
+
 static void the_extension_is_of_the_last_segment(void **state)
 {
     weir_http_request request;
@@ -109,6 +117,7 @@ int main(void)
         unit_test_with_pool(slashes_are_merged_where_asked),
         unit_test_with_pool(a_fragment_is_dropped),
         unit_test_with_pool(what_leads_above_the_root_or_nowhere_is_refused),
+        unit_test_with_pool(a_nul_is_refused_as_it_is_and_escaped),
         unit_test_with_pool(the_extension_is_of_the_last_segment),
     };
 

@@ -25,7 +25,7 @@ static bool fields_grow(weir_http_fields *fields)
     if (items == NULL) {
         return false;
     }
-    if (fields->count != 0) {
+    if (fields->items != NULL) {
         memcpy(items, fields->items, fields->count * sizeof(*items));
     }
     fields->items = items;
@@ -33,13 +33,13 @@ static bool fields_grow(weir_http_fields *fields)
     return true;
 }
 
-/* Puts the line at 1-based `place` behind those of its known name. */
-static void fields_link(weir_http_fields *fields, uint16_t place)
+/* Puts the line at 1-based `place` behind those of its name, whose first is at `*first`. */
+static void fields_link(weir_http_field *items, uint16_t *first, uint16_t place)
 {
-    uint16_t *link = &fields->first[fields->items[place - 1].name];
+    uint16_t *link = first;
 
     while (*link != 0) {
-        link = &fields->items[*link - 1].next_same;
+        link = &items[*link - 1].next_same;
     }
     *link = place;
 }
@@ -52,9 +52,11 @@ bool weir_http_fields_add_parsed(weir_http_fields *fields, weir_http_name name, 
         return false;
     }
 
-    fields->items[fields->count++] = (weir_http_field){.name = name, .text = text, .value = value};
+    weir_http_field *items = fields->items;
+
+    items[fields->count++] = (weir_http_field){.name = name, .text = text, .value = value};
     if (name != WEIR_HTTP_OTHER) {
-        fields_link(fields, fields->count);
+        fields_link(items, &fields->first[name], fields->count);
     }
     return true;
 }

@@ -24,7 +24,7 @@ static bool path_is_plain(weir_str raw, bool merge_slashes)
     for (size_t i = 0; i < raw.len; i++) {
         char c = raw.data[i];
 
-        if (c == '%') {
+        if (c == '%' || c == '\0') {
             return false;
         }
         if (c == '/' && i + 1 < raw.len
