@@ -206,3 +206,25 @@ def test_a_client_that_resets_while_it_is_upgraded_leaves_nothing_behind(weir, u
             reset(client)
         assert server.get("/x").text == "x"
     wait_until(lambda: not upstream.open_connections(), "the origin's connection to end")
+
+
+def test_keepalive_disable_closes_after_a_post_of_an_old_browser(weir):
+    server = weir("location / { return 200 x; }")
+    head = b" / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: Mozilla/4.0 (compatible; MSIE 6.0)\r\n"
+    answer = server.exchange(b"POST" + head + b"Content-Length: 0\r\n\r\n")
+    assert answer.headers["connection"] == "close"
+    connection = server.connect()
+    connection.send(b"GET" + head + b"\r\n")
+    assert connection.read_response().headers["connection"] == "keep-alive"
+
+
+def test_an_upload_does_not_undo_the_time_out_of_a_response_that_nobody_reads(weir, upstream):
+    upstream.answers_early(b"HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n" + b"x" * 50000000)
+    server = weir("""
+        send_timeout 2s; client_body_timeout 60s; client_max_body_size 0; proxy_request_buffering off;
+        proxy_buffering off;
+        location / { proxy_pass http://@upstream@; }
+    """)
+    connection = server.connect()
+    connection.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nabc")
+    server.wait_log("client timed out while sending to client|client timed out .*while sending")

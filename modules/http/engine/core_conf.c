@@ -416,7 +416,8 @@ static const weir_directive core_directives[] = {
     ROW("tcp_nopush", FLAG(tcp_nopush), "off", "Sends full packets where sendfile is used."),
     ROW("sendfile", FLAG(sendfile), "off", "Lets the kernel send files."),
     ROW("sendfile_max_chunk", SIZE(sendfile_max_chunk), "2m",
-        "The most that one sendfile call may send."),
+        "The most of a response that is sent before other connections have their turn; 0 is no "
+        "limit."),
     ROW("postpone_output", SIZE(postpone_output), "1460",
         "Waits for this many bytes before sending, where there is more to come."),
     ROW("chunked_transfer_encoding", FLAG(chunked_transfer_encoding), "on",

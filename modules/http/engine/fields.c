@@ -48,7 +48,7 @@ bool weir_http_fields_add_parsed(weir_http_fields *fields, weir_http_name name, 
                                  weir_str value)
 {
     if (fields->count >= fields->limit
-        || (fields->count == fields->capacity && !fields_grow(fields))) {
+        || ((fields->items == NULL || fields->count == fields->capacity) && !fields_grow(fields))) {
         return false;
     }
 

@@ -81,10 +81,30 @@ static const weir_connection_state h1_closing = {
 
 /* ---- deadlines: a timer that is moved as seldom as can be */
 
+/* Sets the timer for the nearer of both deadlines. */
+static void deadline_arm(h1_connection *h1)
+{
+    uint64_t now = weir_clock_now()->monotonic_ms;
+    uint64_t due = h1->deadline_ms;
+
+    if (due == 0 || (h1->body_deadline_ms != 0 && h1->body_deadline_ms < due)) {
+        due = h1->body_deadline_ms;
+    }
+    if (due != 0) {
+        weir_connection_set_timeout(h1->connection, due > now ? due - now : 0);
+    }
+}
+
 void h1_wait_for(h1_connection *h1, uint64_t from_now_ms)
 {
     h1->deadline_ms = weir_clock_now()->monotonic_ms + from_now_ms;
-    weir_connection_set_timeout(h1->connection, from_now_ms);
+    deadline_arm(h1);
+}
+
+void h1_wait_for_body(h1_connection *h1, uint64_t from_now_ms)
+{
+    h1->body_deadline_ms = weir_clock_now()->monotonic_ms + from_now_ms;
+    deadline_arm(h1);
 }
 
 /* The timer may still run: its handler looks at deadline_ms. */
@@ -121,6 +141,7 @@ static void h1_release(void *subject)
     h1->head_large = NULL;
     weir_chain_clear(&h1->out);
     weir_task_cancel(&h1->next);
+    weir_task_cancel(&h1->go_on);
 }
 
 void h1_close(h1_connection *h1)
@@ -353,12 +374,36 @@ static void h1_exchange_hangup(weir_connection *connection)
     }
 }
 
+static void h1_body_timed_out(h1_connection *h1)
+{
+    weir_http_exchange *ex = h1->ex;
+
+    h1->wants_body = false;
+    h1->body_deadline_ms = 0;
+    ex->keepalive = false;
+    weir_log_line(&ex->log, WEIR_LOG_INFO, 0, "client timed out while reading client request body");
+    if (ex->response.head_is_sent) {
+        ex->client_is_gone = true;
+        weir_http_h1.abort(ex);
+    } else {
+        weir_http_body_timed_out(ex);
+    }
+}
+
 static void h1_exchange_timeout(weir_connection *connection)
 {
     h1_connection *h1 = connection->owner;
     weir_http_exchange *ex = h1->ex;
 
-    if (ex == NULL || !h1_deadline_has_passed(h1)) {
+    if (ex == NULL) {
+        return;
+    }
+    if (h1->body_deadline_ms != 0 && h1->body_deadline_ms <= weir_clock_now()->monotonic_ms) {
+        h1_body_timed_out(h1);
+        return;
+    }
+    if (h1->deadline_ms == 0 || weir_clock_now()->monotonic_ms < h1->deadline_ms) {
+        deadline_arm(h1);
         return;
     }
     if (h1->is_rate_paused) {
@@ -370,18 +415,6 @@ static void h1_exchange_timeout(weir_connection *connection)
 
     ex->keepalive = false;
     h1_wait_for_nothing(h1);
-    if (h1->wants_body) {
-        h1->wants_body = false;
-        weir_log_line(&ex->log, WEIR_LOG_INFO, 0,
-                      "client timed out while reading client request body");
-        if (ex->response.head_is_sent) {
-            ex->client_is_gone = true;
-            weir_http_h1.abort(ex);
-        } else {
-            weir_http_body_timed_out(ex);
-        }
-        return;
-    }
     weir_log_line(&ex->log, WEIR_LOG_INFO, 0, "client timed out while sending to client");
     ex->client_is_gone = true;
     weir_http_h1.abort(ex);
@@ -406,6 +439,16 @@ void h1_become_idle(h1_connection *h1)
     weir_connection_enter(h1->connection, &h1_idle);
     weir_connection_set_idle(h1->connection, true);
     h1_wait_for(h1, core->keepalive.timeout_ms);
+}
+
+/* Others have had their turn: the response goes on. */
+static void h1_go_on(weir_task *task)
+{
+    h1_connection *h1 = WEIR_OWNER(task, h1_connection, go_on);
+
+    if (h1->ex != NULL && h1->ex->response.head_is_sent) {
+        h1_pump(h1);
+    }
 }
 
 static void h1_next(weir_task *task)
@@ -438,6 +481,9 @@ static void h1_ended(weir_http_exchange *ex)
     free(h1->head_large);
     h1->head_large = NULL;
     weir_chain_clear(&h1->out);
+    weir_task_cancel(&h1->go_on);
+    h1->wants_body = false;
+    h1->body_deadline_ms = 0;
     h1_wait_for_nothing(h1);
 
     if (must_close_at_once) {
@@ -536,6 +582,9 @@ void weir_http_h1_start(weir_http_connection *client)
     h1->connection = connection;
     h1->next.name = "http/1 next request";
     h1->next.run = h1_next;
+    h1->go_on.name = "http/1 response";
+    h1->go_on.run = h1_go_on;
+    weir_list_init(&h1->go_on.link);
     weir_list_init(&h1->next.link);
     connection->owner = h1;
     h1_head_begin(h1);

@@ -98,6 +98,7 @@ weir_result h1_read_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit
     uint64_t before = out->len;
 
     h1->wants_body = false;
+    h1->body_deadline_ms = 0;
     for (;;) {
         size_t len;
 
@@ -105,7 +106,6 @@ weir_result h1_read_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit
             return WEIR_FAIL;
         }
         if (ex->request.body_ended || out->len - before >= limit) {
-            h1_wait_for_nothing(h1);
             return WEIR_OK;
         }
         if (!body_room(h1)) {
@@ -128,11 +128,10 @@ weir_result h1_read_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit
                 h1_buffer_release(h1);
             }
             if (out->len != before) {
-                h1_wait_for_nothing(h1);
                 return WEIR_OK;
             }
             h1->wants_body = true;
-            h1_wait_for(h1, ex->core->client_body_timeout_ms);
+            h1_wait_for_body(h1, ex->core->client_body_timeout_ms);
             return WEIR_WAIT;
         case WEIR_FAIL:
             ex->client_is_gone = true;

@@ -283,6 +283,23 @@ static const char *choose_framing(h1_connection *h1, unsigned *status)
     return NULL;
 }
 
+/* keepalive_disable: browsers of old that lose their way on kept connections. */
+static bool is_disabled(const weir_http_request *request, unsigned disabled)
+{
+    weir_str agent = weir_http_fields_value(&request->fields, WEIR_HTTP_USER_AGENT);
+
+    if ((disabled & WEIR_HTTP_NO_KEEPALIVE_MSIE6) && request->method == WEIR_HTTP_POST
+        && (weir_str_find(agent, WEIR_STR("MSIE 6.")) != NULL
+            || weir_str_find(agent, WEIR_STR("MSIE 5.")) != NULL)
+        && weir_str_find(agent, WEIR_STR("Opera")) == NULL) {
+        return true;
+    }
+    return (disabled & WEIR_HTTP_NO_KEEPALIVE_SAFARI)
+           && weir_str_find(agent, WEIR_STR("Safari/")) != NULL
+           && weir_str_find(agent, WEIR_STR("Mac OS X")) != NULL
+           && weir_str_find(agent, WEIR_STR("Chrome/")) == NULL;
+}
+
 /* Whether the client wants the connection kept (RFC 9112, 9.3). */
 static bool wants_keepalive(const weir_http_request *request)
 {
@@ -308,7 +325,7 @@ static void head_is_complete(h1_connection *h1)
     }
 
     request->head_bytes = h1->head_bytes;
-    ex->keepalive = wants_keepalive(request);
+    ex->keepalive = wants_keepalive(request) && !is_disabled(request, ex->core->keepalive_disable);
     request->expects_continue =
         request->version == WEIR_HTTP_11 && h1->body != BODY_NONE
         && weir_str_eq_nocase(weir_http_fields_value(&request->fields, WEIR_HTTP_EXPECT),

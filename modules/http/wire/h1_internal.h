@@ -46,7 +46,9 @@ typedef struct {
     bool is_pumping;
     bool is_rate_paused;
 
-    uint64_t deadline_ms; /* of what is waited for now; 0: nothing */
+    uint64_t deadline_ms; /* of what is waited for now, but for the request's body; 0: nothing */
+    uint64_t body_deadline_ms; /* of more of the request's body; 0: nobody waits */
+    weir_task go_on;           /* with a response that had its share of a turn */
     uint64_t linger_until_ms;
     weir_task next; /* goes on with a pipelined request */
 } h1_connection;
@@ -57,6 +59,7 @@ extern const weir_connection_state h1_idle, h1_head, h1_exchange;
 
 /* The timer is moved as seldom as can be: it may run on, and its handler looks at deadline_ms. */
 void h1_wait_for(h1_connection *h1, uint64_t from_now_ms);
+void h1_wait_for_body(h1_connection *h1, uint64_t from_now_ms);
 void h1_wait_for_nothing(h1_connection *h1);
 bool h1_deadline_has_passed(h1_connection *h1);
 

@@ -298,6 +298,8 @@ static pump_end pump(h1_connection *h1)
 {
     weir_http_exchange *ex = h1->ex;
     weir_chain pulled = {0};
+    uint64_t share = ex->core->sendfile_max_chunk;
+    uint64_t begun = ex->bytes_sent;
 
     while (!h1->pull_ended || !weir_chain_is_empty(&h1->out)) {
         weir_result pull_result = WEIR_OK;
@@ -322,6 +324,11 @@ static pump_end pump(h1_connection *h1)
         case WEIR_OK:
             if (pull_result == WEIR_WAIT && weir_chain_is_empty(&h1->out)) {
                 h1_wait_for_nothing(h1);
+                return PUMP_WAITS;
+            }
+            if (share != 0 && ex->bytes_sent - begun >= share) {
+                /* A client that takes all there is would keep the others waiting. */
+                weir_task_post(h1->connection->loop, &h1->go_on);
                 return PUMP_WAITS;
             }
             break;
