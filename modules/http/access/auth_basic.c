@@ -243,10 +243,12 @@ static void check_free(auth_check *check)
 static void check_work(weir_job *job)
 {
     auth_check *check = WEIR_OWNER(job, auth_check, job);
-    const char *made = crypt_r(check->password, check->hash, &check->crypt);
+    /* Unlike crypt_r() it says plainly when it cannot. */
+    const char *made =
+        crypt_rn(check->password, check->hash, &check->crypt, (int) sizeof(check->crypt));
 
-    check->matches = made != NULL && made[0] != '*'
-                     && bytes_match(weir_str_from_z(made), weir_str_from_z(check->hash));
+    check->matches =
+        made != NULL && bytes_match(weir_str_from_z(made), weir_str_from_z(check->hash));
 }
 
 static void check_done(weir_job *job)
