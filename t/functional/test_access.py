@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import subprocess
+from signal import SIGTERM
 
 import pytest
 
@@ -120,6 +121,17 @@ def test_a_client_that_leaves_during_a_check_does_no_harm(weir, passwords):
         connection.send(data)
         connection.reset()
     assert server.get("/", headers=basic("sha512", "secret")).status == 200
+
+
+def test_a_worker_may_end_while_checks_run(weir, folder):
+    folder.write("passwords", b"slow:$6$rounds=300000$saltsalt$x\n")
+    server = weir(CLOSED + ROOT)
+    data = b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: " + basic("slow", "x")[
+        "Authorization"].encode() + b"\r\n\r\n"
+    for _ in range(10):
+        server.connect().send(data)
+    server.wait_log(r'user "slow": password mismatch')
+    server.stop(SIGTERM)
 
 
 # Both
