@@ -1,5 +1,7 @@
 """debug_connection: the lines of some clients' connections, all of them, in a log that takes no more than errors."""
 
+import pytest
+
 FULL = """
 error_log @dir@/error.log error;
 pid @dir@/weir.pid;
@@ -13,6 +15,7 @@ http {{
 """
 
 
+@pytest.mark.weir_only("Debian's nginx is built without --with-debug")
 def test_the_connections_of_a_client_are_logged_whole(weir):
     server = weir(full=FULL.format(network="127.0.0.0/8"))
     assert server.get("/").status == 204
