@@ -158,6 +158,14 @@ static int connect_begin(int fd, const weir_addr *addr, const weir_connect_optio
     return connect(fd, &addr->sa, addr->len) == -1 ? errno : 0;
 }
 
+weir_connection *weir_connection_adopt(weir_loop *loop, int fd, size_t pool_bytes,
+                                       const weir_log *log)
+{
+    weir_connection_table *table = weir_connection_table_of(loop);
+
+    return table == NULL ? NULL : weir_connection_open(table, fd, pool_bytes, log);
+}
+
 weir_connection *weir_connect(weir_loop *loop, const weir_addr *addr,
                               const weir_connect_options *options, size_t pool_bytes,
                               const weir_connection_state *state, void *owner, int *error)

@@ -155,6 +155,12 @@ typedef struct {
 weir_connection *weir_connect(weir_loop *loop, const weir_addr *addr,
                               const weir_connect_options *options, size_t pool_bytes,
                               const weir_connection_state *state, void *owner, int *error);
+/*
+ * A connection over a socket that is connected already and does not block; it is the connection's from then on.  NULL,
+ * logged, when there is no room or memory: `fd` is still the caller's.
+ */
+weir_connection *weir_connection_adopt(weir_loop *loop, int fd, size_t pool_bytes,
+                                       const weir_log *log);
 /* 0 when connected, else the errno; EINPROGRESS while it is not known. */
 int weir_connection_finish_connect(weir_connection *connection);
 

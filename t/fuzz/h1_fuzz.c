@@ -14,7 +14,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/number.h"
-#include "core/net/connection_internal.h"
+#include "core/net/connection.h"
 #include "core/process/cycle.h"
 #include "core/script/script.h"
 #include "modules/http/engine/core_conf.h"
@@ -52,7 +52,6 @@ static const char config[] =
     "}\n";
 
 static weir_loop *loop;
-static weir_connection_table *table;
 static const weir_http_port *port;
 static weir_log quiet;
 
@@ -77,8 +76,7 @@ static void set_up(void)
     weir_clock_update();
     must((cycle = weir_cycle_read(&options)) != NULL);
     must((loop = weir_loop_new(&quiet)) != NULL);
-    must((table = weir_connection_table_of(loop)) != NULL);
-    table->limit = 8;
+    weir_connections_set_limit(loop, 8);
     port = *WEIR_ARRAY_AT(&weir_http_of_cycle(cycle)->ports, weir_http_port *, 0);
 }
 
@@ -213,7 +211,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
 
     must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
-    connection = weir_connection_open(table, fds[0], 512, &quiet);
+    connection = weir_connection_adopt(loop, fds[0], 512, &quiet);
     must(connection != NULL);
     connection->listener = port->listener;
     weir_http_accepted(connection, (void *) (uintptr_t) port);
