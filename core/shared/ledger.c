@@ -97,7 +97,9 @@ void weir_ledger_clear_slot(const weir_ledger *ledger, size_t slot)
 
 void weir_ledger_clear_column(const weir_ledger *ledger, size_t column)
 {
-    for (size_t slot = 0; slot < ledger->slots; slot++) {
+    size_t used = ledger_slots_used(ledger);
+
+    for (size_t slot = 0; slot < used; slot++) {
         atomic_store_explicit(ledger_count(ledger, slot, column), 0, memory_order_relaxed);
     }
 }
