@@ -4,6 +4,7 @@
 #include "core/conf/conf.h"
 #include "core/conf/module.h"
 #include "core/net/connection.h"
+#include "core/shared/ledger.h"
 
 /*
  * Upstream groups: which peer a request or session goes to, what is known about peers, and open
@@ -94,7 +95,9 @@ typedef struct {
     bool is_backup, is_down;
     uint64_t key; /* of its state in shared memory */
     weir_balance_state *state;
-    size_t index; /* in the group */
+    const weir_ledger *connections; /* with max_conns: who has how many open */
+    size_t column;                  /* there */
+    size_t index;                   /* in the group */
 } weir_balance_peer;
 
 /* One request's or session's way through a group; inside of what owns it. */

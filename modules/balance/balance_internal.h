@@ -12,12 +12,12 @@
 struct weir_balance_state {
     _Atomic uint64_t key;        /* 0: free */
     _Atomic uint64_t generation; /* of the last configuration that has the peer */
+    _Atomic uint64_t begun;      /* of the first */
     _Atomic int64_t current;     /* of the smooth weighted turns */
     _Atomic int64_t lost;        /* what failures took from the weight, won back by turns */
     _Atomic uint64_t fails;
     _Atomic uint64_t failed_ms;  /* monotonic: the last failure */
     _Atomic uint64_t checked_ms; /* the last failure, or the last try after fail_timeout */
-    _Atomic uint64_t connections;
 };
 
 typedef struct {
@@ -66,6 +66,8 @@ typedef struct weir_balance_zone {
     struct weir_zone *zone;
     weir_array peers; /* weir_balance_peer * */
     uint64_t generation;
+    struct weir_zone *counts; /* the ledger's; NULL: no peer has max_conns */
+    weir_ledger connections;  /* a column for each state */
 } weir_balance_zone;
 
 /* All groups of a family in one configuration. */
@@ -84,6 +86,8 @@ weir_balance_registry *weir_balance_registry_of_cycle(const weir_cycle *cycle,
 
 /* A zone for states.  `bytes` 0: said elsewhere.  NULL: refused. */
 bool weir_balance_zone_open(weir_conf *conf, weir_balance_zone *zone, size_t bytes) WEIR_MUST_USE;
+/* Once its peers and its size are known: counts of their connections, if one has max_conns. */
+bool weir_balance_zone_count(weir_conf *conf, weir_balance_zone *zone) WEIR_MUST_USE;
 /* So many bytes hold the states of so many peers. */
 size_t weir_balance_zone_bytes_for(size_t peers);
 /* A peer's name in shared memory. */

@@ -330,17 +330,22 @@ bool weir_balance_configured(weir_conf *conf, const weir_balance_family *family)
         return true;
     }
     while (weir_map_next(registry->zones, &position, &name, &value)) {
-        const weir_balance_zone *zone = value;
+        weir_balance_zone *zone = value;
         size_t bytes = weir_zone_bytes(zone->zone);
 
         if (bytes != 0 && bytes / sizeof(weir_balance_state) < zone->peers.count) {
             return weir_conf_refuse(conf, "zone \"%.*s\" is too small for %zu servers",
                                     WEIR_STR_ARG(name), zone->peers.count);
         }
+        /* Without a size, it is refused when all zones are opened. */
+        if (bytes != 0 && !weir_balance_zone_count(conf, zone)) {
+            return false;
+        }
     }
     return registry->own.peers.count == 0
-           || weir_balance_zone_open(conf, &registry->own,
-                                     weir_balance_zone_bytes_for(registry->own.peers.count));
+           || (weir_balance_zone_open(conf, &registry->own,
+                                      weir_balance_zone_bytes_for(registry->own.peers.count))
+               && weir_balance_zone_count(conf, &registry->own));
 }
 
 static weir_balance_group *group_being_read(weir_conf *conf)

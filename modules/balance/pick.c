@@ -1,6 +1,7 @@
 #include "modules/balance/balance_internal.h"
 
 #include "core/base/clock.h"
+#include "core/process/worker.h"
 
 /* One request's way through a group. */
 
@@ -12,6 +13,14 @@ bool weir_balance_begin(weir_balance_pick *pick, weir_balance_group *group, weir
         pick->tried = WEIR_NEW_ARRAY(pool, uint64_t, (group->peer_count + 63) / 64);
     }
     return pick->tried != NULL;
+}
+
+/* Where this process counts; without workers it is the only one. */
+static size_t own_slot(void)
+{
+    const weir_worker *worker = weir_worker_current();
+
+    return worker == NULL ? 0 : worker->slot;
 }
 
 bool weir_balance_next(weir_balance_pick *pick)
@@ -44,7 +53,7 @@ bool weir_balance_next(weir_balance_pick *pick)
         pick->tries_left--;
     }
     if (peer->max_conns != 0) {
-        atomic_fetch_add(&state->connections, 1);
+        weir_ledger_up(peer->connections, own_slot(), peer->column);
     }
     /* One try after fail_timeout, and not all that come: the next one waits for what becomes of it. */
     if (atomic_load_explicit(&state->fails, memory_order_relaxed) != 0
@@ -87,12 +96,7 @@ void weir_balance_done(weir_balance_pick *pick, weir_balance_outcome outcome, co
     pick->peer = NULL;
 
     if (peer->max_conns != 0) {
-        uint64_t count = atomic_load(&peer->state->connections);
-
-        /* The count may have been begun anew since. */
-        while (count != 0
-               && !atomic_compare_exchange_weak(&peer->state->connections, &count, count - 1)) {
-        }
+        weir_ledger_down(peer->connections, own_slot(), peer->column);
     }
 
     switch (outcome) {

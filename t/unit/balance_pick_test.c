@@ -164,6 +164,28 @@ static void max_conns_bounds_what_is_open_at_once(void **state)
     end();
 }
 
+static void connections_are_counted_over_a_reload(void **state)
+{
+    weir_balance_group *group = group_of("server 127.0.0.1 max_conns=1; server 127.0.0.2;");
+    weir_cycle *before = cycle;
+    weir_balance_pick open;
+
+    (void) state;
+    assert_true(weir_balance_begin(&open, group, unit.pool));
+    assert_int_equal(next_of(&open), '1');
+    cycle = process_load("http { access_log off; upstream back { server 127.0.0.3 max_conns=1;"
+                         "server 127.0.0.1 max_conns=1; } }",
+                         before);
+    assert_non_null(cycle);
+    group = weir_balance_group_of_cycle(cycle, &family, WEIR_STR("back"));
+    assert_turns(group, "333");
+    weir_balance_done(&open, WEIR_BALANCE_SUCCEEDED, &unit.log);
+    while (one(group, WEIR_BALANCE_SUCCEEDED) != '1') {
+    }
+    weir_cycle_free(before);
+    end();
+}
+
 static void what_is_known_of_a_server_outlives_a_reload(void **state)
 {
     weir_balance_group *group = group_of("server 127.0.0.1 fail_timeout=1h; server 127.0.0.2;");
@@ -244,6 +266,7 @@ int main(void)
         cmocka_unit_test(failures_without_a_limit_are_not_counted),
         cmocka_unit_test(the_only_server_of_a_group_is_never_left_alone),
         cmocka_unit_test(max_conns_bounds_what_is_open_at_once),
+        cmocka_unit_test(connections_are_counted_over_a_reload),
         cmocka_unit_test(what_is_known_of_a_server_outlives_a_reload),
         cmocka_unit_test(more_than_64_servers_are_each_tried_once),
         cmocka_unit_test(what_makes_no_group_is_refused),
