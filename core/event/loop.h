@@ -113,7 +113,10 @@ void weir_task_cancel(weir_task *task);
 
 /* ---- the small pool of threads for disk I/O */
 
-/* `work` runs on some thread and touches only what the job owns; then `done` runs in the loop. */
+/*
+ * `work` runs on some thread and touches only what the job owns; then `done` runs in the loop.  When the loop is freed
+ * first, `done` runs then, perhaps without `work`.
+ */
 typedef struct weir_job {
     struct weir_job *next;
     void (*work)(struct weir_job *job);

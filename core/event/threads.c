@@ -117,10 +117,18 @@ static void *threads_main(void *argument)
 
 /* ---- in the loop */
 
+static void jobs_done(weir_job *job)
+{
+    for (weir_job *next; job != NULL; job = next) {
+        next = job->next;
+        job->done(job);
+    }
+}
+
 static void threads_wake_ready(weir_event *event, unsigned what)
 {
     weir_threads *threads = WEIR_OWNER(event, weir_threads, wake);
-    weir_job *job, *next;
+    weir_job *job;
     uint64_t times;
 
     (void) what;
@@ -133,11 +141,7 @@ static void threads_wake_ready(weir_event *event, unsigned what)
     job = threads->finished.first;
     job_queue_init(&threads->finished);
     threads_unlock(threads);
-
-    for (; job != NULL; job = next) {
-        next = job->next;
-        job->done(job);
-    }
+    jobs_done(job);
 }
 
 static weir_threads *threads_new(weir_loop *loop)
@@ -250,6 +254,9 @@ void weir_threads_free(weir_threads *threads)
         for (unsigned i = 0; i < threads->count; i++) {
             pthread_join(threads->ids[i], NULL);
         }
+        /* Nobody waits for them any more, but what they hold is given back in `done`. */
+        jobs_done(threads->finished.first);
+        jobs_done(threads->queue.first);
         pthread_cond_destroy(&threads->changed);
         pthread_mutex_destroy(&threads->lock);
     }

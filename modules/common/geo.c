@@ -140,7 +140,7 @@ static bool row_read(weir_conf *conf, geo_block *block, const weir_statement *ro
 {
     weir_str key = row->args[0];
     geo_range range, *added;
-    sa_family_t family;
+    sa_family_t family = AF_UNSPEC;
 
     if (row->has_block || row->count > 2) {
         return weir_conf_refuse_arg(conf, row, 0, "invalid number of the geo parameters");
