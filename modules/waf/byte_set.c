@@ -1,0 +1,50 @@
+#include "modules/waf/byte_set.h"
+
+/* From here on a mark a byte is cheaper than a read and write of a word each. */
+#define MARKS_FROM_BYTES 64
+
+unsigned weir_waf_bytes_count(const weir_waf_bytes *set)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < 4; i++) {
+        count += (unsigned) __builtin_popcountll(set->bits[i]);
+    }
+
+    return count;
+}
+
+void weir_waf_bytes_of(weir_str text, weir_waf_bytes *set)
+{
+    const uint8_t *bytes = (const uint8_t *) text.data;
+    uint8_t marks[256];
+
+    *set = (weir_waf_bytes){{0}};
+    if (text.len < MARKS_FROM_BYTES) {
+        for (size_t i = 0; i < text.len; i++) {
+            weir_waf_bytes_add(set, bytes[i]);
+        }
+        return;
+    }
+
+    memset(marks, 0, sizeof(marks));
+    for (size_t i = 0; i < text.len; i++) {
+        marks[bytes[i]] = 1;
+    }
+    for (size_t i = 0; i < sizeof(marks); i++) {
+        set->bits[i >> 6] |= (uint64_t) marks[i] << (i & 63);
+    }
+}
+
+size_t weir_waf_bytes_find(const weir_waf_bytes *set, weir_str text, size_t from)
+{
+    const uint8_t *bytes = (const uint8_t *) text.data;
+
+    for (; from < text.len; from++) {
+        if (weir_waf_bytes_has(set, bytes[from])) {
+            return from;
+        }
+    }
+
+    return text.len;
+}
