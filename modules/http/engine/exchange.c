@@ -466,6 +466,24 @@ static size_t module_index(const weir_http_exchange *ex, const weir_http_module 
     return weir_modules_index(ex->client->address->http->cycle->modules, &module->base);
 }
 
+/* In a table by module index, made at first use. */
+static void *state_of(weir_http_exchange *ex, void ***table, const weir_http_module *module,
+                      size_t bytes)
+{
+    size_t index = module_index(ex, module);
+
+    if (*table == NULL) {
+        *table = WEIR_NEW_ARRAY(ex->pool, void *, ex->client->address->http->module_count);
+        if (*table == NULL) {
+            return NULL;
+        }
+    }
+    if ((*table)[index] == NULL) {
+        (*table)[index] = weir_pool_zalloc(ex->pool, bytes);
+    }
+    return (*table)[index];
+}
+
 void *weir_http_state_find(const weir_http_exchange *ex, const weir_http_module *module)
 {
     return ex->module_state == NULL ? NULL : ex->module_state[module_index(ex, module)];
@@ -473,19 +491,19 @@ void *weir_http_state_find(const weir_http_exchange *ex, const weir_http_module 
 
 void *weir_http_state(weir_http_exchange *ex, const weir_http_module *module, size_t bytes)
 {
-    size_t index = module_index(ex, module);
+    return state_of(ex, &ex->module_state, module, bytes);
+}
 
-    if (ex->module_state == NULL) {
-        ex->module_state =
-            WEIR_NEW_ARRAY(ex->pool, void *, ex->client->address->http->module_count);
-        if (ex->module_state == NULL) {
-            return NULL;
-        }
-    }
-    if (ex->module_state[index] == NULL) {
-        ex->module_state[index] = weir_pool_zalloc(ex->pool, bytes);
-    }
-    return ex->module_state[index];
+void *weir_http_whole_state_find(const weir_http_exchange *ex, const weir_http_module *module)
+{
+    const weir_http_exchange *main = ex->main;
+
+    return main->whole_state == NULL ? NULL : main->whole_state[module_index(ex, module)];
+}
+
+void *weir_http_whole_state(weir_http_exchange *ex, const weir_http_module *module, size_t bytes)
+{
+    return state_of(ex->main, &ex->main->whole_state, module, bytes);
 }
 
 const void *weir_http_settings(const weir_http_exchange *ex, const weir_http_module *module)

@@ -148,6 +148,7 @@ struct weir_http_exchange {
 
     weir_list holds;
     void **module_state; /* by module index; see weir_http_state() */
+    void **whole_state;  /* of `main` only; see weir_http_whole_state() */
 
     /* Of the proxy, over internal redirects: for $upstream_…; NULL: no origin was asked. */
     struct weir_http_upstream_state *upstream;
@@ -289,6 +290,11 @@ void weir_http_hold_drop(weir_http_exchange *ex, weir_http_hold *hold);
 /* A module's own state for this exchange: zeroed memory of `bytes`, made at the first call. NULL: no memory. */
 void *weir_http_state(weir_http_exchange *ex, const weir_http_module *module, size_t bytes);
 void *weir_http_state_find(const weir_http_exchange *ex, const weir_http_module *module);
+/*
+ * The same for the whole of a client's request: it stays over internal redirects, and children share it.
+ */
+void *weir_http_whole_state(weir_http_exchange *ex, const weir_http_module *module, size_t bytes);
+void *weir_http_whole_state_find(const weir_http_exchange *ex, const weir_http_module *module);
 /* The location's settings of a module. */
 const void *weir_http_settings(const weir_http_exchange *ex, const weir_http_module *module);
 
