@@ -43,10 +43,10 @@ class Peer:
         self.upstream = upstream
         self.sock = sock
         self.number = number
-        self.received = b""         # all the bytes that ever came
+        self._received = bytearray()
         self.request = None         # the one being answered
         self.closed = False         # by either side
-        self._buffer = b""
+        self._buffer = bytearray()
 
     # What an answer may do
 
@@ -92,10 +92,19 @@ class Peer:
         """Whatever has come of the body; waits for at least a byte."""
         if not self._buffer:
             self._fill()
-        data, self._buffer = self._buffer, b""
-        return data
+        return self._cut(len(self._buffer))
+
+    @property
+    def received(self):
+        """All the bytes that ever came."""
+        return bytes(self._received)
 
     # Reading
+
+    def _cut(self, count):
+        data = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        return data
 
     def _fill(self):
         try:
@@ -104,7 +113,7 @@ class Peer:
             raise Gone() from error
         if not data:
             raise Gone()
-        self.received += data
+        self._received += data
         self._buffer += data
 
     def _take(self, count):
@@ -112,17 +121,14 @@ class Peer:
         while count > 0:
             if not self._buffer:
                 self._fill()
-            part, self._buffer = self._buffer[:count], self._buffer[count:]
-            parts.append(part)
-            count -= len(part)
+            parts.append(self._cut(count))
+            count -= len(parts[-1])
         return b"".join(parts)
 
     def _take_until(self, mark):
         while mark not in self._buffer:
             self._fill()
-        end = self._buffer.index(mark) + len(mark)
-        data, self._buffer = self._buffer[:end], self._buffer[end:]
-        return data
+        return self._cut(self._buffer.index(mark) + len(mark))
 
     def _read_chunks(self):
         parts = []

@@ -112,7 +112,7 @@ class Connection:
         self.sock = sock
         self.was_reset = False
         self.close_was_notified = None      # TLS only: known once closed
-        self._buffer = b""
+        self._buffer = bytearray()          # grows in place: bodies of many MB come through
         self._eof = False
         self.sock.settimeout(TIMEOUT)
 
@@ -195,29 +195,36 @@ class Connection:
         """What has arrived, after waiting for at least a byte; b"" at the end."""
         if not self._buffer:
             self._fill()
-        data, self._buffer = self._buffer, b""
+        return self._take(len(self._buffer))
+
+    def _take(self, count):
+        data = bytes(self._buffer[:count])
+        del self._buffer[:count]
         return data
+
+    def _shown(self):
+        """What came, for a message: of a long text the beginning and the end."""
+        if len(self._buffer) <= 2000:
+            return repr(bytes(self._buffer))
+        return (f"{len(self._buffer)} bytes: {bytes(self._buffer[:1000])!r}"
+                f" ... {bytes(self._buffer[-200:])!r}")
 
     def read_exactly(self, count):
         while len(self._buffer) < count:
             if not self._fill():
-                raise Truncated(f"wanted {count} bytes, got {self._buffer!r}")
-        data, self._buffer = self._buffer[:count], self._buffer[count:]
-        return data
+                raise Truncated(f"wanted {count} bytes, got {self._shown()}")
+        return self._take(count)
 
     def read_until(self, mark):
         while mark not in self._buffer:
             if not self._fill():
-                raise Truncated(f"no {mark!r} in {self._buffer!r}")
-        end = self._buffer.index(mark) + len(mark)
-        data, self._buffer = self._buffer[:end], self._buffer[end:]
-        return data
+                raise Truncated(f"no {mark!r} in {self._shown()}")
+        return self._take(self._buffer.index(mark) + len(mark))
 
     def read_until_close(self):
         while self._fill():
             pass
-        data, self._buffer = self._buffer, b""
-        return data
+        return self._take(len(self._buffer))
 
     def is_closed(self):
         """Waits for the server to close, and tells that nothing came before."""
@@ -268,8 +275,7 @@ class Connection:
             if not partial:
                 raise
             response.complete = False
-            response.body = self._buffer
-            self._buffer = b""
+            response.body = self._take(len(self._buffer))
         return response
 
     def _read_body(self, response):
