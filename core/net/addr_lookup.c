@@ -11,12 +11,12 @@
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "core/base/clock.h"
 #include "core/base/number.h"
+#include "core/net/hosts.h"
 
 #define LOOKUP_BUDGET_PRESET_MS 5000
 /* Less is no try. */
@@ -204,57 +204,18 @@ static bool lookup_collect(lookup_list *list, weir_pool *pool, const struct addr
 
 /* ---- without time: the hosts file still answers */
 
-static bool lookup_next_word(weir_str *line, weir_str *word)
-{
-    size_t begin = 0, end;
-
-    while (begin < line->len && strchr(" \t\r\n", line->data[begin]) != NULL) {
-        begin++;
-    }
-    for (end = begin; end < line->len && strchr(" \t\r\n#", line->data[end]) == NULL; end++) {
-    }
-    *word = weir_str_slice(*line, begin, end);
-    *line = weir_str_from(*line, end);
-    return word->len != 0;
-}
-
-static bool lookup_line_has(weir_str line, weir_str host, weir_addr *addr)
-{
-    weir_str word;
-
-    if (!lookup_next_word(&line, &word) || !weir_addr_parse_ip(word, addr)) {
-        return false;
-    }
-    while (lookup_next_word(&line, &word)) {
-        if (weir_str_eq_nocase(word, host)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool lookup_hosts_file(lookup_list *list, weir_pool *pool, weir_str host, uint16_t port)
 {
     enum { MOST = 16 };
-    FILE *file = fopen(LOOKUP_HOSTS_FILE, "re");
-    char line[1024];
+    weir_addr found[MOST];
+    size_t count = weir_hosts_find(LOOKUP_HOSTS_FILE, host, found, MOST);
 
     if (!lookup_list_init(list, pool, MOST)) {
-        if (file != NULL) {
-            fclose(file);
-        }
         return false;
     }
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-        weir_addr addr;
-
-        if (lookup_line_has(weir_str_from_z(line), host, &addr)) {
-            weir_addr_set_port(&addr, port);
-            lookup_list_add(list, &addr);
-        }
-    }
-    if (file != NULL) {
-        fclose(file);
+    for (size_t i = 0; i < count; i++) {
+        weir_addr_set_port(&found[i], port);
+        lookup_list_add(list, &found[i]);
     }
     return true;
 }

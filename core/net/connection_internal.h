@@ -3,6 +3,7 @@
 
 #include "core/net/connection.h"
 #include "core/net/listener.h"
+#include "core/net/resolver.h"
 #include "core/net/transport.h"
 
 /* ---- plain.c */
@@ -29,6 +30,7 @@ typedef struct {
 
     weir_listeners *listeners; /* started; NULL: none */
     weir_pipes *pipes;         /* of relays; NULL: none yet */
+    weir_resolver *resolvers;  /* the first; NULL: none yet */
     uint64_t last_shortage_ms; /* when "worker_connections are not enough" was logged */
 } weir_connection_table;
 
@@ -55,6 +57,11 @@ void weir_listeners_resume(weir_listeners *listeners);
 
 /* Reads the header, then calls the listener's hook; closes the connection if it is broken or late. */
 void weir_proxy_protocol_begin(weir_connection *connection);
+
+/* ---- resolver.c */
+
+/* All of a loop, one after the other; NULL is none. */
+void weir_resolvers_free(weir_resolver *first);
 
 /* ---- relay_pipes.c */
 

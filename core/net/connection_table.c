@@ -83,6 +83,7 @@ static void table_done(void *attached)
     weir_connection_table *table = attached;
     weir_connection *connection;
 
+    weir_resolvers_free(table->resolvers);
     table_recycle(&table->recycle);
     while ((connection = table->free) != NULL) {
         table->free = connection->next;
