@@ -72,8 +72,12 @@ weir_balance_group *weir_balance_group_of_cycle(const weir_cycle *cycle,
  */
 weir_balance_group *weir_balance_group_implied(weir_conf *conf, const weir_balance_family *family,
                                                weir_str host, uint16_t default_port);
-/* A group of one address that is known at run time only; lives in `pool`, and keeps no connections. */
-weir_balance_group *weir_balance_group_of_addr(weir_pool *pool, const weir_addr *addr);
+/*
+ * A group of addresses that are known at run time only, the first of which comes first; lives in `pool`, and keeps no
+ * connections.  An empty name is that of the first address.  NULL: no memory.
+ */
+weir_balance_group *weir_balance_group_of_addrs(weir_pool *pool, weir_str name,
+                                                const weir_addr *addrs, size_t count);
 
 weir_str weir_balance_group_name(const weir_balance_group *group);
 

@@ -241,27 +241,30 @@ weir_balance_group *weir_balance_group_implied(weir_conf *conf, const weir_balan
     return group;
 }
 
-weir_balance_group *weir_balance_group_of_addr(weir_pool *pool, const weir_addr *addr)
+weir_balance_group *weir_balance_group_of_addrs(weir_pool *pool, weir_str name,
+                                                const weir_addr *addrs, size_t count)
 {
     weir_balance_group *group = WEIR_NEW(pool, weir_balance_group);
-    weir_balance_peer *peer = WEIR_NEW(pool, weir_balance_peer);
+    weir_balance_peer *peers = WEIR_NEW_ARRAY(pool, weir_balance_peer, count);
     char text[WEIR_ADDR_TEXT_MAX];
 
-    if (group == NULL || peer == NULL) {
+    if (group == NULL || peers == NULL) {
         return NULL;
     }
-    *peer = (weir_balance_peer){.addr = *addr, .weight = 1};
-    group->peers = peer;
-    group->peer_count = 1;
+    for (size_t i = 0; i < count; i++) {
+        peers[i] = (weir_balance_peer){.addr = addrs[i], .weight = 1, .index = i};
+        if (!weir_str_copy(pool, weir_addr_text(&addrs[i], true, text), &peers[i].text)) {
+            return NULL;
+        }
+        peers[i].name = name.len != 0 ? name : peers[i].text;
+    }
+    group->peers = peers;
+    group->peer_count = count;
+    group->name = peers[0].name;
     group->method = &weir_balance_round_robin;
-    group->tiers[BALANCE_PRIMARY] = (weir_balance_tier){peer, 1};
+    group->tiers[BALANCE_PRIMARY] = (weir_balance_tier){peers, count};
     weir_list_init(&group->idle);
-    if (!weir_str_copy(pool, weir_addr_text(addr, true, text), &peer->text)
-        || !group_state_own(pool, group)) {
-        return NULL;
-    }
-    group->name = peer->name = peer->text;
-    return group;
+    return group_state_own(pool, group) ? group : NULL;
 }
 
 /* ---- upstream NAME { } */

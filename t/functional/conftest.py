@@ -7,6 +7,7 @@ import tempfile
 import pytest
 
 from harness import Binary, Certs, Ports, Server, Upstream
+from harness.dns import Dns
 from harness.server import Folder, compose
 from harness.upstream import Deaf
 
@@ -95,6 +96,26 @@ def new_upstream(ports):
 def upstream(new_upstream):
     """An origin; the configuration names it @upstream@."""
     return new_upstream()
+
+
+@pytest.fixture
+def new_dns(ports):
+    """Makes DNS servers."""
+    made = []
+
+    def make():
+        made.append(Dns(ports))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture
+def dns(new_dns):
+    """A DNS server, empty as yet: dns.has(name, address); a configuration may say `resolver @dns@`."""
+    return new_dns()
 
 
 @pytest.fixture

@@ -159,6 +159,14 @@ static bool internal_call(weir_conf *conf, void *settings, const weir_statement 
     return true;
 }
 
+static bool resolver_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    weir_http_core_conf *core = settings;
+
+    core->resolver = weir_resolver_settings_read(conf, statement);
+    return core->resolver != NULL;
+}
+
 /* client_body_temp_path PATH [LEVEL ...]: levels are checked, and not needed: the folder's files are few and unlinked. */
 static bool client_body_temp_path_call(weir_conf *conf, void *settings,
                                        const weir_statement *statement)
@@ -503,6 +511,16 @@ static const weir_directive core_directives[] = {
         .inherit = WEIR_INHERIT_NONE,
         .doc = "Only internal redirects and subrequests reach this location; others get 404.",
     },
+    {
+        .name = "resolver",
+        .where = WEIR_HTTP_ANYWHERE,
+        .takes = WEIR_TAKES_SOME,
+        .syntax = WEIR_RESOLVER_SYNTAX,
+        .slot = CALL(resolver, resolver_call),
+        .doc = "The DNS servers that are asked for names which are known at request time only.",
+    },
+    ROW("resolver_timeout", MS(resolver_timeout_ms), WEIR_RESOLVER_TIMEOUT,
+        "How long a request waits for a name."),
     {
         .name = "error_log",
         .where = WEIR_HTTP_ANYWHERE,

@@ -2,6 +2,7 @@
 #define WEIR_HTTP_ENGINE_CORE_CONF_H
 
 #include "core/net/listener.h"
+#include "core/net/resolver.h"
 #include "core/tls/tls.h"
 #include "modules/http/engine/module.h"
 #include "modules/http/engine/wire.h"
@@ -89,6 +90,9 @@ struct weir_http_core_conf {
     } server_tokens;
     unsigned satisfy;
     bool internal;
+
+    const weir_resolver_settings *resolver; /* NULL: none */
+    uint64_t resolver_timeout_ms;
 
     const weir_log_target *error_log;
     uint64_t variables_hash[2], server_names_hash[2],

@@ -172,6 +172,7 @@ void proxy_let_go(proxy_state *proxy)
         proxy->body_failed = !proxy->body_ended;
         proxy_release(proxy);
     }
+    proxy_resolve_cancel(proxy);
     weir_balance_done(&proxy->pick, WEIR_BALANCE_ABANDONED, &proxy->ex->log);
     weir_chain_clear(&proxy->out);
     proxy_body_done(proxy);
@@ -635,27 +636,28 @@ static bool make_key(proxy_state *proxy)
         return weir_template_text(conf->tls.name, &proxy->ex->script, &proxy->key.name);
     }
 
-    /* The host without its port. */
-    weir_str host = proxy->url.host;
-    const char *colon = NULL;
-
-    for (size_t i = host.len; i > 0 && host.data[i - 1] != ']'; i--) {
-        if (host.data[i - 1] == ':') {
-            colon = &host.data[i - 1];
-        }
-    }
-    proxy->key.name = weir_str_starts(host, WEIR_STR("unix:")) ? proxy->url.name
-                      : colon == NULL                          ? host
-                                      : weir_str_slice(host, 0, (size_t) (colon - host.data));
+    proxy->key.name = weir_str_starts(proxy->url.host, WEIR_STR("unix:"))
+                          ? proxy->url.name
+                          : proxy_url_hostname(&proxy->url);
     return true;
 }
 
-void proxy_start(proxy_state *proxy)
+void proxy_begin_tries(proxy_state *proxy)
 {
-    if (!make_key(proxy) || !proxy_head_make(proxy)
-        || !weir_balance_begin(&proxy->pick, proxy->group, proxy->ex->pool)) {
+    if (!weir_balance_begin(&proxy->pick, proxy->group, proxy->ex->pool)) {
         proxy_answer(proxy, 500, "internal failure");
         return;
     }
     attempt_next(proxy);
+}
+
+void proxy_start(proxy_state *proxy)
+{
+    if (!make_key(proxy) || !proxy_head_make(proxy)) {
+        proxy_answer(proxy, 500, "internal failure");
+    } else if (proxy->group == NULL) {
+        proxy_resolve(proxy);
+    } else {
+        proxy_begin_tries(proxy);
+    }
 }

@@ -13,6 +13,16 @@ uint16_t proxy_url_default_port(const proxy_url *url)
     return url->is_tls ? 443 : 80;
 }
 
+weir_str proxy_url_hostname(const proxy_url *url)
+{
+    size_t port = url->port.len != 0 && weir_str_ends(url->host, url->port)
+                      ? url->host.len - url->port.len
+                      : 0;
+
+    return port > 1 && url->host.data[port - 1] == ':' ? weir_str_slice(url->host, 0, port - 1)
+                                                       : url->host;
+}
+
 /* "name", "name:port", "[address]:port" */
 static bool parse_host(proxy_url *url)
 {
@@ -187,11 +197,14 @@ static bool find_group(proxy_state *proxy)
         return true;
     }
     if (weir_addr_parse(proxy->url.host, proxy_url_default_port(&proxy->url), &addr)) {
-        proxy->group = weir_balance_group_of_addr(ex->pool, &addr);
+        proxy->group = weir_balance_group_of_addrs(ex->pool, WEIR_STR_EMPTY, &addr, 1);
         return proxy->group != NULL;
     }
+    if (ex->core->resolver != NULL) {
+        return true;
+    }
     weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "no resolver defined to resolve %.*s",
-                  WEIR_STR_ARG(proxy->url.host));
+                  WEIR_STR_ARG(proxy_url_hostname(&proxy->url)));
     proxy_answer(proxy, 502, "no resolver");
     return false;
 }

@@ -25,6 +25,8 @@ typedef struct {
 /* False when it is none of the forms that proxy_pass takes. */
 bool proxy_url_parse(weir_str text, proxy_url *url) WEIR_MUST_USE;
 uint16_t proxy_url_default_port(const proxy_url *url);
+/* The host without its port. */
+weir_str proxy_url_hostname(const proxy_url *url);
 
 typedef struct {
     const weir_http_location *location; /* that says it; NULL: nothing is passed on */
@@ -166,7 +168,8 @@ struct weir_http_upstream_state {
 
     /* ---- where to */
     proxy_url url;
-    weir_balance_group *group;
+    weir_balance_group *group;  /* NULL: the host's addresses are to be asked for */
+    weir_resolver_query *query; /* for them; NULL: none was made */
     weir_balance_pick pick;
     weir_balance_key key;
     weir_balance_link *link;
@@ -219,8 +222,15 @@ struct weir_http_upstream_state {
 /* ---- pass.c: where to */
 
 bool proxy_pass_call(weir_conf *conf, void *settings, const weir_statement *statement);
-/* Sets url, group and target.  False: answered, or failed. */
+/* Sets url, target, and group if it is known.  False: answered, or failed. */
 bool proxy_find(proxy_state *proxy) WEIR_MUST_USE;
+
+/* ---- resolve.c: names that are known at request time only */
+
+/* Asks for the host's addresses, and calls proxy_begin_tries() once they are a group, or answers. */
+void proxy_resolve(proxy_state *proxy);
+/* They are not wanted any more. */
+void proxy_resolve_cancel(proxy_state *proxy);
 
 /* ---- request.c: what the origin is sent */
 
@@ -237,6 +247,8 @@ weir_result proxy_body_read(proxy_state *proxy, void (*readable)(weir_http_excha
 /* ---- attempt.c: tries and their ends */
 
 void proxy_start(proxy_state *proxy);
+/* The group is known: the first try. */
+void proxy_begin_tries(proxy_state *proxy);
 /* The try is over. Goes on with the next one, or answers. The exchange may be gone afterwards. */
 void proxy_fail(proxy_state *proxy, proxy_failure failure, unsigned status);
 /* A connection that had been idle was closed before anything came: nothing to speak of. */

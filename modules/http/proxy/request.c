@@ -283,7 +283,8 @@ bool proxy_head_make(proxy_state *proxy)
 {
     const proxy_conf *conf = proxy->conf;
     const proxy_headers *headers = conf->headers;
-    bool keeps = conf->http_version == WEIR_HTTP_11 && weir_balance_keeps_idle(proxy->group);
+    bool keeps = conf->http_version == WEIR_HTTP_11 && proxy->group != NULL
+                 && weir_balance_keeps_idle(proxy->group);
     weir_builder head;
 
     weir_builder_open(&head, proxy->ex->pool, SIZE_MAX);
