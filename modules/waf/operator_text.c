@@ -13,9 +13,10 @@ weir_waf_matched weir_waf_run_contains(const weir_waf_operator *op, weir_str val
     return matched(weir_str_find(value, weir_waf_operand(op, run)) != NULL);
 }
 
-static bool is_word_byte(char c)
+/* Digits and underscores end a word, as ModSecurity has it. */
+static bool is_letter(char c)
 {
-    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '_';
+    return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
 }
 
 weir_waf_matched weir_waf_run_contains_word(const weir_waf_operator *op, weir_str value,
@@ -39,8 +40,8 @@ weir_waf_matched weir_waf_run_contains_word(const weir_waf_operator *op, weir_st
 
         start = from + (size_t) (found - rest.data);
         end = start + word.len;
-        if ((start == 0 || !is_word_byte(value.data[start - 1]))
-            && (end == value.len || !is_word_byte(value.data[end]))) {
+        if ((start == 0 || !is_letter(value.data[start - 1]))
+            && (end == value.len || !is_letter(value.data[end]))) {
             return WEIR_WAF_MATCH;
         }
         from = start + 1;

@@ -238,6 +238,8 @@ void weir_waf_css_decode(const weir_waf_unicode_map *map, weir_str in, size_t fr
                 weir_builder_add_byte(out, (char) next);
             }
             from += next >= 0 ? 2 : 1;
+            /* A NUL ends as its number would, "\0 ". */
+            from += next == '\0' && weir_waf_is_space(weir_waf_byte_at(in, from)) ? 1 : 0;
         }
     }
 }

@@ -1,0 +1,227 @@
+/*
+ * XML, by libxml2's push parser: all character data below the root as one text, and each attribute's value.
+ *
+ * Nothing is fetched, and a document that declares entities, or attributes' defaults, is refused: there is nothing to
+ * expand but character references and the five names of the standard.
+ */
+
+#include "modules/waf/body_internal.h"
+
+#include <limits.h>
+
+#include <libxml/parser.h>
+#include <libxml/xmlerror.h>
+
+#define PIECE_MAX (1 << 20) /* libxml2 counts in int */
+
+typedef struct {
+    xmlParserCtxtPtr parser;
+    xmlSAXHandler handler;
+    weir_waf_gathered text;
+    size_t depth;
+} xml;
+
+/* Failures of ours: libxml2 must read no further. */
+static void xml_stop(weir_waf_body *body)
+{
+    xml *x = body->state;
+
+    xmlStopParser(x->parser);
+}
+
+static void xml_characters(void *subject, const xmlChar *text, int len)
+{
+    weir_waf_body *body = subject;
+    xml *x = body->state;
+
+    if (!body->report.failed
+        && !weir_waf_gather(body, &x->text, weir_str_of((const char *) text, (size_t) len))) {
+        xml_stop(body);
+    }
+}
+
+static void xml_start(void *subject, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri,
+                      int namespace_count, const xmlChar **namespaces, int attribute_count,
+                      int defaulted_count, const xmlChar **attributes)
+{
+    weir_waf_body *body = subject;
+    xml *x = body->state;
+    bool goes_on = !body->report.failed;
+
+    (void) name;
+    (void) prefix;
+    (void) uri;
+    (void) namespace_count;
+    (void) namespaces;
+    (void) defaulted_count;
+
+    if (goes_on && ++x->depth > body->limits.depth_max) {
+        goes_on = weir_waf_body_fail(body, "XML parsing error: elements too deep");
+    }
+
+    /* Five pointers each: name, prefix, URI, and the value's first byte and end. */
+    for (int i = 0; goes_on && i < attribute_count; i++) {
+        const xmlChar *from = attributes[5 * i + 3], *to = attributes[5 * i + 4];
+        weir_str value = weir_str_of((const char *) from, (size_t) (to - from));
+
+        goes_on =
+            weir_waf_body_keep(body, value, &value)
+            && (body->sink.attribute == NULL || body->sink.attribute(body->owner, value)
+                || weir_waf_body_fail(body, "XML parsing error: an attribute could not be kept"));
+    }
+
+    if (!goes_on) {
+        xml_stop(body);
+    }
+}
+
+static void xml_end_element(void *subject, const xmlChar *name, const xmlChar *prefix,
+                            const xmlChar *uri)
+{
+    weir_waf_body *body = subject;
+    xml *x = body->state;
+
+    (void) name;
+    (void) prefix;
+    (void) uri;
+    x->depth -= x->depth > 0 ? 1 : 0;
+}
+
+static void xml_entity(void *subject, const xmlChar *name, int type, const xmlChar *public_id,
+                       const xmlChar *system_id, xmlChar *content)
+{
+    (void) name;
+    (void) type;
+    (void) public_id;
+    (void) system_id;
+    (void) content;
+    (void) weir_waf_body_fail(subject, "XML parsing error: the document declares an entity");
+    xml_stop(subject);
+}
+
+static void xml_attribute_declaration(void *subject, const xmlChar *element, const xmlChar *name,
+                                      int type, int kind, const xmlChar *preset,
+                                      xmlEnumerationPtr tree)
+{
+    (void) element;
+    (void) name;
+    (void) type;
+    (void) kind;
+    (void) preset;
+    xmlFreeEnumeration(tree);
+    (void) weir_waf_body_fail(subject, "XML parsing error: the document declares attributes");
+    xml_stop(subject);
+}
+
+static void xml_free(void *subject)
+{
+    xml *x = subject;
+
+    if (x->parser != NULL) {
+        if (x->parser->myDoc != NULL) {
+            xmlFreeDoc(x->parser->myDoc);
+        }
+        xmlFreeParserCtxt(x->parser);
+        x->parser = NULL;
+    }
+}
+
+static bool xml_begin(weir_waf_body *body, weir_str content_type)
+{
+    xml *x = weir_waf_body_memory(body, sizeof(*x));
+
+    (void) content_type;
+    if (x == NULL) {
+        return false;
+    }
+
+    x->handler.initialized = XML_SAX2_MAGIC;
+    x->handler.startElementNs = xml_start;
+    x->handler.endElementNs = xml_end_element;
+    x->handler.characters = xml_characters;
+    x->handler.ignorableWhitespace = xml_characters;
+    x->handler.cdataBlock = xml_characters;
+    x->handler.entityDecl = xml_entity;
+    x->handler.attributeDecl = xml_attribute_declaration;
+    body->state = x;
+    return true;
+}
+
+/* With the first bytes: an empty body is no document, and no failure. */
+static bool xml_open(weir_waf_body *body, xml *x)
+{
+    x->parser = xmlCreatePushParserCtxt(&x->handler, body, NULL, 0, NULL);
+    if (x->parser == NULL || weir_pool_on_free(body->limits.pool, xml_free, x) == NULL) {
+        xml_free(x);
+        return weir_waf_body_fail(body, "XML parsing error: no memory");
+    }
+
+    /* References in attributes are resolved; as nothing can be declared, that is all there is to replace. */
+    (void) xmlCtxtUseOptions(x->parser, XML_PARSE_NONET | XML_PARSE_NOENT | XML_PARSE_NOERROR
+                                            | XML_PARSE_NOWARNING);
+    return true;
+}
+
+static bool xml_parse(weir_waf_body *body, const char *bytes, size_t len, bool is_last)
+{
+    xml *x = body->state;
+    int error = xmlParseChunk(x->parser, bytes, (int) len, is_last ? 1 : 0);
+
+    if (error != XML_ERR_OK && x->parser->wellFormed == 0) {
+        const xmlError *last = xmlCtxtGetLastError(x->parser);
+        weir_str message = weir_str_trim(weir_str_from_z(
+            last == NULL || last->message == NULL ? "not well-formed" : last->message));
+
+        while (weir_str_ends(message, WEIR_STR("\n"))) {
+            message.len--;
+        }
+        return weir_waf_body_fail(body, "XML parsing error: %.*s", WEIR_STR_ARG(message));
+    }
+
+    return !body->report.failed;
+}
+
+static bool xml_feed(weir_waf_body *body, weir_str piece)
+{
+    xml *x = body->state;
+
+    if (x->parser == NULL && !xml_open(body, x)) {
+        return false;
+    }
+
+    while (piece.len > 0) {
+        size_t len = piece.len < PIECE_MAX ? piece.len : PIECE_MAX;
+
+        if (!xml_parse(body, piece.data, len, false)) {
+            return false;
+        }
+        piece = weir_str_from(piece, len);
+    }
+
+    return true;
+}
+
+static bool xml_end(weir_waf_body *body)
+{
+    xml *x = body->state;
+    bool is_complete;
+
+    if (x == NULL || x->parser == NULL) {
+        return !body->report.failed;
+    }
+
+    is_complete = !body->report.failed && xml_parse(body, NULL, 0, true);
+    if (x->text.len > 0 && body->sink.character_data != NULL
+        && !body->sink.character_data(body->owner, weir_waf_gathered_text(&x->text))) {
+        is_complete = weir_waf_body_fail(body, "XML parsing error: the text could not be kept");
+    }
+    xml_free(x);
+    return is_complete;
+}
+
+const weir_waf_body_type weir_waf_body_xml = {
+    .name = WEIR_STR_INIT("XML"),
+    .begin = xml_begin,
+    .feed = xml_feed,
+    .end = xml_end,
+};
