@@ -196,7 +196,11 @@ static int answer_server_name(SSL *ssl, int *alert, void *subject)
 static int select_protocol(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in,
                            unsigned in_len, void *subject)
 {
-    weir_str ours = weir_tls_of(ssl)->acceptor->alpn;
+    weir_tls *tls = weir_tls_of(ssl);
+    const weir_tls_acceptor *acceptor = tls->acceptor;
+    weir_str ours = acceptor->alpn_of == NULL
+                        ? acceptor->alpn
+                        : acceptor->alpn_of(tls->connection, acceptor->subject);
 
     (void) subject;
 

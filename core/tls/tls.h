@@ -50,6 +50,8 @@ typedef struct {
     weir_script *(*script)(weir_connection *connection, weir_pool *pool, void *subject);
     void *subject;
     weir_str alpn; /* protocols to offer, in wire form, best first; empty: none */
+    /* The same where it depends on the server that was found; NULL: `alpn` says it. */
+    weir_str (*alpn_of)(weir_connection *connection, void *subject);
     uint64_t handshake_timeout_ms;
     /* Something uses $ssl_ciphers, $ssl_curves or $ssl_sigalgs: the ClientHello's lists are kept. */
     bool keeps_client_lists;

@@ -8,6 +8,7 @@
 /* A client's connection from accept to its wire. */
 
 #define ALPN_H1 "\x08http/1.1"
+#define ALPN_H2 "\x02h2"
 
 /* The address of a port that a connection was made to: the wildcard is last and takes the rest. */
 static const weir_http_address *port_address(const weir_http_port *port,
@@ -39,6 +40,21 @@ static void connection_describe(weir_builder *line, const void *subject)
     weir_builder_add(line, weir_addr_text(&client->address->addr, true, text));
 }
 
+static bool speaks_h2(const weir_http_connection *client)
+{
+    return client->address->http2 || weir_http_h2_is_on(client->server);
+}
+
+/* What the client has agreed to (RFC 7301); it may have asked for a server that speaks HTTP/1 only. */
+static void shaken_start(weir_http_connection *client)
+{
+    if (weir_str_eq(weir_tls_alpn(client->connection), WEIR_STR("h2"))) {
+        weir_http_h2_start(client);
+    } else {
+        weir_http_h1_start(client);
+    }
+}
+
 static void shaken(weir_connection *connection, weir_tls_outcome outcome)
 {
     weir_http_connection *client = connection->owner;
@@ -46,15 +62,22 @@ static void shaken(weir_connection *connection, weir_tls_outcome outcome)
     switch (outcome) {
     case WEIR_TLS_ESTABLISHED:
         client->is_tls = true;
-        break;
+        shaken_start(client);
+        return;
     case WEIR_TLS_NOT_TLS:
         client->plain_on_tls_port = true;
-        break;
+        weir_http_h1_start(client);
+        return;
     case WEIR_TLS_REFUSED:
         weir_connection_close(connection);
         return;
     }
-    weir_http_h1_start(client);
+}
+
+static weir_str tls_protocols(weir_connection *connection, void *subject)
+{
+    (void) subject;
+    return speaks_h2(connection->owner) ? WEIR_STR(ALPN_H2 ALPN_H1) : WEIR_STR(ALPN_H1);
 }
 
 /* SNI names the server; exchanges begin with it, until Host names another. */
@@ -108,6 +131,8 @@ void weir_http_accepted(weir_connection *connection, void *subject)
 
     if (address->ssl) {
         weir_tls_accept(connection, &address->acceptor, shaken);
+    } else if (speaks_h2(client)) {
+        weir_http_h2_look(client);
     } else {
         weir_http_h1_start(client);
     }
@@ -151,7 +176,7 @@ bool weir_http_address_tls(weir_conf *conf, weir_http_address *address)
         .find = tls_find,
         .script = tls_script,
         .subject = address,
-        .alpn = WEIR_STR(ALPN_H1),
+        .alpn_of = tls_protocols,
         .handshake_timeout_ms = handshake_timeout_ms(address->default_server),
         .keeps_client_lists = true,
     };

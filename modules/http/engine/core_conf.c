@@ -286,22 +286,6 @@ static bool server_tokens_call(weir_conf *conf, void *settings, const weir_state
     return true;
 }
 
-static bool http2_call(weir_conf *conf, void *settings, const weir_statement *statement)
-{
-    (void) settings;
-    if (weir_str_eq(statement->args[1], WEIR_STR("off"))) {
-        return true;
-    }
-    if (!weir_str_eq(statement->args[1], WEIR_STR("on"))) {
-        return weir_conf_refuse_arg(conf, statement, 1,
-                                    "invalid value \"%.*s\" in \"http2\" directive, it must be "
-                                    "\"on\" or \"off\"",
-                                    WEIR_STR_ARG(statement->args[1]));
-    }
-    weir_conf_warn(conf, "\"http2\" has no effect yet: clients are offered HTTP/1.1");
-    return true;
-}
-
 static const weir_directive core_directives[] = {
     /* ---- blocks */
     {
@@ -529,15 +513,6 @@ static const weir_directive core_directives[] = {
         .slot = CALL(error_log, weir_error_log_call),
         .repeatable = true,
         .doc = "Where errors are logged, and from which level on.",
-    },
-
-    {
-        .name = "http2",
-        .where = WEIR_HTTP_MAIN | WEIR_HTTP_SERVER,
-        .slot = WEIR_SLOT_ONLY_CALL(http2_call),
-        .syntax = "on | off",
-        .doc = "HTTP/2, which weir does not speak yet: \"on\" is a warning, and clients are "
-               "offered HTTP/1.1.",
     },
 
     /* ---- without an effect: tables grow by themselves, and the like */

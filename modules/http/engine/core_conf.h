@@ -163,7 +163,7 @@ typedef struct {
     weir_addr addr;
     weir_listener_options options;
     bool options_are_given; /* of the socket: may be given once an address */
-    bool is_default, ssl, proxy_protocol;
+    bool is_default, ssl, proxy_protocol, http2;
 } weir_http_listen;
 
 /* One address and the servers that listen on it. */
@@ -174,6 +174,7 @@ typedef struct weir_http_address {
     bool has_explicit_default;
     weir_http_server *default_server;
     bool ssl, proxy_protocol;
+    bool http2;       /* `listen … http2`: for all of its servers */
     bool is_wildcard; /* the local address must be asked from the kernel */
     weir_map *exact;  /* name to server */
     weir_map *leading, *trailing;

@@ -134,7 +134,9 @@ static bool listen_parameter(const listen_reading *reading, weir_str arg)
         return true;
     }
     if (weir_str_eq(arg, WEIR_STR("http2"))) {
-        weir_conf_warn(reading->conf, "\"http2\" has no effect yet: clients are offered HTTP/1.1");
+        weir_conf_warn(reading->conf, "the \"listen ... http2\" directive is deprecated, use the "
+                                      "\"http2\" directive instead");
+        listen->http2 = true;
         return true;
     }
 

@@ -455,6 +455,7 @@ static bool address_add(weir_conf *conf, weir_http_address *address, weir_http_s
     }
     address->ssl |= listen->ssl;
     address->proxy_protocol |= listen->proxy_protocol;
+    address->http2 |= listen->http2;
     return names_put(conf, address, server);
 }
 

@@ -54,8 +54,14 @@ struct weir_http_connection {
 };
 
 extern const weir_http_wire weir_http_h1;
+extern const weir_http_wire weir_http_h2;
 
 /* Takes over a connection whose protocol is known. `early` bytes lie in the connection. */
 void weir_http_h1_start(weir_http_connection *client);
+void weir_http_h2_start(weir_http_connection *client);
+/* The client's first bytes tell: HTTP/2 if they are its preface (RFC 9113, 3.4), else HTTP/1. */
+void weir_http_h2_look(weir_http_connection *client);
+/* Whether clients may speak HTTP/2 to this server. */
+bool weir_http_h2_is_on(const weir_http_server *server);
 
 #endif

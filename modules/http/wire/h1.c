@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/process/worker.h"
 #include "modules/http/wire/h1_internal.h"
+#include "modules/http/wire/linger.h"
 
 /*
  * HTTP/1 toward clients (RFC 9112).
@@ -19,8 +20,6 @@
 
 /* A body that nobody wanted is read to its end up to this much, to keep the connection. */
 #define DISCARD_BYTES (1024 * 1024)
-/* Reads of what nobody wants in one turn of the loop. */
-#define LINGER_READS 64
 
 static void h1_head_readable(weir_connection *connection);
 static void h1_idle_timeout(weir_connection *connection);
@@ -31,9 +30,6 @@ static void h1_exchange_writable(weir_connection *connection);
 static void h1_exchange_timeout(weir_connection *connection);
 static void h1_exchange_hangup(weir_connection *connection);
 static void h1_discard_timeout(weir_connection *connection);
-static void h1_linger_readable(weir_connection *connection);
-static void h1_linger_timeout(weir_connection *connection);
-static void h1_closing_writable(weir_connection *connection);
 
 /* idle -> head, closed */
 const weir_connection_state h1_idle = {
@@ -63,20 +59,6 @@ static const weir_connection_state h1_discard = {
     .name = "discard",
     .on_readable = h1_discard_readable,
     .on_timeout = h1_discard_timeout,
-};
-
-/* linger -> closed */
-static const weir_connection_state h1_linger = {
-    .name = "linger",
-    .on_readable = h1_linger_readable,
-    .on_timeout = h1_linger_timeout,
-};
-
-/* closing (our end of data is not out yet) -> closed */
-static const weir_connection_state h1_closing = {
-    .name = "closing",
-    .on_writable = h1_closing_writable,
-    .on_timeout = h1_linger_timeout,
 };
 
 /* ---- deadlines: a timer that is moved as seldom as can be */
@@ -160,99 +142,10 @@ static void h1_close_timed_out(h1_connection *h1)
     }
 }
 
-/* Our side ends; what the client still sends is read and dropped, so that no reset eats the response. */
 void h1_end_connection(h1_connection *h1, bool lingers)
 {
-    const weir_http_core_conf *core = h1->client.server->core;
-    weir_result result;
-
-    lingers = lingers && core->lingering_close != WEIR_HTTP_LINGER_OFF;
-    if (!lingers && h1->connection->tls == NULL) {
-        /* Closing says it all: one call less. */
-        h1_close(h1);
-        return;
-    }
-
-    result = weir_connection_shut(h1->connection);
-    if (result == WEIR_FAIL) {
-        h1_close(h1);
-        return;
-    }
-    if (result == WEIR_WAIT) {
-        h1->linger_until_ms = lingers ? 1 : 0;
-        weir_connection_enter(h1->connection, &h1_closing);
-        h1_wait_for(h1, core->send_timeout_ms);
-        return;
-    }
-    if (!lingers) {
-        h1_close(h1);
-        return;
-    }
-
-    h1_buffer_release(h1);
-    h1->linger_until_ms = weir_clock_now()->monotonic_ms + core->lingering_time_ms;
-    h1_wait_for(h1, core->lingering_timeout_ms);
-    weir_connection_enter(h1->connection, &h1_linger);
-    if (h1->connection->hangup) {
-        h1_linger_readable(h1->connection);
-    }
-}
-
-static void h1_closing_writable(weir_connection *connection)
-{
-    h1_connection *h1 = connection->owner;
-
-    h1_end_connection(h1, h1->linger_until_ms != 0);
-}
-
-static void h1_linger_readable(weir_connection *connection)
-{
-    h1_connection *h1 = connection->owner;
-    char dropped[4096];
-    size_t len;
-
-    for (unsigned reads = 0;; reads++) {
-        if (reads == LINGER_READS) {
-            /* A fast sender must not hold up everybody else: enters again, to go on later. */
-            if (weir_clock_now()->monotonic_ms >= h1->linger_until_ms) {
-                h1_close(h1);
-            } else {
-                weir_connection_enter(connection, &h1_linger);
-            }
-            return;
-        }
-        switch (weir_connection_read(connection, dropped, sizeof(dropped), &len)) {
-        case WEIR_OK:
-            if (len == 0) {
-                h1_close(h1);
-                return;
-            }
-            break;
-        case WEIR_FAIL:
-            h1_close(h1);
-            return;
-        case WEIR_WAIT: {
-            uint64_t now = weir_clock_now()->monotonic_ms;
-            uint64_t pause = h1->client.server->core->lingering_timeout_ms;
-
-            if (now >= h1->linger_until_ms) {
-                h1_close(h1);
-                return;
-            }
-            h1_wait_for(h1, pause < h1->linger_until_ms - now ? pause : h1->linger_until_ms - now);
-            return;
-        }
-        }
-    }
-}
-
-static void h1_linger_timeout(weir_connection *connection)
-{
-    h1_connection *h1 = connection->owner;
-
-    if (h1_deadline_has_passed(h1)) {
-        h1_close(h1);
-    }
+    h1_release(h1);
+    weir_http_end_connection(h1->connection, h1->client.server->core, lingers);
 }
 
 /* ---- waiting for a head */
@@ -458,7 +351,11 @@ static void h1_next(weir_task *task)
 
 static void h1_discard_timeout(weir_connection *connection)
 {
-    h1_linger_timeout(connection);
+    h1_connection *h1 = connection->owner;
+
+    if (h1_deadline_has_passed(h1)) {
+        h1_close(h1);
+    }
 }
 
 static void h1_ended(weir_http_exchange *ex)

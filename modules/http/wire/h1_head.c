@@ -3,6 +3,7 @@
 #include "core/base/clock.h"
 #include "modules/http/wire/h1_internal.h"
 #include "modules/http/wire/h1_parse.h"
+#include "modules/http/wire/head_rules.h"
 
 /*
  * Heads of requests (RFC 9112, 2 to 6): lines, and the framing of the body that they agree on.  A head is read into a
@@ -183,19 +184,6 @@ static bool take_request_line(h1_connection *h1, weir_str line)
     return true;
 }
 
-/* What ignore_invalid_headers lets pass: letters, digits and hyphens; underscores have a directive of their own. */
-static bool name_is_plain(weir_str name)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        char c = weir_byte_lower(name.data[i]);
-
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_')) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool take_field_line(h1_connection *h1, weir_str line)
 {
     weir_http_request *request = &h1->ex->request;
@@ -215,7 +203,7 @@ static bool take_field_line(h1_connection *h1, weir_str line)
     case WEIR_HTTP_FIELD_VALID:
         known = weir_http_name_find(name);
         is_invalid = (underscore && !core->underscores_in_headers)
-                     || (known == WEIR_HTTP_OTHER && !name_is_plain(name));
+                     || (known == WEIR_HTTP_OTHER && !weir_http_name_is_plain(name));
         break;
     }
     if (is_invalid) {
@@ -371,21 +359,6 @@ static void head_is_complete(h1_connection *h1)
     weir_http_exchange_start(ex);
 }
 
-/* What a head may take in all, whether it comes at once or in parts. */
-static size_t head_limit(const weir_http_core_conf *core)
-{
-    return core->client_header_buffer_size
-           + core->large_client_header_buffers.count * core->large_client_header_buffers.size;
-}
-
-/* And what one line may take, with its end: that of the larger kind of buffer. */
-static size_t line_limit(const weir_http_core_conf *core)
-{
-    return core->client_header_buffer_size > core->large_client_header_buffers.size
-               ? core->client_header_buffer_size
-               : core->large_client_header_buffers.size;
-}
-
 /* Takes whole lines. False: no more to do, the head is complete or refused. */
 static bool take_lines(h1_connection *h1)
 {
@@ -417,7 +390,7 @@ static bool take_lines(h1_connection *h1)
                 h1->head_bytes = 0;
                 continue;
             }
-            if (taken > line_limit(h1->ex->core)) {
+            if (taken > weir_http_line_limit(h1->ex->core)) {
                 head_refuse(h1, 414, "client sent too long URI");
                 return false;
             }
@@ -434,11 +407,11 @@ static bool take_lines(h1_connection *h1)
             head_is_complete(h1);
             return false;
         }
-        if (taken > line_limit(h1->ex->core)) {
+        if (taken > weir_http_line_limit(h1->ex->core)) {
             head_refuse(h1, 494, "client sent too long header line");
             return false;
         }
-        if (h1->head_bytes > head_limit(h1->ex->core)) {
+        if (h1->head_bytes > weir_http_head_limit(h1->ex->core)) {
             head_refuse(h1, 494, "client sent too large request");
             return false;
         }
@@ -469,14 +442,14 @@ static bool head_room(h1_connection *h1)
 {
     const weir_http_core_conf *core = h1->ex->core;
     size_t line = h1->end - h1->start;
-    size_t limit = head_limit(core);
+    size_t limit = weir_http_head_limit(core);
 
     if (!h1->has_request_line && !line_may_be_request(h1)) {
         h1->ex->request.line = WEIR_STR_EMPTY;
         head_refuse(h1, 400, "client sent invalid method");
         return false;
     }
-    if (line >= line_limit(core)) {
+    if (line >= weir_http_line_limit(core)) {
         head_refuse(h1, h1->has_request_line ? 494 : 414,
                     h1->has_request_line ? "client sent too long header line"
                                          : "client sent too long URI");

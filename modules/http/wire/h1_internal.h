@@ -49,8 +49,7 @@ typedef struct {
     uint64_t deadline_ms; /* of what is waited for now, but for the request's body; 0: nothing */
     uint64_t body_deadline_ms; /* of more of the request's body; 0: nobody waits */
     weir_task go_on;           /* with a response that had its share of a turn */
-    uint64_t linger_until_ms;
-    weir_task next; /* goes on with a pipelined request */
+    weir_task next;            /* goes on with a pipelined request */
 } h1_connection;
 
 /* ---- h1.c: the connection from one exchange to the next */

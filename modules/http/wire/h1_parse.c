@@ -162,6 +162,15 @@ static bool parse_target(weir_http_request_line *parsed)
     return parse_absolute(parsed);
 }
 
+bool weir_http_parse_target_form(weir_str method, weir_str target, weir_http_request_line *parsed)
+{
+    memset(parsed, 0, sizeof(*parsed));
+    parsed->method = method;
+    parsed->target = target;
+    return method.len != 0 && span_of(method, METHOD) == method.len && target.len != 0
+           && span_of(target, TARGET) == target.len && parse_target(parsed);
+}
+
 unsigned weir_http_parse_request_line(weir_str line, weir_http_request_line *parsed)
 {
     /* Fewer than a token may have (RFC 9110, 9.1), and those that nginx takes. */

@@ -17,6 +17,10 @@ typedef struct {
 /* 0, or the status to refuse it with: 400, 505. A line of two words is HTTP/0.9. */
 unsigned weir_http_parse_request_line(weir_str line, weir_http_request_line *parsed);
 
+/* For a wire that says both by themselves: the bytes they may have, and the target's form (RFC 9112, 3.2). */
+bool weir_http_parse_target_form(weir_str method, weir_str target,
+                                 weir_http_request_line *parsed) WEIR_MUST_USE;
+
 typedef struct {
     weir_http_version version;
     unsigned status;

@@ -1,0 +1,128 @@
+#include "modules/http/wire/h2_guard.h"
+
+/*
+ * A browser that opens a page spends a few dozen, and earns more than that with each response; a gRPC client that
+ * acknowledges each small message breaks even.  500 cancelled requests at once, or 60 a second for ever, are borne.
+ */
+#define CREDIT_BEGIN 2000
+#define CREDIT_MAX 8000
+#define CREDIT_PER_SECOND 250
+
+#define PREFACE_BYTES 24
+
+/* RFC 9113, 6 */
+enum {
+    FRAME_DATA,
+    FRAME_HEADERS,
+    FRAME_PRIORITY,
+    FRAME_RST_STREAM,
+    FRAME_SETTINGS,
+    FRAME_PUSH_PROMISE,
+    FRAME_PING,
+    FRAME_GOAWAY,
+    FRAME_WINDOW_UPDATE,
+    FRAME_CONTINUATION,
+};
+#define FLAG_END_HEADERS 4
+
+void h2_guard_begin(h2_guard *guard, uint64_t now_ms)
+{
+    *guard = (h2_guard){.left = PREFACE_BYTES, .credit = CREDIT_BEGIN, .filled_ms = now_ms};
+}
+
+void h2_guard_charge(h2_guard *guard, int64_t cost)
+{
+    guard->credit -= cost;
+}
+
+void h2_guard_earn(h2_guard *guard, int64_t credit)
+{
+    if (guard->credit < CREDIT_MAX) {
+        guard->credit += credit;
+    }
+}
+
+static void fill(h2_guard *guard, uint64_t now_ms)
+{
+    uint64_t passed_ms = now_ms - guard->filled_ms;
+
+    if (passed_ms < 100) {
+        return;
+    }
+    guard->filled_ms = now_ms;
+    if (guard->credit < CREDIT_BEGIN) {
+        guard->credit +=
+            passed_ms > 10000 ? CREDIT_BEGIN : (int64_t) (passed_ms * CREDIT_PER_SECOND / 1000);
+        guard->credit = guard->credit > CREDIT_BEGIN ? CREDIT_BEGIN : guard->credit;
+    }
+}
+
+/* Frames that are answered cost more, and so do the bytes of those that carry nothing. */
+static int64_t cost_of(unsigned type, uint32_t len)
+{
+    switch (type) {
+    case FRAME_DATA:
+    case FRAME_HEADERS:
+        return 1;
+    case FRAME_CONTINUATION:
+        return 2;
+    case FRAME_SETTINGS:
+        return 4 + len / 64;
+    case FRAME_PING:
+        return 2;
+    default:
+        return 1 + len / 256;
+    }
+}
+
+static h2_guard_verdict take_head(h2_guard *guard, size_t block_max)
+{
+    uint32_t len =
+        (uint32_t) guard->head[0] << 16 | (uint32_t) guard->head[1] << 8 | guard->head[2];
+    unsigned type = guard->head[3];
+
+    guard->left = len;
+    guard->head_len = 0;
+    guard->credit -= cost_of(type, len);
+    if (guard->credit < 0) {
+        return H2_GUARD_FLOOD;
+    }
+    if (type == FRAME_HEADERS) {
+        guard->block_bytes = 0;
+    }
+    if (type == FRAME_HEADERS || type == FRAME_CONTINUATION) {
+        guard->in_block = (guard->head[4] & FLAG_END_HEADERS) == 0;
+        guard->block_bytes += len;
+        if (guard->block_bytes > block_max) {
+            return H2_GUARD_TOO_LARGE;
+        }
+    }
+    return H2_GUARD_FINE;
+}
+
+h2_guard_verdict h2_guard_look(h2_guard *guard, weir_str bytes, size_t block_max, uint64_t now_ms)
+{
+    size_t i = 0;
+
+    fill(guard, now_ms);
+    while (i < bytes.len) {
+        h2_guard_verdict verdict;
+
+        if (guard->left != 0) {
+            size_t here = bytes.len - i < guard->left ? bytes.len - i : guard->left;
+
+            guard->left -= (uint32_t) here;
+            i += here;
+            continue;
+        }
+        guard->head[guard->head_len++] = (uint8_t) bytes.data[i++];
+        if (guard->head_len < sizeof(guard->head)) {
+            continue;
+        }
+        verdict = take_head(guard, block_max);
+        if (verdict != H2_GUARD_FINE) {
+            return verdict;
+        }
+    }
+    return H2_GUARD_FINE;
+}

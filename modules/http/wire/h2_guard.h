@@ -1,0 +1,46 @@
+#ifndef WEIR_HTTP_WIRE_H2_GUARD_H
+#define WEIR_HTTP_WIRE_H2_GUARD_H
+
+#include "core/base/str.h"
+
+/*
+ * What a client's frames cost, whatever nghttp2 makes of them: each takes from a credit, which time and served
+ * requests fill again.  A client that only makes work uses it up and is sent away, before its frames
+ * are looked at; so no kind of flood (CVE-2019-9511 to 9518, 2023-44487, 2024-27316, 2025-8671) needs a rule of its own.
+ */
+typedef struct {
+    uint8_t head[9];
+    unsigned head_len;
+    uint32_t left; /* of the payload that is passing */
+    int64_t credit;
+    uint64_t filled_ms;
+    size_t block_bytes; /* of the field section that is passing: HEADERS and its CONTINUATION */
+    bool in_block;
+} h2_guard;
+
+typedef enum {
+    H2_GUARD_FINE,
+    H2_GUARD_FLOOD,     /* the credit is used up */
+    H2_GUARD_TOO_LARGE, /* a field section is longer than any head that is taken */
+} h2_guard_verdict;
+
+/* From the client's preface on. */
+void h2_guard_begin(h2_guard *guard, uint64_t now_ms);
+/* Looks at what came. `block_max`: bytes that a field section may have as it is sent. */
+h2_guard_verdict h2_guard_look(h2_guard *guard, weir_str bytes, size_t block_max, uint64_t now_ms);
+
+/* Beside the frame's own cost. */
+enum {
+    H2_COST_CANCEL = 4, /* a request that was reset before its response was sent */
+    H2_COST_RESET = 6,  /* the client made us reset a stream */
+};
+void h2_guard_charge(h2_guard *guard, int64_t cost);
+
+enum {
+    H2_EARN_RESPONSE = 4, /* was sent to its end */
+    H2_EARN_DATA = 2,     /* a DATA frame that no window made small: its updates are free */
+    H2_EARN_BODY = 1,     /* a frame of the request's body that has some bytes */
+};
+void h2_guard_earn(h2_guard *guard, int64_t credit);
+
+#endif

@@ -1,0 +1,326 @@
+#include "core/base/clock.h"
+#include "modules/http/wire/h1_parse.h"
+#include "modules/http/wire/h2_internal.h"
+#include "modules/http/wire/head_rules.h"
+
+/*
+ * Heads of requests (RFC 9113, 8.1 to 8.3).  nghttp2 has refused what is malformed by itself: names with capitals or other
+ * bytes than a token's, values with controls or with space at their ends, fields of a connection, pseudo-header fields
+ * that are unknown, repeated, late or missing.  The rest is decided here.
+ */
+
+/* What Cookie was cut into (RFC 9113, 8.2.3). */
+typedef struct crumb {
+    struct crumb *next;
+    weir_str text;
+} crumb;
+
+struct h2_head {
+    weir_str method, scheme, authority, path, protocol;
+    crumb *crumbs;
+    crumb **crumbs_end;
+    size_t crumbs_len;
+    size_t bytes; /* as they would be in HTTP/1 */
+    unsigned lines;
+    unsigned status; /* that it will be refused with; 0: fine */
+    const char *why;
+};
+
+bool h2_head_begin(h2_stream *stream)
+{
+    stream->head = WEIR_NEW(stream->ex->pool, struct h2_head);
+    if (stream->head == NULL) {
+        return false;
+    }
+    stream->head->crumbs_end = &stream->head->crumbs;
+    return true;
+}
+
+/* The first thing that is wrong is told; nothing more of the head is kept. */
+static void refuse(struct h2_head *head, unsigned status, const char *why)
+{
+    if (head->status == 0) {
+        head->status = status;
+        head->why = why;
+    }
+}
+
+static bool take_pseudo(h2_stream *stream, weir_str name, weir_str value)
+{
+    struct h2_head *head = stream->head;
+    weir_str *place;
+
+    if (weir_str_eq(name, WEIR_STR(":path"))) {
+        place = &head->path;
+        if (value.len > weir_http_line_limit(stream->ex->core)) {
+            refuse(head, 414, "client sent too long URI");
+            return true;
+        }
+    } else if (weir_str_eq(name, WEIR_STR(":method"))) {
+        place = &head->method;
+    } else if (weir_str_eq(name, WEIR_STR(":scheme"))) {
+        place = &head->scheme;
+    } else if (weir_str_eq(name, WEIR_STR(":authority"))) {
+        place = &head->authority;
+    } else if (weir_str_eq(name, WEIR_STR(":protocol"))) {
+        place = &head->protocol;
+    } else {
+        refuse(head, 400, "client sent unknown pseudo-header");
+        return true;
+    }
+    return weir_str_copy(stream->ex->pool, value, place);
+}
+
+static bool take_crumb(h2_stream *stream, weir_str value)
+{
+    struct h2_head *head = stream->head;
+    crumb *piece = WEIR_NEW(stream->ex->pool, crumb);
+
+    if (piece == NULL || !weir_str_copy(stream->ex->pool, value, &piece->text)) {
+        return false;
+    }
+    *head->crumbs_end = piece;
+    head->crumbs_end = &piece->next;
+    head->crumbs_len += value.len + 2;
+    return true;
+}
+
+/* A known name is not kept twice. */
+static bool add_field(weir_http_fields *fields, weir_http_name known, weir_str name, weir_str value)
+{
+    weir_str text = weir_http_name_text(known);
+    weir_str kept;
+
+    return (known != WEIR_HTTP_OTHER || weir_str_copy(fields->pool, name, &text))
+           && weir_str_copy(fields->pool, value, &kept)
+           && weir_http_fields_add_parsed(fields, known, text, kept);
+}
+
+/* A name that no proxy should pass on by itself. */
+static bool is_odd(const weir_http_core_conf *core, weir_http_name known, weir_str name)
+{
+    return known == WEIR_HTTP_OTHER
+           && (!weir_http_name_is_plain(name)
+               || (!core->underscores_in_headers && weir_str_find_byte(name, '_') != NULL));
+}
+
+static bool take_field(h2_stream *stream, weir_str name, weir_str value)
+{
+    weir_http_exchange *ex = stream->ex;
+    weir_http_name known = weir_http_name_find(name);
+
+    if (is_odd(ex->core, known, name)) {
+        if (!ex->core->ignore_invalid_headers) {
+            refuse(stream->head, 400, "client sent invalid header name");
+            return true;
+        }
+        weir_log_line(&ex->log, WEIR_LOG_INFO, 0, "client sent invalid header: \"%.*s\"",
+                      WEIR_STR_ARG(name));
+        return true;
+    }
+    if (known == WEIR_HTTP_COOKIE) {
+        return take_crumb(stream, value);
+    }
+    return add_field(&ex->request.fields, known, name, value);
+}
+
+bool h2_head_take(h2_stream *stream, weir_str name, weir_str value)
+{
+    struct h2_head *head = stream->head;
+    const weir_http_core_conf *core = stream->ex->core;
+    size_t bytes = name.len + value.len + 4;
+
+    if (head->status != 0) {
+        return true;
+    }
+    head->bytes += bytes;
+    if (name.len != 0 && name.data[0] == ':') {
+        return take_pseudo(stream, name, value);
+    }
+    if (bytes > weir_http_line_limit(core)) {
+        refuse(head, 494, "client sent too long header line");
+        return true;
+    }
+    if (head->bytes > weir_http_head_limit(core)) {
+        refuse(head, 494, "client sent too large request");
+        return true;
+    }
+    if (++head->lines > core->max_headers) {
+        refuse(head, 494, "client sent too many header lines");
+        return true;
+    }
+    return take_field(stream, name, value);
+}
+
+bool h2_trailer_take(h2_stream *stream, weir_str name, weir_str value)
+{
+    weir_http_request *request = &stream->ex->request;
+    const weir_http_core_conf *core = stream->ex->core;
+    weir_http_name known = weir_http_name_find(name);
+
+    /* Beyond the bounds they are dropped, as all that nobody knows may be (RFC 9110, 6.5.1). */
+    request->head_bytes += name.len + value.len + 4;
+    if (is_odd(core, known, name) || request->trailers.count >= core->max_headers
+        || request->head_bytes > 2 * weir_http_head_limit(core)) {
+        return true;
+    }
+    return add_field(&request->trailers, known, name, value);
+}
+
+/* ---- the whole */
+
+static bool join_crumbs(weir_http_request *request, const struct h2_head *head, weir_pool *pool)
+{
+    weir_builder joined;
+    weir_str text;
+
+    if (head->crumbs == NULL) {
+        return true;
+    }
+    if (head->crumbs->next == NULL) {
+        text = head->crumbs->text;
+    } else {
+        weir_builder_open(&joined, pool, head->crumbs_len);
+        (void) weir_builder_room(&joined, head->crumbs_len);
+        for (const crumb *piece = head->crumbs; piece != NULL; piece = piece->next) {
+            weir_builder_add(&joined, piece == head->crumbs ? WEIR_STR_EMPTY : WEIR_STR("; "));
+            weir_builder_add(&joined, piece->text);
+        }
+        if (!weir_builder_close(&joined, &text)) {
+            return false;
+        }
+    }
+    return weir_http_fields_add_parsed(&request->fields, WEIR_HTTP_COOKIE, WEIR_STR("Cookie"),
+                                       text);
+}
+
+/* :authority and Host say the same, or only one of them is there (RFC 9113, 8.3.1). */
+static const char *settle_host(weir_http_request *request, const struct h2_head *head)
+{
+    const weir_http_field *host = weir_http_fields_find(&request->fields, WEIR_HTTP_HOST);
+
+    if (head->authority.len == 0) {
+        return host == NULL ? "client sent neither \":authority\" nor \"Host\" header" : NULL;
+    }
+    if (host != NULL) {
+        return weir_str_eq_nocase(host->value, head->authority)
+                   ? NULL
+                   : "client sent \":authority\" and \"Host\" headers with different values";
+    }
+    return weir_http_fields_add_parsed(&request->fields, WEIR_HTTP_HOST, WEIR_STR("Host"),
+                                       head->authority)
+               ? NULL
+               : "no memory for \"Host\"";
+}
+
+static const char *settle_target(weir_http_request *request, const struct h2_head *head)
+{
+    weir_http_request_line parsed;
+
+    if (request->method == WEIR_HTTP_CONNECT && head->protocol.len == 0) {
+        request->target = head->authority;
+        return NULL;
+    }
+    if (!weir_str_eq_nocase(head->scheme, WEIR_STR("http"))
+        && !weir_str_eq_nocase(head->scheme, WEIR_STR("https"))) {
+        return "client sent invalid \":scheme\" header";
+    }
+    if (head->path.len == 0 || (head->path.data[0] != '/' && head->path.data[0] != '*')
+        || !weir_http_parse_target_form(head->protocol.len != 0 ? WEIR_STR("GET") : head->method,
+                                        head->path, &parsed)) {
+        return "client sent invalid \":path\" header";
+    }
+    return NULL;
+}
+
+/* As it would have been in HTTP/1: for logs and $request. */
+static bool make_line(weir_http_request *request, weir_pool *pool)
+{
+    size_t len = request->method_text.len + request->target.len
+                 + sizeof(" "
+                          " HTTP/2.0")
+                 - 1;
+    weir_builder line;
+
+    weir_builder_open(&line, pool, len);
+    (void) weir_builder_room(&line, len);
+    weir_builder_add(&line, request->method_text);
+    weir_builder_add_byte(&line, ' ');
+    weir_builder_add(&line, request->target);
+    weir_builder_add(&line, WEIR_STR(" HTTP/2.0"));
+    return weir_builder_close(&line, &request->line);
+}
+
+static const char *settle_body(h2_stream *stream)
+{
+    weir_http_request *request = &stream->ex->request;
+    const weir_http_field *length =
+        weir_http_fields_find(&request->fields, WEIR_HTTP_CONTENT_LENGTH);
+
+    if (length != NULL) {
+        if (weir_http_fields_next(&request->fields, length) != NULL) {
+            return "client sent duplicate header line: \"Content-Length\"";
+        }
+        if (!weir_http_parse_content_length(length->value, &request->content_length)) {
+            return "client sent invalid \"Content-Length\" header";
+        }
+        request->has_body = true;
+    }
+    if (stream->in_ended) {
+        request->body_ended = true;
+        return NULL;
+    }
+    request->has_body = true;
+    request->expects_continue = weir_str_eq_nocase(
+        weir_http_fields_value(&request->fields, WEIR_HTTP_EXPECT), WEIR_STR("100-continue"));
+    return NULL;
+}
+
+static const char *settle(h2_stream *stream, unsigned *status)
+{
+    weir_http_request *request = &stream->ex->request;
+    const struct h2_head *head = stream->head;
+    weir_pool *pool = stream->ex->pool;
+    const char *why;
+
+    request->method_text = head->method;
+    request->method = weir_http_method_find(head->method);
+    request->target = head->path;
+    request->protocol = head->protocol;
+    request->host_port = head->authority;
+
+    *status = 400;
+    if ((why = settle_target(request, head)) != NULL) {
+        request->target = WEIR_STR_EMPTY;
+        return why;
+    }
+    if (!make_line(request, pool) || !join_crumbs(request, head, pool)) {
+        *status = 500;
+        return "no memory for a request";
+    }
+    if (head->status != 0) {
+        *status = head->status;
+        return head->why;
+    }
+    if ((why = settle_host(request, head)) != NULL) {
+        return why;
+    }
+    return settle_body(stream);
+}
+
+void h2_head_complete(h2_stream *stream, size_t bytes)
+{
+    weir_http_exchange *ex = stream->ex;
+    unsigned status;
+    const char *why;
+
+    stream->head_is_complete = true;
+    stream->head_deadline_ms = 0;
+    ex->request.head_bytes = bytes;
+    why = settle(stream, &status);
+    if (why != NULL) {
+        weir_http_exchange_refuse(ex, status, why);
+        return;
+    }
+    weir_http_exchange_start(ex);
+}

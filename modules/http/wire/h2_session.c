@@ -1,0 +1,281 @@
+#include "modules/http/wire/h2_internal.h"
+
+/* nghttp2's callbacks: what it has read becomes heads, bodies and ends of streams. */
+
+static weir_str text_of(nghttp2_rcbuf *buffer)
+{
+    nghttp2_vec bytes = nghttp2_rcbuf_get_buf(buffer);
+
+    return weir_str_of((const char *) bytes.base, bytes.len);
+}
+
+static h2_stream *stream_of(nghttp2_session *session, int32_t id)
+{
+    return id == 0 ? NULL : nghttp2_session_get_stream_user_data(session, id);
+}
+
+/* ---- field sections */
+
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    h2_connection *h2 = user;
+    int32_t id = frame->hd.stream_id;
+
+    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
+        h2->in_head = stream_of(session, id);
+        return 0;
+    }
+    h2->in_head = NULL;
+    if (h2->stream_count >= h2->conf->max_concurrent_streams) {
+        /* More than nghttp2 counts: exchanges that go on without their client. */
+        return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+    }
+    h2->in_head = h2_stream_new(h2, id);
+    if (h2->in_head == NULL) {
+        weir_log_line(&h2->connection->log, WEIR_LOG_CRIT, 0, "no memory for an exchange");
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+    return nghttp2_session_set_stream_user_data(session, id, h2->in_head);
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *name,
+                     nghttp2_rcbuf *value, uint8_t flags, void *user)
+{
+    h2_connection *h2 = user;
+    h2_stream *stream = h2->in_head;
+    bool is_taken;
+
+    (void) session;
+    (void) flags;
+    if (stream == NULL) {
+        return 0;
+    }
+    is_taken = frame->headers.cat == NGHTTP2_HCAT_REQUEST
+                   ? h2_head_take(stream, text_of(name), text_of(value))
+                   : h2_trailer_take(stream, text_of(name), text_of(value));
+    return is_taken ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+/* A malformed request is no request (RFC 9113, 8.1.1): nothing of it is passed on. */
+static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame,
+                             nghttp2_rcbuf *name, nghttp2_rcbuf *value, uint8_t flags, void *user)
+{
+    h2_connection *h2 = user;
+
+    (void) session;
+    (void) value;
+    (void) flags;
+    weir_log_line(&h2->connection->log, WEIR_LOG_INFO, 0,
+                  "client sent invalid header line with name \"%.*s\" in http2 stream %d",
+                  WEIR_STR_ARG(text_of(name)), frame->hd.stream_id);
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+static void headers_end(h2_connection *h2, const nghttp2_frame *frame)
+{
+    h2_stream *stream = h2->in_head;
+    bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+
+    h2->in_head = NULL;
+    if (stream == NULL) {
+        return;
+    }
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        stream->in_ended = ends;
+        h2_head_complete(stream, frame->hd.length);
+    } else if (ends) {
+        h2_stream_body_end(stream);
+    }
+}
+
+/* ---- frames */
+
+static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    h2_connection *h2 = user;
+    h2_stream *stream;
+
+    switch (frame->hd.type) {
+    case NGHTTP2_HEADERS:
+        headers_end(h2, frame);
+        break;
+    case NGHTTP2_DATA:
+        stream = stream_of(session, frame->hd.stream_id);
+        if (stream != NULL && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
+            h2_stream_body_end(stream);
+        }
+        break;
+    case NGHTTP2_PING:
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) {
+            h2_ping_answered(h2);
+        }
+        break;
+    default:
+        break;
+    }
+    return 0;
+}
+
+static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
+                         size_t len, void *user)
+{
+    h2_connection *h2 = user;
+    h2_stream *stream = stream_of(session, id);
+
+    (void) flags;
+    if (len >= H2_BODY_FRAME_MIN) {
+        h2_guard_earn(&h2->guard, H2_EARN_BODY);
+    }
+    if (stream == NULL) {
+        return nghttp2_session_consume_connection(session, len);
+    }
+    return h2_stream_body(stream, weir_str_of((const char *) data, len))
+               ? 0
+               : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error_code, void *user)
+{
+    h2_stream *stream = stream_of(session, id);
+
+    (void) user;
+    if (stream != NULL) {
+        h2_stream_closed(stream, error_code);
+    }
+    return 0;
+}
+
+/* What the client did that a stream of its own is reset for costs it. */
+static void reset_sent(h2_connection *h2, const nghttp2_frame *frame)
+{
+    switch (frame->rst_stream.error_code) {
+    case NGHTTP2_NO_ERROR:
+    case NGHTTP2_INTERNAL_ERROR:
+    case NGHTTP2_CANCEL:
+        break;
+    default:
+        weir_log_line(&h2->connection->log, WEIR_LOG_INFO, 0, "http2 stream %d was reset: %s",
+                      frame->hd.stream_id, nghttp2_http2_strerror(frame->rst_stream.error_code));
+        h2_guard_charge(&h2->guard, H2_COST_RESET);
+        break;
+    }
+}
+
+static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    h2_connection *h2 = user;
+    h2_stream *stream;
+
+    switch (frame->hd.type) {
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_DATA:
+        stream = stream_of(session, frame->hd.stream_id);
+        if (stream != NULL) {
+            h2_frame_sent(stream, frame);
+        }
+        break;
+    case NGHTTP2_RST_STREAM:
+        reset_sent(h2, frame);
+        break;
+    case NGHTTP2_GOAWAY:
+        if (frame->goaway.error_code != NGHTTP2_NO_ERROR) {
+            weir_log_line(&h2->connection->log, WEIR_LOG_INFO, 0, "http2 connection ends: %s%s%.*s",
+                          nghttp2_http2_strerror(frame->goaway.error_code),
+                          frame->goaway.opaque_data_len != 0 ? ", " : "",
+                          (int) frame->goaway.opaque_data_len, frame->goaway.opaque_data);
+        }
+        break;
+    default:
+        break;
+    }
+    return 0;
+}
+
+/* A head that cannot be sent: too many bytes for any client to take. */
+static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *frame, int error,
+                             void *user)
+{
+    h2_stream *stream = stream_of(session, frame->hd.stream_id);
+
+    (void) user;
+    if (frame->hd.type == NGHTTP2_HEADERS && stream != NULL && !stream->is_broken) {
+        weir_log_line(&stream->ex->log, WEIR_LOG_ERR, 0,
+                      "http2: the response's header could not be sent: %s",
+                      nghttp2_strerror(error));
+        h2_stream_break(stream, NGHTTP2_INTERNAL_ERROR);
+    }
+    return 0;
+}
+
+static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head,
+                     size_t len, nghttp2_data_source *source, void *user)
+{
+    (void) session;
+    (void) frame;
+    (void) user;
+    return h2_data_send(source->ptr, head, len) ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+static int on_error(nghttp2_session *session, int error, const char *text, size_t len, void *user)
+{
+    h2_connection *h2 = user;
+
+    (void) session;
+    (void) error;
+    weir_log_line(&h2->connection->log, WEIR_LOG_INFO, 0, "http2: %.*s", (int) len, text);
+    return 0;
+}
+
+/* ---- the session */
+
+static void set_callbacks(nghttp2_session_callbacks *callbacks)
+{
+    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback2(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_invalid_header_callback2(callbacks, on_invalid_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
+    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, on_frame_not_send);
+    nghttp2_session_callbacks_set_send_data_callback(callbacks, send_data);
+    nghttp2_session_callbacks_set_error_callback2(callbacks, on_error);
+}
+
+nghttp2_session *h2_session_new(h2_connection *h2)
+{
+    nghttp2_session_callbacks *callbacks = NULL;
+    nghttp2_option *option = NULL;
+    nghttp2_session *session = NULL;
+
+    if (nghttp2_session_callbacks_new(&callbacks) == 0 && nghttp2_option_new(&option) == 0) {
+        set_callbacks(callbacks);
+        /* Windows open as bodies are taken, not as they come. */
+        nghttp2_option_set_no_auto_window_update(option, 1);
+        nghttp2_option_set_no_closed_streams(option, 1);
+        if (nghttp2_session_server_new2(&session, callbacks, h2, option) != 0) {
+            session = NULL;
+        }
+    }
+    nghttp2_option_del(option);
+    nghttp2_session_callbacks_del(callbacks);
+    return session;
+}
+
+/* At once, before the client has said anything: it waits for both. */
+bool h2_session_greet(h2_connection *h2)
+{
+    const h2_conf *conf = h2->conf;
+    const nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t) conf->max_concurrent_streams},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, (uint32_t) conf->body_preread_size},
+        /* RFC 9218: what a client says of urgency is kept, its trees of dependencies are not. */
+        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+    };
+
+    return nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, settings, WEIR_COUNT(settings))
+               == 0
+           && nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0,
+                                                    H2_WINDOW_BYTES)
+                  == 0;
+}

@@ -1,0 +1,14 @@
+#ifndef WEIR_HTTP_WIRE_LINGER_H
+#define WEIR_HTTP_WIRE_LINGER_H
+
+#include "modules/http/engine/core_conf.h"
+
+/*
+ * The end of a client's connection: ours is said, and where `lingers`, what the client still sends is read and dropped
+ * for a while, so that no reset eats the response (RFC 9112, 9.6).  Takes over the connection and its owner; it may be
+ * closed when this returns.
+ */
+void weir_http_end_connection(weir_connection *connection, const weir_http_core_conf *core,
+                              bool lingers);
+
+#endif
