@@ -172,12 +172,9 @@ static void pool_forget_cleanup(weir_pool_cleanup *cleanup)
     weir_list_prepend(&cleanup->pool->spare, &cleanup->link);
 }
 
-/* Leaves the first chunk only. */
-static void pool_empty(weir_pool *pool)
+void weir_pool_clean(weir_pool *pool)
 {
     weir_list *link;
-    pool_own *own;
-    pool_chunk *chunk;
 
     while ((link = weir_list_first(&pool->cleanups)) != NULL) {
         weir_pool_cleanup *cleanup = WEIR_OWNER(link, weir_pool_cleanup, link);
@@ -185,6 +182,15 @@ static void pool_empty(weir_pool *pool)
         pool_forget_cleanup(cleanup);
         cleanup->clean(cleanup->subject);
     }
+}
+
+/* Leaves the first chunk only. */
+static void pool_empty(weir_pool *pool)
+{
+    pool_own *own;
+    pool_chunk *chunk;
+
+    weir_pool_clean(pool);
 
     while ((own = pool->own) != NULL) {
         pool->own = own->previous;

@@ -21,6 +21,12 @@ weir_pool *weir_pool_new(size_t chunk_bytes, size_t limit_bytes);
 void weir_pool_free(weir_pool *pool);
 
 /*
+ * Runs the clean-ups, as free does, and leaves the memory: what they looked after is gone, what
+ * still points here stays good to read.
+ */
+void weir_pool_clean(weir_pool *pool);
+
+/*
  * As free and new, but the first chunk is kept, for the next exchange of a
  * connection.
  */
@@ -56,7 +62,7 @@ void weir_pool_trim(weir_pool *pool, const char *memory, size_t bytes, size_t ke
 #define WEIR_NEW_ARRAY(pool, type, count) ((type *) weir_pool_calloc((pool), (count), sizeof(type)))
 
 /*
- * Runs `clean(subject)` when the pool is freed or reset.  Returns a handle
+ * Runs `clean(subject)` when the pool is freed, reset or cleaned.  Returns a handle
  * for weir_pool_cancel(), or NULL when the pool is used up (then `clean` was not
  * registered, and the caller must undo what it did).
  */

@@ -230,10 +230,18 @@ int weir_connection_finish_connect(weir_connection *connection)
 bool weir_connection_is_quiet(weir_connection *connection)
 {
     char byte;
+    size_t len;
 
-    if (connection->hangup || connection->failed
-        || connection->transport->holds_unread(connection)) {
+    if (connection->hangup || connection->failed) {
         return false;
     }
-    return recv(connection->event.fd, &byte, 1, MSG_PEEK) == -1 && errno == EAGAIN;
+
+    /* Looked at before it is read: one that was reset meanwhile is no error to be logged. */
+    if (!connection->transport->holds_unread(connection)
+        && recv(connection->event.fd, &byte, 1, MSG_PEEK) == -1) {
+        connection->readable = false;
+        return errno == EAGAIN;
+    }
+    connection->readable = true;
+    return connection->tls != NULL && weir_connection_read(connection, &byte, 1, &len) == WEIR_WAIT;
 }

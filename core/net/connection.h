@@ -41,7 +41,7 @@ struct weir_connection {
     const weir_connection_state *state;
     const weir_transport *transport;
     weir_loop *loop;
-    weir_pool *pool; /* freed with the connection */
+    weir_pool *pool; /* cleaned when it is closed, freed in the next round of tasks */
     void *owner;     /* whoever set the state */
     weir_log log;
 
@@ -111,8 +111,8 @@ static inline weir_result weir_connection_shut(weir_connection *connection)
 }
 
 /*
- * Closes at once and frees everything, the pool included.  Safe inside of the connection's own handlers, which must not
- * touch it afterwards.
+ * Closes at once and runs the pool's clean-ups.  Its memory and the pool's stay to be read until the loop's next
+ * round of tasks: whoever stands on the stack, or is cleaned up after it, may still look, and must change nothing.
  */
 void weir_connection_close(weir_connection *connection);
 /* As above, with a RST (SO_LINGER 0): reset_timedout_connection. */
@@ -164,7 +164,10 @@ weir_connection *weir_connection_adopt(weir_loop *loop, int fd, size_t pool_byte
 /* 0 when connected, else the errno; EINPROGRESS while it is not known. */
 int weir_connection_finish_connect(weir_connection *connection);
 
-/* For an idle origin connection: whether it is still open with nothing to read (one MSG_PEEK). */
+/*
+ * For an idle origin connection: whether it is still open and nothing has come, as the kernel knows it now.  What TLS
+ * says on its own account (tickets, new keys) is read and is nothing; a byte that did come is lost: close it.
+ */
 bool weir_connection_is_quiet(weir_connection *connection);
 
 /* ---- relay: bytes from one connection to another without looking at them */

@@ -34,6 +34,7 @@ static void table_recycle(weir_task *task)
         if (table->free_count >= TABLE_FREE_KEPT) {
             table_free_connection(connection);
         } else {
+            weir_pool_reset(connection->pool);
             connection->next = table->free;
             table->free = connection;
             table->free_count++;
@@ -358,9 +359,9 @@ void weir_connection_close(weir_connection *connection)
     weir_timer_clear(connection->loop, &connection->timer);
     weir_task_cancel(&connection->wake);
     weir_connection_set_idle(connection, false);
-    weir_pool_reset(connection->pool);
+    weir_pool_clean(connection->pool);
 
-    /* Its memory is used again only when nothing of it can stand on the stack any more. */
+    /* Its memory, the pool's included, is used again only when nothing on the stack can look at it. */
     connection->next = table->closed;
     table->closed = connection;
     weir_task_post(connection->loop, &table->recycle);

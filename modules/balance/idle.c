@@ -55,13 +55,9 @@ static void kept_close(weir_connection *connection)
 /* Nothing is to come: it is the end, or an answer that nobody asked for. */
 static void kept_readable(weir_connection *connection)
 {
-    char byte;
-    size_t len;
-
-    if (weir_connection_read(connection, &byte, 1, &len) == WEIR_WAIT) {
-        return;
+    if (!weir_connection_is_quiet(connection)) {
+        kept_close(connection);
     }
-    kept_close(connection);
 }
 
 static bool fits(const weir_balance_link *link, const weir_balance_peer *peer,

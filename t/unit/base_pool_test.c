@@ -160,6 +160,27 @@ static void clean_ups_run_last_in_first_out(void **state)
     assert_string_equal(order, "bac");
 }
 
+static void a_cleaned_pool_keeps_its_memory(void **state)
+{
+    weir_pool *pool = weir_pool_new(512, 0);
+    char *text = weir_pool_bytes(pool, 5);
+
+    (void) state;
+    order[0] = '\0';
+    memcpy(text, "still", 5);
+
+    assert_non_null(weir_pool_on_free(pool, note, a));
+    assert_non_null(weir_pool_on_free(pool, note, b));
+    weir_pool_clean(pool);
+    assert_string_equal(order, "ba");
+    assert_memory_equal(text, "still", 5);
+    assert_non_null(weir_pool_bytes(pool, 1000));
+
+    assert_non_null(weir_pool_on_free(pool, note, c));
+    weir_pool_free(pool);
+    assert_string_equal(order, "bac");
+}
+
 static void a_cancelled_clean_up_does_not_run(void **state)
 {
     weir_pool *pool = weir_pool_new(512, 0);
@@ -349,6 +370,7 @@ int main(void)
         unit_test_with_pool(used_counts_what_was_handed_out),
         cmocka_unit_test(a_reset_pool_is_as_a_new_one),
         cmocka_unit_test(clean_ups_run_last_in_first_out),
+        cmocka_unit_test(a_cleaned_pool_keeps_its_memory),
         cmocka_unit_test(a_cancelled_clean_up_does_not_run),
         cmocka_unit_test(cancelled_handles_are_used_again),
         cmocka_unit_test(a_clean_up_may_add_one_and_cancel_itself),

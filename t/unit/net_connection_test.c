@@ -454,6 +454,23 @@ static void the_pool_ends_with_its_connection(void **state)
     close(client);
 }
 
+/* Who closed it may stand on the stack with pointers into its pool: the sanitizers see whether they hold. */
+static void what_is_in_its_pool_can_be_read_until_the_next_turn(void **state)
+{
+    net_fixture *f = *state;
+    int client;
+    weir_connection *connection = net_accept(f, &client);
+    char *text = weir_pool_bytes(connection->pool, 4000);
+
+    assert_non_null(text);
+    memset(text, 'x', 4000);
+    weir_connection_close(connection);
+    assert_int_equal(text[0], 'x');
+    assert_int_equal(text[3999], 'x');
+    net_settle(f);
+    close(client);
+}
+
 static void a_new_connection_has_nothing_of_an_old_one(void **state)
 {
     net_fixture *f = *state;
@@ -756,6 +773,7 @@ int main(void)
         NET_TEST(a_handler_may_close_connections_that_are_ready_too),
         NET_TEST(closing_in_on_readable_spares_on_writable),
         NET_TEST(the_pool_ends_with_its_connection),
+        NET_TEST(what_is_in_its_pool_can_be_read_until_the_next_turn),
         NET_TEST(a_new_connection_has_nothing_of_an_old_one),
         NET_TEST(a_timeout_is_told_to_the_state),
         NET_TEST(the_longest_idle_give_way_when_connections_run_out),

@@ -164,6 +164,71 @@ static void resumes_sessions_of_the_same_origin(void **state)
     }
 }
 
+/* What `connection` writes is caught instead of sent; `*fd` is its own socket, for the test to write to. */
+static size_t catch_flight(tls_unit *t, char flight[static 4096], int *fd)
+{
+    int pair[2];
+    ssize_t len;
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    *fd = dup(t->connection->event.fd);
+    assert_int_not_equal(dup2(pair[0], t->connection->event.fd), -1);
+    tls_unit_writable(t->connection);
+    len = recv(pair[1], flight, 4096, 0);
+    assert_true(len > 0);
+    close(pair[0]);
+    close(pair[1]);
+    return (size_t) len;
+}
+
+static size_t last_record(const char *flight, size_t len)
+{
+    size_t at = 0, next;
+
+    while ((next = at + 5 + (uint8_t) flight[at + 3] * 256u + (uint8_t) flight[at + 4]) < len) {
+        at = next;
+    }
+    assert_int_equal(next, len);
+    return at;
+}
+
+static void tells_tickets_from_an_answer_that_nobody_asked_for(void **state)
+{
+    static const weir_connection_state idle = {.name = "idle"};
+    tls_unit *t = *state;
+    tls_unit_conf *clients;
+    weir_connection *connection;
+    origin_user user;
+    char flight[4096];
+    size_t len, tickets;
+    int fd;
+
+    tls_unit_serve(t, tls_unit_load("server one.example { " ONE " ssl_protocols TLSv1.3; }"));
+    clients = load_client(TRUST);
+    connection = reach(t, clients, "one.example", &user);
+    weir_connection_enter(connection, &idle);
+    assert_true(weir_connection_is_quiet(connection));
+
+    /* Tickets come with the first answer: here they come first, each in two pieces. */
+    assert_true(weir_chain_add_memory(&t->to_write, WEIR_STR("response")));
+    len = catch_flight(t, flight, &fd);
+    tickets = last_record(flight, len);
+    assert_true(tickets > 20);
+    assert_int_equal(send(fd, flight, tickets - 20, 0), tickets - 20);
+    net_settle(t->net);
+    assert_true(weir_connection_is_quiet(connection));
+    assert_int_equal(send(fd, flight + tickets - 20, 20, 0), 20);
+    net_settle(t->net);
+    assert_true(weir_connection_is_quiet(connection));
+
+    assert_int_equal(send(fd, flight + tickets, len - tickets, 0), len - tickets);
+    net_settle(t->net);
+    assert_false(weir_connection_is_quiet(connection));
+    close(fd);
+    weir_connection_close(connection);
+    tls_unit_free(clients);
+}
+
 static void shows_its_own_certificate(void **state)
 {
     tls_unit *t = *state;
@@ -206,6 +271,7 @@ int main(void)
         TEST(talks_to_an_origin_that_it_trusts),
         TEST(believes_names_addresses_and_authorities_only_when_they_are_right),
         TEST(resumes_sessions_of_the_same_origin),
+        TEST(tells_tickets_from_an_answer_that_nobody_asked_for),
         TEST(shows_its_own_certificate),
         TEST(says_when_the_origin_hangs_up),
     };
