@@ -4,6 +4,7 @@
 #include "core/conf/conf.h"
 #include "core/conf/module.h"
 #include "core/net/connection.h"
+#include "core/script/script.h"
 #include "core/shared/ledger.h"
 
 /*
@@ -104,23 +105,37 @@ typedef struct {
     size_t index;                   /* in the group */
 } weir_balance_peer;
 
-/* One request's or session's way through a group; inside of what owns it. */
+/* Whose way through a group it is: what keys are read from. All of it must outlive the pick. */
 typedef struct {
+    weir_pool *pool;
+    weir_script *script;          /* NULL: there are no variables */
+    const weir_addr *client_addr; /* NULL: not known */
+    const weir_log *log;
+} weir_balance_subject;
+
+/* One request's or session's way through a group; inside of what owns it. */
+typedef struct weir_balance_pick weir_balance_pick;
+struct weir_balance_pick {
     weir_balance_group *group;
-    const weir_balance_peer *peer; /* the one it is at; NULL: none */
+    weir_balance_subject subject;
+    const weir_balance_peer *peer; /* the one it is at, until weir_balance_done(); NULL: none */
     size_t tries_left;             /* peers that it may still go to */
     uint64_t tried_few;            /* bits, by index */
     uint64_t *tried;               /* &tried_few, or more in the pool */
-} weir_balance_pick;
+};
 
-/* False without memory. */
+/* The subject is copied.  False without memory. */
 bool weir_balance_begin(weir_balance_pick *pick, weir_balance_group *group,
-                        weir_pool *pool) WEIR_MUST_USE;
+                        const weir_balance_subject *subject) WEIR_MUST_USE;
 /*
- * Goes to a peer that was not tried yet, in turn; backups when no primary is left.  False: none is live.
- * Each true must be answered by weir_balance_done().
+ * Goes to a peer that was not tried yet, as the group's method says; backups when no primary is left.
+ *
+ * OK: at a peer.  WAIT: all are busy, and the pick stands in the group's queue: `ready` will be called, which calls this
+ * again.  FAIL: none is live, or none became free in time; not logged.
+ * OK and WAIT must be answered by weir_balance_done(), which ends the waiting, too.
  */
-bool weir_balance_next(weir_balance_pick *pick) WEIR_MUST_USE;
+weir_result weir_balance_next(weir_balance_pick *pick,
+                              void (*ready)(weir_balance_pick *pick)) WEIR_MUST_USE;
 
 typedef enum {
     WEIR_BALANCE_SUCCEEDED,

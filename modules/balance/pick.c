@@ -5,12 +5,14 @@
 
 /* One request's way through a group. */
 
-bool weir_balance_begin(weir_balance_pick *pick, weir_balance_group *group, weir_pool *pool)
+bool weir_balance_begin(weir_balance_pick *pick, weir_balance_group *group,
+                        const weir_balance_subject *subject)
 {
-    *pick = (weir_balance_pick){.group = group, .tries_left = group->peer_count};
+    *pick =
+        (weir_balance_pick){.group = group, .subject = *subject, .tries_left = group->peer_count};
     pick->tried = &pick->tried_few;
     if (group->peer_count > 64) {
-        pick->tried = WEIR_NEW_ARRAY(pool, uint64_t, (group->peer_count + 63) / 64);
+        pick->tried = WEIR_NEW_ARRAY(subject->pool, uint64_t, (group->peer_count + 63) / 64);
     }
     return pick->tried != NULL;
 }
@@ -23,12 +25,13 @@ static size_t own_slot(void)
     return worker == NULL ? 0 : worker->slot;
 }
 
-bool weir_balance_next(weir_balance_pick *pick)
+weir_result weir_balance_next(weir_balance_pick *pick, void (*ready)(weir_balance_pick *pick))
 {
     weir_balance_group *group = pick->group;
     uint64_t now_ms = weir_clock_now()->monotonic_ms;
     weir_balance_peer *peer = NULL;
 
+    (void) ready;
     if (group->peer_count == 1) {
         peer = group->peers;
         if (pick->tried_few != 0 || !weir_balance_is_live(group, peer, now_ms)) {
@@ -42,7 +45,7 @@ bool weir_balance_next(weir_balance_pick *pick)
 
     if (peer == NULL) {
         pick->tries_left = 0;
-        return false;
+        return WEIR_FAIL;
     }
 
     weir_balance_state *state = peer->state;
@@ -60,7 +63,7 @@ bool weir_balance_next(weir_balance_pick *pick)
         && now_ms - atomic_load(&state->checked_ms) > peer->fail_timeout_ms) {
         atomic_store(&state->checked_ms, now_ms);
     }
-    return true;
+    return WEIR_OK;
 }
 
 static void peer_failed(const weir_balance_group *group, const weir_balance_peer *peer,

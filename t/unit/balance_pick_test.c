@@ -24,12 +24,19 @@ static weir_balance_group *group_of(const char *lines)
     return group;
 }
 
+static bool begin(weir_balance_pick *pick, weir_balance_group *group)
+{
+    const weir_balance_subject subject = {.pool = unit.pool, .log = &unit.log};
+
+    return weir_balance_begin(pick, group, &subject);
+}
+
 /* The last digit of the address that a new pick goes to; '-' for none. */
 static char next_of(weir_balance_pick *pick)
 {
     weir_str text;
 
-    if (!weir_balance_next(pick)) {
+    if (weir_balance_next(pick, NULL) != WEIR_OK) {
         return '-';
     }
     text = pick->peer->text;
@@ -41,7 +48,7 @@ static char one(weir_balance_group *group, weir_balance_outcome outcome)
     weir_balance_pick pick;
     char peer;
 
-    assert_true(weir_balance_begin(&pick, group, unit.pool));
+    assert_true(begin(&pick, group));
     peer = next_of(&pick);
     weir_balance_done(&pick, outcome, &unit.log);
     return peer;
@@ -86,7 +93,7 @@ static void one_pick_goes_to_each_server_once_and_to_backups_last(void **state)
                  "server 127.0.0.3 down;");
 
     (void) state;
-    assert_true(weir_balance_begin(&pick, group, unit.pool));
+    assert_true(begin(&pick, group));
     assert_int_equal(next_of(&pick), '1');
     weir_balance_done(&pick, WEIR_BALANCE_ABANDONED, &unit.log);
     assert_int_equal(next_of(&pick), '2');
@@ -156,7 +163,7 @@ static void max_conns_bounds_what_is_open_at_once(void **state)
     weir_balance_pick first;
 
     (void) state;
-    assert_true(weir_balance_begin(&first, group, unit.pool));
+    assert_true(begin(&first, group));
     assert_int_equal(next_of(&first), '1');
     assert_turns(group, "222");
     weir_balance_done(&first, WEIR_BALANCE_SUCCEEDED, &unit.log);
@@ -171,7 +178,7 @@ static void connections_are_counted_over_a_reload(void **state)
     weir_balance_pick open;
 
     (void) state;
-    assert_true(weir_balance_begin(&open, group, unit.pool));
+    assert_true(begin(&open, group));
     assert_int_equal(next_of(&open), '1');
     cycle = process_load("http { access_log off; upstream back { server 127.0.0.3 max_conns=1;"
                          "server 127.0.0.1 max_conns=1; } }",
@@ -223,12 +230,12 @@ static void more_than_64_servers_are_each_tried_once(void **state)
     assert_true(weir_builder_close(&builder, &text));
     lines[text.len] = '\0';
     group = group_of(lines);
-    assert_true(weir_balance_begin(&pick, group, unit.pool));
+    assert_true(begin(&pick, group));
     for (unsigned i = 0; i < 70; i++) {
-        assert_true(weir_balance_next(&pick));
+        assert_int_equal(weir_balance_next(&pick, NULL), WEIR_OK);
         weir_balance_done(&pick, WEIR_BALANCE_ABANDONED, &unit.log);
     }
-    assert_false(weir_balance_next(&pick));
+    assert_int_equal(weir_balance_next(&pick, NULL), WEIR_FAIL);
     end();
 }
 

@@ -89,7 +89,9 @@ static bool attempt_add(proxy_state *proxy, weir_str addr)
     if (attempt == NULL) {
         return false;
     }
-    attempt->addr = addr;
+    if (!weir_str_copy(proxy->ex->pool, addr, &attempt->addr)) {
+        return false;
+    }
     attempt->follows_redirect = proxy->tries == 0 && proxy->attempts.count > 1;
     attempt->started_ms = weir_clock_now()->monotonic_ms;
     attempt->connect_ms = attempt->header_ms = attempt->response_ms = PROXY_UNKNOWN;
@@ -588,11 +590,37 @@ static bool attempt_reuse(proxy_state *proxy)
     return false;
 }
 
+/* The peer that was chosen is spoken to. */
+static void attempt_begin(proxy_state *proxy)
+{
+    weir_http_exchange *ex = proxy->ex;
+
+    if (!attempt_add(proxy, proxy->pick.peer->text) || !note(proxy)) {
+        weir_balance_done(&proxy->pick, WEIR_BALANCE_ABANDONED, &ex->log);
+        proxy_answer(proxy, 500, "internal failure");
+        return;
+    }
+    if (!attempt_reuse(proxy)) {
+        attempt_connect(proxy);
+    }
+}
+
+static void peer_is_free(weir_balance_pick *pick)
+{
+    attempt_next(WEIR_OWNER(pick, proxy_state, pick));
+}
+
 static void attempt_next(proxy_state *proxy)
 {
     weir_http_exchange *ex = proxy->ex;
 
-    if (!weir_balance_next(&proxy->pick)) {
+    switch (weir_balance_next(&proxy->pick, peer_is_free)) {
+    case WEIR_OK:
+        attempt_begin(proxy);
+        return;
+    case WEIR_WAIT:
+        return;
+    case WEIR_FAIL:
         proxy->doing = "connecting to upstream";
         ex->upstream_note = WEIR_STR_EMPTY;
         weir_log_line(&ex->log, WEIR_LOG_ERR, 0,
@@ -605,14 +633,6 @@ static void attempt_next(proxy_state *proxy)
         }
         proxy_answer(proxy, 502, "no live upstreams");
         return;
-    }
-    if (!attempt_add(proxy, proxy->pick.peer->text) || !note(proxy)) {
-        weir_balance_done(&proxy->pick, WEIR_BALANCE_ABANDONED, &ex->log);
-        proxy_answer(proxy, 500, "internal failure");
-        return;
-    }
-    if (!attempt_reuse(proxy)) {
-        attempt_connect(proxy);
     }
 }
 
@@ -644,7 +664,15 @@ static bool make_key(proxy_state *proxy)
 
 void proxy_begin_tries(proxy_state *proxy)
 {
-    if (!weir_balance_begin(&proxy->pick, proxy->group, proxy->ex->pool)) {
+    weir_http_exchange *ex = proxy->ex;
+    const weir_balance_subject subject = {
+        .pool = ex->pool,
+        .script = &ex->script,
+        .client_addr = weir_http_client_addr(ex),
+        .log = &ex->log,
+    };
+
+    if (!weir_balance_begin(&proxy->pick, proxy->group, &subject)) {
         proxy_answer(proxy, 500, "internal failure");
         return;
     }
