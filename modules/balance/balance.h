@@ -15,9 +15,16 @@ typedef struct weir_balance_group weir_balance_group;
 
 /* ---- reading */
 
+/* What least_time may measure until, as the family calls it; "last_byte" is everybody's. */
+typedef struct {
+    const char *connect; /* NULL: not there */
+    const char *first_byte;
+} weir_balance_times;
+
 typedef struct {
     const char *name;      /* "http", "stream" */
     uint16_t default_port; /* of a server without one; 0: it must be said */
+    weir_balance_times times;
 } weir_balance_family;
 
 /*
@@ -33,6 +40,13 @@ bool weir_balance_configured(weir_conf *conf, const weir_balance_family *family)
 
 bool weir_balance_server_call(weir_conf *conf, void *settings, const weir_statement *statement);
 bool weir_balance_zone_call(weir_conf *conf, void *settings, const weir_statement *statement);
+bool weir_balance_least_conn_call(weir_conf *conf, void *settings, const weir_statement *statement);
+bool weir_balance_least_time_call(weir_conf *conf, void *settings, const weir_statement *statement);
+bool weir_balance_random_call(weir_conf *conf, void *settings, const weir_statement *statement);
+bool weir_balance_hash_call(weir_conf *conf, void *settings, const weir_statement *statement);
+bool weir_balance_ip_hash_call(weir_conf *conf, void *settings, const weir_statement *statement);
+bool weir_balance_sticky_call(weir_conf *conf, void *settings, const weir_statement *statement);
+bool weir_balance_queue_call(weir_conf *conf, void *settings, const weir_statement *statement);
 bool weir_balance_keepalive_call(weir_conf *conf, void *settings, const weir_statement *statement);
 
 #define WEIR_BALANCE_ROW(NAME, WHERE, MIN, MAX, CALL, SYNTAX, DOC)                                 \
@@ -42,11 +56,32 @@ bool weir_balance_keepalive_call(weir_conf *conf, void *settings, const weir_sta
     }
 
 /* Rows for the inside of `upstream`: for every family, and for one that keeps connections. */
-#define WEIR_BALANCE_DIRECTIVES(WHERE)                                                             \
+#define WEIR_BALANCE_DIRECTIVES(WHERE, TIMES)                                                      \
     WEIR_BALANCE_ROW("server", WHERE, 1, 255, weir_balance_server_call, "address [parameters]",    \
                      "A peer of the group: an address, or a name with all of its addresses."),     \
         WEIR_BALANCE_ROW("zone", WHERE, 1, 2, weir_balance_zone_call, "name [size]",               \
-                         "The shared memory that the state of the peers is kept in.")
+                         "The shared memory that the state of the peers is kept in."),             \
+        WEIR_BALANCE_ROW("least_conn", WHERE, 0, 0, weir_balance_least_conn_call, "",              \
+                         "Chooses the peer with the fewest connections for its weight."),          \
+        WEIR_BALANCE_ROW("least_time", WHERE, 1, 2, weir_balance_least_time_call,                  \
+                         TIMES " [inflight]",                                                      \
+                         "Chooses by the time that answers take, and by connections."),            \
+        WEIR_BALANCE_ROW("random", WHERE, 0, 2, weir_balance_random_call, "[two [method]]",        \
+                         "Chooses by chance, as weights say; or the less busy one of two."),       \
+        WEIR_BALANCE_ROW("hash", WHERE, 1, 2, weir_balance_hash_call, "key [consistent]",          \
+                         "Has a key choose; consistent: few keys move when peers come or go.")
+/* For a family that has sessions within connections. */
+#define WEIR_BALANCE_SESSION_DIRECTIVES(WHERE)                                                     \
+    WEIR_BALANCE_ROW("ip_hash", WHERE, 0, 0, weir_balance_ip_hash_call, "",                        \
+                     "Has the client's address choose, by networks of 256."),                      \
+        WEIR_BALANCE_ROW(                                                                          \
+            "sticky", WHERE, 1, 255, weir_balance_sticky_call,                                     \
+            "cookie name [expires=time] [domain=domain] [httponly] [samesite=strict|lax|none] "    \
+            "[secure] [path=path] [secret=text] | route $variable ... | learn create=$variable "   \
+            "lookup=$variable zone=name:size [timeout=time] [header] [sync]",                      \
+            "Has the requests of a session go to the same peer."),                                 \
+        WEIR_BALANCE_ROW("queue", WHERE, 1, 2, weir_balance_queue_call, "number [timeout=time]",   \
+                         "How many requests may wait for a peer to become free.")
 #define WEIR_BALANCE_KEEPALIVE_DIRECTIVES(WHERE)                                                   \
     WEIR_BALANCE_ROW("keepalive", WHERE, 1, 2, weir_balance_keepalive_call, "connections [local]", \
                      "How many idle connections to the peers each worker keeps; \"local\" keeps "  \
@@ -93,16 +128,19 @@ typedef struct weir_balance_state weir_balance_state;
 
 typedef struct {
     weir_addr addr;
-    weir_str text; /* "127.0.0.1:80", for logs and $upstream_addr */
-    weir_str name; /* as `server` says it */
+    weir_str text;  /* "127.0.0.1:80", for logs and $upstream_addr */
+    weir_str name;  /* as `server` says it */
+    weir_str route; /* empty: none */
     uint32_t weight, max_conns, max_fails;
-    uint64_t fail_timeout_ms;
-    bool is_backup, is_down;
-    uint64_t key; /* of its state in shared memory */
+    uint64_t fail_timeout_ms, slow_start_ms;
+    bool is_backup, is_down, is_draining;
+    uint64_t id;    /* in the group, for people */
+    uint64_t key;   /* of its record in shared memory */
+    uint64_t share; /* its weight in hundredths, less while it starts slowly */
     weir_balance_state *state;
-    const weir_ledger *connections; /* with max_conns: who has how many open */
+    const weir_ledger *connections; /* who has how many open; NULL: not counted */
     size_t column;                  /* there */
-    size_t index;                   /* in the group */
+    size_t index;                   /* in what a worker sees of the group */
 } weir_balance_peer;
 
 /* Whose way through a group it is: what keys are read from. All of it must outlive the pick. */
@@ -120,8 +158,20 @@ struct weir_balance_pick {
     weir_balance_subject subject;
     const weir_balance_peer *peer; /* the one it is at, until weir_balance_done(); NULL: none */
     size_t tries_left;             /* peers that it may still go to */
-    uint64_t tried_few;            /* bits, by index */
-    uint64_t *tried;               /* &tried_few, or more in the pool */
+
+    /* private to balance */
+    struct balance_view *view;                            /* that the peer is of */
+    size_t tried_few[8], *tried, tried_count, tried_size; /* columns */
+    uint64_t began_us;
+    uint32_t hash;
+    unsigned hash_tries;
+    bool is_asked;           /* for its session's peer */
+    size_t sticks_to;        /* the session's peer, by column; SIZE_MAX: none */
+    weir_str sticks_no_more; /* the peer that the session moves away from; empty: it does not */
+    weir_list queued;
+    bool is_queued, is_served;
+    uint64_t queued_at_ms, queued_ms;
+    void (*ready)(weir_balance_pick *pick);
 };
 
 /* The subject is copied.  False without memory. */
@@ -142,7 +192,19 @@ typedef enum {
     WEIR_BALANCE_FAILED,    /* counts toward max_fails */
     WEIR_BALANCE_ABANDONED, /* says nothing about the peer */
 } weir_balance_outcome;
-/* The pick leaves its peer.  Nothing happens when it is at none. */
+/* For least_time: it is connected; the first byte, or the head, of the answer is there. */
+void weir_balance_connected(const weir_balance_pick *pick);
+void weir_balance_answered(const weir_balance_pick *pick);
+/*
+ * Of an answer that begins: the Set-Cookie to send with it, in the subject's pool; empty: none.  False: no memory.
+ */
+bool weir_balance_cookie(const weir_balance_pick *pick, weir_str *cookie) WEIR_MUST_USE;
+/* For `sticky learn`: once the head of an answer is there, and once all of it is. */
+void weir_balance_learn(const weir_balance_pick *pick, bool is_at_end);
+/*
+ * The pick leaves its peer, which must not be looked at any more.  Nothing happens when it is at none.  The end of what
+ * SUCCEEDED is when its last byte came.
+ */
 void weir_balance_done(weir_balance_pick *pick, weir_balance_outcome outcome, const weir_log *log);
 
 /* ---- idle connections, for each worker */

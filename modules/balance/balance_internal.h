@@ -5,48 +5,204 @@
 
 #include "modules/balance/balance.h"
 
+/* ---- what all workers share: records of one size in a zone, found by key (records.c) */
+
 /*
- * What is known about a peer, in memory that all workers share.  Each member is one atomic word, and zero is how it
- * begins: a worker that is killed at any instruction leaves at worst one turn too many behind.
+ * What is known about a peer.  Each member is one atomic word, and zero is how it begins: a process that is killed at
+ * any instruction leaves at worst one count too many or too few behind.
  */
 struct weir_balance_state {
-    _Atomic uint64_t key;        /* 0: free */
-    _Atomic uint64_t generation; /* of the last configuration that has the peer */
-    _Atomic uint64_t begun;      /* of the first */
-    _Atomic int64_t current;     /* of the smooth weighted turns */
-    _Atomic int64_t lost;        /* what failures took from the weight, won back by turns */
-    _Atomic uint64_t fails;
-    _Atomic uint64_t failed_ms;  /* monotonic: the last failure */
-    _Atomic uint64_t checked_ms; /* the last failure, or the last try after fail_timeout */
+    _Atomic uint64_t fails;             /* since it last proved good */
+    _Atomic uint64_t failed_ms;         /* monotonic: the last failure */
+    _Atomic uint64_t checked_ms;        /* that, or the last try after fail_timeout */
+    _Atomic uint64_t health;            /* balance_health, by active checks */
+    _Atomic uint64_t risen_ms;          /* it came back then: slow_start; 0: it was never away */
+    _Atomic uint64_t first_us, last_us; /* moving averages of times; 0: nothing yet */
+    /* For people. */
+    _Atomic uint64_t requests, failures, unavailable;
+    _Atomic uint64_t checks, checks_failed, checks_fell;
+    _Atomic uint64_t checks_in_row; /* the keeper's: of those that speak against `health` */
 };
 
+typedef enum {
+    BALANCE_HEALTHY,   /* or not checked at all */
+    BALANCE_UNHEALTHY, /* by active checks */
+    BALANCE_CHECKING,  /* not checked yet, and checks are mandatory */
+} balance_health;
+
+/* What a group's workers share. */
+typedef struct {
+    _Atomic uint64_t members;  /* grows when membership or settings change: seen at the next pick */
+    _Atomic uint64_t weather;  /* grows when a peer falls or rises: seen soon */
+    _Atomic uint64_t turns[2]; /* by tier: how many were taken */
+    _Atomic uint64_t next_id;
+    _Atomic uint64_t extras; /* grows when a peer is made that no configuration has */
+} balance_words;
+
+/* Settings of a server, as changed or added at run time. */
+typedef struct {
+    _Atomic uint64_t weight, max_conns, max_fails, fail_timeout_ms, slow_start_ms;
+    _Atomic uint64_t flags; /* BALANCE_IS_… */
+} balance_settings;
+
+enum {
+    BALANCE_IS_BACKUP = 1,
+    BALANCE_IS_DOWN = 2,
+    BALANCE_IS_DRAINING = 4,
+    BALANCE_IS_RESOLVED = 8, /* a name that the keeper looks up again and again */
+};
+
+#define BALANCE_TEXT_MAX 208
+
+/*
+ * A group, a peer, or a server whose addresses are looked up.  What the configuration says of it is in the configuration
+ * of each generation; here is what is known of it, and what was changed at run time.  Only the master, before it forks, and
+ * the keeper make records and change them; `state` is everybody's.
+ */
+typedef struct {
+    _Atomic uint64_t key;        /* 0: free */
+    _Atomic uint64_t group;      /* the key of its group; of a group: its own */
+    _Atomic uint64_t generation; /* of the last configuration that has it */
+    _Atomic uint64_t begun;      /* of the first */
+    _Atomic uint64_t id;         /* in its group, for people */
+    /* One word each commits a change. */
+    _Atomic uint64_t is_added; /* at run time: `settings` and `text` hold */
+    _Atomic uint64_t parent;   /* not 0: an address of the server with this key; `addr` holds */
+    _Atomic uint64_t removed;  /* the digest of the configured server that was taken away */
+    _Atomic uint64_t patched;  /* the digest of the configured server that `settings` stands for */
+    balance_settings settings;
+    union {
+        struct weir_balance_state state;
+        balance_words words;
+    };
+    union {
+        weir_addr addr;
+        struct {
+            uint16_t name_len, route_len, service_len;
+            char text[BALANCE_TEXT_MAX];
+        };
+    };
+} balance_record;
+
+/* ---- what a configuration says */
+
+/* One `server`: of the configuration, of a state file, or added at run time. */
+typedef struct {
+    weir_str name;           /* as written */
+    weir_str route, service; /* empty: none */
+    uint32_t weight, max_conns, max_fails;
+    uint64_t fail_timeout_ms, slow_start_ms;
+    bool is_backup, is_down, is_draining, is_resolved;
+    uint64_t digest; /* of all of this; never 0 */
+} balance_server;
+
+/* An address of a configured server, or, if its name is looked up by the keeper, the place of its addresses. */
+typedef struct {
+    const balance_server *server;
+    weir_addr addr; /* len 0: it had none, so it is down */
+    weir_str text;
+    uint64_t key;
+    balance_record *record;
+} balance_seat;
+
+/* ---- what a worker sees of a group (view.c) */
+
+enum { BALANCE_PRIMARY, BALANCE_BACKUP, BALANCE_TIERS };
+
+/* A place on the ring of consistent hashing. */
+typedef struct {
+    uint32_t hash;
+    uint32_t first; /* in the tier's `named`: peers of one name stand side by side */
+    uint32_t count;
+} balance_point;
+
+/* Peers of equal standing. Indexes are those within `peers`. */
 typedef struct {
     weir_balance_peer *peers;
     size_t count;
-} weir_balance_tier;
+    /* Those that take new requests, as far as can be told for a while. */
+    uint32_t *live;
+    size_t live_count;
+
+    /* ---- what methods make of them; each knows its own */
+    uint32_t *turns; /* the order of a whole round */
+    size_t turn_count;
+    uint64_t *sums; /* of weights, up to and with each */
+    balance_point *points;
+    size_t point_count;
+    uint32_t *named; /* by name */
+    struct balance_tree *tree;
+} balance_tier;
+
+/* A sticky value and whose it is; sorted. */
+typedef struct {
+    weir_str value;
+    weir_balance_peer *peer;
+} balance_mark;
+
+/* Peers as they are for a while.  Never changes; a pick that is at a peer of it keeps it. */
+typedef struct balance_view {
+    size_t references;
+    weir_pool *pool;
+    uint64_t members, weather; /* as of when it was made */
+    uint64_t made_ms;
+    uint64_t stale_ms;        /* something is to change then by itself */
+    weir_balance_peer *peers; /* primaries, then backups */
+    size_t count;
+    balance_tier tiers[BALANCE_TIERS];
+    balance_mark *marks; /* of cookies or routes */
+    size_t mark_count;
+} balance_view;
 
 /* How a peer is chosen among those of a tier. */
 typedef struct {
     const char *name;
-    /* One that the pick has not tried and that is live; NULL: none. */
-    weir_balance_peer *(*choose)(const weir_balance_pick *pick, const weir_balance_tier *tier,
+    /* Makes of a new view's tier what `choose` needs.  False: no memory. */
+    bool (*prepare)(const weir_balance_group *group, balance_view *view, balance_tier *tier);
+    /* One that the pick may go to; NULL: none. */
+    weir_balance_peer *(*choose)(weir_balance_pick *pick, balance_view *view, unsigned tier,
                                  uint64_t now_ms);
-} weir_balance_method;
+    /* The number of connections of the peer fell.  NULL: all the same. */
+    void (*freed)(const weir_balance_group *group, balance_view *view, weir_balance_peer *peer);
+    bool takes_backups; /* as nginx has it */
+    bool hashes;        /* peers that are away keep their places, and slow_start is not looked at */
+} balance_method;
 
-extern const weir_balance_method weir_balance_round_robin;
+extern const balance_method balance_round_robin, balance_least_conn, balance_least_time,
+    balance_random, balance_ip_hash, balance_hash, balance_hash_consistent;
 
-enum { BALANCE_PRIMARY, BALANCE_BACKUP, BALANCE_TIERS };
+typedef enum {
+    BALANCE_BY_CONNECTIONS, /* and nothing else */
+    BALANCE_BY_CONNECT,     /* the time until it is connected to */
+    BALANCE_BY_FIRST_BYTE,  /* … until the first of an answer, or all of its head, is there */
+    BALANCE_BY_LAST_BYTE,
+} balance_measure;
+
+struct balance_sticky;
+struct balance_queue;
+struct balance_zone;
 
 struct weir_balance_group {
     weir_str name;
     const weir_balance_family *family;
     const weir_statement *statement; /* NULL: implied, or of run time */
-    weir_array read;                 /* weir_balance_peer, as they are read */
-    weir_balance_peer *peers;        /* primaries, then backups */
-    size_t peer_count;
-    weir_balance_tier tiers[BALANCE_TIERS];
-    const weir_balance_method *method;
-    struct weir_balance_zone *zone; /* NULL: the family's */
+    uint64_t key;
+    weir_array servers; /* balance_server * */
+    balance_seat *seats;
+    size_t seat_count;
+    weir_array read; /* balance_seat, while it is read */
+    struct balance_zone *zone;
+    balance_words *words;
+
+    const balance_method *method;
+    bool method_is_said;
+    const weir_template *hash_key;
+    balance_measure measure; /* of least_time, and random two */
+    bool counts_inflight;    /* least_time … inflight */
+    bool measures_time;
+    bool picks_two;                /* random two */
+    struct balance_sticky *sticky; /* NULL: none */
+    struct balance_queue *queue;   /* NULL: none */
 
     struct {
         size_t max;     /* 0: none are kept */
@@ -56,55 +212,137 @@ struct weir_balance_group {
     } keepalive;
 
     /* ---- the worker's own */
-    weir_list idle; /* of links, the one used last first */
+    balance_view *view; /* NULL: none was made yet */
+    weir_list idle;     /* of links, the one used last first */
     size_t idle_count;
 };
 
-/* Shared memory for the peers of some groups. */
-typedef struct weir_balance_zone {
+/* This worker's requests under way at a peer. */
+typedef struct {
+    uint64_t count, started_us_sum;
+} balance_open;
+
+/* Shared memory for the records of some groups. */
+typedef struct balance_zone {
     weir_str name;
+    const char *layout, *counts_layout;
     struct weir_zone *zone;
-    weir_array peers; /* weir_balance_peer * */
+    weir_array groups; /* weir_balance_group * */
     uint64_t generation;
-    struct weir_zone *counts; /* the ledger's; NULL: no peer has max_conns */
-    weir_ledger connections;  /* a column for each state */
-} weir_balance_zone;
+    balance_record *records;
+    size_t count;
+    balance_open *open;       /* the worker's own, a column for each record; NULL: nobody asks */
+    struct weir_zone *counts; /* the ledger's */
+    weir_ledger connections;  /* a column for each record */
+} balance_zone;
 
 /* All groups of a family in one configuration. */
 typedef struct {
     const weir_balance_family *family;
     weir_map *named, *implied;
     weir_map *zones;
-    weir_array groups;     /* weir_balance_group * */
-    weir_balance_zone own; /* of groups without a zone */
-} weir_balance_registry;
+    weir_array groups; /* weir_balance_group * */
+    balance_zone own;  /* of groups without a zone */
+} balance_registry;
 
-weir_balance_registry *weir_balance_registry_of_cycle(const weir_cycle *cycle,
-                                                      const weir_balance_family *family);
+balance_registry *balance_registry_of_cycle(const weir_cycle *cycle,
+                                            const weir_balance_family *family);
 
-/* ---- state.c */
+/* ---- records.c */
 
-/* A zone for states.  `bytes` 0: said elsewhere.  NULL: refused. */
-bool weir_balance_zone_open(weir_conf *conf, weir_balance_zone *zone, size_t bytes) WEIR_MUST_USE;
-/* Once its peers and its size are known: counts of their connections, if one has max_conns. */
-bool weir_balance_zone_count(weir_conf *conf, weir_balance_zone *zone) WEIR_MUST_USE;
-/* So many bytes hold the states of so many peers. */
-size_t weir_balance_zone_bytes_for(size_t peers);
-/* A peer's name in shared memory. */
-uint64_t weir_balance_state_key(weir_str group, const weir_balance_peer *peer, size_t repeated);
-/*
- * The states of `count` peers in `memory`: those that were there, or new ones.  False: they do not fit.
- */
-bool weir_balance_states_claim(void *memory, size_t bytes, weir_balance_peer *const *peers,
-                               size_t count, uint64_t generation) WEIR_MUST_USE;
+/* A zone for records.  `bytes` 0: said elsewhere.  False: refused. */
+bool balance_zone_open(weir_conf *conf, const weir_balance_family *family, balance_zone *zone,
+                       size_t bytes) WEIR_MUST_USE;
+/* Once its groups and its size are known. */
+bool balance_zone_settle(weir_conf *conf, balance_zone *zone) WEIR_MUST_USE;
+/* How many it takes for its groups; and so many bytes hold so many, with room for as many more. */
+size_t balance_zone_needs(const balance_zone *zone);
+size_t balance_zone_bytes_for(size_t records);
 
-bool weir_balance_is_live(const weir_balance_group *group, const weir_balance_peer *peer,
-                          uint64_t now_ms);
+/* By the keeper; as slow as there are records.  NULL: there is none; there is no room. */
+balance_record *balance_record_find(const balance_zone *zone, uint64_t key);
+balance_record *balance_record_make(balance_zone *zone, weir_balance_group *group, uint64_t key);
 
-static inline bool weir_balance_was_tried(const weir_balance_pick *pick,
-                                          const weir_balance_peer *peer)
-{
-    return (pick->tried[peer->index / 64] >> peer->index % 64 & 1) != 0;
-}
+uint64_t balance_group_key(const weir_balance_group *group);
+/* A peer's name in shared memory; `repeated`: how many of the same name came before. */
+uint64_t balance_peer_key(uint64_t group, weir_str text, bool is_backup, size_t repeated);
+uint64_t balance_server_digest(const balance_server *server);
+
+/* ---- view.c */
+
+/* As it is now: made anew if something has changed.  NULL: no memory, and there never was one. */
+balance_view *balance_view_now(weir_balance_group *group, uint64_t now_ms);
+balance_view *balance_view_ref(balance_view *view);
+void balance_view_unref(balance_view *view);
+/* For a group without records.  NULL: no memory. */
+balance_view *balance_view_of_addrs(weir_pool *pool, weir_str name, const weir_addr *addrs,
+                                    size_t count);
+/* What a server's settings are now, whatever the configuration says. */
+balance_server balance_seat_now(const balance_seat *seat, bool *is_there);
+balance_server balance_record_server(const balance_record *record);
+
+/* ---- pick.c */
+
+/* Whether it takes requests: alive, not full; `is_alone`: nobody stands in for it. */
+bool balance_is_live(const weir_balance_peer *peer, bool is_alone, uint64_t now_ms);
+/* Live, not tried, and open for new sessions. */
+bool balance_may_take(const weir_balance_pick *pick, const balance_view *view,
+                      const weir_balance_peer *peer, uint64_t now_ms);
+uint64_t balance_connections(const weir_balance_peer *peer);
+bool balance_was_tried(const weir_balance_pick *pick, const weir_balance_peer *peer);
+/* Goes to a peer if there is one. */
+bool balance_pick_try(weir_balance_pick *pick, uint64_t now_ms);
+/* Where this process counts; without workers it is the only one. */
+size_t balance_own_slot(void);
+void balance_weather_changed(const weir_balance_group *group);
+
+/* ---- round_robin.c */
+
+bool balance_turns_prepare(const weir_balance_group *group, balance_view *view, balance_tier *tier);
+/* For methods that found nobody their own way, too: the next one in turn. */
+weir_balance_peer *balance_choose_in_turn(weir_balance_pick *pick, balance_view *view,
+                                          unsigned tier, uint64_t now_ms);
+
+/* ---- random.c */
+
+/* The first whose sum is above `wanted`, or the last. */
+size_t balance_sums_find(const uint64_t *sums, size_t count, uint64_t wanted);
+
+/* ---- least.c */
+
+/* How busy: the less the better.  Infinite: it takes no new sessions now. */
+double balance_load(const weir_balance_group *group, const balance_view *view,
+                    const weir_balance_peer *peer, uint64_t now_ms);
+
+/* ---- sticky.c */
+
+/* Makes the view's marks.  False: no memory. */
+bool balance_sticky_prepare(const weir_balance_group *group, balance_view *view);
+/* The peer of the pick's session; asked once a pick.  NULL: there is none, or it takes no requests. */
+weir_balance_peer *balance_sticky_find(weir_balance_pick *pick, const balance_view *view,
+                                       uint64_t now_ms);
+/* The session's peer did not do, and the pick went to another one. */
+void balance_sticky_leave(weir_balance_pick *pick, const weir_balance_peer *peer);
+void balance_sticky_moved(weir_balance_pick *pick);
+
+/* ---- queue.c */
+
+/* `ready` is called when the pick is at a peer, or has waited for too long.  False: it may not wait. */
+bool balance_queue_wait(weir_balance_pick *pick, void (*ready)(weir_balance_pick *pick));
+/* If it waits, it waits no more. */
+void balance_queue_leave(weir_balance_pick *pick);
+void balance_queue_freed(const weir_balance_group *group);
+void balance_queue_stop(weir_worker *worker, const weir_balance_group *group);
+
+/* ---- server.c */
+
+void balance_server_begin(balance_server *server, weir_str name);
+typedef enum {
+    BALANCE_PARAMETER_GOOD,
+    BALANCE_PARAMETER_WRONG,
+    BALANCE_PARAMETER_UNKNOWN,
+} balance_parameter;
+/* One of "weight=5", "backup" …; texts are borrowed. */
+balance_parameter balance_server_parameter(balance_server *server, weir_str text);
 
 #endif

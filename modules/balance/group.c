@@ -21,24 +21,24 @@ static const char *registry_name(const weir_balance_family *family)
     return family->name[0] == 'h' ? "http upstreams" : "stream upstreams";
 }
 
-weir_balance_registry *weir_balance_registry_of_cycle(const weir_cycle *cycle,
-                                                      const weir_balance_family *family)
+balance_registry *balance_registry_of_cycle(const weir_cycle *cycle,
+                                            const weir_balance_family *family)
 {
     return weir_cycle_object(cycle, registry_name(family));
 }
 
 /* Made at first use. NULL: refused. */
-static weir_balance_registry *registry_get(weir_conf *conf, const weir_balance_family *family)
+static balance_registry *registry_get(weir_conf *conf, const weir_balance_family *family)
 {
     weir_cycle *cycle = weir_conf_cycle(conf);
     weir_pool *pool = weir_conf_pool(conf);
-    weir_balance_registry *registry = weir_balance_registry_of_cycle(cycle, family);
+    balance_registry *registry = balance_registry_of_cycle(cycle, family);
 
     if (registry != NULL) {
         return registry;
     }
 
-    registry = WEIR_NEW(pool, weir_balance_registry);
+    registry = WEIR_NEW(pool, balance_registry);
     if (registry != NULL) {
         registry->family = family;
         registry->named = weir_map_new(pool, true, 16);
@@ -46,7 +46,7 @@ static weir_balance_registry *registry_get(weir_conf *conf, const weir_balance_f
         registry->zones = weir_map_new(pool, false, 4);
         weir_array_init(&registry->groups, pool, sizeof(weir_balance_group *), 16);
         registry->own.name = weir_str_from_z(registry_name(family));
-        weir_array_init(&registry->own.peers, pool, sizeof(weir_balance_peer *), 16);
+        weir_array_init(&registry->own.groups, pool, sizeof(weir_balance_group *), 16);
     }
     if (registry == NULL || registry->named == NULL || registry->implied == NULL
         || registry->zones == NULL
@@ -66,7 +66,7 @@ weir_balance_group *weir_balance_group_find(weir_conf *conf, const weir_balance_
 weir_balance_group *weir_balance_group_of_cycle(const weir_cycle *cycle,
                                                 const weir_balance_family *family, weir_str name)
 {
-    const weir_balance_registry *registry = weir_balance_registry_of_cycle(cycle, family);
+    const balance_registry *registry = balance_registry_of_cycle(cycle, family);
 
     return registry == NULL ? NULL : weir_map_find(registry->named, name);
 }
@@ -78,21 +78,29 @@ weir_str weir_balance_group_name(const weir_balance_group *group)
 
 /* ---- groups */
 
-static weir_balance_group *group_new(weir_conf *conf, weir_balance_registry *registry,
-                                     weir_str name)
+static void group_end(void *subject)
+{
+    weir_balance_group *group = subject;
+
+    balance_view_unref(group->view);
+    group->view = NULL;
+}
+
+static weir_balance_group *group_new(weir_conf *conf, balance_registry *registry, weir_str name)
 {
     weir_pool *pool = weir_conf_pool(conf);
     weir_balance_group *group = WEIR_NEW(pool, weir_balance_group);
     weir_balance_group **place = weir_array_push(&registry->groups);
 
-    if (group == NULL || place == NULL || !weir_str_copy(pool, name, &group->name)) {
+    if (group == NULL || place == NULL || !weir_str_copy(pool, name, &group->name)
+        || weir_pool_on_free(pool, group_end, group) == NULL) {
         weir_conf_refuse(conf, "no memory for upstream \"%.*s\"", WEIR_STR_ARG(name));
         return NULL;
     }
     *place = group;
     group->family = registry->family;
-    group->method = &weir_balance_round_robin;
-    weir_array_init(&group->read, weir_conf_temp_pool(conf), sizeof(weir_balance_peer), 4);
+    group->method = &balance_round_robin;
+    weir_array_init(&group->read, weir_conf_temp_pool(conf), sizeof(balance_seat), 4);
     weir_list_init(&group->idle);
     group->keepalive.max = KEEPALIVE_MAX;
     group->keepalive.requests = KEEPALIVE_REQUESTS;
@@ -101,30 +109,31 @@ static weir_balance_group *group_new(weir_conf *conf, weir_balance_registry *reg
     return group;
 }
 
-static bool peer_add(weir_conf *conf, weir_balance_group *group, const weir_balance_peer *like,
+static bool seat_add(weir_conf *conf, weir_balance_group *group, const balance_server *server,
                      const weir_addr *addr)
 {
     weir_pool *pool = weir_conf_pool(conf);
-    weir_balance_peer *peer = weir_array_push(&group->read);
+    balance_seat *seat = weir_array_push(&group->read);
     char text[WEIR_ADDR_TEXT_MAX];
 
-    if (peer == NULL) {
+    if (seat == NULL) {
         return weir_conf_refuse(conf, "no memory for \"server\"");
     }
-    *peer = *like;
+    seat->server = server;
     if (addr == NULL) {
-        peer->text = like->name;
+        seat->text = server->name;
         return true;
     }
-    peer->addr = *addr;
-    return weir_str_copy(pool, weir_addr_text(addr, true, text), &peer->text)
+    seat->addr = *addr;
+    return weir_str_copy(pool, weir_addr_text(addr, true, text), &seat->text)
            || weir_conf_refuse(conf, "no memory for \"server\"");
 }
 
 /* All addresses of a name; one that has none now is down, and said to be so. */
-static bool peers_look_up(weir_conf *conf, weir_balance_group *group, weir_balance_peer *like,
-                          weir_str host, uint16_t default_port)
+static bool seats_look_up(weir_conf *conf, weir_balance_group *group, const balance_server *server,
+                          uint16_t default_port)
 {
+    weir_str host = server->name;
     weir_addr *list;
     const char *why;
     size_t count;
@@ -136,79 +145,71 @@ static bool peers_look_up(weir_conf *conf, weir_balance_group *group, weir_balan
     if (count == 0) {
         weir_conf_warn(conf, "host not found in upstream \"%.*s\" (%s): this server is down",
                        WEIR_STR_ARG(host), why);
-        like->is_down = true;
-        return peer_add(conf, group, like, NULL);
+        return seat_add(conf, group, server, NULL);
     }
     for (size_t i = 0; i < count; i++) {
         if (weir_addr_port(&list[i]) == 0 && !weir_addr_is_unix(&list[i])) {
             return weir_conf_refuse(conf, "no port in upstream \"%.*s\"", WEIR_STR_ARG(host));
         }
-        if (!peer_add(conf, group, like, &list[i])) {
+        if (!seat_add(conf, group, server, &list[i])) {
             return false;
         }
     }
     return true;
 }
 
-/* How often the address stands in the group before this place: equal ones have states of their own. */
-static size_t repeated(const weir_balance_group *group, size_t place)
+/* Equal addresses have states of their own: the second, the third … of a text. */
+static bool seats_name(weir_conf *conf, weir_balance_group *group)
 {
-    size_t count = 0;
+    weir_map *counts = weir_map_new(weir_conf_temp_pool(conf), false, group->seat_count);
 
-    for (size_t i = 0; i < place; i++) {
-        count += weir_str_eq(group->peers[i].text, group->peers[place].text);
+    if (counts == NULL) {
+        return weir_conf_refuse(conf, "no memory for upstreams");
     }
-    return count;
-}
+    for (size_t i = 0; i < group->seat_count; i++) {
+        balance_seat *seat = &group->seats[i];
+        size_t *count = weir_map_find(counts, seat->text);
 
-/* Puts what was read in order: primaries, then backups. */
-static bool group_settle(weir_conf *conf, weir_balance_group *group)
-{
-    weir_balance_peer *peers =
-        WEIR_NEW_ARRAY(weir_conf_pool(conf), weir_balance_peer, group->read.count);
-    size_t count = 0;
-
-    if (peers == NULL) {
-        return weir_conf_refuse(conf, "no memory for upstream \"%.*s\"", WEIR_STR_ARG(group->name));
-    }
-    group->peers = peers;
-    group->peer_count = group->read.count;
-    for (unsigned tier = 0; tier < BALANCE_TIERS; tier++) {
-        group->tiers[tier].peers = &peers[count];
-        for (WEIR_ARRAY_EACH(&group->read, weir_balance_peer, read)) {
-            if (read->is_backup == (tier == BALANCE_BACKUP)) {
-                peers[count] = *read;
-                peers[count].index = count;
-                peers[count].key =
-                    weir_balance_state_key(group->name, &peers[count], repeated(group, count));
-                count++;
-                group->tiers[tier].count++;
+        if (count == NULL) {
+            count = WEIR_NEW(weir_conf_temp_pool(conf), size_t);
+            if (count == NULL || !weir_map_put(counts, seat->text, count)) {
+                return weir_conf_refuse(conf, "no memory for upstreams");
             }
         }
+        seat->key = balance_peer_key(group->key, seat->text, seat->server->is_backup, (*count)++);
     }
     return true;
 }
 
-/* States that nobody else has: of groups that come and go with a host name. */
-static bool group_state_own(weir_pool *pool, weir_balance_group *group)
+/* Once all of its servers were read. */
+static bool group_settle(weir_conf *conf, weir_balance_group *group)
 {
-    weir_balance_state *states = WEIR_NEW_ARRAY(pool, weir_balance_state, group->peer_count);
+    balance_registry *registry = balance_registry_of_cycle(weir_conf_cycle(conf), group->family);
+    weir_balance_group **place;
 
-    if (states == NULL) {
-        return false;
+    if (group->zone == NULL) {
+        group->zone = &registry->own;
     }
-    for (size_t i = 0; i < group->peer_count; i++) {
-        group->peers[i].state = &states[i];
+    group->key = balance_group_key(group);
+    group->seats = WEIR_NEW_ARRAY(weir_conf_pool(conf), balance_seat, group->read.count + 1);
+    place = weir_array_push(&group->zone->groups);
+    if (group->seats == NULL || place == NULL) {
+        return weir_conf_refuse(conf, "no memory for upstream \"%.*s\"", WEIR_STR_ARG(group->name));
     }
-    return true;
+    *place = group;
+    if (group->read.count != 0) {
+        memcpy(group->seats, group->read.items, group->read.count * sizeof(balance_seat));
+    }
+    group->seat_count = group->read.count;
+    return seats_name(conf, group);
 }
 
 weir_balance_group *weir_balance_group_implied(weir_conf *conf, const weir_balance_family *family,
                                                weir_str host, uint16_t default_port)
 {
-    weir_balance_registry *registry = registry_get(conf, family);
+    balance_registry *registry = registry_get(conf, family);
     weir_balance_group *group;
-    weir_balance_peer like = {.name = host, .weight = 1, .max_fails = 1, .fail_timeout_ms = 10000};
+    balance_server *server;
     weir_builder builder;
     weir_str key;
 
@@ -229,12 +230,16 @@ weir_balance_group *weir_balance_group_implied(weir_conf *conf, const weir_balan
         return group;
     }
     group = group_new(conf, registry, host);
-    if (group == NULL || !peers_look_up(conf, group, &like, host, default_port)
-        || !group_settle(conf, group)) {
+    server = WEIR_NEW(weir_conf_pool(conf), balance_server);
+    if (group == NULL || server == NULL) {
         return NULL;
     }
-    if (!group_state_own(weir_conf_pool(conf), group)
-        || !weir_map_put(registry->implied, key, group)) {
+    balance_server_begin(server, group->name);
+    server->digest = balance_server_digest(server);
+    if (!seats_look_up(conf, group, server, default_port) || !group_settle(conf, group)) {
+        return NULL;
+    }
+    if (!weir_map_put(registry->implied, key, group)) {
         weir_conf_refuse(conf, "no memory for upstreams");
         return NULL;
     }
@@ -245,26 +250,18 @@ weir_balance_group *weir_balance_group_of_addrs(weir_pool *pool, weir_str name,
                                                 const weir_addr *addrs, size_t count)
 {
     weir_balance_group *group = WEIR_NEW(pool, weir_balance_group);
-    weir_balance_peer *peers = WEIR_NEW_ARRAY(pool, weir_balance_peer, count);
-    char text[WEIR_ADDR_TEXT_MAX];
 
-    if (group == NULL || peers == NULL) {
+    if (group == NULL) {
         return NULL;
     }
-    for (size_t i = 0; i < count; i++) {
-        peers[i] = (weir_balance_peer){.addr = addrs[i], .weight = 1, .index = i};
-        if (!weir_str_copy(pool, weir_addr_text(&addrs[i], true, text), &peers[i].text)) {
-            return NULL;
-        }
-        peers[i].name = name.len != 0 ? name : peers[i].text;
-    }
-    group->peers = peers;
-    group->peer_count = count;
-    group->name = peers[0].name;
-    group->method = &weir_balance_round_robin;
-    group->tiers[BALANCE_PRIMARY] = (weir_balance_tier){peers, count};
+    group->method = &balance_round_robin;
     weir_list_init(&group->idle);
-    return group_state_own(pool, group) ? group : NULL;
+    group->view = balance_view_of_addrs(pool, name, addrs, count);
+    if (group->view == NULL) {
+        return NULL;
+    }
+    group->name = group->view->peers[0].name;
+    return group;
 }
 
 /* ---- upstream NAME { } */
@@ -272,7 +269,7 @@ weir_balance_group *weir_balance_group_of_addrs(weir_pool *pool, weir_str name,
 weir_level *weir_balance_enter(weir_conf *conf, weir_level *outer, const weir_statement *statement,
                                const weir_balance_family *family)
 {
-    weir_balance_registry *registry = registry_get(conf, family);
+    balance_registry *registry = registry_get(conf, family);
     weir_str name = statement->args[1];
     weir_balance_group *group;
 
@@ -298,33 +295,33 @@ weir_level *weir_balance_enter(weir_conf *conf, weir_level *outer, const weir_st
     return weir_level_new(conf, outer, group);
 }
 
-bool weir_balance_leave(weir_conf *conf, weir_level *level, const weir_statement *statement)
+/* A server that no statement says may have a warning of its own; this one is about the method. */
+static bool backups_are_taken(weir_conf *conf, const weir_balance_group *group,
+                              const weir_statement *statement)
 {
-    weir_balance_group *group = level->owner;
-    weir_balance_registry *registry =
-        weir_balance_registry_of_cycle(weir_conf_cycle(conf), group->family);
-    weir_array *owners = group->zone != NULL ? &group->zone->peers : &registry->own.peers;
-
-    if (group->read.count == 0) {
-        return weir_conf_refuse_arg(conf, statement, 1, "no servers are inside upstream");
-    }
-    if (!group_settle(conf, group)) {
-        return false;
-    }
-    for (size_t i = 0; i < group->peer_count; i++) {
-        weir_balance_peer **place = weir_array_push(owners);
-
-        if (place == NULL) {
-            return weir_conf_refuse(conf, "no memory for upstreams");
+    for (WEIR_ARRAY_EACH(&group->read, balance_seat, seat)) {
+        if (seat->server->is_backup && !group->method->takes_backups) {
+            return weir_conf_refuse_arg(
+                conf, statement, 1, "balancing method \"%s\" does not support parameter \"backup\"",
+                group->method->name);
         }
-        *place = &group->peers[i];
     }
     return true;
 }
 
+bool weir_balance_leave(weir_conf *conf, weir_level *level, const weir_statement *statement)
+{
+    weir_balance_group *group = level->owner;
+
+    if (group->read.count == 0) {
+        return weir_conf_refuse_arg(conf, statement, 1, "no servers are inside upstream");
+    }
+    return backups_are_taken(conf, group, statement) && group_settle(conf, group);
+}
+
 bool weir_balance_configured(weir_conf *conf, const weir_balance_family *family)
 {
-    weir_balance_registry *registry = weir_balance_registry_of_cycle(weir_conf_cycle(conf), family);
+    balance_registry *registry = balance_registry_of_cycle(weir_conf_cycle(conf), family);
     size_t position = 0;
     weir_str name;
     void *value;
@@ -333,22 +330,17 @@ bool weir_balance_configured(weir_conf *conf, const weir_balance_family *family)
         return true;
     }
     while (weir_map_next(registry->zones, &position, &name, &value)) {
-        weir_balance_zone *zone = value;
-        size_t bytes = weir_zone_bytes(zone->zone);
+        balance_zone *zone = value;
 
-        if (bytes != 0 && bytes / sizeof(weir_balance_state) < zone->peers.count) {
-            return weir_conf_refuse(conf, "zone \"%.*s\" is too small for %zu servers",
-                                    WEIR_STR_ARG(name), zone->peers.count);
-        }
         /* Without a size, it is refused when all zones are opened. */
-        if (bytes != 0 && !weir_balance_zone_count(conf, zone)) {
+        if (weir_zone_bytes(zone->zone) != 0 && !balance_zone_settle(conf, zone)) {
             return false;
         }
     }
-    return registry->own.peers.count == 0
-           || (weir_balance_zone_open(conf, &registry->own,
-                                      weir_balance_zone_bytes_for(registry->own.peers.count))
-               && weir_balance_zone_count(conf, &registry->own));
+    return registry->own.groups.count == 0
+           || (balance_zone_open(conf, family, &registry->own,
+                                 balance_zone_bytes_for(balance_zone_needs(&registry->own)))
+               && balance_zone_settle(conf, &registry->own));
 }
 
 static weir_balance_group *group_being_read(weir_conf *conf)
@@ -358,79 +350,53 @@ static weir_balance_group *group_being_read(weir_conf *conf)
 
 /* ---- server ADDRESS [PARAMETERS] */
 
-static bool parameter_number(weir_str text, uint32_t min, uint32_t *number)
-{
-    uint64_t parsed;
-
-    if (!weir_parse_uint(text, INT32_MAX, &parsed) || parsed < min) {
-        return false;
-    }
-    *number = (uint32_t) parsed;
-    return true;
-}
-
 /* Parameters that nginx has and that are not there yet. */
 static bool parameter_is_nginx(weir_str arg)
 {
-    static const char *const names[] = {"service=", "route=", "slow_start="};
     weir_str value;
 
-    for (size_t i = 0; i < WEIR_COUNT(names); i++) {
-        if (weir_conf_parameter(arg, names[i], &value)) {
-            return true;
-        }
-    }
-    return weir_str_eq(arg, WEIR_STR("resolve")) || weir_str_eq(arg, WEIR_STR("drain"));
+    return weir_conf_parameter(arg, "service=", &value) || weir_str_eq(arg, WEIR_STR("resolve"));
 }
 
 static bool parameter_read(weir_conf *conf, const weir_statement *statement, size_t i,
-                           weir_balance_peer *peer)
+                           balance_server *server)
 {
     weir_str arg = statement->args[i];
-    uint64_t seconds;
-    weir_str value;
-    bool is_good;
 
-    if (weir_conf_parameter(arg, "weight=", &value)) {
-        is_good = parameter_number(value, 1, &peer->weight);
-    } else if (weir_conf_parameter(arg, "max_conns=", &value)) {
-        is_good = parameter_number(value, 0, &peer->max_conns);
-    } else if (weir_conf_parameter(arg, "max_fails=", &value)) {
-        is_good = parameter_number(value, 0, &peer->max_fails);
-    } else if (weir_conf_parameter(arg, "fail_timeout=", &value)) {
-        is_good = weir_parse_time_s(value, INT32_MAX, &seconds);
-        if (is_good) {
-            peer->fail_timeout_ms = seconds * 1000;
+    switch (balance_server_parameter(server, arg)) {
+    case BALANCE_PARAMETER_GOOD:
+        return true;
+    case BALANCE_PARAMETER_WRONG:
+        break;
+    case BALANCE_PARAMETER_UNKNOWN:
+        if (parameter_is_nginx(arg)) {
+            return weir_conf_refuse_arg(conf, statement, i,
+                                        "the parameter \"%.*s\" of \"server\" is not supported",
+                                        WEIR_STR_ARG(arg));
         }
-    } else if (weir_str_eq(arg, WEIR_STR("backup"))) {
-        is_good = peer->is_backup = true;
-    } else if (weir_str_eq(arg, WEIR_STR("down"))) {
-        is_good = peer->is_down = true;
-    } else if (parameter_is_nginx(arg)) {
-        return weir_conf_refuse_arg(conf, statement, i,
-                                    "the parameter \"%.*s\" of \"server\" is not supported",
-                                    WEIR_STR_ARG(arg));
-    } else {
-        is_good = false;
+        break;
     }
-    return is_good
-           || weir_conf_refuse_arg(conf, statement, i, "invalid parameter \"%.*s\"",
-                                   WEIR_STR_ARG(arg));
+    return weir_conf_refuse_arg(conf, statement, i, "invalid parameter \"%.*s\"",
+                                WEIR_STR_ARG(arg));
 }
 
 bool weir_balance_server_call(weir_conf *conf, void *settings, const weir_statement *statement)
 {
     weir_balance_group *group = group_being_read(conf);
-    weir_balance_peer like = {
-        .name = statement->args[1], .weight = 1, .max_fails = 1, .fail_timeout_ms = 10000};
+    balance_server *server = WEIR_NEW(weir_conf_pool(conf), balance_server);
 
     (void) settings;
+    if (server == NULL) {
+        return weir_conf_refuse(conf, "no memory for \"server\"");
+    }
+    balance_server_begin(server, statement->args[1]);
     for (size_t i = 2; i < statement->count; i++) {
-        if (!parameter_read(conf, statement, i, &like)) {
+        if (!parameter_read(conf, statement, i, server)) {
             return false;
         }
     }
-    return peers_look_up(conf, group, &like, like.name, group->family->default_port);
+    server->digest = balance_server_digest(server);
+    return seats_look_up(conf, group, server, group->family->default_port);
 }
 
 /* ---- zone NAME [SIZE] */
@@ -438,11 +404,10 @@ bool weir_balance_server_call(weir_conf *conf, void *settings, const weir_statem
 bool weir_balance_zone_call(weir_conf *conf, void *settings, const weir_statement *statement)
 {
     weir_balance_group *group = group_being_read(conf);
-    weir_balance_registry *registry =
-        weir_balance_registry_of_cycle(weir_conf_cycle(conf), group->family);
+    balance_registry *registry = balance_registry_of_cycle(weir_conf_cycle(conf), group->family);
     weir_str name = statement->args[1];
     weir_pool *pool = weir_conf_pool(conf);
-    weir_balance_zone *zone;
+    balance_zone *zone;
     uint64_t bytes = 0;
 
     (void) settings;
@@ -462,15 +427,15 @@ bool weir_balance_zone_call(weir_conf *conf, void *settings, const weir_statemen
 
     zone = weir_map_find(registry->zones, name);
     if (zone == NULL) {
-        zone = WEIR_NEW(pool, weir_balance_zone);
+        zone = WEIR_NEW(pool, balance_zone);
         if (zone == NULL || !weir_str_copy(pool, name, &zone->name)
             || !weir_map_put(registry->zones, zone->name, zone)) {
             return weir_conf_refuse(conf, "no memory for \"zone\"");
         }
-        weir_array_init(&zone->peers, pool, sizeof(weir_balance_peer *), 8);
+        weir_array_init(&zone->groups, pool, sizeof(weir_balance_group *), 8);
     }
     group->zone = zone;
-    return weir_balance_zone_open(conf, zone, (size_t) bytes);
+    return balance_zone_open(conf, group->family, zone, (size_t) bytes);
 }
 
 /* ---- keepalive, keepalive_requests, keepalive_time, keepalive_timeout */

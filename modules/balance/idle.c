@@ -1,5 +1,7 @@
 #include "modules/balance/balance_internal.h"
 
+#include <stdlib.h>
+
 #include "core/base/clock.h"
 #include "core/process/worker.h"
 
@@ -116,7 +118,7 @@ void weir_balance_idle_put(weir_balance_link *link)
 
 /* ---- the worker's end */
 
-static void close_all(const weir_balance_registry *registry)
+static void close_all(const balance_registry *registry)
 {
     for (WEIR_ARRAY_EACH(&registry->groups, weir_balance_group *, group)) {
         while (!weir_list_is_empty(&(*group)->idle)) {
@@ -133,16 +135,22 @@ static void drain(weir_worker *worker, void *subject)
 
 bool weir_balance_worker_start(weir_worker *worker, const weir_balance_family *family)
 {
-    weir_balance_registry *registry = weir_balance_registry_of_cycle(worker->cycle, family);
+    balance_registry *registry = balance_registry_of_cycle(worker->cycle, family);
 
     return registry == NULL || weir_worker_on_drain(worker, drain, registry);
 }
 
 void weir_balance_worker_stop(weir_worker *worker, const weir_balance_family *family)
 {
-    const weir_balance_registry *registry = weir_balance_registry_of_cycle(worker->cycle, family);
+    const balance_registry *registry = balance_registry_of_cycle(worker->cycle, family);
 
-    if (registry != NULL) {
-        close_all(registry);
+    if (registry == NULL) {
+        return;
+    }
+    close_all(registry);
+    for (WEIR_ARRAY_EACH(&registry->groups, weir_balance_group *, group)) {
+        balance_queue_stop(worker, *group);
+        free((*group)->zone->open);
+        (*group)->zone->open = NULL;
     }
 }

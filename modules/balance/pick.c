@@ -1,119 +1,331 @@
 #include "modules/balance/balance_internal.h"
 
+#include <stdlib.h>
+
 #include "core/base/clock.h"
 #include "core/process/worker.h"
 
 /* One request's way through a group. */
 
+#define AVERAGE_OVER 8 /* of a moving average: what a new time counts, one in so many */
+
 bool weir_balance_begin(weir_balance_pick *pick, weir_balance_group *group,
                         const weir_balance_subject *subject)
 {
-    *pick =
-        (weir_balance_pick){.group = group, .subject = *subject, .tries_left = group->peer_count};
-    pick->tried = &pick->tried_few;
-    if (group->peer_count > 64) {
-        pick->tried = WEIR_NEW_ARRAY(subject->pool, uint64_t, (group->peer_count + 63) / 64);
+    const balance_view *view = balance_view_now(group, weir_clock_now()->monotonic_ms);
+
+    *pick = (weir_balance_pick){.group = group, .subject = *subject};
+    pick->tried = pick->tried_few;
+    pick->tried_size = WEIR_COUNT(pick->tried_few);
+    pick->sticks_to = SIZE_MAX;
+    weir_list_init(&pick->queued);
+    if (view == NULL) {
+        return false;
     }
-    return pick->tried != NULL;
+    pick->tries_left = view->count;
+    return true;
 }
 
-/* Where this process counts; without workers it is the only one. */
-static size_t own_slot(void)
+size_t balance_own_slot(void)
 {
     const weir_worker *worker = weir_worker_current();
 
     return worker == NULL ? 0 : worker->slot;
 }
 
-weir_result weir_balance_next(weir_balance_pick *pick, void (*ready)(weir_balance_pick *pick))
+void balance_weather_changed(const weir_balance_group *group)
 {
-    weir_balance_group *group = pick->group;
-    uint64_t now_ms = weir_clock_now()->monotonic_ms;
-    weir_balance_peer *peer = NULL;
+    if (group->words != NULL) {
+        atomic_fetch_add(&group->words->weather, 1);
+    }
+}
 
-    (void) ready;
-    if (group->peer_count == 1) {
-        peer = group->peers;
-        if (pick->tried_few != 0 || !weir_balance_is_live(group, peer, now_ms)) {
-            peer = NULL;
-        }
-    } else {
-        for (unsigned tier = 0; tier < BALANCE_TIERS && peer == NULL; tier++) {
-            peer = group->method->choose(pick, &group->tiers[tier], now_ms);
-        }
+/* ---- who may be gone to */
+
+uint64_t balance_connections(const weir_balance_peer *peer)
+{
+    return peer->connections == NULL ? 0 : weir_ledger_sum(peer->connections, peer->column);
+}
+
+bool balance_is_live(const weir_balance_peer *peer, bool is_alone, uint64_t now_ms)
+{
+    const weir_balance_state *state = peer->state;
+
+    if (peer->is_down
+        || atomic_load_explicit(&state->health, memory_order_relaxed) != BALANCE_HEALTHY
+        || (peer->max_conns != 0 && balance_connections(peer) >= peer->max_conns)) {
+        return false;
+    }
+    /* As in nginx, a peer that has nobody to stand in for it is not left alone. */
+    if (is_alone || peer->max_fails == 0
+        || atomic_load_explicit(&state->fails, memory_order_relaxed) < peer->max_fails) {
+        return true;
     }
 
-    if (peer == NULL) {
-        pick->tries_left = 0;
-        return WEIR_FAIL;
-    }
+    uint64_t checked = atomic_load(&state->checked_ms);
 
+    return now_ms > checked && now_ms - checked > peer->fail_timeout_ms;
+}
+
+bool balance_was_tried(const weir_balance_pick *pick, const weir_balance_peer *peer)
+{
+    for (size_t i = 0; i < pick->tried_count; i++) {
+        if (pick->tried[i] == peer->column) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool balance_may_take(const weir_balance_pick *pick, const balance_view *view,
+                      const weir_balance_peer *peer, uint64_t now_ms)
+{
+    return !peer->is_draining && !balance_was_tried(pick, peer)
+           && balance_is_live(peer, view->count == 1, now_ms);
+}
+
+/* ---- going to one */
+
+static bool tried_has_room(weir_balance_pick *pick)
+{
+    size_t *more;
+
+    if (pick->tried_count < pick->tried_size) {
+        return true;
+    }
+    more = WEIR_NEW_ARRAY(pick->subject.pool, size_t, pick->tried_size * 4);
+    if (more == NULL) {
+        return false;
+    }
+    memcpy(more, pick->tried, pick->tried_count * sizeof(*more));
+    pick->tried = more;
+    pick->tried_size *= 4;
+    return true;
+}
+
+/* This worker's requests under way there; NULL: nobody asks, or no memory. */
+static balance_open *open_of(const weir_balance_group *group, const weir_balance_peer *peer)
+{
+    balance_zone *zone = group->zone;
+
+    if (!group->counts_inflight) {
+        return NULL;
+    }
+    if (zone->open == NULL) {
+        zone->open = calloc(zone->count, sizeof(*zone->open));
+    }
+    return zone->open == NULL ? NULL : &zone->open[peer->column];
+}
+
+static void time_begin(weir_balance_pick *pick)
+{
+    balance_open *open;
+
+    if (!pick->group->measures_time) {
+        return;
+    }
+    pick->began_us = weir_clock_monotonic_us();
+    open = open_of(pick->group, pick->peer);
+    if (open != NULL) {
+        open->count++;
+        open->started_us_sum += pick->began_us;
+    }
+}
+
+static void time_end(const weir_balance_pick *pick)
+{
+    balance_open *open;
+
+    if (!pick->group->measures_time) {
+        return;
+    }
+    open = open_of(pick->group, pick->peer);
+    if (open != NULL && open->count != 0) {
+        open->count--;
+        open->started_us_sum -= pick->began_us;
+    }
+}
+
+/* Two workers that do this at once lose one of two times, which is no loss. */
+static void average(_Atomic uint64_t *mean, uint64_t us)
+{
+    uint64_t before = atomic_load_explicit(mean, memory_order_relaxed);
+    uint64_t after = before == 0 ? us : (before * (AVERAGE_OVER - 1) + us) / AVERAGE_OVER;
+
+    atomic_store_explicit(mean, after == 0 ? 1 : after, memory_order_relaxed);
+}
+
+static void peer_enter(weir_balance_pick *pick, balance_view *view, const weir_balance_peer *peer,
+                       uint64_t now_ms)
+{
     weir_balance_state *state = peer->state;
 
     pick->peer = peer;
-    pick->tried[peer->index / 64] |= UINT64_C(1) << peer->index % 64;
+    pick->view = balance_view_ref(view);
+    pick->tried[pick->tried_count++] = peer->column;
     if (pick->tries_left != 0) {
         pick->tries_left--;
     }
-    if (peer->max_conns != 0) {
-        weir_ledger_up(peer->connections, own_slot(), peer->column);
+    if (peer->connections != NULL) {
+        weir_ledger_up(peer->connections, balance_own_slot(), peer->column);
     }
+    atomic_fetch_add_explicit(&state->requests, 1, memory_order_relaxed);
     /* One try after fail_timeout, and not all that come: the next one waits for what becomes of it. */
     if (atomic_load_explicit(&state->fails, memory_order_relaxed) != 0
         && now_ms - atomic_load(&state->checked_ms) > peer->fail_timeout_ms) {
         atomic_store(&state->checked_ms, now_ms);
     }
-    return WEIR_OK;
+    time_begin(pick);
 }
 
-static void peer_failed(const weir_balance_group *group, const weir_balance_peer *peer,
-                        const weir_log *log)
+static weir_balance_peer *choose(weir_balance_pick *pick, balance_view *view, uint64_t now_ms)
 {
+    weir_balance_peer *peer = balance_sticky_find(pick, view, now_ms);
+
+    if (peer != NULL) {
+        return peer;
+    }
+    if (view->count == 1) {
+        return balance_may_take(pick, view, view->peers, now_ms) ? view->peers : NULL;
+    }
+    for (unsigned tier = 0; tier < BALANCE_TIERS && peer == NULL; tier++) {
+        if (view->tiers[tier].count != 0) {
+            peer = pick->group->method->choose(pick, view, tier, now_ms);
+        }
+    }
+    return peer;
+}
+
+bool balance_pick_try(weir_balance_pick *pick, uint64_t now_ms)
+{
+    balance_view *view = balance_view_now(pick->group, now_ms);
+    weir_balance_peer *peer;
+
+    if (view == NULL || !tried_has_room(pick)) {
+        return false;
+    }
+    peer = choose(pick, view, now_ms);
+    if (peer == NULL) {
+        return false;
+    }
+    peer_enter(pick, view, peer, now_ms);
+    if (pick->sticks_no_more.len != 0) {
+        balance_sticky_moved(pick);
+    }
+    return true;
+}
+
+weir_result weir_balance_next(weir_balance_pick *pick, void (*ready)(weir_balance_pick *pick))
+{
+    if (pick->is_served) {
+        pick->is_served = false;
+        if (pick->peer != NULL) {
+            return WEIR_OK;
+        }
+    } else {
+        if (balance_pick_try(pick, weir_clock_now()->monotonic_ms)) {
+            return WEIR_OK;
+        }
+        if (pick->tries_left != 0 && balance_queue_wait(pick, ready)) {
+            return WEIR_WAIT;
+        }
+    }
+    pick->tries_left = 0;
+    return WEIR_FAIL;
+}
+
+/* ---- what became of it */
+
+static void peer_failed(const weir_balance_pick *pick, const weir_log *log)
+{
+    const weir_balance_peer *peer = pick->peer;
     weir_balance_state *state = peer->state;
     uint64_t now_ms = weir_clock_now()->monotonic_ms;
     uint64_t fails = atomic_fetch_add(&state->fails, 1) + 1;
 
     atomic_store(&state->failed_ms, now_ms);
     atomic_store(&state->checked_ms, now_ms);
-    if (peer->max_fails == 0 || group->peer_count == 1) {
+    atomic_fetch_add_explicit(&state->failures, 1, memory_order_relaxed);
+    if (peer->max_fails == 0 || pick->view->count == 1 || fails < peer->max_fails) {
         return;
     }
-
-    int64_t loss = (int64_t) (peer->weight / peer->max_fails);
-
-    if (atomic_fetch_add(&state->lost, loss) + loss > (int64_t) peer->weight) {
-        atomic_store(&state->lost, (int64_t) peer->weight);
-    }
+    balance_weather_changed(pick->group);
     if (fails == peer->max_fails) {
+        atomic_fetch_add_explicit(&state->unavailable, 1, memory_order_relaxed);
         weir_log_line(log, WEIR_LOG_WARN, 0, "upstream server temporarily disabled");
     }
 }
 
-void weir_balance_done(weir_balance_pick *pick, weir_balance_outcome outcome, const weir_log *log)
+/* Only a try that began after the last failure proves anything. */
+static void peer_succeeded(const weir_balance_pick *pick)
 {
     const weir_balance_peer *peer = pick->peer;
+    weir_balance_state *state = peer->state;
+    uint64_t fails = atomic_load_explicit(&state->fails, memory_order_relaxed);
 
+    if (pick->group->measures_time) {
+        average(&state->last_us, weir_clock_monotonic_us() - pick->began_us);
+    }
+    if (fails == 0 || atomic_load(&state->failed_ms) >= atomic_load(&state->checked_ms)) {
+        return;
+    }
+    atomic_store(&state->fails, 0);
+    if (peer->max_fails != 0 && fails >= peer->max_fails) {
+        atomic_store(&state->risen_ms, weir_clock_now()->monotonic_ms);
+        balance_weather_changed(pick->group);
+    }
+}
+
+static void first_measured(const weir_balance_pick *pick, balance_measure measure)
+{
+    if (pick->peer != NULL && pick->group->measures_time
+        && (pick->group->measure == BALANCE_BY_CONNECT) == (measure == BALANCE_BY_CONNECT)) {
+        average(&pick->peer->state->first_us, weir_clock_monotonic_us() - pick->began_us);
+    }
+}
+
+void weir_balance_connected(const weir_balance_pick *pick)
+{
+    first_measured(pick, BALANCE_BY_CONNECT);
+}
+
+void weir_balance_answered(const weir_balance_pick *pick)
+{
+    first_measured(pick, BALANCE_BY_FIRST_BYTE);
+}
+
+void weir_balance_done(weir_balance_pick *pick, weir_balance_outcome outcome, const weir_log *log)
+{
+    const weir_balance_group *group = pick->group;
+    const weir_balance_peer *peer = pick->peer;
+    balance_view *view = pick->view;
+
+    balance_queue_leave(pick);
     if (peer == NULL) {
         return;
     }
-    pick->peer = NULL;
-
-    if (peer->max_conns != 0) {
-        weir_ledger_down(peer->connections, own_slot(), peer->column);
+    if (peer->connections != NULL) {
+        weir_ledger_down(peer->connections, balance_own_slot(), peer->column);
     }
-
+    time_end(pick);
     switch (outcome) {
     case WEIR_BALANCE_FAILED:
-        peer_failed(pick->group, peer, log);
+        peer_failed(pick, log);
+        if (pick->sticks_to == peer->column) {
+            balance_sticky_leave(pick, peer);
+        }
         break;
     case WEIR_BALANCE_SUCCEEDED:
-        /* Only a try that began after the last failure proves anything. */
-        if (atomic_load_explicit(&peer->state->fails, memory_order_relaxed) != 0
-            && atomic_load(&peer->state->failed_ms) < atomic_load(&peer->state->checked_ms)) {
-            atomic_store(&peer->state->fails, 0);
-        }
+        peer_succeeded(pick);
         break;
     case WEIR_BALANCE_ABANDONED:
         break;
     }
+    if (view == group->view && group->method->freed != NULL) {
+        group->method->freed(group, view, &view->peers[peer->index]);
+    }
+    balance_queue_freed(group);
+    pick->peer = NULL;
+    pick->view = NULL;
+    balance_view_unref(view);
 }

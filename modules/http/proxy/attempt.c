@@ -188,6 +188,9 @@ void proxy_release(proxy_state *proxy)
         return;
     }
     proxy_attempt_count(proxy);
+    if (!proxy->body_failed) {
+        weir_balance_learn(&proxy->pick, true);
+    }
     weir_balance_done(&proxy->pick,
                       proxy->body_failed ? WEIR_BALANCE_ABANDONED : WEIR_BALANCE_SUCCEEDED,
                       &proxy->ex->log);
@@ -419,6 +422,7 @@ static void attempt_send(proxy_state *proxy)
 
     if (attempt->connect_ms == PROXY_UNKNOWN) {
         attempt->connect_ms = weir_clock_now()->monotonic_ms - attempt->started_ms;
+        weir_balance_connected(&proxy->pick);
     }
     if (!proxy_request_begin(proxy)) {
         origin_close(proxy);

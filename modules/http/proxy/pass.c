@@ -4,7 +4,11 @@
 
 /* proxy_pass: where requests go, and with which target. */
 
-const weir_balance_family proxy_family = {.name = "http", .default_port = 80};
+const weir_balance_family proxy_family = {
+    .name = "http",
+    .default_port = 80,
+    .times = {.first_byte = "header"},
+};
 
 /* ---- URLs */
 

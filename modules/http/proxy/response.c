@@ -396,12 +396,29 @@ static void apply_accel(proxy_state *proxy)
         || weir_str_starts_nocase(ex->response.content_type, WEIR_STR("text/event-stream"));
 }
 
+/* What a sticky session needs of the answer, and adds to it. */
+static bool session_respond(proxy_state *proxy)
+{
+    weir_str cookie;
+
+    weir_balance_answered(&proxy->pick);
+    weir_balance_learn(&proxy->pick, false);
+    return weir_balance_cookie(&proxy->pick, &cookie)
+           && (cookie.len == 0
+               || weir_http_fields_add(&proxy->ex->response.fields, WEIR_HTTP_SET_COOKIE, cookie));
+}
+
 void proxy_respond(proxy_state *proxy)
 {
     weir_http_exchange *ex = proxy->ex;
     weir_http_response *response = &ex->response;
     bool is_tunnel = proxy->answer.status == 101;
 
+    if (!session_respond(proxy)) {
+        weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "no memory for a response");
+        proxy_answer(proxy, 500, "internal failure");
+        return;
+    }
     if (redirect_inside(proxy) || intercept(proxy)) {
         return;
     }

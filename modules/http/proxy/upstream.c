@@ -39,7 +39,8 @@ static const weir_directive upstream_directives[] = {
         .comes_first = true,
         .doc = "A group of servers that requests are passed on to.",
     },
-    WEIR_BALANCE_DIRECTIVES(WEIR_HTTP_UPSTREAM),
+    WEIR_BALANCE_DIRECTIVES(WEIR_HTTP_UPSTREAM, "header | last_byte"),
+    WEIR_BALANCE_SESSION_DIRECTIVES(WEIR_HTTP_UPSTREAM),
     WEIR_BALANCE_KEEPALIVE_DIRECTIVES(WEIR_HTTP_UPSTREAM),
     {0},
 };

@@ -1,0 +1,389 @@
+#include "modules/balance/balance_internal.h"
+
+#include <stdlib.h>
+
+#include "core/base/number.h"
+#include "core/process/cycle.h"
+#include "core/process/worker.h"
+#include "core/process/zone.h"
+
+/*
+ * Records of groups and peers in shared memory, found by key, so they outlive reloads.  Claimed by the master for what a
+ * configuration has, before it forks; made by the keeper for what comes at run time.
+ */
+
+#define RECORDS_LAYOUT "balance 3 "
+#define COUNTS_LAYOUT "balance connections 2 "
+#define RECORDS_MIN 64
+
+_Static_assert(sizeof(balance_record) % 64 == 0, "records share no cache line");
+
+size_t balance_zone_bytes_for(size_t records)
+{
+    size_t count = RECORDS_MIN;
+
+    /* Half empty, so that a reload with more peers keeps what is known, and powers of two, for the same. */
+    while (count < records * 2) {
+        count *= 2;
+    }
+    return count * sizeof(balance_record);
+}
+
+size_t balance_zone_needs(const balance_zone *zone)
+{
+    size_t needs = 0;
+
+    for (WEIR_ARRAY_EACH(&zone->groups, weir_balance_group *, group)) {
+        needs += 1 + (*group)->seat_count;
+    }
+    return needs;
+}
+
+/* ---- keys */
+
+static uint64_t key_of(const uint64_t *parts, size_t bytes)
+{
+    uint64_t key = weir_str_hash(weir_str_of((const char *) parts, bytes));
+
+    return key == 0 ? 1 : key;
+}
+
+uint64_t balance_group_key(const weir_balance_group *group)
+{
+    /* What a host implies is no block of that name. */
+    const uint64_t parts[] = {weir_str_hash(group->name), group->statement == NULL,
+                              weir_str_hash(weir_str_from_z(group->family->name))};
+
+    return key_of(parts, sizeof(parts));
+}
+
+uint64_t balance_peer_key(uint64_t group, weir_str text, bool is_backup, size_t repeated)
+{
+    const uint64_t parts[] = {group, weir_str_hash(text), is_backup, repeated};
+
+    return key_of(parts, sizeof(parts));
+}
+
+uint64_t balance_server_digest(const balance_server *server)
+{
+    const uint64_t parts[] = {
+        weir_str_hash(server->name),
+        weir_str_hash(server->route),
+        weir_str_hash(server->service),
+        server->weight,
+        server->max_conns,
+        server->max_fails,
+        server->fail_timeout_ms,
+        server->slow_start_ms,
+        (uint64_t) server->is_backup | (uint64_t) server->is_down << 1
+            | (uint64_t) server->is_draining << 2 | (uint64_t) server->is_resolved << 3,
+    };
+
+    return key_of(parts, sizeof(parts));
+}
+
+/* ---- claiming */
+
+/* All but the key, which is set. */
+static void record_begin(balance_record *record, uint64_t generation)
+{
+    _Atomic uint64_t *words[] = {&record->is_added, &record->parent, &record->removed,
+                                 &record->patched, &record->id};
+    _Atomic uint64_t *state = (_Atomic uint64_t *) &record->state;
+
+    for (size_t i = 0; i < WEIR_COUNT(words); i++) {
+        atomic_store(words[i], 0);
+    }
+    for (size_t i = 0; i < sizeof(record->state) / sizeof(*state); i++) {
+        atomic_store(&state[i], 0);
+    }
+    atomic_store(&record->begun, generation);
+    atomic_store(&record->generation, generation);
+}
+
+/* What was there before, by key; and where there is room. */
+typedef struct {
+    uint64_t key;
+    balance_record *record;
+} known;
+
+typedef struct {
+    balance_zone *zone;
+    known *known;
+    size_t known_count;
+    size_t next_free, next_old;
+} claims;
+
+static int known_compare(const void *a, const void *b)
+{
+    uint64_t left = ((const known *) a)->key;
+    uint64_t right = ((const known *) b)->key;
+
+    return left < right ? -1 : left > right;
+}
+
+static bool claim_begin(claims *claim, balance_zone *zone)
+{
+    claim->zone = zone;
+    claim->known_count = claim->next_free = claim->next_old = 0;
+    claim->known = calloc(zone->count, sizeof(*claim->known));
+    if (claim->known == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < zone->count; i++) {
+        uint64_t key = atomic_load(&zone->records[i].key);
+
+        if (key != 0) {
+            claim->known[claim->known_count++] = (known){key, &zone->records[i]};
+        }
+    }
+    qsort(claim->known, claim->known_count, sizeof(*claim->known), known_compare);
+    return true;
+}
+
+/* One that no configuration had for two generations, and that nobody is connected to. */
+static bool record_is_old(const balance_zone *zone, const balance_record *record)
+{
+    return atomic_load(&record->generation) + 1 < zone->generation
+           && (zone->connections.memory == NULL
+               || weir_ledger_sum(&zone->connections, (size_t) (record - zone->records)) == 0);
+}
+
+/* The keeper of an earlier generation may take records meanwhile: whoever writes the key has it. */
+static balance_record *record_take(balance_zone *zone, size_t *next_free, size_t *next_old,
+                                   uint64_t key)
+{
+    for (; *next_free < zone->count; ++*next_free) {
+        balance_record *record = &zone->records[*next_free];
+        uint64_t none = 0;
+
+        if (atomic_compare_exchange_strong(&record->key, &none, key)) {
+            record_begin(record, zone->generation);
+            return record;
+        }
+    }
+    for (; *next_old < zone->count; ++*next_old) {
+        balance_record *record = &zone->records[*next_old];
+        uint64_t old = atomic_load(&record->key);
+
+        if (record_is_old(zone, record)
+            && atomic_compare_exchange_strong(&record->key, &old, key)) {
+            record_begin(record, zone->generation);
+            return record;
+        }
+    }
+    return NULL;
+}
+
+static balance_record *claim_record(claims *claim, uint64_t key, uint64_t group)
+{
+    const known wanted = {.key = key};
+    const known *found = claim->known_count == 0
+                             ? NULL
+                             : bsearch(&wanted, claim->known, claim->known_count,
+                                       sizeof(*claim->known), known_compare);
+    balance_record *record;
+
+    if (found != NULL && atomic_load(&found->record->key) == key) {
+        record = found->record;
+        atomic_store(&record->generation, claim->zone->generation);
+    } else {
+        record = record_take(claim->zone, &claim->next_free, &claim->next_old, key);
+    }
+    if (record != NULL) {
+        atomic_store(&record->group, group);
+    }
+    return record;
+}
+
+static bool claim_group(claims *claim, weir_balance_group *group)
+{
+    balance_record *own = claim_record(claim, group->key, group->key);
+
+    if (own == NULL) {
+        return false;
+    }
+    group->words = &own->words;
+    for (size_t i = 0; i < group->seat_count; i++) {
+        balance_seat *seat = &group->seats[i];
+
+        seat->record = claim_record(claim, seat->key, group->key);
+        if (seat->record == NULL) {
+            return false;
+        }
+        if (atomic_load(&seat->record->begun) == claim->zone->generation) {
+            atomic_store(&seat->record->id, atomic_fetch_add(&group->words->next_id, 1));
+        }
+    }
+    return true;
+}
+
+/* What came at run time stays as long as its group. */
+static void keep_extras(const balance_zone *zone)
+{
+    for (size_t i = 0; i < zone->count; i++) {
+        balance_record *record = &zone->records[i];
+
+        if (atomic_load(&record->is_added) == 0 && atomic_load(&record->parent) == 0) {
+            continue;
+        }
+        for (WEIR_ARRAY_EACH(&zone->groups, weir_balance_group *, group)) {
+            if (atomic_load(&record->group) == (*group)->key) {
+                atomic_store(&record->generation, zone->generation);
+            }
+        }
+    }
+}
+
+static bool zone_claim(balance_zone *zone)
+{
+    claims claim;
+    bool is_done = claim_begin(&claim, zone);
+
+    for (size_t i = 0; is_done && i < zone->groups.count; i++) {
+        is_done = claim_group(&claim, *WEIR_ARRAY_AT(&zone->groups, weir_balance_group *, i));
+    }
+    free(claim.known);
+    if (is_done) {
+        keep_extras(zone);
+    }
+    return is_done;
+}
+
+/* ---- at run time, by the keeper */
+
+balance_record *balance_record_find(const balance_zone *zone, uint64_t key)
+{
+    for (size_t i = 0; i < zone->count; i++) {
+        if (atomic_load_explicit(&zone->records[i].key, memory_order_relaxed) == key) {
+            return &zone->records[i];
+        }
+    }
+    return NULL;
+}
+
+balance_record *balance_record_make(balance_zone *zone, weir_balance_group *group, uint64_t key)
+{
+    size_t next_free = 0;
+    size_t next_old = 0;
+    balance_record *record = record_take(zone, &next_free, &next_old, key);
+
+    if (record != NULL) {
+        weir_ledger_clear_column(&zone->connections, (size_t) (record - zone->records));
+        atomic_store(&record->id, atomic_fetch_add(&group->words->next_id, 1));
+        atomic_store(&record->group, group->key);
+        atomic_fetch_add(&group->words->extras, 1);
+    }
+    return record;
+}
+
+/* ---- zones: one of records, and one that counts connections to their peers, opened in any order */
+
+/* When both are open.  A record that was another peer's has its column, too. */
+static void zone_join(balance_zone *zone)
+{
+    if (weir_zone_memory(zone->counts) == NULL || zone->records == NULL) {
+        return;
+    }
+    zone->connections =
+        weir_ledger_at(weir_zone_memory(zone->counts), WEIR_WORKER_SLOTS, zone->count);
+    for (size_t i = 0; i < zone->count; i++) {
+        if (atomic_load(&zone->records[i].key) != 0
+            && atomic_load(&zone->records[i].begun) == zone->generation) {
+            weir_ledger_clear_column(&zone->connections, i);
+        }
+    }
+}
+
+static bool zone_opened(struct weir_zone *opened, bool is_new, void *subject)
+{
+    balance_zone *zone = subject;
+
+    (void) is_new;
+    zone->records = weir_zone_memory(opened);
+    zone->count = weir_zone_bytes(opened) / sizeof(balance_record);
+    if (!zone_claim(zone)) {
+        return false;
+    }
+    zone_join(zone);
+    return true;
+}
+
+static bool counts_opened(struct weir_zone *opened, bool is_new, void *subject)
+{
+    (void) opened;
+    (void) is_new;
+    zone_join(subject);
+    return true;
+}
+
+/* What a dead worker had open is closed. */
+static void worker_gone(unsigned slot, void *subject)
+{
+    const balance_zone *zone = subject;
+
+    weir_ledger_clear_slot(&zone->connections, slot);
+}
+
+/* NULL: no memory, refused. */
+static const char *named(weir_conf *conf, const char *before, weir_str name)
+{
+    weir_builder builder;
+    weir_str text;
+
+    weir_builder_open(&builder, weir_conf_pool(conf), SIZE_MAX);
+    weir_builder_add(&builder, weir_str_from_z(before));
+    weir_builder_add(&builder, name);
+    weir_builder_add_byte(&builder, '\0');
+    if (!weir_builder_close(&builder, &text)) {
+        weir_conf_refuse(conf, "no memory for upstreams");
+        return NULL;
+    }
+    return text.data;
+}
+
+bool balance_zone_open(weir_conf *conf, const weir_balance_family *family, balance_zone *zone,
+                       size_t bytes)
+{
+    weir_str name = weir_str_from_z(family->name);
+
+    zone->generation = weir_conf_cycle(conf)->generation;
+    if (zone->layout == NULL) {
+        zone->layout = named(conf, RECORDS_LAYOUT, name);
+        zone->counts_layout = named(conf, COUNTS_LAYOUT, name);
+    }
+    if (zone->layout == NULL || zone->counts_layout == NULL) {
+        return false;
+    }
+    zone->zone = weir_zone_new(conf, zone->name, bytes, zone->layout, zone_opened, zone);
+    return zone->zone != NULL;
+}
+
+bool balance_zone_settle(weir_conf *conf, balance_zone *zone)
+{
+    size_t count = weir_zone_bytes(zone->zone) / sizeof(balance_record);
+    size_t bytes = weir_ledger_bytes(WEIR_WORKER_SLOTS, count);
+    weir_builder builder;
+    weir_str name;
+
+    if (balance_zone_needs(zone) > count) {
+        return weir_conf_refuse(conf, "zone \"%.*s\" is too small: its upstreams take %zu bytes",
+                                WEIR_STR_ARG(zone->name),
+                                balance_zone_needs(zone) * sizeof(balance_record));
+    }
+    if (bytes == 0) {
+        return weir_conf_refuse(conf, "zone \"%.*s\" is too large", WEIR_STR_ARG(zone->name));
+    }
+    weir_builder_open(&builder, weir_conf_pool(conf), SIZE_MAX);
+    weir_builder_add(&builder, zone->name);
+    weir_builder_add(&builder, WEIR_STR(" connections"));
+    if (!weir_builder_close(&builder, &name)) {
+        return weir_conf_refuse(conf, "no memory for upstreams");
+    }
+    zone->counts = weir_zone_new(conf, name, bytes, zone->counts_layout, counts_opened, zone);
+    if (zone->counts == NULL) {
+        return false;
+    }
+    return weir_worker_on_gone(weir_conf_cycle(conf), worker_gone, zone)
+           || weir_conf_refuse(conf, "no memory for upstreams");
+}

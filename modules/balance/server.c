@@ -1,0 +1,74 @@
+#include "modules/balance/balance_internal.h"
+
+#include "core/base/number.h"
+
+/* What `server` says: in a configuration, in a state file, through the API. */
+
+#define ROUTE_MAX 32 /* as in nginx */
+
+void balance_server_begin(balance_server *server, weir_str name)
+{
+    *server = (balance_server){.name = name, .weight = 1, .max_fails = 1, .fail_timeout_ms = 10000};
+}
+
+static balance_parameter judged(bool is_good)
+{
+    return is_good ? BALANCE_PARAMETER_GOOD : BALANCE_PARAMETER_WRONG;
+}
+
+static balance_parameter number_take(weir_str text, uint32_t min, uint32_t *number)
+{
+    uint64_t parsed;
+
+    if (!weir_parse_uint(text, INT32_MAX, &parsed) || parsed < min) {
+        return BALANCE_PARAMETER_WRONG;
+    }
+    *number = (uint32_t) parsed;
+    return BALANCE_PARAMETER_GOOD;
+}
+
+static balance_parameter time_take(weir_str text, uint64_t *time_ms)
+{
+    uint64_t seconds;
+
+    if (!weir_parse_time_s(text, INT32_MAX, &seconds)) {
+        return BALANCE_PARAMETER_WRONG;
+    }
+    *time_ms = seconds * 1000;
+    return BALANCE_PARAMETER_GOOD;
+}
+
+balance_parameter balance_server_parameter(balance_server *server, weir_str text)
+{
+    weir_str value;
+
+    if (weir_conf_parameter(text, "weight=", &value)) {
+        return number_take(value, 1, &server->weight);
+    }
+    if (weir_conf_parameter(text, "max_conns=", &value)) {
+        return number_take(value, 0, &server->max_conns);
+    }
+    if (weir_conf_parameter(text, "max_fails=", &value)) {
+        return number_take(value, 0, &server->max_fails);
+    }
+    if (weir_conf_parameter(text, "fail_timeout=", &value)) {
+        return time_take(value, &server->fail_timeout_ms);
+    }
+    if (weir_conf_parameter(text, "slow_start=", &value)) {
+        return time_take(value, &server->slow_start_ms);
+    }
+    if (weir_conf_parameter(text, "route=", &value)) {
+        server->route = value;
+        return judged(value.len != 0 && value.len <= ROUTE_MAX);
+    }
+    if (weir_str_eq(text, WEIR_STR("backup"))) {
+        server->is_backup = true;
+    } else if (weir_str_eq(text, WEIR_STR("down"))) {
+        server->is_down = true;
+    } else if (weir_str_eq(text, WEIR_STR("drain"))) {
+        server->is_draining = true;
+    } else {
+        return BALANCE_PARAMETER_UNKNOWN;
+    }
+    return BALANCE_PARAMETER_GOOD;
+}
