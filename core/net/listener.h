@@ -29,6 +29,8 @@ struct weir_listener {
     weir_addr addr;
     weir_listener_options options;
     bool proxy_protocol; /* read a PROXY header, v1 or v2, first */
+    /* Where a socket stands for several addresses: whether a connection begins with one.  NULL: all do. */
+    bool (*begins_with_proxy)(weir_connection *connection, const void *subject);
     uint64_t proxy_protocol_timeout_ms;
     void (*accepted)(weir_connection *connection, void *subject);
     void *subject;

@@ -144,7 +144,9 @@ static void listener_reorder(weir_listener *listener)
 
 static void listener_begin(weir_listener *listener, weir_connection *connection)
 {
-    if (listener->proxy_protocol) {
+    if (listener->proxy_protocol
+        && (listener->begins_with_proxy == NULL
+            || listener->begins_with_proxy(connection, listener->subject))) {
         weir_proxy_protocol_begin(connection);
     } else {
         listener->accepted(connection, listener->subject);

@@ -146,6 +146,15 @@ def test_satisfy_any_asks_for_one_of_them(weir, passwords, rule, user, status):
     assert server.get("/", headers=headers).status == status
 
 
+def test_satisfy_any_asks_nothing_of_who_is_let_by(weir, passwords):
+    server = weir("location / { satisfy any; auth_request /ok; " + CLOSED + " try_files /none /ok; }"
+                  "location = /ok { return 200; }")
+    for headers in ({}, basic("plain", "wrong")):
+        response = server.get("/", headers=headers)
+        assert response.status == 200
+        assert "www-authenticate" not in response.headers
+
+
 @pytest.mark.parametrize("rule, user, status", [
     ("allow 127.0.0.1; deny all;", None, 401), ("deny all;", "plain", 403),
     ("allow 127.0.0.1; deny all;", "plain", 200)])

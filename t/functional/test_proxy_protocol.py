@@ -53,6 +53,18 @@ def test_an_unknown_sender_is_served_without_addresses(weir, head):
     assert weir(CONFIG).exchange(head + request_bytes("/")).text.split() == ["127.0.0.1"]
 
 
+def test_each_address_of_a_port_says_for_itself_whether_there_is_one(weir):
+    server = weir(None, http="""
+        server { listen @port@ proxy_protocol; return 200 "behind $proxy_protocol_addr"; }
+        server { listen 127.0.0.1:@port@; return 200 "plain $proxy_protocol_addr"; }""")
+    assert server.get("/").text == "plain "
+    assert server.exchange(v1() + request_bytes("/")).status == 400
+    with socket.create_connection(("127.0.0.2", server.port)) as sock:
+        connection = Connection(sock)
+        connection.send(v1() + request_bytes("/"))
+        assert connection.read_response("GET").text == "behind 203.0.113.7"
+
+
 MALFORMED = {
     "no head at all": request_bytes("/"),
     "1 with another word": b"PROXIES TCP4 1.2.3.4 5.6.7.8 1 2\r\n",

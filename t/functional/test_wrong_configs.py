@@ -151,6 +151,7 @@ WRONG = [
     (server("listen 127.0.0.1:0;"), 'invalid port in "127.0.0.1:0" of the "listen" directive'),
     (server("listen 127.0.0.1:@port2@ sll;"), 'invalid parameter "sll"'),
     (server("listen 127.0.0.1:@port2@ backlog=x;"), 'invalid (backlog|parameter) "backlog=x"'),
+    (server("listen 127.0.0.1:@port2@ backlog=0;"), 'invalid (backlog|parameter) "backlog=0"'),
     (server("listen [::1:80;"), 'invalid .*"\\[::1:80" of the "listen" directive'),
     (server("listen no.such.name.invalid:80;"), "host not found"),
     (server("server_name ~[;"), r"pcre2?_compile\(\) failed|missing terminating \]"),

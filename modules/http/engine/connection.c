@@ -29,6 +29,11 @@ static const weir_http_address *port_address(const weir_http_port *port,
     return addresses[last];
 }
 
+bool weir_http_begins_with_proxy(weir_connection *connection, const void *subject)
+{
+    return port_address(subject, connection)->proxy_protocol;
+}
+
 static void connection_describe(weir_builder *line, const void *subject)
 {
     const weir_http_connection *client = subject;

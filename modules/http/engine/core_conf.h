@@ -279,8 +279,10 @@ weir_http_location *weir_http_location_new(weir_conf *conf, weir_http_server *se
 /* Takes over what the level has settled, and chooses the hooks that apply. */
 bool weir_http_location_settle(weir_conf *conf, weir_http_location *location) WEIR_MUST_USE;
 
-/* The hook of a listener: `subject` is the port. */
+/* The hooks of a listener: `subject` is the port. */
 void weir_http_accepted(weir_connection *connection, void *subject);
+/* Whether the address that a connection was made to has `proxy_protocol`. */
+bool weir_http_begins_with_proxy(weir_connection *connection, const void *subject);
 
 extern const weir_variable weir_http_core_variables[];
 extern const weir_http_module weir_http_core;

@@ -78,7 +78,8 @@ static bool listen_valued(const listen_reading *reading, weir_str arg, bool *is_
 
     *is_known = true;
     if (weir_conf_parameter(arg, "backlog=", &value)) {
-        return listen_number(reading, value, &options->backlog) && options->backlog != 0;
+        return listen_number(reading, value, &options->backlog)
+               && (options->backlog != 0 || listen_refuse(reading));
     }
     if (weir_conf_parameter(arg, "rcvbuf=", &value)) {
         return listen_size(reading, value, &options->rcvbuf);

@@ -123,6 +123,15 @@ static weir_http_verdict access_settle(weir_http_exchange *ex, weir_http_verdict
     return verdict;
 }
 
+/* Who was refused before, and asked for a password perhaps, is let by: there is nothing to be proved any more. */
+static void access_let_by(weir_http_exchange *ex)
+{
+    if (ex->access_status != 0) {
+        ex->access_status = 0;
+        weir_http_fields_remove(&ex->response.fields, WEIR_HTTP_WWW_AUTHENTICATE);
+    }
+}
+
 /* The place behind a module in the hooks of the location that it has moved the exchange to. */
 static unsigned place_behind(const weir_http_hook *hooks, const weir_http_module *module)
 {
@@ -162,7 +171,7 @@ static weir_http_verdict next_handler(weir_http_exchange *ex)
         if (ex->phase == WEIR_HTTP_PHASE_ACCESS && ex->core->satisfy == WEIR_HTTP_SATISFY_ALL) {
             ex->handler++;
         } else {
-            ex->access_status = 0;
+            access_let_by(ex);
             weir_http_enter_phase(ex, ex->phase + 1);
         }
         break;

@@ -473,6 +473,7 @@ static bool port_make(weir_conf *conf, weir_http_cycle *http, weir_http_address 
     weir_http_port *port = WEIR_NEW(pool, weir_http_port);
     weir_http_port **place = weir_array_push(&http->ports);
     weir_http_address **last;
+    bool reads_proxy = address->proxy_protocol;
     bool is_new;
 
     if (port == NULL || place == NULL) {
@@ -488,7 +489,7 @@ static bool port_make(weir_conf *conf, weir_http_cycle *http, weir_http_address 
                 return weir_conf_refuse(conf, "no memory for \"listen\"");
             }
             *last = *other;
-            address->proxy_protocol |= (*other)->proxy_protocol;
+            reads_proxy |= (*other)->proxy_protocol;
         }
     }
     last = weir_array_push(&port->addresses);
@@ -505,7 +506,8 @@ static bool port_make(weir_conf *conf, weir_http_cycle *http, weir_http_address 
     }
 
     port->listener->options = address->options;
-    port->listener->proxy_protocol = address->proxy_protocol;
+    port->listener->proxy_protocol = reads_proxy;
+    port->listener->begins_with_proxy = weir_http_begins_with_proxy;
     port->listener->proxy_protocol_timeout_ms =
         address->default_server->core->client_header_timeout_ms;
     port->listener->connection_pool_bytes = http->core->connection_pool_bytes;
