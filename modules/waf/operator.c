@@ -20,6 +20,8 @@ static const weir_waf_operator_kind kinds[] = {
     OPERATOR("beginsWith", NULL, weir_waf_run_begins, true),
     OPERATOR("contains", NULL, weir_waf_run_contains, true),
     OPERATOR("containsWord", NULL, weir_waf_run_contains_word, true),
+    OPERATOR("detectSQLi", NULL, weir_waf_run_sqli, false),
+    OPERATOR("detectXSS", NULL, weir_waf_run_xss, false),
     OPERATOR("endsWith", NULL, weir_waf_run_ends, true),
     OPERATOR("eq", weir_waf_number_compile, weir_waf_run_eq, true),
     OPERATOR("ge", weir_waf_number_compile, weir_waf_run_ge, true),
@@ -189,6 +191,10 @@ bool weir_waf_operator_bytes(const weir_waf_operator *op, weir_waf_bytes *bytes)
         weir_waf_bytes_add(bytes, '%');
     } else if (run == weir_waf_run_utf8) {
         bytes->bits[2] = bytes->bits[3] = UINT64_MAX;
+    } else if (run == weir_waf_run_sqli) {
+        weir_waf_sqli_bytes(bytes);
+    } else if (run == weir_waf_run_xss) {
+        weir_waf_xss_bytes(bytes);
     } else {
         return run == weir_waf_run_never;
     }

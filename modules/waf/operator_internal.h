@@ -102,4 +102,10 @@ weir_waf_operator_runs weir_waf_run_networks;
 bool weir_waf_byte_range_compile(weir_waf_operator_build *build, weir_waf_operator *op);
 weir_waf_operator_runs weir_waf_run_byte_range, weir_waf_run_url_encoding, weir_waf_run_utf8;
 
+/* operator_inject.c */
+weir_waf_operator_runs weir_waf_run_sqli, weir_waf_run_xss;
+/* Bytes one of which a match needs; added to an empty set. */
+void weir_waf_sqli_bytes(weir_waf_bytes *bytes);
+void weir_waf_xss_bytes(weir_waf_bytes *bytes);
+
 #endif
