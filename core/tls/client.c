@@ -152,9 +152,8 @@ static void connect_shake(weir_connection *connection)
 
 static void connect_timed_out(weir_connection *connection)
 {
-    weir_log_line(&connection->log, WEIR_LOG_ERR, ETIMEDOUT,
-                  "upstream timed out while SSL handshaking to upstream");
-    connection->failed = true;
+    weir_log_line(&connection->log, WEIR_LOG_ERR, ETIMEDOUT, "upstream timed out");
+    connection->failed = connection->tls->timed_out = true;
     connect_finish(connection, WEIR_TLS_REFUSED);
 }
 
@@ -207,6 +206,11 @@ static bool connect_begin(weir_tls *tls, const weir_tls_connect_options *options
     }
     session_offer(tls);
     return true;
+}
+
+bool weir_tls_connect_timed_out(const weir_connection *connection)
+{
+    return connection->tls != NULL && connection->tls->timed_out;
 }
 
 void weir_tls_connect(weir_connection *connection, weir_tls_client *client,

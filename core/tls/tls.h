@@ -92,6 +92,9 @@ void weir_tls_connect(weir_connection *connection, weir_tls_client *client,
                       const weir_tls_connect_options *options,
                       void (*done)(weir_connection *connection, weir_tls_outcome outcome));
 
+/* In `done`: it was refused because handshake_timeout_ms were over. */
+bool weir_tls_connect_timed_out(const weir_connection *connection);
+
 /* ---- what a connection has agreed on; for variables. All borrow from the connection. */
 
 const char *weir_tls_version(const weir_connection *connection); /* "TLSv1.3" */

@@ -39,8 +39,9 @@ struct weir_tls {
     long ticket_error;                  /* the same, of the session that the client came with */
     bool ended;                         /* the socket gave the end of data */
     bool truncated;
-    bool shut; /* close_notify was made */
-    bool told; /* why the handshake fails is in the log */
+    bool shut;      /* close_notify was made */
+    bool told;      /* why the handshake fails is in the log */
+    bool timed_out; /* the handshake, toward an origin */
 };
 
 /* ---- transport.c */

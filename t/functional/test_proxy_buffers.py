@@ -1,6 +1,7 @@
 """Responses between a fast origin and a slow client, and the X-Accel fields."""
 
 import threading
+import time
 
 import pytest
 
@@ -127,7 +128,7 @@ def test_cookies_are_made_ours(weir, upstream):
     server = weir("""proxy_cookie_domain origin.test example.test;
                      proxy_cookie_path /two/ /one/; """ + PROXY)
     assert server.get("/").headers.all("Set-Cookie") == [
-        "a=b; Domain=example.test; Path=/one/x", "c=d; path=/other; Secure"]
+        "a=b; Domain=.example.test; Path=/one/x", "c=d; path=/other; Secure"]
 
 
 def test_redirects_follow_the_rules_in_order(weir, upstream):
@@ -212,3 +213,74 @@ def test_a_client_that_goes_away_may_be_ignored(weir, upstream):
     go.set()
     wait_until(lambda: server.access_log(name="t.log"), "the log line")
     assert server.access_log(name="t.log")[0].endswith(" 200")
+
+
+@pytest.mark.parametrize("framing", ["b", "chunked"])
+def test_an_origin_may_be_read_from_slowly(weir, upstream, framing):
+    """150 kB at 100 kB a second: a second at least, however the client reads."""
+    upstream.answers(site)
+    server = weir("proxy_limit_rate 100k;" + PROXY)
+    begun = time.monotonic()
+    response = server.get(f"/{framing}/150000")
+    assert digest(response.body) == digest(body_of(150_000))
+    assert time.monotonic() - begun > 0.9
+
+
+@pytest.mark.weir_only("nginx takes variables since 1.27")
+def test_the_rate_may_be_a_variable(weir, upstream):
+    upstream.answers(site)
+    server = weir("proxy_limit_rate $arg_rate;" + PROXY)
+    begun = time.monotonic()
+    assert len(server.get("/b/150000?rate=100k").body) == 150_000
+    assert time.monotonic() - begun > 0.9
+    assert len(server.get("/b/150000?rate=0").body) == 150_000
+    assert len(server.get("/b/150000?rate=x").body) == 150_000
+    server.wait_log('invalid value "x" of "proxy_limit_rate"')
+
+
+def test_a_client_may_go_away_while_the_origin_is_read_from_slowly(weir, upstream):
+    upstream.answers(site)
+    server = weir("proxy_limit_rate 1k;" + PROXY)
+    connection = server.connect()
+    connection.send(request_bytes("/b/100000"))
+    connection.read_until(b"\r\n\r\n")
+    connection.close()
+    wait_until(lambda: not upstream.open_connections(), "the origin's connection to end")
+
+
+@pytest.mark.parametrize("type_, charset, seen", [
+    ("text/plain", "koi8-r", "text/plain; charset=koi8-r"),
+    ("application/json", "koi8-r", "application/json; charset=koi8-r"),
+    ("text/html; charset=latin1", "koi8-r", "text/html; charset=latin1"),
+    ("text/plain", "off", "text/plain"),
+])
+def test_x_accel_charset_names_the_encoding(weir, upstream, binary, type_, charset, seen):
+    upstream.answers(answer(headers={"Content-Type": type_, "X-Accel-Charset": charset}))
+    # nginx knows the encodings that a charset_map names, which weir has not.
+    server = weir("charset utf-8;" + PROXY,
+                  http="charset_map koi8-r utf-8 { C0 D18E; }" if binary.is_nginx else "")
+    response = server.get("/")
+    assert response.headers["Content-Type"] == seen
+    assert "X-Accel-Charset" not in response.headers
+
+
+@pytest.mark.weir_only("nginx closes them")
+@pytest.mark.parametrize("headers, settings", [
+    ({"X-Accel-Redirect": "/inside"}, ""),
+    ({}, "proxy_intercept_errors on; error_page 404 /inside;"),
+])
+def test_an_answer_that_is_not_shown_leaves_its_connection_usable(weir, upstream, headers, settings):
+    upstream.answers(answer("x" * 5000, "404 Not Found", headers))
+    server = weir(settings + PROXY + "location = /inside { internal; return 200 inside; }")
+    for _ in range(3):
+        assert server.get("/").text == "inside"
+    assert len(upstream.connections) == 1
+
+
+def test_an_answer_that_is_not_shown_and_never_ends_holds_nobody(weir, upstream):
+    upstream.answers(lambda peer: (peer.send(b"HTTP/1.1 404 Not Found\r\nContent-Length: 9999999\r\n\r\n"
+                                             + b"x" * 100_000), peer.wait_gone()))
+    server = weir("proxy_intercept_errors on; error_page 404 /inside;" + PROXY
+                  + "location = /inside { internal; return 200 inside; }")
+    assert server.get("/").text == "inside"
+    wait_until(lambda: not upstream.open_connections(), "the origin's connection to end")

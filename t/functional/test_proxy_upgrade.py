@@ -98,3 +98,35 @@ def test_an_origin_that_refuses_to_switch_is_answered_as_usual(weir, upstream):
         connection.send(ASKED)
         response = connection.read_response()
         assert (response.status, response.text) == (426, "no")
+
+
+@pytest.mark.weir_only("proxy_upgrade is weir's own")
+def test_proxy_upgrade_passes_a_clients_wish_on(weir, upstream):
+    upstream.answers(echo)
+    server = weir("""location / { proxy_pass http://@upstream@; proxy_upgrade on;
+                     proxy_set_header Connection ""; proxy_set_header X-Own yes; }""")
+    connection = server.connect()
+    connection.send(ASKED)
+    connection.read_until(b"hello")
+    connection.send(b"more")
+    connection.read_until(b"MORE")
+    assert upstream.last.headers.all("Upgrade") == ["websocket"]
+    assert upstream.last.headers.all("Connection") == ["upgrade"]
+    assert upstream.last.headers["X-Own"] == "yes"
+
+
+@pytest.mark.weir_only("proxy_upgrade is weir's own")
+def test_with_proxy_upgrade_other_requests_keep_their_connections(weir, upstream):
+    server = weir("location / { proxy_pass http://@upstream@; proxy_upgrade on; }")
+    for headers in ({}, {"Upgrade": "websocket"}, {"Connection": "upgrade"}):
+        assert server.request("/", headers=headers).status == 200
+        assert "Upgrade" not in upstream.last.headers
+        assert "Connection" not in upstream.last.headers
+    assert len(upstream.connections) == 1
+
+
+@pytest.mark.weir_only("proxy_upgrade is weir's own")
+def test_with_proxy_upgrade_a_switch_that_nobody_asked_for_is_502(weir, upstream):
+    upstream.answers(SWITCH)
+    server = weir("location / { proxy_pass http://@upstream@; proxy_upgrade on; }")
+    assert server.get("/").status == 502

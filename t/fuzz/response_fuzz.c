@@ -53,7 +53,7 @@ static weir_http_head_result feed(weir_http_response_head *head, weir_str text, 
         case WEIR_HTTP_HEAD_INTERIM:
             scanned = 0;
             end = *taken;
-            must(head->fields.count == 0 && head->bytes == 0);
+            must(head->is_interim && head->status < 200 && head->status != 101);
             break;
         case WEIR_HTTP_HEAD_INVALID:
             must(why != NULL);

@@ -159,6 +159,31 @@ static bool internal_call(weir_conf *conf, void *settings, const weir_statement 
     return true;
 }
 
+/* early_hints STRING ... */
+static bool early_hints_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    weir_http_core_conf *core = settings;
+    weir_pool *pool = weir_conf_pool(conf);
+
+    core->early_hints = WEIR_NEW(pool, weir_array);
+    if (core->early_hints == NULL) {
+        return weir_conf_refuse(conf, "no memory for \"early_hints\"");
+    }
+    weir_array_init(core->early_hints, pool, sizeof(const weir_template *), statement->count - 1);
+    for (size_t i = 1; i < statement->count; i++) {
+        const weir_template **condition = weir_array_push(core->early_hints);
+
+        if (condition == NULL) {
+            return weir_conf_refuse(conf, "no memory for \"early_hints\"");
+        }
+        *condition = weir_template_new(conf, weir_space_of(conf, "http"), statement->args[i]);
+        if (*condition == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool resolver_call(weir_conf *conf, void *settings, const weir_statement *statement)
 {
     weir_http_core_conf *core = settings;
@@ -494,6 +519,15 @@ static const weir_directive core_directives[] = {
         .slot = CALL(internal, internal_call),
         .inherit = WEIR_INHERIT_NONE,
         .doc = "Only internal redirects and subrequests reach this location; others get 404.",
+    },
+    {
+        .name = "early_hints",
+        .where = WEIR_HTTP_ANYWHERE,
+        .takes = WEIR_TAKES_SOME,
+        .syntax = "string ...",
+        .slot = CALL(early_hints, early_hints_call),
+        .doc =
+            "Passes an origin's 103 (Early Hints) on, if one of these is neither empty nor \"0\".",
     },
     {
         .name = "resolver",

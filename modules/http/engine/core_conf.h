@@ -91,6 +91,8 @@ struct weir_http_core_conf {
     unsigned satisfy;
     bool internal;
 
+    weir_array *early_hints; /* of const weir_template *: conditions; NULL: never */
+
     const weir_resolver_settings *resolver; /* NULL: none */
     uint64_t resolver_timeout_ms;
 
@@ -239,6 +241,8 @@ bool weir_http_parse_target(weir_http_request *request, weir_str target, bool me
 /* All lines of a field by its name in variables ("accept_language"), joined; left not found when there is none. */
 bool weir_http_field_value(const weir_http_fields *fields, weir_str name, weir_pool *pool,
                            weir_value *value) WEIR_MUST_USE;
+/* Whether `early_hints` lets a 103 pass to this client. */
+bool weir_http_wants_hints(weir_http_exchange *ex);
 /* What Server says, as server_tokens has it; empty: nothing. */
 weir_str weir_http_server_token(weir_http_exchange *ex);
 /* Adds a path, escaped for a URI.  False when the builder has failed. */

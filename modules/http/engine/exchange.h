@@ -94,8 +94,9 @@ typedef struct {
     bool body_is_short; /* the source failed: the wire must show it (close, RST_STREAM) */
     bool has_no_body;   /* HEAD, 204, 304: set by the engine */
     bool allow_ranges;
-    bool expires_set; /* the response's freshness was set by an earlier module */
-    bool is_upgrade;  /* 101 or 2xx to CONNECT: bytes are tunnelled after the head */
+    bool charset_is_said; /* X-Accel-Charset: the type is not to be given another */
+    bool expires_set;     /* the response's freshness was set by an earlier module */
+    bool is_upgrade;      /* 101 or 2xx to CONNECT: bytes are tunnelled after the head */
     bool
         must_flush; /* events: each piece goes out at once (text/event-stream, X-Accel-Buffering: no) */
 } weir_http_response;

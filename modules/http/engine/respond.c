@@ -151,6 +151,23 @@ void weir_http_wake(weir_http_exchange *ex)
     }
 }
 
+bool weir_http_wants_hints(weir_http_exchange *ex)
+{
+    const weir_array *conditions = ex->core->early_hints;
+    weir_str text;
+
+    if (conditions == NULL) {
+        return false;
+    }
+    for (WEIR_ARRAY_EACH(conditions, const weir_template *const, condition)) {
+        if (weir_template_text(*condition, &ex->script, &text) && text.len != 0
+            && !weir_str_eq(text, WEIR_STR("0"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void weir_http_send_interim(weir_http_exchange *ex, unsigned status, const weir_http_fields *fields)
 {
     if (ex->response.head_is_sent || ex->request.version < WEIR_HTTP_11) {

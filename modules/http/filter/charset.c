@@ -116,7 +116,8 @@ static weir_result charset_head(weir_http_exchange *ex, const void *location)
     weir_builder builder;
     weir_str type, name;
 
-    if (!weir_str_split(&rest, ';', &type) || !is_text(charset, weir_str_trim(type))
+    if (ex->response.charset_is_said || !weir_str_split(&rest, ';', &type)
+        || !is_text(charset, weir_str_trim(type))
         || (names_charset(rest) && !(charset->overrides && ex->response.from_upstream))
         || weir_http_fields_find(&ex->response.fields, WEIR_HTTP_CONTENT_ENCODING) != NULL) {
         return WEIR_OK;

@@ -444,7 +444,11 @@ static void shaken(weir_connection *connection, weir_tls_outcome outcome)
         return;
     case WEIR_TLS_NOT_TLS:
     case WEIR_TLS_REFUSED:
-        proxy_fail(proxy, PROXY_FAILED_ERROR, 502);
+        if (weir_tls_connect_timed_out(connection)) {
+            proxy_fail(proxy, PROXY_FAILED_TIMEOUT, 504);
+        } else {
+            proxy_fail(proxy, PROXY_FAILED_ERROR, 502);
+        }
         return;
     }
 }

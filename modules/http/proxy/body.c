@@ -44,6 +44,7 @@ void proxy_body_done(proxy_state *proxy)
     proxy_buffer_release(proxy);
     weir_chain_clear(&proxy->body);
     weir_task_cancel(&proxy->go_on);
+    proxy_rate_done(proxy);
     if (proxy->temp_file != -1) {
         (void) close(proxy->temp_file);
         proxy->temp_file = -1;
@@ -216,12 +217,20 @@ static weir_result fill(proxy_state *proxy, weir_chain *out, uint64_t limit)
             body_fail(proxy);
             return WEIR_FAIL;
         }
-        switch (weir_connection_read(proxy->origin, proxy->data + proxy->end,
-                                     proxy->size - proxy->end, &len)) {
+        size_t size = proxy->size - proxy->end;
+
+        if (proxy->rate != NULL && (size = proxy_rate_allows(proxy, size)) == 0) {
+            proxy->deadline_ms = 0;
+            return out->len != before ? WEIR_OK : WEIR_WAIT;
+        }
+        switch (weir_connection_read(proxy->origin, proxy->data + proxy->end, size, &len)) {
         case WEIR_OK:
             if (len == 0) {
                 ended_by_origin(proxy);
                 return proxy->body_ended ? WEIR_OK : WEIR_FAIL;
+            }
+            if (proxy->rate != NULL) {
+                proxy_rate_count(proxy, len);
             }
             proxy->end += len;
             if (!take(proxy, out)) {
@@ -257,6 +266,26 @@ void proxy_body_begin(proxy_state *proxy)
     if (!proxy->body_ended) {
         weir_connection_enter(proxy->origin, &proxy_receiving);
     }
+}
+
+void proxy_body_drop(proxy_state *proxy)
+{
+    weir_chain dropped = {0};
+    size_t len;
+
+    proxy->deadline_ms = 0;
+    proxy->chunked.trailers = NULL;
+    if (!take(proxy, &dropped)) {
+        body_fail(proxy);
+    } else if (!proxy->body_ended && proxy->answer.end != WEIR_HTTP_END_CLOSE && room(proxy)
+               && weir_connection_read(proxy->origin, proxy->data + proxy->end,
+                                       proxy->size - proxy->end, &len)
+                      == WEIR_OK
+               && len != 0) {
+        proxy->end += len;
+        (void) take(proxy, &dropped);
+    }
+    weir_chain_clear(&dropped);
 }
 
 /* ---- the temporary file */

@@ -107,6 +107,10 @@ static const weir_directive proxy_directives[] = {
         "Passes the fields of the client's request on."),
     ROW("proxy_pass_request_body", FLAG(pass_request_body), "on",
         "Passes the body of the client's request on."),
+    ROW("proxy_upgrade", FLAG(upgrade), "off",
+        "Passes Upgrade and Connection of a client that asks for another protocol on, as "
+        "WebSockets "
+        "do; weir's own."),
     ROW("proxy_request_buffering", FLAG(request_buffering), "on",
         "Reads the whole request body before an origin is asked."),
 
@@ -141,6 +145,9 @@ static const weir_directive proxy_directives[] = {
     /* ---- the response */
     ROW("proxy_buffering", FLAG(buffering), "on",
         "Reads responses ahead of the client, so that the origin is free soon."),
+    ROW("proxy_limit_rate", TEMPLATE(limit_rate), NULL,
+        "Bytes a second that a response is read from an origin with, where it is buffered; 0 is no "
+        "limit."),
     ROW("proxy_buffer_size", SIZE(buffer_size), "4k", "The largest head of a response."),
     ROW("proxy_buffers", WEIR_SLOT_SIZES(proxy_conf, buffers), "8 4k",
         "Number and size of buffers: their sum is read ahead into memory."),
@@ -198,6 +205,17 @@ static const weir_directive proxy_directives[] = {
         .syntax = "off | path replacement",
         .repeatable = true,
         .doc = "Changes the Path of cookies.",
+    },
+    {
+        .name = "proxy_cookie_flags",
+        .where = WHERE,
+        .takes = WEIR_TAKES_SOME,
+        .slot = WEIR_SLOT_CALL(proxy_conf, cookie_flags, proxy_cookie_flags_call),
+        .syntax = "off | cookie [flag ...]",
+        .repeatable = true,
+        .doc =
+            "Sets or takes away flags of cookies: secure, httponly, samesite=strict|lax|none, and "
+            "nosecure, nohttponly, nosamesite.",
     },
 
     /* ---- without an effect */

@@ -89,6 +89,13 @@ typedef struct {
     weir_str pattern_text, replacement_text; /* without templates: of `default` */
 } proxy_rule;
 
+/* One rule of proxy_cookie_flags. */
+typedef struct {
+    const weir_regex *regex; /* NULL: compare with `name` */
+    const weir_template *name;
+    weir_array flags; /* const weir_template * */
+} proxy_flag_rule;
+
 typedef struct {
     bool is_off;
     weir_array *rules; /* proxy_rule; one without anything is `default`; NULL: nothing was said */
@@ -100,6 +107,7 @@ typedef struct {
     const weir_template *method, *set_body;
     unsigned http_version; /* weir_http_version */
     bool pass_request_headers, pass_request_body, request_buffering;
+    bool upgrade; /* passes a client's wish for another protocol on */
 
     uint64_t connect_timeout_ms, send_timeout_ms, read_timeout_ms;
     bool socket_keepalive;
@@ -113,6 +121,7 @@ typedef struct {
     uint64_t next_tries, next_timeout_ms;
 
     bool buffering;
+    const weir_template *limit_rate;
     size_t buffer_size;
     weir_count_size buffers;
     size_t busy_buffers_size; /* 0: not said */
@@ -124,6 +133,7 @@ typedef struct {
     unsigned ignore_headers;
     bool intercept_errors, ignore_client_abort, force_ranges, pass_trailers;
     proxy_rules redirects, cookie_domains, cookie_paths;
+    proxy_rules cookie_flags; /* of proxy_flag_rule */
 
     weir_tls_client_conf tls;
 
@@ -206,10 +216,11 @@ struct weir_http_upstream_state {
     weir_http_chunked chunked;
     bool keeps; /* the connection, after the body */
     bool body_ended, body_failed;
-    bool is_buffered;  /* read ahead of the client */
-    bool client_waits; /* for more of the body, and not the body for it */
-    weir_chain body;   /* read, and not yet taken by the client */
-    uint64_t pulled;   /* in the turn that began at turn_ms */
+    bool is_buffered;        /* read ahead of the client */
+    struct proxy_rate *rate; /* at which the origin is read from; NULL: any */
+    bool client_waits;       /* for more of the body, and not the body for it */
+    weir_chain body;         /* read, and not yet taken by the client */
+    uint64_t pulled;         /* in the turn that began at turn_ms */
     uint64_t turn_ms;
     weir_task go_on;
     int temp_file; /* -1: none */
@@ -237,6 +248,8 @@ void proxy_resolve_cancel(proxy_state *proxy);
 /* From the list of settings, or defaults. NULL: refused. */
 proxy_headers *proxy_headers_make(weir_conf *conf, const proxy_conf *settings);
 bool proxy_set_header_call(weir_conf *conf, void *settings, const weir_statement *statement);
+/* proxy_upgrade: the client asks for another protocol, and the origin is asked, too. */
+bool proxy_passes_upgrade(const proxy_state *proxy);
 /* Makes `head`. False: no memory, or a variable's value that cannot be sent; logged. */
 bool proxy_head_make(proxy_state *proxy) WEIR_MUST_USE;
 /* Puts head and body into `out`, for a new try. */
@@ -280,6 +293,8 @@ void proxy_respond(proxy_state *proxy);
 
 /* What is left behind the head, and the framing's end. */
 void proxy_body_begin(proxy_state *proxy);
+/* The answer's body is not wanted: if the rest of it is here already, the connection may be kept. */
+void proxy_body_drop(proxy_state *proxy);
 weir_result proxy_body_pull(weir_http_exchange *ex, weir_http_source *source, weir_chain *out,
                             uint64_t limit, bool *ended);
 void proxy_body_done(proxy_state *proxy);
@@ -303,7 +318,36 @@ bool proxy_cookie_path_call(weir_conf *conf, void *settings, const weir_statemen
 bool proxy_rules_settle(weir_conf *conf, proxy_conf *settings) WEIR_MUST_USE;
 bool proxy_rewrite_location(proxy_state *proxy, weir_str *value) WEIR_MUST_USE;
 bool proxy_rewrite_refresh(proxy_state *proxy, weir_str *value) WEIR_MUST_USE;
+
+/* The first rule that matches replaces. False: no memory. */
+typedef enum {
+    PROXY_MATCH_PREFIX, /* of a URL or path: the rest stays */
+    PROXY_MATCH_DOMAIN, /* all of it, in any case, without a dot before it */
+} proxy_match;
+bool proxy_rules_apply(proxy_state *proxy, const weir_array *rules, proxy_match match,
+                       weir_str *value, bool *is_changed) WEIR_MUST_USE;
+/* A value with variables in it may not become two field lines: false, logged. */
+bool proxy_value_is_sound(const proxy_state *proxy, weir_str value, const char *name) WEIR_MUST_USE;
+/*
+ * For directives with rules: begins a level's own list, and takes "off".  False: refused.  `*rule` is one to be filled,
+ * or NULL: all is said.
+ */
+bool proxy_rules_add(weir_conf *conf, proxy_rules *rules, size_t offset, size_t rule_bytes,
+                     const weir_statement *statement, void **rule) WEIR_MUST_USE;
+
+/* ---- cookies.c: Set-Cookie */
+
+bool proxy_cookie_flags_call(weir_conf *conf, void *settings, const weir_statement *statement);
 bool proxy_rewrite_cookie(proxy_state *proxy, weir_str *value) WEIR_MUST_USE;
+
+/* ---- rate.c: proxy_limit_rate */
+
+/* What X-Accel and settings say is known: the rate of this response, if there is one.  False: no memory. */
+bool proxy_rate_begin(proxy_state *proxy) WEIR_MUST_USE;
+/* How much may be read now, up to `size`; 0: later, and proxy_body_go_on() will be called. */
+size_t proxy_rate_allows(proxy_state *proxy, size_t size);
+void proxy_rate_count(proxy_state *proxy, size_t bytes);
+void proxy_rate_done(proxy_state *proxy);
 
 extern const weir_variable proxy_variables[];
 

@@ -195,13 +195,39 @@ static void add_client_fields(proxy_state *proxy, weir_builder *head)
     }
 }
 
-static bool add_set_fields(proxy_state *proxy, weir_builder *head)
+/* Whether this request asks for another protocol, and may. */
+bool proxy_passes_upgrade(const proxy_state *proxy)
+{
+    const weir_http_request *request = &proxy->ex->request;
+
+    return proxy->conf->upgrade && request->version == WEIR_HTTP_11
+           && weir_http_fields_find(&request->fields, WEIR_HTTP_UPGRADE) != NULL
+           && weir_http_fields_have_token(&request->fields, WEIR_HTTP_CONNECTION,
+                                          WEIR_STR("upgrade"));
+}
+
+static void add_upgrade(const proxy_state *proxy, weir_builder *head)
+{
+    const weir_http_fields *fields = &proxy->ex->request.fields;
+
+    weir_builder_add(head, WEIR_STR("Connection: upgrade\r\n"));
+    for (const weir_http_field *field = weir_http_fields_find(fields, WEIR_HTTP_UPGRADE);
+         field != NULL; field = weir_http_fields_next(fields, field)) {
+        add_line(head, WEIR_STR("Upgrade"), field->value);
+    }
+}
+
+static bool add_set_fields(proxy_state *proxy, bool upgrades, weir_builder *head)
 {
     weir_http_exchange *ex = proxy->ex;
 
     for (WEIR_ARRAY_EACH(&proxy->conf->headers->set, const proxy_header, header)) {
         weir_str value = header->constant;
 
+        if (upgrades
+            && (header->name == WEIR_HTTP_CONNECTION || header->name == WEIR_HTTP_UPGRADE)) {
+            continue;
+        }
         if (header->value != NULL) {
             if (!weir_template_text(header->value, &ex->script, &value)) {
                 return false;
@@ -285,6 +311,7 @@ bool proxy_head_make(proxy_state *proxy)
     const proxy_headers *headers = conf->headers;
     bool keeps = conf->http_version == WEIR_HTTP_11 && proxy->group != NULL
                  && weir_balance_keeps_idle(proxy->group);
+    bool upgrades = conf->upgrade && proxy_passes_upgrade(proxy);
     weir_builder head;
 
     weir_builder_open(&head, proxy->ex->pool, SIZE_MAX);
@@ -300,10 +327,12 @@ bool proxy_head_make(proxy_state *proxy)
     if (!headers->sets_host) {
         add_line(&head, WEIR_STR("Host"), proxy->url.name);
     }
-    if (!headers->sets_connection && !keeps) {
+    if (upgrades) {
+        add_upgrade(proxy, &head);
+    } else if (!headers->sets_connection && !keeps) {
         weir_builder_add(&head, WEIR_STR("Connection: close\r\n"));
     }
-    if (!add_set_fields(proxy, &head) || !add_framing(proxy, &head)) {
+    if (!add_set_fields(proxy, upgrades, &head) || !add_framing(proxy, &head)) {
         return false;
     }
     if (conf->pass_request_headers) {

@@ -48,6 +48,42 @@ static bool head_room(proxy_state *proxy)
     return proxy->end < proxy->size || (proxy->head_large == NULL && head_grow(proxy));
 }
 
+static bool is_hidden(const proxy_hidden *hidden, const weir_http_field *field);
+
+/* 103 (RFC 8297): what of it is for clients. */
+static void pass_hints(proxy_state *proxy)
+{
+    const weir_http_fields *all = &proxy->answer.fields;
+    weir_http_fields hints;
+
+    if (!weir_http_wants_hints(proxy->ex)) {
+        return;
+    }
+    weir_http_fields_init(&hints, proxy->ex->pool, PROXY_FIELDS_MAX);
+    for (size_t i = 0; i < all->count; i++) {
+        const weir_http_field *field = &all->items[i];
+
+        switch (field->name) {
+        case WEIR_HTTP_CONNECTION:
+        case WEIR_HTTP_KEEP_ALIVE:
+        case WEIR_HTTP_PROXY_CONNECTION:
+        case WEIR_HTTP_CONTENT_LENGTH:
+        case WEIR_HTTP_TRANSFER_ENCODING:
+        case WEIR_HTTP_TE:
+        case WEIR_HTTP_TRAILER:
+        case WEIR_HTTP_UPGRADE:
+            continue;
+        default:
+            break;
+        }
+        if (!is_hidden(proxy->conf->hidden, field)
+            && !weir_http_fields_add_parsed(&hints, field->name, field->text, field->value)) {
+            return;
+        }
+    }
+    weir_http_send_interim(proxy->ex, 103, &hints);
+}
+
 static void head_invalid(proxy_state *proxy, const char *why)
 {
     weir_log_line(&proxy->ex->log, WEIR_LOG_ERR, 0, "%s while %s", why, proxy->doing);
@@ -88,7 +124,8 @@ static void head_complete(proxy_state *proxy)
         return;
     }
     if (proxy->answer.status == 101
-        && (!proxy->conf->headers->sets_upgrade || proxy->ex->wire->take_connection == NULL
+        && ((!proxy->conf->headers->sets_upgrade && !proxy_passes_upgrade(proxy))
+            || proxy->ex->wire->take_connection == NULL
             || weir_http_fields_find(&proxy->ex->request.fields, WEIR_HTTP_UPGRADE) == NULL)) {
         head_invalid(proxy, "upstream switched protocols without being asked to");
         return;
@@ -125,6 +162,9 @@ static bool head_take(proxy_state *proxy)
             if (++proxy->interims > INTERIM_MAX) {
                 head_invalid(proxy, "upstream sent too many interim responses");
                 return false;
+            }
+            if (proxy->answer.status == 103) {
+                pass_hints(proxy);
             }
             if (proxy->start == proxy->end) {
                 proxy->start = proxy->end = proxy->scanned = 0;
@@ -334,6 +374,7 @@ static bool redirect_inside(proxy_state *proxy)
         }
     }
     weir_http_hold_drop(ex, &proxy->hold);
+    proxy_body_drop(proxy);
     proxy_let_go(proxy);
     if (target.data[0] == '@') {
         (void) weir_http_redirect_named(ex, target);
@@ -367,6 +408,7 @@ static bool intercept(proxy_state *proxy)
                  asks = weir_http_fields_next(&proxy->answer.fields, asks)) {
                 (void) pass_field(proxy, asks);
             }
+            proxy_body_drop(proxy);
             proxy_answer(proxy, proxy->answer.status, NULL);
             return true;
         }
@@ -374,7 +416,30 @@ static bool intercept(proxy_state *proxy)
     return false;
 }
 
-static void apply_accel(proxy_state *proxy)
+/* X-Accel-Charset names the encoding of a type that names none; "off" keeps weir from naming one. */
+static bool apply_charset(proxy_state *proxy)
+{
+    weir_http_response *response = &proxy->ex->response;
+    weir_str charset = accel(proxy, WEIR_HTTP_X_ACCEL_CHARSET, PROXY_IGNORE_CHARSET);
+    weir_builder type;
+
+    if (charset.len == 0 || response->content_type.len == 0 || !weir_http_is_token(charset)) {
+        return true;
+    }
+    response->charset_is_said = true;
+    if (weir_str_eq_nocase(charset, WEIR_STR("off"))
+        || weir_str_find(response->content_type, WEIR_STR("charset=")) != NULL) {
+        return true;
+    }
+    weir_builder_open(&type, proxy->ex->pool, SIZE_MAX);
+    weir_builder_add(&type, response->content_type);
+    weir_builder_add(&type, WEIR_STR("; charset="));
+    weir_builder_add(&type, charset);
+    return weir_builder_close(&type, &response->content_type);
+}
+
+/* False: no memory. */
+static bool apply_accel(proxy_state *proxy)
 {
     weir_http_exchange *ex = proxy->ex;
     weir_str buffering = accel(proxy, WEIR_HTTP_X_ACCEL_BUFFERING, PROXY_IGNORE_BUFFERING);
@@ -391,9 +456,13 @@ static void apply_accel(proxy_state *proxy)
         ex->limit_rate = number;
         ex->limit_rate_is_set = true;
     }
+    if (!apply_charset(proxy)) {
+        return false;
+    }
     ex->response.must_flush =
         !proxy->is_buffered
         || weir_str_starts_nocase(ex->response.content_type, WEIR_STR("text/event-stream"));
+    return !proxy->is_buffered || proxy_rate_begin(proxy);
 }
 
 /* What a sticky session needs of the answer, and adds to it. */
@@ -438,7 +507,10 @@ void proxy_respond(proxy_state *proxy)
             return;
         }
     }
-    apply_accel(proxy);
+    if (!apply_accel(proxy)) {
+        proxy_answer(proxy, 500, "internal failure");
+        return;
+    }
 
     proxy->source.pull = proxy_body_pull;
     ex->source = &proxy->source;

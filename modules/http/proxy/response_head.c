@@ -11,7 +11,7 @@ void weir_http_response_head_init(weir_http_response_head *head, weir_pool *pool
 
 void weir_http_response_head_reset(weir_http_response_head *head)
 {
-    head->has_status_line = head->keeps = false;
+    head->has_status_line = head->keeps = head->is_interim = false;
     head->status = 0;
     head->bytes = 0;
     head->content_length = -1;
@@ -125,6 +125,9 @@ weir_http_head_result weir_http_response_head_take(weir_http_response_head *head
     const char *mark;
 
     *taken = 0;
+    if (head->is_interim) {
+        weir_http_response_head_reset(head);
+    }
     while (*scanned < bytes.len
            && (mark = memchr(bytes.data + *scanned, '\n', bytes.len - *scanned)) != NULL) {
         weir_str line = weir_str_slice(bytes, start, (size_t) (mark - bytes.data));
@@ -145,7 +148,7 @@ weir_http_head_result weir_http_response_head_take(weir_http_response_head *head
             continue;
         }
         if (head->status < 200 && head->status != 101) {
-            weir_http_response_head_reset(head);
+            head->is_interim = true;
             return WEIR_HTTP_HEAD_INTERIM;
         }
         *why = choose_end(head);

@@ -22,7 +22,8 @@ typedef struct {
     weir_str status_text; /* code and reason */
     weir_http_version version;
     weir_http_fields fields;
-    size_t bytes; /* of lines taken so far */
+    size_t bytes;    /* of lines taken so far */
+    bool is_interim; /* what stands here is one, until the next call */
 
     /* ---- once it is complete */
     weir_http_end end;
@@ -31,8 +32,8 @@ typedef struct {
 } weir_http_response_head;
 
 typedef enum {
-    WEIR_HTTP_HEAD_MORE,    /* it goes on in bytes that have not come yet */
-    WEIR_HTTP_HEAD_INTERIM, /* 1xx other than 101 was taken and forgotten; another head follows */
+    WEIR_HTTP_HEAD_MORE, /* it goes on in bytes that have not come yet */
+    WEIR_HTTP_HEAD_INTERIM, /* 1xx other than 101 was taken, and stays till the next call; another head follows */
     WEIR_HTTP_HEAD_COMPLETE,
     WEIR_HTTP_HEAD_INVALID, /* `*why` says it, for the log */
 } weir_http_head_result;

@@ -1,6 +1,6 @@
 #include "modules/http/proxy/proxy_internal.h"
 
-/* What origins say about themselves, made true for clients: Location, Refresh, Domain and Path of cookies. */
+/* What origins say about themselves, made true for clients: Location and Refresh; and the rules that do it. */
 
 /* ---- reading */
 
@@ -29,45 +29,50 @@ static bool rule_read(weir_conf *conf, const weir_statement *statement, bool noc
     return rule->replacement != NULL;
 }
 
-static bool rules_call(weir_conf *conf, proxy_rules *rules, size_t offset, bool has_default,
-                       bool nocase, const weir_statement *statement)
+bool proxy_rules_add(weir_conf *conf, proxy_rules *rules, size_t offset, size_t rule_bytes,
+                     const weir_statement *statement, void **rule)
 {
-    weir_str first = statement->args[1];
-    proxy_rule *rule;
+    weir_str name = statement->args[0];
 
+    *rule = NULL;
     if (!weir_level_has_set(weir_conf_level(conf), &weir_http_proxy.base, offset)) {
         *rules = (proxy_rules){.is_off = false};
     }
     if (rules->is_off) {
-        return weir_conf_refuse(conf, "\"%.*s\" directive is duplicate",
-                                WEIR_STR_ARG(statement->args[0]));
+        return weir_conf_refuse(conf, "\"%.*s\" directive is duplicate", WEIR_STR_ARG(name));
     }
-    if (statement->count == 2 && weir_str_eq(first, WEIR_STR("off"))) {
-        if (rules->rules != NULL) {
-            return weir_conf_refuse(conf, "\"%.*s\" directive is duplicate",
-                                    WEIR_STR_ARG(statement->args[0]));
-        }
+    if (statement->count == 2 && weir_str_eq(statement->args[1], WEIR_STR("off"))) {
         rules->is_off = true;
-        return true;
-    }
-    if (statement->count == 2 && !(has_default && weir_str_eq(first, WEIR_STR("default")))) {
-        return weir_conf_refuse_arg(conf, statement, 1, "invalid parameter \"%.*s\"",
-                                    WEIR_STR_ARG(first));
+        return rules->rules == NULL
+               || weir_conf_refuse(conf, "\"%.*s\" directive is duplicate", WEIR_STR_ARG(name));
     }
 
     if (rules->rules == NULL) {
         rules->rules = WEIR_NEW(weir_conf_pool(conf), weir_array);
         if (rules->rules == NULL) {
-            return weir_conf_refuse(conf, "no memory for \"%.*s\"",
-                                    WEIR_STR_ARG(statement->args[0]));
+            return weir_conf_refuse(conf, "no memory for \"%.*s\"", WEIR_STR_ARG(name));
         }
-        weir_array_init(rules->rules, weir_conf_pool(conf), sizeof(proxy_rule), 2);
+        weir_array_init(rules->rules, weir_conf_pool(conf), rule_bytes, 2);
     }
-    rule = weir_array_push(rules->rules);
-    if (rule == NULL) {
-        return weir_conf_refuse(conf, "no memory for \"%.*s\"", WEIR_STR_ARG(statement->args[0]));
+    *rule = weir_array_push(rules->rules);
+    return *rule != NULL || weir_conf_refuse(conf, "no memory for \"%.*s\"", WEIR_STR_ARG(name));
+}
+
+static bool rules_call(weir_conf *conf, proxy_rules *rules, size_t offset, bool has_default,
+                       bool nocase, const weir_statement *statement)
+{
+    weir_str first = statement->args[1];
+    void *rule;
+
+    if (statement->count == 2 && !weir_str_eq(first, WEIR_STR("off"))
+        && !(has_default && weir_str_eq(first, WEIR_STR("default")))) {
+        return weir_conf_refuse_arg(conf, statement, 1, "invalid parameter \"%.*s\"",
+                                    WEIR_STR_ARG(first));
     }
-    return statement->count == 2 || rule_read(conf, statement, nocase, rule);
+    if (!proxy_rules_add(conf, rules, offset, sizeof(proxy_rule), statement, &rule)) {
+        return false;
+    }
+    return rule == NULL || statement->count == 2 || rule_read(conf, statement, nocase, rule);
 }
 
 bool proxy_redirect_call(weir_conf *conf, void *settings, const weir_statement *statement)
@@ -136,19 +141,13 @@ bool proxy_rules_settle(weir_conf *conf, proxy_conf *settings)
 
 /* ---- applying */
 
-typedef enum {
-    MATCH_PREFIX, /* of a URL or path: the rest stays */
-    MATCH_DOMAIN, /* all of it, in any case, without a dot before it */
-} match_kind;
-
 static weir_str without_dot(weir_str domain)
 {
     return domain.len > 0 && domain.data[0] == '.' ? weir_str_from(domain, 1) : domain;
 }
 
-/* The first rule that matches replaces. False: no memory. */
-static bool apply(proxy_state *proxy, const weir_array *rules, match_kind kind, weir_str *value,
-                  bool *is_changed)
+bool proxy_rules_apply(proxy_state *proxy, const weir_array *rules, proxy_match match,
+                       weir_str *value, bool *is_changed)
 {
     weir_http_exchange *ex = proxy->ex;
 
@@ -167,12 +166,13 @@ static bool apply(proxy_state *proxy, const weir_array *rules, match_kind kind, 
                 && !weir_template_text(rule->pattern, &ex->script, &pattern)) {
                 return false;
             }
-            if (kind == MATCH_DOMAIN
+            if (match == PROXY_MATCH_DOMAIN
                     ? !weir_str_eq_nocase(without_dot(*value), without_dot(pattern))
                     : !weir_str_starts(*value, pattern)) {
                 continue;
             }
-            rest = kind == MATCH_DOMAIN ? WEIR_STR_EMPTY : weir_str_from(*value, pattern.len);
+            rest =
+                match == PROXY_MATCH_DOMAIN ? WEIR_STR_EMPTY : weir_str_from(*value, pattern.len);
         }
         if (rule->replacement != NULL
             && !weir_template_text(rule->replacement, &ex->script, &replacement)) {
@@ -180,6 +180,12 @@ static bool apply(proxy_state *proxy, const weir_array *rules, match_kind kind, 
         }
 
         weir_builder_open(&builder, ex->pool, SIZE_MAX);
+        if (match == PROXY_MATCH_DOMAIN && rule->regex == NULL) {
+            /* The dot says nothing (RFC 6265, 5.2.3): it stays if it was there. */
+            weir_builder_add(&builder,
+                             weir_str_slice(*value, 0, value->len - without_dot(*value).len));
+            replacement = without_dot(replacement);
+        }
         weir_builder_add(&builder, replacement);
         weir_builder_add(&builder, rest);
         *is_changed = true;
@@ -188,8 +194,7 @@ static bool apply(proxy_state *proxy, const weir_array *rules, match_kind kind, 
     return true;
 }
 
-/* A value with variables in it may not become two field lines. */
-static bool is_sound(const proxy_state *proxy, weir_str value, const char *name)
+bool proxy_value_is_sound(const proxy_state *proxy, weir_str value, const char *name)
 {
     if (weir_http_is_field_value(value)) {
         return true;
@@ -202,11 +207,13 @@ bool proxy_rewrite_location(proxy_state *proxy, weir_str *value)
 {
     bool is_changed = false;
 
-    if (!apply(proxy, &proxy->conf->redirect_rules, MATCH_PREFIX, value, &is_changed)) {
+    if (!proxy_rules_apply(proxy, &proxy->conf->redirect_rules, PROXY_MATCH_PREFIX, value,
+                           &is_changed)) {
         return false;
     }
     return !is_changed
-           || (weir_http_make_absolute(proxy->ex, value) && is_sound(proxy, *value, "Location"));
+           || (weir_http_make_absolute(proxy->ex, value)
+               && proxy_value_is_sound(proxy, *value, "Location"));
 }
 
 /* "5; url=http://origin/" */
@@ -226,7 +233,8 @@ bool proxy_rewrite_refresh(proxy_state *proxy, weir_str *value)
     }
     place += 4;
     rest = weir_str_from(*value, place);
-    if (!apply(proxy, &proxy->conf->redirect_rules, MATCH_PREFIX, &rest, &is_changed)) {
+    if (!proxy_rules_apply(proxy, &proxy->conf->redirect_rules, PROXY_MATCH_PREFIX, &rest,
+                           &is_changed)) {
         return false;
     }
     if (!is_changed) {
@@ -235,57 +243,5 @@ bool proxy_rewrite_refresh(proxy_state *proxy, weir_str *value)
     weir_builder_open(&builder, proxy->ex->pool, SIZE_MAX);
     weir_builder_add(&builder, weir_str_slice(*value, 0, place));
     weir_builder_add(&builder, rest);
-    return weir_builder_close(&builder, value) && is_sound(proxy, *value, "Refresh");
-}
-
-bool proxy_rewrite_cookie(proxy_state *proxy, weir_str *value)
-{
-    const proxy_conf *conf = proxy->conf;
-    const weir_array *domains = conf->cookie_domains.rules;
-    const weir_array *paths = conf->cookie_paths.rules;
-    weir_str rest = *value;
-    bool is_changed = false;
-    bool is_first = true;
-    weir_builder builder;
-    weir_str part;
-
-    if (domains == NULL && paths == NULL) {
-        return true;
-    }
-    weir_builder_open(&builder, proxy->ex->pool, SIZE_MAX);
-    while (weir_str_split(&rest, ';', &part)) {
-        weir_str attribute = weir_str_trim(part);
-        size_t name = 0;
-        const weir_array *rules = NULL;
-
-        if (!is_first && domains != NULL
-            && weir_str_starts_nocase(attribute, WEIR_STR("domain="))) {
-            rules = domains;
-            name = sizeof("domain=") - 1;
-        } else if (!is_first && paths != NULL
-                   && weir_str_starts_nocase(attribute, WEIR_STR("path="))) {
-            rules = paths;
-            name = sizeof("path=") - 1;
-        }
-        if (!is_first) {
-            weir_builder_add_byte(&builder, ';');
-        }
-        is_first = false;
-        if (rules == NULL) {
-            weir_builder_add(&builder, part);
-            continue;
-        }
-
-        weir_str text = weir_str_from(attribute, name);
-
-        if (!apply(proxy, rules, rules == domains ? MATCH_DOMAIN : MATCH_PREFIX, &text,
-                   &is_changed)) {
-            return false;
-        }
-        weir_builder_add_byte(&builder, ' ');
-        weir_builder_add(&builder, weir_str_slice(attribute, 0, name));
-        weir_builder_add(&builder, text);
-    }
-    return !is_changed
-           || (weir_builder_close(&builder, value) && is_sound(proxy, *value, "Set-Cookie"));
+    return weir_builder_close(&builder, value) && proxy_value_is_sound(proxy, *value, "Refresh");
 }
