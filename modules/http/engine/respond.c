@@ -184,7 +184,8 @@ static bool read_file(weir_http_exchange *ex, weir_chain *out, uint64_t limit)
     while (limit != 0 && !weir_chain_is_empty(&ex->body)
            && ex->body.first->kind == WEIR_SPAN_FILE) {
         const weir_span *span = ex->body.first;
-        size_t wanted = span->len < WEIR_BLOCK_BYTES ? span->len : WEIR_BLOCK_BYTES;
+        size_t most = limit < WEIR_BLOCK_BYTES ? (size_t) limit : WEIR_BLOCK_BYTES;
+        size_t wanted = span->len < most ? span->len : most;
         weir_block *block = weir_block_get();
         ssize_t got = block == NULL ? -1 : pread(span->fd, block->data, wanted, span->offset);
         bool is_added;

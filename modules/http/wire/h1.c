@@ -145,7 +145,8 @@ static void h1_close_timed_out(h1_connection *h1)
 void h1_end_connection(h1_connection *h1, bool lingers)
 {
     h1_release(h1);
-    weir_http_end_connection(h1->connection, h1->client.server->core, lingers);
+    weir_http_end_connection(h1->connection, h1->client.server->core,
+                             lingers ? WEIR_HTTP_END_LINGERING : WEIR_HTTP_END_AT_ONCE);
 }
 
 /* ---- waiting for a head */

@@ -16,8 +16,6 @@
 
 /* Blocks that are read in one turn of the loop. */
 #define READS 16
-/* Queued bytes from which on nghttp2 is asked for no more frames before they are written. */
-#define OUT_FULL (4 * WEIR_BLOCK_BYTES)
 /* Written in one turn of the loop, to be fair to others. */
 #define OUT_SHARE (1024 * 1024)
 /* As nghttp2 compresses no fields, and no HTTP/1 line has fewer bytes: a field section is no longer than this. */
@@ -28,7 +26,6 @@ static void h2_writable(weir_connection *connection);
 static void h2_timeout(weir_connection *connection);
 static void h2_look_readable(weir_connection *connection);
 static void h2_look_timeout(weir_connection *connection);
-static void h2_pump(h2_connection *h2);
 
 /* open -> linger, gone, closed */
 static const weir_connection_state h2_open = {
@@ -99,7 +96,7 @@ static void h2_release(void *subject)
 }
 
 /* The connection is of no more use; it is freed, now or with the last exchange that goes on without it. */
-static void leave(h2_connection *h2, bool lingers)
+static void leave(h2_connection *h2, weir_http_ending ending)
 {
     weir_connection *connection = h2->connection;
 
@@ -115,10 +112,10 @@ static void leave(h2_connection *h2, bool lingers)
         return;
     }
     weir_task_cancel(&h2->pump);
-    if (lingers) {
-        weir_http_end_connection(connection, h2->client.server->core, true);
-    } else {
+    if (ending == WEIR_HTTP_END_AT_ONCE) {
         weir_connection_close(connection);
+    } else {
+        weir_http_end_connection(connection, h2->client.server->core, ending);
     }
 }
 
@@ -129,6 +126,7 @@ void h2_condemn(h2_connection *h2, uint32_t error_code, const char *why)
     }
     h2->is_ending = true;
     if (error_code != NGHTTP2_NO_ERROR) {
+        h2->is_expelled = true;
         weir_log_line(&h2->connection->log, WEIR_LOG_INFO, 0, "%s", why);
     } else {
         weir_log_debug(&h2->connection->log, "http2 connection ends: %s", why);
@@ -185,7 +183,7 @@ static void look_for_reasons_to_leave(h2_connection *h2)
 /* Has nghttp2 make frames, as long as there is room for them. False: it cannot go on. */
 static bool gather(h2_connection *h2)
 {
-    while (h2->out.len < OUT_FULL) {
+    while (h2->out.len < H2_OUT_FULL) {
         const uint8_t *data;
         ssize_t len = nghttp2_session_mem_send(h2->session, &data);
 
@@ -195,7 +193,7 @@ static bool gather(h2_connection *h2)
                           len < 0 ? nghttp2_strerror((int) len) : "a body could not be read");
             return false;
         }
-        /* With a DATA frame it says 0, too: then it is in the queue already. */
+        /* DATA frames are in the queue already when it says 0. */
         if (len == 0) {
             break;
         }
@@ -252,8 +250,8 @@ static void become_idle(h2_connection *h2)
     }
 }
 
-/* All that can be sent now is out. */
-static void settle(h2_connection *h2)
+/* All that can be sent now is out. False: it was the last. */
+static bool settle(h2_connection *h2)
 {
     bool is_over = h2->is_ending
                    || (nghttp2_session_want_read(h2->session) == 0
@@ -261,12 +259,12 @@ static void settle(h2_connection *h2)
                    || (h2->last_is_named && h2->stream_count == 0);
 
     if (is_over) {
-        leave(h2, true);
-        return;
+        leave(h2, h2->is_expelled ? WEIR_HTTP_END_BRIEFLY : WEIR_HTTP_END_LINGERING);
+        return false;
     }
     h2->deadline_ms = h2->connection->is_idle ? h2->deadline_ms : 0;
     if (h2->stream_count != 0) {
-        return;
+        return true;
     }
     if (h2->is_leaving) {
         /* A client that answers no PING is not waited for much longer. */
@@ -278,10 +276,11 @@ static void settle(h2_connection *h2)
     } else if (h2->deadline_ms == 0) {
         wait_for(h2, h2->client.server->core->client_header_timeout_ms);
     }
+    return true;
 }
 
-/* Sends what there is. The connection may be gone afterwards. */
-static void h2_pump(h2_connection *h2)
+/* Sends what there is. False: the connection is another's now, or gone. */
+static bool h2_pump(h2_connection *h2)
 {
     pump_end end;
 
@@ -289,7 +288,7 @@ static void h2_pump(h2_connection *h2)
         if (h2->stream_count == 0) {
             weir_connection_close(h2->connection);
         }
-        return;
+        return false;
     }
     if (h2->stream_count != 0) {
         weir_connection_set_idle(h2->connection, false);
@@ -297,6 +296,7 @@ static void h2_pump(h2_connection *h2)
     look_for_reasons_to_leave(h2);
 
     h2->is_busy = true;
+    h2->is_blocked = false;
     end = pump(h2);
     h2->is_busy = false;
 
@@ -307,9 +307,9 @@ static void h2_pump(h2_connection *h2)
             h2->reads_later = false;
             weir_connection_enter(h2->connection, &h2_open);
         }
-        settle(h2);
-        break;
+        return settle(h2);
     case PUMP_WAITS:
+        h2->is_blocked = true;
         weir_connection_set_idle(h2->connection, false);
         wait_for(h2, h2->client.server->core->send_timeout_ms);
         break;
@@ -317,22 +317,37 @@ static void h2_pump(h2_connection *h2)
         weir_task_post(h2->connection->loop, &h2->pump);
         break;
     case PUMP_BROKEN:
-        leave(h2, false);
-        break;
+        leave(h2, WEIR_HTTP_END_AT_ONCE);
+        return false;
     }
+    return true;
 }
 
 static void pump_posted(weir_task *task)
 {
-    h2_pump(WEIR_OWNER(task, h2_connection, pump));
+    (void) h2_pump(WEIR_OWNER(task, h2_connection, pump));
 }
 
 static void h2_writable(weir_connection *connection)
 {
-    h2_pump(connection->owner);
+    (void) h2_pump(connection->owner);
 }
 
 /* ---- reading */
+
+/* The code of RFC 9113 for what nghttp2 cannot go on after; most of it are limits of its own. */
+static uint32_t code_of(int error)
+{
+    switch (error) {
+    case NGHTTP2_ERR_BAD_CLIENT_MAGIC:
+        return NGHTTP2_PROTOCOL_ERROR;
+    case NGHTTP2_ERR_NOMEM:
+    case NGHTTP2_ERR_CALLBACK_FAILURE:
+        return NGHTTP2_INTERNAL_ERROR;
+    default:
+        return NGHTTP2_ENHANCE_YOUR_CALM;
+    }
+}
 
 /* False: nothing more is read from this client. */
 static bool take(h2_connection *h2, weir_str bytes)
@@ -349,6 +364,12 @@ static bool take(h2_connection *h2, weir_str bytes)
     case H2_GUARD_TOO_LARGE:
         h2_condemn(h2, NGHTTP2_ENHANCE_YOUR_CALM, "client sent too large http2 header");
         return false;
+    case H2_GUARD_FRAME_SIZE:
+        h2_condemn(h2, NGHTTP2_FRAME_SIZE_ERROR, "client sent too large http2 frame");
+        return false;
+    case H2_GUARD_STREAM_ZERO:
+        h2_condemn(h2, NGHTTP2_PROTOCOL_ERROR, "client sent PRIORITY on http2 stream 0");
+        return false;
     }
 
     h2->is_busy = true;
@@ -356,11 +377,7 @@ static bool take(h2_connection *h2, weir_str bytes)
     h2_streams_deliver(h2);
     h2->is_busy = false;
     if (taken < 0) {
-        h2_condemn(h2,
-                   taken == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM
-                   : taken == NGHTTP2_ERR_NOMEM ? NGHTTP2_INTERNAL_ERROR
-                                                : NGHTTP2_PROTOCOL_ERROR,
-                   nghttp2_strerror((int) taken));
+        h2_condemn(h2, code_of((int) taken), nghttp2_strerror((int) taken));
         return false;
     }
     if (h2->in_head != NULL && h2->in_head->head_deadline_ms == 0
@@ -399,21 +416,25 @@ static void h2_readable(weir_connection *connection)
 
     /* What the client does not take of ours, nobody wants to read more for. */
     for (unsigned reads = 0; !h2->is_ending; reads++) {
-        if (reads == READS || h2->out.len >= OUT_FULL) {
+        if (reads == READS || h2->is_blocked) {
             h2->reads_later = true;
             break;
         }
         weir_result result = read_once(h2);
 
         if (result == WEIR_FAIL) {
-            leave(h2, false);
+            leave(h2, WEIR_HTTP_END_AT_ONCE);
             return;
         }
         if (result == WEIR_WAIT) {
             break;
         }
+        /* Before more is read: what it leads to is not to gather without bound. */
+        if (!h2_pump(h2)) {
+            return;
+        }
     }
-    h2_pump(h2);
+    (void) h2_pump(h2);
 }
 
 static void h2_timeout(weir_connection *connection)
@@ -428,7 +449,7 @@ static void h2_timeout(weir_connection *connection)
     if (!weir_chain_is_empty(&h2->out) && h2->deadline_ms != 0 && h2->deadline_ms <= now) {
         weir_log_line(&connection->log, WEIR_LOG_INFO, 0,
                       "client timed out while sending to client");
-        leave(h2, false);
+        leave(h2, WEIR_HTTP_END_AT_ONCE);
         return;
     }
     if (!had_streams && weir_chain_is_empty(&h2->out)
@@ -473,7 +494,7 @@ void weir_http_h2_start(weir_http_connection *client)
         weir_connection_set_nodelay(connection);
     }
     weir_connection_enter(connection, &h2_open);
-    h2_pump(h2);
+    (void) h2_pump(h2);
 }
 
 /* ---- which version, on a port without TLS */

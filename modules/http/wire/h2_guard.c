@@ -24,6 +24,8 @@ enum {
     FRAME_CONTINUATION,
 };
 #define FLAG_END_HEADERS 4
+#define FLAG_PADDED 8
+#define FRAME_MAX_BYTES 16384 /* SETTINGS_MAX_FRAME_SIZE, which is left as it is */
 
 void h2_guard_begin(h2_guard *guard, uint64_t now_ms)
 {
@@ -58,10 +60,12 @@ static void fill(h2_guard *guard, uint64_t now_ms)
 }
 
 /* Frames that are answered cost more, and so do the bytes of those that carry nothing. */
-static int64_t cost_of(unsigned type, uint32_t len)
+static int64_t cost_of(unsigned type, unsigned flags, uint32_t len)
 {
     switch (type) {
     case FRAME_DATA:
+        /* Padding may be all that there is: a body that is earns it back. */
+        return len < H2_BODY_FRAME_MIN || (flags & FLAG_PADDED) != 0 ? 1 : 0;
     case FRAME_HEADERS:
         return 1;
     case FRAME_CONTINUATION:
@@ -83,9 +87,16 @@ static h2_guard_verdict take_head(h2_guard *guard, size_t block_max)
 
     guard->left = len;
     guard->head_len = 0;
-    guard->credit -= cost_of(type, len);
+    guard->credit -= cost_of(type, guard->head[4], len);
     if (guard->credit < 0) {
         return H2_GUARD_FLOOD;
+    }
+    if (type == FRAME_CONTINUATION && len > FRAME_MAX_BYTES) {
+        return H2_GUARD_FRAME_SIZE;
+    }
+    if (type == FRAME_PRIORITY
+        && ((guard->head[5] & 0x7f) | guard->head[6] | guard->head[7] | guard->head[8]) == 0) {
+        return H2_GUARD_STREAM_ZERO;
     }
     if (type == FRAME_HEADERS) {
         guard->block_bytes = 0;

@@ -22,6 +22,9 @@ typedef enum {
     H2_GUARD_FINE,
     H2_GUARD_FLOOD,     /* the credit is used up */
     H2_GUARD_TOO_LARGE, /* a field section is longer than any head that is taken */
+    /* What nghttp2 does not look at, though RFC 9113 asks for it: */
+    H2_GUARD_FRAME_SIZE,  /* a CONTINUATION frame over SETTINGS_MAX_FRAME_SIZE (4.2) */
+    H2_GUARD_STREAM_ZERO, /* PRIORITY on stream 0 (6.3) */
 } h2_guard_verdict;
 
 /* From the client's preface on. */
@@ -39,8 +42,10 @@ void h2_guard_charge(h2_guard *guard, int64_t cost);
 enum {
     H2_EARN_RESPONSE = 4, /* was sent to its end */
     H2_EARN_DATA = 2,     /* a DATA frame that no window made small: its updates are free */
-    H2_EARN_BODY = 1,     /* a frame of the request's body that has some bytes */
+    H2_EARN_BODY = 1,     /* a padded frame of the request's body that has some bytes */
 };
+/* Fewer bytes of a body than these are hardly worth their frame. */
+#define H2_BODY_FRAME_MIN 8
 void h2_guard_earn(h2_guard *guard, int64_t credit);
 
 #endif

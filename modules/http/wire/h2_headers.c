@@ -290,9 +290,9 @@ static const char *settle(h2_stream *stream, unsigned *status)
     request->host_port = head->authority;
 
     *status = 400;
-    if ((why = settle_target(request, head)) != NULL) {
+    why = settle_target(request, head);
+    if (why != NULL) {
         request->target = WEIR_STR_EMPTY;
-        return why;
     }
     if (!make_line(request, pool) || !join_crumbs(request, head, pool)) {
         *status = 500;
@@ -301,6 +301,9 @@ static const char *settle(h2_stream *stream, unsigned *status)
     if (head->status != 0) {
         *status = head->status;
         return head->why;
+    }
+    if (why != NULL) {
+        return why;
     }
     if ((why = settle_host(request, head)) != NULL) {
         return why;

@@ -13,8 +13,9 @@
 /* What all bodies of a connection's requests may have in memory here, and each that somebody reads. */
 #define H2_WINDOW_BYTES (512 * 1024)
 #define H2_STREAM_WINDOW_BYTES (256 * 1024)
-/* Fewer bytes of a body than these are hardly worth their frame. */
-#define H2_BODY_FRAME_MIN 8
+#define H2_RESETS_KEPT 64
+/* Queued bytes from which on nghttp2 is asked for no more frames before they are written. */
+#define H2_OUT_FULL (4 * WEIR_BLOCK_BYTES)
 
 typedef struct {
     bool on;
@@ -40,12 +41,18 @@ typedef struct {
     weir_list readable;        /* those that got bytes of a body in this call of nghttp2's */
     struct h2_stream *in_head; /* whose field section is being read; NULL: nobody wants it */
 
+    /* The last that we reset: what the client had sent on them already may still come (RFC 9113, 5.1). */
+    int32_t resets[H2_RESETS_KEPT];
+    unsigned next_reset;
+
     weir_chain out; /* frames that are not written yet: copies and blocks, nothing of an exchange */
     bool
         is_busy; /* a call of nghttp2's, or of an exchange's that comes from here, is on the stack */
     bool is_gone;       /* the client went away: exchanges that go on without one are waited for */
     bool is_leaving;    /* the client was told to make no more requests here */
     bool last_is_named; /* the second GOAWAY was said */
+    bool is_blocked;    /* the client does not take what we send */
+    bool is_expelled;   /* it has broken the rules */
     bool reads_later;   /* it has had its share of a turn, or does not take what we send */
     bool is_torn;       /* half a frame was queued */
     bool is_ending; /* the last word was said: what is queued goes out, then the connection ends */

@@ -217,11 +217,19 @@ static ssize_t data_read(nghttp2_session *session, int32_t id, uint8_t *buffer, 
     (void) id;
     (void) buffer;
     (void) user;
+    if (stream->h2->out.len >= H2_OUT_FULL) {
+        /* One call of nghttp2's makes all DATA frames that the windows let out. */
+        return NGHTTP2_ERR_PAUSE;
+    }
     if (allowed == 0) {
         return defer(stream);
     }
     most = allowed < most ? allowed : most;
-    if (!pull(stream, (size_t) most, &waits)) {
+    /* By whole blocks while windows are wide; what a narrow one does not let out is not kept here. */
+    if (!pull(stream,
+              length >= WEIR_BLOCK_BYTES && allowed > WEIR_BLOCK_BYTES ? WEIR_BLOCK_BYTES
+                                                                       : (size_t) most,
+              &waits)) {
         stream->is_broken = true;
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }

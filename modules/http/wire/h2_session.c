@@ -16,6 +16,30 @@ static h2_stream *stream_of(nghttp2_session *session, int32_t id)
 
 /* ---- field sections */
 
+static bool was_reset(const h2_connection *h2, int32_t id)
+{
+    for (size_t i = 0; i < H2_RESETS_KEPT; i++) {
+        if (h2->resets[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A number below that of another stream, on which nothing is open: it was ended, or skipped (RFC 9113, 5.1.1). */
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user)
+{
+    h2_connection *h2 = user;
+
+    if (hd->type == NGHTTP2_HEADERS
+        && hd->stream_id <= nghttp2_session_get_last_proc_stream_id(session)
+        && hd->stream_id % 2 == 1 && nghttp2_session_find_stream(session, hd->stream_id) == NULL
+        && !was_reset(h2, hd->stream_id)) {
+        h2_condemn(h2, NGHTTP2_STREAM_CLOSED, "client sent a header on a closed http2 stream");
+    }
+    return 0;
+}
+
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     h2_connection *h2 = user;
@@ -122,8 +146,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     h2_connection *h2 = user;
     h2_stream *stream = stream_of(session, id);
 
-    (void) flags;
-    if (len >= H2_BODY_FRAME_MIN) {
+    if (len >= H2_BODY_FRAME_MIN && (flags & NGHTTP2_FLAG_PADDED) != 0) {
         h2_guard_earn(&h2->guard, H2_EARN_BODY);
     }
     if (stream == NULL) {
@@ -148,6 +171,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error_
 /* What the client did that a stream of its own is reset for costs it. */
 static void reset_sent(h2_connection *h2, const nghttp2_frame *frame)
 {
+    h2->resets[h2->next_reset++ % H2_RESETS_KEPT] = frame->hd.stream_id;
     switch (frame->rst_stream.error_code) {
     case NGHTTP2_NO_ERROR:
     case NGHTTP2_INTERNAL_ERROR:
@@ -179,6 +203,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         break;
     case NGHTTP2_GOAWAY:
         if (frame->goaway.error_code != NGHTTP2_NO_ERROR) {
+            h2->is_expelled = true;
             weir_log_line(&h2->connection->log, WEIR_LOG_INFO, 0, "http2 connection ends: %s%s%.*s",
                           nghttp2_http2_strerror(frame->goaway.error_code),
                           frame->goaway.opaque_data_len != 0 ? ", " : "",
@@ -230,6 +255,7 @@ static int on_error(nghttp2_session *session, int error, const char *text, size_
 
 static void set_callbacks(nghttp2_session_callbacks *callbacks)
 {
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback2(callbacks, on_header);
     nghttp2_session_callbacks_set_on_invalid_header_callback2(callbacks, on_invalid_header);

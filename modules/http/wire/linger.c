@@ -4,11 +4,12 @@
 
 /* Reads of what nobody wants in one turn of the loop. */
 #define LINGER_READS 64
+#define BRIEF_MS 300
 
 typedef struct {
     weir_connection *connection;
     const weir_http_core_conf *core;
-    bool lingers;
+    uint64_t most_ms; /* of reading what is dropped; 0: none */
     uint64_t until_ms;
     uint64_t deadline_ms;
 } linger;
@@ -52,12 +53,13 @@ static void shut(linger *l)
     case WEIR_OK:
         break;
     }
-    if (!l->lingers) {
+    if (l->most_ms == 0) {
         weir_connection_close(connection);
         return;
     }
-    l->until_ms = weir_clock_now()->monotonic_ms + l->core->lingering_time_ms;
-    wait_for(l, l->core->lingering_timeout_ms);
+    l->until_ms = weir_clock_now()->monotonic_ms + l->most_ms;
+    wait_for(l, l->core->lingering_timeout_ms < l->most_ms ? l->core->lingering_timeout_ms
+                                                           : l->most_ms);
     weir_connection_enter(connection, &linger_state);
     if (connection->hangup) {
         linger_readable(connection);
@@ -123,13 +125,29 @@ static void linger_timeout(weir_connection *connection)
     weir_connection_close(connection);
 }
 
-void weir_http_end_connection(weir_connection *connection, const weir_http_core_conf *core,
-                              bool lingers)
+static uint64_t lingering_ms(const weir_http_core_conf *core, weir_http_ending ending)
 {
+    if (core->lingering_close == WEIR_HTTP_LINGER_OFF) {
+        return 0;
+    }
+    switch (ending) {
+    case WEIR_HTTP_END_AT_ONCE:
+        return 0;
+    case WEIR_HTTP_END_BRIEFLY:
+        return BRIEF_MS;
+    case WEIR_HTTP_END_LINGERING:
+        return core->lingering_time_ms;
+    }
+    return 0;
+}
+
+void weir_http_end_connection(weir_connection *connection, const weir_http_core_conf *core,
+                              weir_http_ending ending)
+{
+    uint64_t most_ms = lingering_ms(core, ending);
     linger *l;
 
-    lingers = lingers && core->lingering_close != WEIR_HTTP_LINGER_OFF;
-    if (!lingers && connection->tls == NULL) {
+    if (most_ms == 0 && connection->tls == NULL) {
         /* Closing says it all: one call less. */
         weir_connection_close(connection);
         return;
@@ -141,7 +159,7 @@ void weir_http_end_connection(weir_connection *connection, const weir_http_core_
     }
     l->connection = connection;
     l->core = core;
-    l->lingers = lingers;
+    l->most_ms = most_ms;
     connection->owner = l;
     shut(l);
 }

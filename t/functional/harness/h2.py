@@ -140,7 +140,13 @@ class H2:
             data = fields
         else:
             data = block(fields) if raw else self.encoder.encode(fields)
-        self.send(HEADERS, flags | (END_STREAM if end else 0), stream, data)
+        first, rest = data[:16384], data[16384:]
+        ends = END_STREAM if end else 0
+        frames = [frame_bytes(HEADERS, ends | (0 if rest else flags), stream, first)]
+        while rest:
+            part, rest = rest[:16384], rest[16384:]
+            frames.append(frame_bytes(CONTINUATION, 0 if rest else flags, stream, part))
+        self.connection.send(b"".join(frames))
         return stream
 
     def take_stream(self):
@@ -248,5 +254,5 @@ class H2:
                 frame = self.read_frame()
                 if frame.kind == GOAWAY:
                     found = frame
-        except (Truncated, ConnectionError, OSError):
+        except (Truncated, ConnectionError):
             return found

@@ -350,6 +350,7 @@ class Deaf:
     def __init__(self, ports):
         self.port = ports.take()
         self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._listener.bind(("127.0.0.1", self.port))
         self._listener.listen(0)
         self._fillers = []

@@ -1,0 +1,332 @@
+"""What a client may not do to an HTTP/2 server: memory, time and work are bounded, whatever it sends.
+
+Each attack is carried on until the server ends the connection, or for a bounded number of frames; then its worker may
+have no more than 1 MiB beyond what it had, and others are served as before.
+"""
+
+import struct
+import time
+
+import pytest
+
+from harness import TIMEOUT, kernel
+from harness.h2 import (
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    FRAME_SIZE_ERROR,
+    PROTOCOL_ERROR,
+    STREAM_CLOSED,
+    ENHANCE_YOUR_CALM,
+    GET,
+    H2,
+    HEADERS,
+    INITIAL_WINDOW_SIZE,
+    PADDED,
+    PING,
+    PRIORITY,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW_UPDATE,
+    block,
+    frame_bytes,
+    integer,
+    literal,
+    post,
+    with_fields,
+)
+
+pytestmark = pytest.mark.weir_only("nginx bears other amounts of these")
+
+CONFIG = """http2 on; client_max_body_size 0;
+    location / { return 200 hello; }
+    location /file { alias @dir@/file; }
+    location /hang { proxy_pass http://@deaf@; proxy_request_buffering off; }"""
+KEEPS = "keepalive_requests 1000000;"
+
+
+def u32(number):
+    return struct.pack(">I", number)
+
+
+class Attack:
+    """A client that sends without end, reads what comes now and then, and watches the worker."""
+
+    def __init__(self, server, settings=None, window=False):
+        self.server = server
+        self.pid, = server.workers()
+        self.before = self.memory()
+        self.peak = 0
+        self.client = H2(server.connect(), settings=settings, window=window)
+        self.client.sync()
+
+    def memory(self):
+        return kernel.private_kib(self.pid)
+
+    def go_on(self, make, batch=200):
+        """Sends make(number) until the server ends the connection; True if it did."""
+        number = 0
+        give_up = time.monotonic() + TIMEOUT
+        while time.monotonic() < give_up:
+            frames = []
+            for _ in range(batch):
+                frames.append(make(number))
+                number += 1
+            if not self.client.try_send(*frames):
+                return True
+            self.peak = max(self.peak, self.memory())
+        return False
+
+    def expect_end(self, *codes):
+        goaway = self.client.read_goaway()
+        if goaway is not None:              # else the end overtook it
+            assert goaway.error_code in codes, goaway.error_code
+        self.server.wait_log("http2 flood detected|client sent too large http2 header|http2 connection ends: ")
+        self.expect_calm()
+
+    def expect_calm(self):
+        assert self.server.get("/").text == "hello"
+        grown = max(self.peak, self.memory()) - self.before
+        assert self.server.binary.is_sanitized or grown <= 1024, f"{grown} KiB more"
+        begun = kernel.cpu_ticks(self.pid)
+        time.sleep(0.5)
+        assert kernel.cpu_ticks(self.pid) - begun <= 1, "the worker is still busy"
+
+
+@pytest.fixture
+def server(weir, deaf, folder):
+    folder.write("file", bytes(1_000_000))
+    running = weir(CONFIG + KEEPS, deaf=deaf)
+    # What a worker allocates once is there before it is measured.
+    client = H2(running.connect())
+    for _ in range(3):
+        client.get()
+        client.get("/file")
+    client.connection.close()
+    return running
+
+
+def stream_of(number):
+    return 101 + 2 * number
+
+
+FLOODS = {
+    "PING": lambda n: frame_bytes(PING, 0, 0, bytes(8)),
+    "SETTINGS": lambda n: frame_bytes(SETTINGS, 0, 0, struct.pack(">HI", INITIAL_WINDOW_SIZE, 1000 + n % 7)),
+    "empty SETTINGS": lambda n: frame_bytes(SETTINGS),
+    "PRIORITY": lambda n: frame_bytes(PRIORITY, 0, stream_of(n), u32(0) + b"\x10"),
+    "WINDOW_UPDATE": lambda n: frame_bytes(WINDOW_UPDATE, 0, 0, u32(1)),
+    "RST_STREAM of nothing": lambda n: frame_bytes(HEADERS, END_HEADERS | END_STREAM, stream_of(n), block(GET))
+        + frame_bytes(RST_STREAM, 0, stream_of(n), u32(8)) * 10,
+    "unknown frames": lambda n: frame_bytes(0x42, 0, 0, bytes(1000)),
+    "rapid reset (CVE-2023-44487)":
+        lambda n: frame_bytes(HEADERS, END_HEADERS | END_STREAM, stream_of(n), block(with_fields((":path", "/hang"))))
+        + frame_bytes(RST_STREAM, 0, stream_of(n), u32(8)),
+    "server-made resets by windows (CVE-2025-8671)":
+        lambda n: frame_bytes(HEADERS, END_HEADERS | END_STREAM, stream_of(n), block(with_fields((":path", "/hang"))))
+        + frame_bytes(WINDOW_UPDATE, 0, stream_of(n), u32(0)),
+    "server-made resets by malformed requests":
+        lambda n: frame_bytes(HEADERS, END_HEADERS | END_STREAM, stream_of(n), block(with_fields(("connection", "x")))),
+    "server-made resets by DATA behind the end":
+        lambda n: frame_bytes(HEADERS, END_HEADERS | END_STREAM, stream_of(n), block(with_fields((":path", "/hang"))))
+        + frame_bytes(DATA, 0, stream_of(n), b"x"),
+    "server-made resets by self-dependency":
+        lambda n: frame_bytes(HEADERS, END_HEADERS, stream_of(n), block(post((":path", "/hang"))))
+        + frame_bytes(DATA, 0, stream_of(n), bytes(16385)),
+}
+
+
+@pytest.mark.parametrize("make", FLOODS.values(), ids=FLOODS)
+def test_a_flood_ends_the_connection(server, make):
+    attack = Attack(server)
+    assert attack.go_on(make), "it was borne for ever"
+    attack.expect_end(ENHANCE_YOUR_CALM, PROTOCOL_ERROR, STREAM_CLOSED, FRAME_SIZE_ERROR)
+
+
+@pytest.mark.parametrize("make", [FLOODS["PING"], FLOODS["empty SETTINGS"], FLOODS["rapid reset (CVE-2023-44487)"]],
+                         ids=["PING", "SETTINGS", "reset"])
+def test_a_flood_in_small_packets_ends_the_connection(server, make):
+    attack = Attack(server)
+    assert attack.go_on(make, batch=3)
+    attack.expect_end(ENHANCE_YOUR_CALM)
+
+
+def test_frames_of_a_body_without_content_end_the_connection(server):
+    attack = Attack(server)
+    stream = attack.client.headers(post((":path", "/hang")), end=False)
+    assert attack.go_on(lambda n: frame_bytes(DATA, 0, stream))
+    attack.expect_end(ENHANCE_YOUR_CALM)
+
+
+def test_frames_of_a_body_with_only_padding_end_the_connection(server):
+    attack = Attack(server)
+    stream = attack.client.headers(post((":path", "/hang")), end=False)
+    assert attack.go_on(lambda n: frame_bytes(DATA, PADDED, stream, b"\xff" + bytes(255)))
+    attack.expect_end(ENHANCE_YOUR_CALM)
+
+
+def test_a_body_of_one_byte_frames_ends_the_connection(server):
+    attack = Attack(server)
+    stream = attack.client.headers(post((":path", "/hang")), end=False)
+    assert attack.go_on(lambda n: frame_bytes(DATA, 0, stream, b"x"))
+    attack.expect_end(ENHANCE_YOUR_CALM)
+
+
+def test_a_body_in_small_but_useful_frames_is_taken(server, upstream):
+    attack = Attack(server)
+    for _ in range(20):
+        stream = attack.client.headers(post(), end=False)
+        attack.client.connection.send(b"".join(frame_bytes(DATA, 0, stream, bytes(20)) for _ in range(500)))
+        try:
+            attack.client.read_response(stream)
+        except Exception:
+            raise AssertionError(f"{attack.client.frames[-3:]}")
+    assert attack.client.get().text == "hello"
+
+
+# ---- field sections
+
+def test_continuation_without_end_ends_the_connection(server):
+    attack = Attack(server)
+    attack.client.send(HEADERS, END_STREAM, 101, block(GET))
+    field = literal("x-a", "b" * 100)
+    assert attack.go_on(lambda n: frame_bytes(CONTINUATION, 0, 101, field))
+    attack.expect_end(ENHANCE_YOUR_CALM)
+
+
+def test_continuation_without_content_ends_the_connection(server):
+    attack = Attack(server)
+    attack.client.send(HEADERS, END_STREAM, 101, block(GET))
+    assert attack.go_on(lambda n: frame_bytes(CONTINUATION, 0, 101))
+    attack.expect_end(ENHANCE_YOUR_CALM)
+
+
+def test_a_head_that_does_not_go_on_is_timed_out(weir):
+    server = weir("http2 on; client_header_timeout 300ms; location / { return 200 hello; }")
+    client = H2(server.connect())
+    client.send(HEADERS, END_STREAM, 1, block(GET))
+    client.connection.read_until_close()
+    server.wait_log("client timed out while reading client request headers")
+    assert '" 408 ' in server.access_log(1)[0]
+
+
+def indexed_bomb(value, count):
+    """An entry of the table with a long value, and one byte for each time that it is meant."""
+    entry = b"\x40" + literal("x-bomb", value)[1:]
+    return block(GET) + entry + b"\xbe" * count
+
+
+@pytest.mark.parametrize("value, count", [("v" * 3900, 10_000), ("v" * 100, 16_000), ("", 16_000)])
+def test_fields_of_one_byte_are_bounded_in_their_sum(server, value, count):
+    attack = Attack(server)
+    for number in range(20):
+        stream = attack.client.headers(indexed_bomb(value, count), stream=stream_of(number))
+        response = attack.client.read_response(stream)
+        assert response.status == 400 and b"Request Header Or Cookie Too Large" in response.body
+        attack.peak = max(attack.peak, attack.memory())
+    attack.expect_calm()
+
+
+def test_crumbs_of_a_cookie_are_bounded_in_their_sum(server):
+    attack = Attack(server)
+    entry = b"\x40" + literal("cookie", "a=b")[1:]
+    for number in range(20):
+        stream = attack.client.headers(block(GET) + entry + b"\xbe" * 16_000, stream=stream_of(number))
+        assert attack.client.read_response(stream).status == 400
+        attack.peak = max(attack.peak, attack.memory())
+    attack.expect_calm()
+
+
+def test_a_head_as_large_as_http_1_takes_is_taken(server):
+    client = H2(server.connect())
+    assert client.get("/", *[(f"x-{i}", "v" * 1000) for i in range(28)]).status == 200
+    assert client.get("/", *[(f"x-{i}", "v" * 1000) for i in range(40)]).status == 400
+    assert client.get("/", ("x-long", "v" * 9000)).status == 400
+    assert client.get("/" + "p" * 9000).status == 414
+    assert client.get().status == 200
+
+
+def test_the_table_of_fields_does_not_grow(server):
+    attack = Attack(server)
+    for number in range(3000):
+        fields = block(GET) + b"\x40" + literal(f"x-{number}", "v" * 3000)[1:]
+        attack.client.headers(fields, stream=stream_of(number))
+        attack.client.read_response(stream_of(number))
+        if number % 100 == 0:
+            attack.peak = max(attack.peak, attack.memory())
+    attack.expect_calm()
+
+
+def test_a_client_cannot_make_our_table_grow(server):
+    attack = Attack(server, settings={1: 1 << 30})
+    for _ in range(500):
+        attack.client.get("/nothing")
+    attack.peak = attack.memory()
+    attack.expect_calm()
+
+
+def test_changes_of_a_table_size_are_no_endless_loop(server):
+    attack = Attack(server)
+    attack.client.try_send(frame_bytes(HEADERS, END_HEADERS | END_STREAM, 101,
+                                       (b"\x20" + integer(4096, 5, 0x20)) * 4000 + block(GET)))
+    attack.client.sync(b"was done")
+    attack.expect_calm()
+
+
+# ---- windows
+
+def test_a_window_that_stays_shut_keeps_no_bodies(server):
+    attack = Attack(server, settings={INITIAL_WINDOW_SIZE: 0})
+    for number in range(120):
+        attack.client.headers(with_fields((":path", "/file")), stream=stream_of(number))
+    attack.client.sync(b"all sent")
+    attack.peak = attack.memory()
+    attack.expect_calm()
+
+
+def test_windows_of_one_byte_end_the_connection(server):
+    attack = Attack(server, settings={INITIAL_WINDOW_SIZE: 1})
+    for number in range(120):
+        attack.client.headers(with_fields((":path", "/file")), stream=stream_of(number))
+    attack.client.sync(b"all sent")
+    attack.peak = attack.memory()
+    assert attack.go_on(lambda n: frame_bytes(WINDOW_UPDATE, 0, stream_of(n % 120), u32(1)))
+    attack.expect_end(ENHANCE_YOUR_CALM)
+
+
+def test_a_client_that_does_not_read_is_not_read_from(server):
+    """Answers that nobody takes do not gather here."""
+    attack = Attack(server, settings={INITIAL_WINDOW_SIZE: (1 << 31) - 1})
+    attack.client.window_update(0, 1 << 30)
+    for number in range(120):
+        attack.client.headers(with_fields((":path", "/file")), stream=stream_of(number))
+    attack.client.connection.sock.settimeout(1)
+    assert attack.go_on(lambda n: frame_bytes(0x42, 0, 0, bytes(10_000))), "all of it was read"
+    attack.peak = max(attack.peak, attack.memory())
+    attack.client.connection.close()
+    attack.expect_calm()
+
+
+def test_a_body_that_nobody_reads_is_bounded(server):
+    attack = Attack(server)
+    for number in range(50):
+        attack.client.headers(post((":path", "/hang")), stream=stream_of(number), end=False)
+        attack.client.try_send(*[frame_bytes(DATA, 0, stream_of(number), bytes(16384)) for _ in range(4)])
+        attack.peak = max(attack.peak, attack.memory())
+    attack.expect_calm()
+
+
+def test_slow_but_honest_clients_are_served(server):
+    """A window of an ordinary client, acknowledged for each frame, for a long response."""
+    client = H2(server.connect(), settings={INITIAL_WINDOW_SIZE: 65535}, window=False)
+    for _ in range(3):
+        stream = client.headers(with_fields((":path", "/file")))
+        got = 0
+        while got < 1_000_000:
+            frame = client.read_frame()
+            if frame.kind == DATA and frame.payload:
+                got += len(frame.payload)
+                client.window_update(0, len(frame.payload))
+                client.window_update(stream, len(frame.payload))
+        assert got == 1_000_000
