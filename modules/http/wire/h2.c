@@ -85,12 +85,20 @@ void h2_schedule(h2_connection *h2)
 
 /* ---- the end */
 
+static void small_release(h2_connection *h2)
+{
+    weir_block_unref(h2->small);
+    h2->small = NULL;
+    h2->small_len = 0;
+}
+
 static void h2_release(void *subject)
 {
     h2_connection *h2 = subject;
 
     weir_task_cancel(&h2->pump);
     weir_chain_clear(&h2->out);
+    small_release(h2);
     nghttp2_session_del(h2->session);
     h2->session = NULL;
 }
@@ -180,6 +188,31 @@ static void look_for_reasons_to_leave(h2_connection *h2)
 
 /* ---- writing */
 
+bool h2_queue_copy(h2_connection *h2, weir_str bytes)
+{
+    while (bytes.len != 0) {
+        weir_str part;
+
+        if (h2->small_len == WEIR_BLOCK_BYTES) {
+            small_release(h2);
+        }
+        if (h2->small == NULL) {
+            h2->small = weir_block_get();
+            if (h2->small == NULL) {
+                return false;
+            }
+        }
+        part = weir_str_slice(bytes, 0, WEIR_BLOCK_BYTES - h2->small_len);
+        memcpy(h2->small->data + h2->small_len, part.data, part.len);
+        if (!weir_chain_add_block(&h2->out, h2->small, h2->small->data + h2->small_len, part.len)) {
+            return false;
+        }
+        h2->small_len += part.len;
+        bytes = weir_str_from(bytes, part.len);
+    }
+    return true;
+}
+
 /* Has nghttp2 make frames, as long as there is room for them. False: it cannot go on. */
 static bool gather(h2_connection *h2)
 {
@@ -197,7 +230,7 @@ static bool gather(h2_connection *h2)
         if (len == 0) {
             break;
         }
-        if (!weir_chain_add_copy(&h2->out, weir_str_of((const char *) data, (size_t) len))) {
+        if (!h2_queue_copy(h2, weir_str_of((const char *) data, (size_t) len))) {
             weir_log_line(&h2->connection->log, WEIR_LOG_CRIT, 0, "http2: no memory for a frame");
             return false;
         }
@@ -224,6 +257,7 @@ static pump_end pump(h2_connection *h2)
         }
         before = h2->out.len;
         if (before == 0) {
+            small_release(h2);
             return PUMP_DONE;
         }
         switch (weir_connection_write(h2->connection, &h2->out, UINT64_MAX)) {

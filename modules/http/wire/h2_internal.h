@@ -45,6 +45,9 @@ typedef struct {
     int32_t resets[H2_RESETS_KEPT];
     unsigned next_reset;
 
+    weir_block
+        *small; /* where pieces are copied to, as far as `small_len`; NULL: nothing is queued */
+    size_t small_len;
     weir_chain out; /* frames that are not written yet: copies and blocks, nothing of an exchange */
     bool
         is_busy; /* a call of nghttp2's, or of an exchange's that comes from here, is on the stack */
@@ -96,6 +99,8 @@ typedef struct h2_stream {
 
 /* ---- h2.c: the connection */
 
+/* Copies bytes to the end of the queue, behind others in one block. False: no memory. */
+bool h2_queue_copy(h2_connection *h2, weir_str bytes) WEIR_MUST_USE;
 /* What is queued goes out at the end of this turn, with what others queue in it. */
 void h2_schedule(h2_connection *h2);
 /* The streams' deadlines are looked at when `due_ms` has come, at the latest. */

@@ -270,10 +270,10 @@ static bool queue_file(h2_connection *h2, weir_chain *from)
     }
     got = pread(span->fd, block->data, span->len < WEIR_BLOCK_BYTES ? span->len : WEIR_BLOCK_BYTES,
                 span->offset);
-    is_added = got > 0
-               && (got < SPAN_COPY_MAX
-                       ? weir_chain_add_copy(&h2->out, weir_str_of(block->data, (size_t) got))
-                       : weir_chain_add_block(&h2->out, block, block->data, (size_t) got));
+    is_added =
+        got > 0
+        && (got < SPAN_COPY_MAX ? h2_queue_copy(h2, weir_str_of(block->data, (size_t) got))
+                                : weir_chain_add_block(&h2->out, block, block->data, (size_t) got));
     weir_block_unref(block);
     if (is_added) {
         weir_chain_consume(from, (uint64_t) got);
@@ -292,7 +292,7 @@ static bool queue(h2_connection *h2, weir_chain *from)
         } else if (span->kind == WEIR_SPAN_BLOCK && span->len > SPAN_COPY_MAX) {
             is_added = weir_chain_move(&h2->out, from, span->len);
         } else {
-            is_added = weir_chain_add_copy(&h2->out, weir_str_of(span->data, span->len));
+            is_added = h2_queue_copy(h2, weir_str_of(span->data, span->len));
             if (is_added) {
                 weir_chain_consume(from, span->len);
             }
@@ -309,7 +309,7 @@ bool h2_data_send(h2_stream *stream, const uint8_t *head, size_t len)
     h2_connection *h2 = stream->h2;
     weir_chain frame = {0};
 
-    if (!weir_chain_add_copy(&h2->out, weir_str_of((const char *) head, H2_FRAME_HEAD_BYTES))
+    if (!h2_queue_copy(h2, weir_str_of((const char *) head, H2_FRAME_HEAD_BYTES))
         || !weir_chain_move(&frame, &stream->pulled, len) || !queue(h2, &frame)) {
         weir_chain_clear(&frame);
         weir_log_line(&stream->ex->log, WEIR_LOG_ALERT, 0,
