@@ -4,6 +4,8 @@
 #include "core/conf/conf.h"
 #include "core/conf/module.h"
 #include "core/net/connection.h"
+#include "core/net/resolver.h"
+#include "core/process/worker.h"
 #include "core/script/script.h"
 #include "core/shared/ledger.h"
 
@@ -49,6 +51,13 @@ bool weir_balance_sticky_call(weir_conf *conf, void *settings, const weir_statem
 bool weir_balance_queue_call(weir_conf *conf, void *settings, const weir_statement *statement);
 bool weir_balance_keepalive_call(weir_conf *conf, void *settings, const weir_statement *statement);
 
+bool weir_balance_resolver_call(weir_conf *conf, void *settings, const weir_statement *statement);
+bool weir_balance_resolver_timeout_call(weir_conf *conf, void *settings,
+                                        const weir_statement *statement);
+/* In the family's `leave`: what holds where the block itself says no `resolver`.  NULL: the system's. */
+void weir_balance_resolver_default(weir_balance_group *group,
+                                   const weir_resolver_settings *settings, uint64_t timeout_ms);
+
 #define WEIR_BALANCE_ROW(NAME, WHERE, MIN, MAX, CALL, SYNTAX, DOC)                                 \
     {                                                                                              \
         .name = NAME, .where = WHERE, .takes = WEIR_TAKES(MIN, MAX),                               \
@@ -69,7 +78,11 @@ bool weir_balance_keepalive_call(weir_conf *conf, void *settings, const weir_sta
         WEIR_BALANCE_ROW("random", WHERE, 0, 2, weir_balance_random_call, "[two [method]]",        \
                          "Chooses by chance, as weights say; or the less busy one of two."),       \
         WEIR_BALANCE_ROW("hash", WHERE, 1, 2, weir_balance_hash_call, "key [consistent]",          \
-                         "Has a key choose; consistent: few keys move when peers come or go.")
+                         "Has a key choose; consistent: few keys move when peers come or go."),    \
+        WEIR_BALANCE_ROW("resolver", WHERE, 1, 255, weir_balance_resolver_call,                    \
+                         WEIR_RESOLVER_SYNTAX, "The DNS servers for `resolve` and `service=`."),   \
+        WEIR_BALANCE_ROW("resolver_timeout", WHERE, 1, 1, weir_balance_resolver_timeout_call,      \
+                         "time", "How long one look-up of a name may take.")
 /* For a family that has sessions within connections. */
 #define WEIR_BALANCE_SESSION_DIRECTIVES(WHERE)                                                     \
     WEIR_BALANCE_ROW("ip_hash", WHERE, 0, 0, weir_balance_ip_hash_call, "",                        \
@@ -206,6 +219,50 @@ void weir_balance_learn(const weir_balance_pick *pick, bool is_at_end);
  * SUCCEEDED is when its last byte came.
  */
 void weir_balance_done(weir_balance_pick *pick, weir_balance_outcome outcome, const weir_log *log);
+
+/* ---- active checks: chores of the keeper */
+
+typedef struct weir_balance_check weir_balance_check;
+typedef struct weir_balance_probe weir_balance_probe;
+
+/* How the peers of a group are asked whether they are well.  Lives as long as the cycle. */
+struct weir_balance_check {
+    weir_balance_group *group;
+    uint64_t interval_ms, jitter_ms; /* jitter is added, by chance */
+    uint64_t fails, passes;          /* in a row, for a peer to fall or to rise */
+    uint16_t port;                   /* 0: the peer's own */
+    bool is_mandatory;               /* a new peer takes nothing before its first check */
+    bool is_persistent;
+    /* Begins to ask; answers once by weir_balance_probe_end(), unless cancelled first. */
+    void (*probe)(weir_balance_probe *probe);
+    void (*cancel)(weir_balance_probe *probe);
+
+    /* private to balance */
+    weir_balance_check *next;
+    unsigned number;
+    void *watcher;
+};
+
+/* One peer that is asked, again and again. */
+struct weir_balance_probe {
+    const weir_balance_check *check;
+    weir_worker *keeper;
+    weir_addr addr;
+    weir_str text;
+    void *state; /* the family's, while it asks */
+
+    /* private to balance */
+    weir_pool *pool;
+    weir_timer timer;
+    uint64_t key, round, against;
+    size_t column;
+    bool is_running;
+};
+
+/* While reading, once the group is known.  False: refused. */
+bool weir_balance_check_add(weir_conf *conf, weir_balance_check *check) WEIR_MUST_USE;
+/* `failure` NULL: the peer is well; else why not, which is logged. */
+void weir_balance_probe_end(weir_balance_probe *probe, const char *failure);
 
 /* ---- idle connections, for each worker */
 

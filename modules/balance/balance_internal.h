@@ -21,7 +21,8 @@ struct weir_balance_state {
     /* For people. */
     _Atomic uint64_t requests, failures, unavailable;
     _Atomic uint64_t checks, checks_failed, checks_fell;
-    _Atomic uint64_t checks_in_row; /* the keeper's: of those that speak against `health` */
+    /* By check, a bit each; the keeper's, like `health`, which they make. */
+    _Atomic uint64_t failing, pending;
 };
 
 typedef enum {
@@ -52,7 +53,7 @@ enum {
     BALANCE_IS_RESOLVED = 8, /* a name that the keeper looks up again and again */
 };
 
-#define BALANCE_TEXT_MAX 208
+#define BALANCE_TEXT_MAX 200
 
 /*
  * A group, a peer, or a server whose addresses are looked up.  What the configuration says of it is in the configuration
@@ -103,6 +104,9 @@ typedef struct {
     weir_str text;
     uint64_t key;
     balance_record *record;
+    /* Of a name that is looked up again and again: what it had when the configuration was read. */
+    weir_addr *first;
+    size_t first_count;
 } balance_seat;
 
 /* ---- what a worker sees of a group (view.c) */
@@ -134,6 +138,12 @@ typedef struct {
     struct balance_tree *tree;
 } balance_tier;
 
+/* A server whose addresses the keeper looks up. */
+typedef struct {
+    uint64_t key;
+    balance_server server;
+} balance_name;
+
 /* A sticky value and whose it is; sorted. */
 typedef struct {
     weir_str value;
@@ -152,6 +162,8 @@ typedef struct balance_view {
     balance_tier tiers[BALANCE_TIERS];
     balance_mark *marks; /* of cookies or routes */
     size_t mark_count;
+    balance_name *names;
+    size_t name_count;
 } balance_view;
 
 /* How a peer is chosen among those of a tier. */
@@ -203,6 +215,9 @@ struct weir_balance_group {
     bool picks_two;                /* random two */
     struct balance_sticky *sticky; /* NULL: none */
     struct balance_queue *queue;   /* NULL: none */
+    weir_balance_check *checks;    /* a list */
+    const weir_resolver_settings *resolver;
+    uint64_t resolver_timeout_ms;
 
     struct {
         size_t max;     /* 0: none are kept */
@@ -241,8 +256,9 @@ typedef struct {
     const weir_balance_family *family;
     weir_map *named, *implied;
     weir_map *zones;
-    weir_array groups; /* weir_balance_group * */
-    balance_zone own;  /* of groups without a zone */
+    weir_array groups;               /* weir_balance_group * */
+    balance_zone own;                /* of groups without a zone */
+    struct balance_lookups *lookups; /* the keeper's, while it works */
 } balance_registry;
 
 balance_registry *balance_registry_of_cycle(const weir_cycle *cycle,
@@ -262,6 +278,11 @@ size_t balance_zone_bytes_for(size_t records);
 /* By the keeper; as slow as there are records.  NULL: there is none; there is no room. */
 balance_record *balance_record_find(const balance_zone *zone, uint64_t key);
 balance_record *balance_record_make(balance_zone *zone, weir_balance_group *group, uint64_t key);
+/* An address of the server with the key `parent`.  `weight` 0: what the server says.  False: no room. */
+bool balance_record_resolve(weir_balance_group *group, uint64_t parent, const weir_addr *addr,
+                            weir_str text, uint64_t weight, bool is_backup);
+/* It is no peer any more; what is known of it stays until the room is needed. */
+void balance_record_give_up(balance_record *record);
 
 uint64_t balance_group_key(const weir_balance_group *group);
 /* A peer's name in shared memory; `repeated`: how many of the same name came before. */
@@ -333,6 +354,18 @@ bool balance_queue_wait(weir_balance_pick *pick, void (*ready)(weir_balance_pick
 void balance_queue_leave(weir_balance_pick *pick);
 void balance_queue_freed(const weir_balance_group *group);
 void balance_queue_stop(weir_worker *worker, const weir_balance_group *group);
+
+/* ---- health.c */
+
+/* What is known of a peer is brought in line with the checks that there are. */
+void balance_health_claim(const weir_balance_group *group, weir_balance_state *state, bool is_new);
+
+/* ---- resolve.c */
+
+bool balance_lookups_register(weir_conf *conf, balance_registry *registry) WEIR_MUST_USE;
+/* "host", "host:port".  False: it is neither. */
+bool balance_name_split(weir_str name, uint16_t default_port, weir_str *host,
+                        uint16_t *port) WEIR_MUST_USE;
 
 /* ---- server.c */
 

@@ -10,6 +10,7 @@
 #define KEEPALIVE_REQUESTS 1000
 #define KEEPALIVE_TIME_MS (3600 * 1000)
 #define KEEPALIVE_TIMEOUT_MS (60 * 1000)
+#define RESOLVER_TIMEOUT_MS (30 * 1000)
 
 /* Less than this is a slip: nginx wants eight pages. */
 #define ZONE_BYTES_MIN (32 * 1024)
@@ -319,6 +320,32 @@ bool weir_balance_leave(weir_conf *conf, weir_level *level, const weir_statement
     return backups_are_taken(conf, group, statement) && group_settle(conf, group);
 }
 
+/* Who has names to look up, and nobody to ask, asks whom the machine asks. */
+static bool resolvers_settle(weir_conf *conf, balance_registry *registry)
+{
+    const weir_resolver_settings *system = NULL;
+
+    for (WEIR_ARRAY_EACH(&registry->groups, weir_balance_group *, place)) {
+        weir_balance_group *group = *place;
+
+        if (group->resolver_timeout_ms == 0) {
+            group->resolver_timeout_ms = RESOLVER_TIMEOUT_MS;
+        }
+        if (group->resolver != NULL) {
+            continue;
+        }
+        if (system == NULL) {
+            system = weir_resolver_settings_of_system(
+                weir_conf_pool(conf), WEIR_RESOLVER_RESOLV_CONF, WEIR_RESOLVER_HOSTS_FILE);
+        }
+        if (system == NULL) {
+            return weir_conf_refuse(conf, "no memory for upstreams");
+        }
+        group->resolver = system;
+    }
+    return true;
+}
+
 bool weir_balance_configured(weir_conf *conf, const weir_balance_family *family)
 {
     balance_registry *registry = balance_registry_of_cycle(weir_conf_cycle(conf), family);
@@ -337,6 +364,9 @@ bool weir_balance_configured(weir_conf *conf, const weir_balance_family *family)
             return false;
         }
     }
+    if (!resolvers_settle(conf, registry) || !balance_lookups_register(conf, registry)) {
+        return false;
+    }
     return registry->own.groups.count == 0
            || (balance_zone_open(conf, family, &registry->own,
                                  balance_zone_bytes_for(balance_zone_needs(&registry->own)))
@@ -350,34 +380,67 @@ static weir_balance_group *group_being_read(weir_conf *conf)
 
 /* ---- server ADDRESS [PARAMETERS] */
 
-/* Parameters that nginx has and that are not there yet. */
-static bool parameter_is_nginx(weir_str arg)
-{
-    weir_str value;
-
-    return weir_conf_parameter(arg, "service=", &value) || weir_str_eq(arg, WEIR_STR("resolve"));
-}
-
 static bool parameter_read(weir_conf *conf, const weir_statement *statement, size_t i,
                            balance_server *server)
 {
     weir_str arg = statement->args[i];
 
-    switch (balance_server_parameter(server, arg)) {
-    case BALANCE_PARAMETER_GOOD:
-        return true;
-    case BALANCE_PARAMETER_WRONG:
-        break;
-    case BALANCE_PARAMETER_UNKNOWN:
-        if (parameter_is_nginx(arg)) {
-            return weir_conf_refuse_arg(conf, statement, i,
-                                        "the parameter \"%.*s\" of \"server\" is not supported",
-                                        WEIR_STR_ARG(arg));
-        }
-        break;
+    return balance_server_parameter(server, arg) == BALANCE_PARAMETER_GOOD
+           || weir_conf_refuse_arg(conf, statement, i, "invalid parameter \"%.*s\"",
+                                   WEIR_STR_ARG(arg));
+}
+
+/* A name that the keeper looks up; until then it has the addresses of now. */
+static bool name_add(weir_conf *conf, weir_balance_group *group, const balance_server *server)
+{
+    weir_str host;
+    uint16_t port;
+    const char *why;
+    balance_seat *seat;
+
+    if (!seat_add(conf, group, server, NULL)) {
+        return false;
     }
-    return weir_conf_refuse_arg(conf, statement, i, "invalid parameter \"%.*s\"",
-                                WEIR_STR_ARG(arg));
+    seat = WEIR_ARRAY_AT(&group->read, balance_seat, group->read.count - 1);
+    if (server->service.len != 0) {
+        return weir_str_find_byte(server->name, ':') == NULL
+               || weir_conf_refuse(conf, "service upstream \"%.*s\" may not have port",
+                                   WEIR_STR_ARG(server->name));
+    }
+    if (!balance_name_split(server->name, group->family->default_port, &host, &port)) {
+        return weir_conf_refuse(conf, "invalid name in upstream \"%.*s\"",
+                                WEIR_STR_ARG(server->name));
+    }
+    if (port == 0) {
+        return weir_conf_refuse(conf, "no port in upstream \"%.*s\"", WEIR_STR_ARG(server->name));
+    }
+    seat->first_count = weir_lookup(weir_conf_pool(conf), server->name, port, &seat->first, &why);
+    if (seat->first_count == 0) {
+        weir_conf_warn(conf, "host not found in upstream \"%.*s\" (%s): it is looked up again",
+                       WEIR_STR_ARG(server->name), why);
+    }
+    return true;
+}
+
+static bool server_settle(weir_conf *conf, weir_balance_group *group, balance_server *server)
+{
+    weir_addr addr;
+
+    if (server->service.len != 0 && !server->is_resolved) {
+        return weir_conf_refuse(conf, "service upstream \"%.*s\" requires \"resolve\" parameter",
+                                WEIR_STR_ARG(server->name));
+    }
+    /* There is nothing to look up. */
+    if (weir_addr_parse(server->name, 1, &addr)) {
+        if (server->service.len != 0) {
+            return weir_conf_refuse(conf, "service upstream \"%.*s\" requires domain name",
+                                    WEIR_STR_ARG(server->name));
+        }
+        server->is_resolved = false;
+    }
+    server->digest = balance_server_digest(server);
+    return server->is_resolved ? name_add(conf, group, server)
+                               : seats_look_up(conf, group, server, group->family->default_port);
 }
 
 bool weir_balance_server_call(weir_conf *conf, void *settings, const weir_statement *statement)
@@ -395,8 +458,7 @@ bool weir_balance_server_call(weir_conf *conf, void *settings, const weir_statem
             return false;
         }
     }
-    server->digest = balance_server_digest(server);
-    return seats_look_up(conf, group, server, group->family->default_port);
+    return server_settle(conf, group, server);
 }
 
 /* ---- zone NAME [SIZE] */

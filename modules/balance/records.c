@@ -144,7 +144,9 @@ static bool claim_begin(claims *claim, balance_zone *zone)
 /* One that no configuration had for two generations, and that nobody is connected to. */
 static bool record_is_old(const balance_zone *zone, const balance_record *record)
 {
-    return atomic_load(&record->generation) + 1 < zone->generation
+    uint64_t generation = atomic_load(&record->generation);
+
+    return (generation == 0 || generation + 1 < zone->generation)
            && (zone->connections.memory == NULL
                || weir_ledger_sum(&zone->connections, (size_t) (record - zone->records)) == 0);
 }
@@ -196,6 +198,25 @@ static balance_record *claim_record(claims *claim, uint64_t key, uint64_t group)
     return record;
 }
 
+/* A new one has a number, and the addresses that its name had when the configuration was read. */
+static void seat_claimed(weir_balance_group *group, const balance_seat *seat)
+{
+    balance_record *record = seat->record;
+    bool is_new = atomic_load(&record->begun) == group->zone->generation;
+    char text[WEIR_ADDR_TEXT_MAX];
+
+    balance_health_claim(group, &record->state, is_new);
+    if (!is_new) {
+        return;
+    }
+    atomic_store(&record->id, atomic_fetch_add(&group->words->next_id, 1));
+    for (size_t i = 0; i < seat->first_count; i++) {
+        (void) balance_record_resolve(group, seat->key, &seat->first[i],
+                                      weir_addr_text(&seat->first[i], true, text), 0,
+                                      seat->server->is_backup);
+    }
+}
+
 static bool claim_group(claims *claim, weir_balance_group *group)
 {
     balance_record *own = claim_record(claim, group->key, group->key);
@@ -211,25 +232,40 @@ static bool claim_group(claims *claim, weir_balance_group *group)
         if (seat->record == NULL) {
             return false;
         }
-        if (atomic_load(&seat->record->begun) == claim->zone->generation) {
-            atomic_store(&seat->record->id, atomic_fetch_add(&group->words->next_id, 1));
-        }
+        seat_claimed(group, seat);
     }
     return true;
 }
 
-/* What came at run time stays as long as its group. */
+static bool name_is_known(const balance_zone *zone, const weir_balance_group *group, uint64_t key)
+{
+    const balance_record *record;
+
+    for (size_t i = 0; i < group->seat_count; i++) {
+        if (group->seats[i].key == key && group->seats[i].server->is_resolved) {
+            return true;
+        }
+    }
+    record = balance_record_find(zone, key);
+    return record != NULL && atomic_load(&record->is_added) != 0;
+}
+
+/* What came at run time stays as long as its group, and its name. */
 static void keep_extras(const balance_zone *zone)
 {
     for (size_t i = 0; i < zone->count; i++) {
         balance_record *record = &zone->records[i];
 
-        if (atomic_load(&record->is_added) == 0 && atomic_load(&record->parent) == 0) {
+        uint64_t parent = atomic_load(&record->parent);
+
+        if (atomic_load(&record->is_added) == 0 && parent == 0) {
             continue;
         }
         for (WEIR_ARRAY_EACH(&zone->groups, weir_balance_group *, group)) {
-            if (atomic_load(&record->group) == (*group)->key) {
+            if (atomic_load(&record->group) == (*group)->key
+                && (parent == 0 || name_is_known(zone, *group, parent))) {
                 atomic_store(&record->generation, zone->generation);
+                balance_health_claim(*group, &record->state, false);
             }
         }
     }
@@ -269,12 +305,42 @@ balance_record *balance_record_make(balance_zone *zone, weir_balance_group *grou
     balance_record *record = record_take(zone, &next_free, &next_old, key);
 
     if (record != NULL) {
-        weir_ledger_clear_column(&zone->connections, (size_t) (record - zone->records));
+        if (zone->connections.memory != NULL) {
+            weir_ledger_clear_column(&zone->connections, (size_t) (record - zone->records));
+        }
+        balance_health_claim(group, &record->state, true);
         atomic_store(&record->id, atomic_fetch_add(&group->words->next_id, 1));
         atomic_store(&record->group, group->key);
         atomic_fetch_add(&group->words->extras, 1);
     }
     return record;
+}
+
+bool balance_record_resolve(weir_balance_group *group, uint64_t parent, const weir_addr *addr,
+                            weir_str text, uint64_t weight, bool is_backup)
+{
+    uint64_t key = balance_peer_key(parent, text, is_backup, 0);
+    balance_record *record = balance_record_find(group->zone, key);
+
+    if (record == NULL) {
+        record = balance_record_make(group->zone, group, key);
+    }
+    if (record == NULL) {
+        return false;
+    }
+    record->addr = *addr;
+    atomic_store(&record->generation, group->zone->generation);
+    atomic_store(&record->settings.weight, weight);
+    atomic_store(&record->settings.flags, is_backup ? BALANCE_IS_BACKUP : 0);
+    atomic_store(&record->parent, parent);
+    return true;
+}
+
+void balance_record_give_up(balance_record *record)
+{
+    atomic_store(&record->is_added, 0);
+    atomic_store(&record->parent, 0);
+    atomic_store(&record->generation, 0);
 }
 
 /* ---- zones: one of records, and one that counts connections to their peers, opened in any order */

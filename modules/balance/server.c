@@ -61,12 +61,18 @@ balance_parameter balance_server_parameter(balance_server *server, weir_str text
         server->route = value;
         return judged(value.len != 0 && value.len <= ROUTE_MAX);
     }
+    if (weir_conf_parameter(text, "service=", &value)) {
+        server->service = value;
+        return judged(value.len != 0);
+    }
     if (weir_str_eq(text, WEIR_STR("backup"))) {
         server->is_backup = true;
     } else if (weir_str_eq(text, WEIR_STR("down"))) {
         server->is_down = true;
     } else if (weir_str_eq(text, WEIR_STR("drain"))) {
         server->is_draining = true;
+    } else if (weir_str_eq(text, WEIR_STR("resolve"))) {
+        server->is_resolved = true;
     } else {
         return BALANCE_PARAMETER_UNKNOWN;
     }

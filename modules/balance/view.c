@@ -56,17 +56,11 @@ balance_server balance_record_server(const balance_record *record)
 
 /* ---- making one */
 
-/* A server whose addresses the keeper looks up. */
-typedef struct {
-    uint64_t key;
-    balance_server server;
-} view_name;
-
 typedef struct {
     const weir_balance_group *group;
     balance_view *view;
     weir_array tiers[BALANCE_TIERS]; /* weir_balance_peer */
-    weir_array names;                /* view_name */
+    weir_array names;                /* balance_name */
     uint64_t now_ms;
 } view_making;
 
@@ -104,12 +98,12 @@ static bool peer_add(view_making *making, const balance_server *server, const we
 
 static bool name_add(view_making *making, uint64_t key, const balance_server *server)
 {
-    view_name *name = weir_array_push(&making->names);
+    balance_name *name = weir_array_push(&making->names);
 
     if (name == NULL) {
         return false;
     }
-    *name = (view_name){key, *server};
+    *name = (balance_name){key, *server};
     return true;
 }
 
@@ -187,7 +181,7 @@ static bool resolved_add(view_making *making, balance_record *record)
     char text[WEIR_ADDR_TEXT_MAX];
     weir_str copy;
 
-    for (WEIR_ARRAY_EACH(&making->names, view_name, name)) {
+    for (WEIR_ARRAY_EACH(&making->names, balance_name, name)) {
         balance_server server = name->server;
         uint64_t weight = atomic_load(&record->settings.weight);
 
@@ -305,6 +299,8 @@ static bool view_settle(view_making *making)
         return false;
     }
     view->peers = peers;
+    view->names = making->names.items;
+    view->name_count = making->names.count;
     for (unsigned tier = 0; tier < BALANCE_TIERS; tier++) {
         view->tiers[tier].peers = &peers[view->count];
         view->tiers[tier].count = making->tiers[tier].count;
@@ -352,7 +348,7 @@ static balance_view *view_make(const weir_balance_group *group, uint64_t now_ms)
     for (unsigned tier = 0; tier < BALANCE_TIERS; tier++) {
         weir_array_init(&making.tiers[tier], view->pool, sizeof(weir_balance_peer), 8);
     }
-    weir_array_init(&making.names, view->pool, sizeof(view_name), 4);
+    weir_array_init(&making.names, view->pool, sizeof(balance_name), 4);
     if (!seats_add(&making) || !extras_add(&making) || !view_settle(&making)) {
         balance_view_unref(view);
         return NULL;

@@ -254,7 +254,9 @@ static void what_makes_no_group_is_refused(void **state)
     assert_refused("", "no servers are inside upstream");
     assert_refused("server 127.0.0.1 weight=0;", "invalid parameter \"weight=0\"");
     assert_refused("server 127.0.0.1 bogus;", "invalid parameter \"bogus\"");
-    assert_refused("server 127.0.0.1 resolve;", "\"resolve\" of \"server\" is not supported");
+    assert_refused("server a.test service=http;", "requires \"resolve\" parameter");
+    assert_refused("server a.test:80 service=http resolve;", "may not have port");
+    assert_refused("server 127.0.0.1 service=http resolve;", "requires domain name");
     assert_refused("server 127.0.0.1; keepalive 1; keepalive 2;", "is duplicate");
     assert_refused("server 127.0.0.1; keepalive x;", "invalid value \"x\"");
     assert_refused("server 127.0.0.1; zone a 1k;", "zone \"a\" is too small");

@@ -10,6 +10,14 @@ static weir_level *upstream_enter(weir_conf *conf, weir_level *outer,
     return weir_balance_enter(conf, outer, statement, &proxy_family);
 }
 
+static bool upstream_leave(weir_conf *conf, weir_level *level, const weir_statement *statement)
+{
+    const weir_http_core_conf *core = weir_level_settings(level, &weir_http_core.base);
+
+    weir_balance_resolver_default(level->owner, core->resolver, core->resolver_timeout_ms);
+    return weir_balance_leave(conf, level, statement);
+}
+
 static bool upstream_configured(weir_conf *conf)
 {
     return weir_balance_configured(conf, &proxy_family);
@@ -35,7 +43,7 @@ static const weir_directive upstream_directives[] = {
         .block = WEIR_BLOCK_LEVEL,
         .opens = WEIR_HTTP_UPSTREAM,
         .enter = upstream_enter,
-        .leave = weir_balance_leave,
+        .leave = upstream_leave,
         .comes_first = true,
         .doc = "A group of servers that requests are passed on to.",
     },

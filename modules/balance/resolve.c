@@ -1,0 +1,414 @@
+#include "modules/balance/balance_internal.h"
+
+#include <stdlib.h>
+
+#include "core/base/clock.h"
+#include "core/base/number.h"
+#include "core/process/worker.h"
+
+/*
+ * `server NAME resolve` and `service=`: the keeper looks names up again when their answers expire, and changes the peers in
+ * place.  Peers whose addresses stay are not touched.
+ */
+
+#define SYNC_MS 250   /* how soon names that come and go are noticed */
+#define AGAIN_MS 1000 /* after a failure, and after answers that hold for less */
+#define AGAIN_MAX_MS (3600 * 1000)
+
+typedef struct balance_lookups lookups;
+
+/* A name under watch. */
+typedef struct {
+    weir_list link;
+    weir_pool *pool;
+    weir_balance_group *group;
+    weir_worker *keeper;
+    uint64_t key; /* of its server */
+    uint64_t round;
+    weir_str host; /* that is asked for */
+    uint16_t port; /* 0: as the service says */
+    bool is_backup;
+    weir_resolver_query query;
+    weir_timer timer;
+    bool is_failing;
+} lookup;
+
+struct balance_lookups {
+    balance_registry *registry;
+    weir_worker *keeper;
+    weir_timer timer;
+    weir_list names;
+    uint64_t round;
+};
+
+/* ---- publishing what was found */
+
+typedef struct {
+    const weir_resolved *found;
+    size_t count;
+    bool *is_there;
+    unsigned added, removed;
+} news;
+
+static bool resolved_text(const lookup *self, const weir_resolved *resolved, weir_addr *addr,
+                          char text[static WEIR_ADDR_TEXT_MAX], weir_str *as_text)
+{
+    *addr = resolved->addr;
+    if (self->port != 0) {
+        weir_addr_set_port(addr, self->port);
+    }
+    *as_text = weir_addr_text(addr, true, text);
+    return weir_addr_port(addr) != 0;
+}
+
+/* Of a service: who is not of the first priority stands in for the first. */
+static bool is_backup(const lookup *self, const news *publishing, const weir_resolved *resolved)
+{
+    return self->is_backup || resolved->priority != publishing->found[0].priority;
+}
+
+static uint64_t weight_of(const lookup *self, const weir_resolved *resolved)
+{
+    return self->port != 0 ? 0 : resolved->weight == 0 ? 1 : resolved->weight;
+}
+
+/* Those that are there already, and those that are no more. */
+static void publish_old(const lookup *self, news *publishing)
+{
+    balance_zone *zone = self->group->zone;
+
+    for (size_t n = 0; n < zone->count; n++) {
+        balance_record *record = &zone->records[n];
+        bool stays = false;
+
+        if (atomic_load_explicit(&record->parent, memory_order_relaxed) != self->key) {
+            continue;
+        }
+        for (size_t i = 0; i < publishing->count && !stays; i++) {
+            char text[WEIR_ADDR_TEXT_MAX];
+            weir_addr addr;
+            weir_str as_text;
+
+            if (!publishing->is_there[i]
+                && resolved_text(self, &publishing->found[i], &addr, text, &as_text)
+                && weir_addr_eq(&addr, &record->addr)) {
+                stays = publishing->is_there[i] = true;
+                atomic_store(&record->settings.weight, weight_of(self, &publishing->found[i]));
+                atomic_store(&record->settings.flags,
+                             is_backup(self, publishing, &publishing->found[i]) ? BALANCE_IS_BACKUP
+                                                                                : 0);
+            }
+        }
+        if (!stays) {
+            balance_record_give_up(record);
+            publishing->removed++;
+        }
+    }
+}
+
+static void publish_new(const lookup *self, news *publishing)
+{
+    for (size_t i = 0; i < publishing->count; i++) {
+        char text[WEIR_ADDR_TEXT_MAX];
+        weir_addr addr;
+        weir_str as_text;
+
+        if (publishing->is_there[i]
+            || !resolved_text(self, &publishing->found[i], &addr, text, &as_text)) {
+            continue;
+        }
+        if (!balance_record_resolve(self->group, self->key, &addr, as_text,
+                                    weight_of(self, &publishing->found[i]),
+                                    is_backup(self, publishing, &publishing->found[i]))) {
+            weir_log_line(&self->keeper->log, WEIR_LOG_ERR, 0,
+                          "zone \"%.*s\" has no room for %.*s of upstream \"%.*s\"",
+                          WEIR_STR_ARG(self->group->zone->name), WEIR_STR_ARG(as_text),
+                          WEIR_STR_ARG(self->group->name));
+            continue;
+        }
+        publishing->added++;
+    }
+}
+
+static void publish(const lookup *self, const weir_resolved *found, size_t count)
+{
+    news publishing = {.found = found, .count = count};
+
+    publishing.is_there = calloc(count + 1, sizeof(bool));
+    if (publishing.is_there == NULL) {
+        return;
+    }
+    publish_old(self, &publishing);
+    publish_new(self, &publishing);
+    free(publishing.is_there);
+    if (publishing.added + publishing.removed != 0) {
+        weir_log_line(&self->keeper->log, WEIR_LOG_NOTICE, 0,
+                      "upstream \"%.*s\": %.*s has %zu addresses, %u of them new, and %u no more",
+                      WEIR_STR_ARG(self->group->name), WEIR_STR_ARG(self->host), count,
+                      publishing.added, publishing.removed);
+    }
+    atomic_fetch_add(&self->group->words->members, 1);
+}
+
+/* ---- asking */
+
+#define NO_SUCH_NAME 3 /* of DNS: the one error that says there are no addresses */
+
+static void asked(lookup *self)
+{
+    const weir_resolver_query *query = &self->query;
+    uint64_t again_ms = AGAIN_MS;
+
+    if (query->error == 0) {
+        self->is_failing = false;
+        publish(self, query->found, query->count);
+        again_ms = query->ttl_ms < AGAIN_MS ? AGAIN_MS : query->ttl_ms;
+        again_ms = again_ms > AGAIN_MAX_MS ? AGAIN_MAX_MS : again_ms;
+    } else {
+        weir_log_line(&self->keeper->log, self->is_failing ? WEIR_LOG_INFO : WEIR_LOG_WARN, 0,
+                      "upstream \"%.*s\": %.*s could not be resolved (%u: %s)",
+                      WEIR_STR_ARG(self->group->name), WEIR_STR_ARG(self->host), query->error,
+                      weir_resolver_error_text(query->error));
+        self->is_failing = true;
+        if (query->error == NO_SUCH_NAME) {
+            publish(self, NULL, 0);
+        }
+    }
+    (void) weir_timer_set(self->keeper->loop, &self->timer, again_ms);
+}
+
+static void answered(weir_resolver_query *query)
+{
+    asked(WEIR_OWNER(query, lookup, query));
+}
+
+static void lookup_due(weir_timer *timer)
+{
+    lookup *self = WEIR_OWNER(timer, lookup, timer);
+    const weir_balance_group *group = self->group;
+    weir_resolver *resolver = weir_resolver_of(self->keeper->loop, group->resolver);
+
+    self->query.done = answered;
+    if (resolver == NULL) {
+        (void) weir_timer_set(self->keeper->loop, timer, AGAIN_MS);
+        return;
+    }
+    switch (weir_resolver_resolve(resolver, &self->query, self->host,
+                                  self->port == 0 ? WEIR_RESOLVER_SERVICE : WEIR_RESOLVER_ADDRESSES,
+                                  group->resolver_timeout_ms)) {
+    case WEIR_WAIT:
+        break;
+    case WEIR_OK:
+    case WEIR_FAIL:
+        asked(self);
+        break;
+    }
+}
+
+/* ---- which names there are */
+
+bool balance_name_split(weir_str name, uint16_t default_port, weir_str *host, uint16_t *port)
+{
+    weir_str rest = name;
+    uint64_t number = default_port;
+
+    if (weir_str_find_byte(name, ':') != NULL) {
+        if (!weir_str_split(&rest, ':', host) || !weir_parse_uint(rest, 65535, &number)
+            || number == 0) {
+            return false;
+        }
+    } else {
+        *host = name;
+    }
+    *port = (uint16_t) number;
+    return host->len != 0;
+}
+
+/* Without dots in the service: "_http._tcp.example.com"; else joined as it is. */
+static bool host_make(lookup *self, const balance_server *server)
+{
+    weir_builder text;
+
+    if (server->service.len == 0) {
+        weir_str host;
+
+        return balance_name_split(server->name, self->group->family->default_port, &host,
+                                  &self->port)
+               && weir_str_copy(self->pool, host, &self->host);
+    }
+    weir_builder_open(&text, self->pool, SIZE_MAX);
+    if (weir_str_find_byte(server->service, '.') == NULL) {
+        weir_builder_printf(&text, "_%.*s._tcp", WEIR_STR_ARG(server->service));
+    } else {
+        weir_builder_add(&text, server->service);
+    }
+    weir_builder_add_byte(&text, '.');
+    weir_builder_add(&text, server->name);
+    return weir_builder_close(&text, &self->host);
+}
+
+static void lookup_free(lookup *self)
+{
+    weir_list_remove(&self->link);
+    weir_timer_clear(self->keeper->loop, &self->timer);
+    weir_resolver_cancel(&self->query);
+    weir_pool_free(self->pool);
+}
+
+static void lookup_begin(lookups *all, weir_balance_group *group, const balance_name *name)
+{
+    weir_pool *pool = weir_pool_new(1024, 0);
+    lookup *self = pool == NULL ? NULL : WEIR_NEW(pool, lookup);
+
+    if (self == NULL) {
+        weir_pool_free(pool);
+        return;
+    }
+    self->pool = pool;
+    self->group = group;
+    self->keeper = all->keeper;
+    self->key = name->key;
+    self->round = all->round;
+    self->is_backup = name->server.is_backup;
+    self->timer.name = "upstream names";
+    self->timer.expired = lookup_due;
+    weir_list_init(&self->link);
+    if (!host_make(self, &name->server) || !weir_timer_set(all->keeper->loop, &self->timer, 0)) {
+        weir_pool_free(pool);
+        return;
+    }
+    weir_list_append(&all->names, &self->link);
+}
+
+static lookup *lookup_find(const lookups *all, const weir_balance_group *group, uint64_t key)
+{
+    for (weir_list *link = all->names.next; link != &all->names; link = link->next) {
+        lookup *self = WEIR_OWNER(link, lookup, link);
+
+        if (self->key == key && self->group == group) {
+            return self;
+        }
+    }
+    return NULL;
+}
+
+static void sync(lookups *all)
+{
+    all->round++;
+    for (WEIR_ARRAY_EACH(&all->registry->groups, weir_balance_group *, place)) {
+        weir_balance_group *group = *place;
+        const balance_view *view =
+            group->words == NULL ? NULL : balance_view_now(group, weir_clock_now()->monotonic_ms);
+
+        for (size_t i = 0; view != NULL && i < view->name_count; i++) {
+            lookup *self = lookup_find(all, group, view->names[i].key);
+
+            if (self == NULL) {
+                lookup_begin(all, group, &view->names[i]);
+            } else {
+                self->round = all->round;
+            }
+        }
+    }
+    for (weir_list *link = all->names.next, *next; link != &all->names; link = next) {
+        lookup *self = WEIR_OWNER(link, lookup, link);
+
+        next = link->next;
+        if (self->round != all->round) {
+            /* The server is no more, and its addresses with it. */
+            publish(self, NULL, 0);
+            lookup_free(self);
+        }
+    }
+}
+
+static void sync_due(weir_timer *timer)
+{
+    lookups *all = WEIR_OWNER(timer, lookups, timer);
+
+    sync(all);
+    (void) weir_timer_set(all->keeper->loop, timer, SYNC_MS);
+}
+
+static bool lookups_start(weir_worker *keeper, weir_chore *chore)
+{
+    balance_registry *registry = chore->subject;
+    lookups *all = calloc(1, sizeof(*all));
+
+    if (all == NULL) {
+        return false;
+    }
+    all->registry = registry;
+    all->keeper = keeper;
+    all->timer.name = "upstream names";
+    all->timer.expired = sync_due;
+    weir_list_init(&all->names);
+    if (!weir_timer_set(keeper->loop, &all->timer, 0)) {
+        free(all);
+        return false;
+    }
+    registry->lookups = all;
+    return true;
+}
+
+static void lookups_stop(weir_worker *keeper, weir_chore *chore)
+{
+    balance_registry *registry = chore->subject;
+    lookups *all = registry->lookups;
+
+    weir_timer_clear(keeper->loop, &all->timer);
+    while (!weir_list_is_empty(&all->names)) {
+        lookup_free(WEIR_OWNER(all->names.next, lookup, link));
+    }
+    free(all);
+    registry->lookups = NULL;
+}
+
+bool balance_lookups_register(weir_conf *conf, balance_registry *registry)
+{
+    weir_chore *chore = WEIR_NEW(weir_conf_pool(conf), weir_chore);
+
+    if (chore == NULL) {
+        return weir_conf_refuse(conf, "no memory for upstreams");
+    }
+    *chore = (weir_chore){.name = "upstream names",
+                          .start = lookups_start,
+                          .stop = lookups_stop,
+                          .subject = registry};
+    return weir_chore_register(weir_conf_cycle(conf), chore)
+           || weir_conf_refuse(conf, "no memory for upstreams");
+}
+
+/* ---- resolver …, resolver_timeout TIME */
+
+bool weir_balance_resolver_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    weir_balance_group *group = weir_conf_level(conf)->owner;
+
+    (void) settings;
+    group->resolver = weir_resolver_settings_read(conf, statement);
+    return group->resolver != NULL;
+}
+
+bool weir_balance_resolver_timeout_call(weir_conf *conf, void *settings,
+                                        const weir_statement *statement)
+{
+    weir_balance_group *group = weir_conf_level(conf)->owner;
+
+    (void) settings;
+    return (weir_parse_time_ms(statement->args[1], INT32_MAX, &group->resolver_timeout_ms)
+            && group->resolver_timeout_ms != 0)
+           || weir_conf_refuse_arg(conf, statement, 1, "invalid value \"%.*s\"",
+                                   WEIR_STR_ARG(statement->args[1]));
+}
+
+void weir_balance_resolver_default(weir_balance_group *group,
+                                   const weir_resolver_settings *settings, uint64_t timeout_ms)
+{
+    if (group->resolver == NULL) {
+        group->resolver = settings;
+    }
+    if (group->resolver_timeout_ms == 0) {
+        group->resolver_timeout_ms = timeout_ms;
+    }
+}

@@ -1,0 +1,89 @@
+"""Upstream servers whose names are looked up while weir runs."""
+
+import pytest
+
+from harness import wait_until
+from harness.upstream import answer
+
+pytestmark = pytest.mark.weir_only("newer than nginx 1.22")
+
+PASS = "location / { proxy_pass http://back; }"
+
+
+def origins_at_one_port(new_upstream, *hosts):
+    """Origins of one port and several addresses, which say their last number."""
+    made = [new_upstream(host=hosts[0])]
+    for host in hosts[1:]:
+        made.append(new_upstream(host=host, port=made[0].port))
+    for host, origin in zip(hosts, made):
+        origin.answers(answer(host.rpartition(".")[2]))
+    return made
+
+
+def seen(server, count=6):
+    return {server.get("/").text for _ in range(count)}
+
+
+def group(text, dns):
+    return f"upstream back {{ resolver {dns} valid=1s; {text} }}"
+
+
+def test_peers_follow_the_answers_of_dns(weir, new_upstream, dns):
+    first = origins_at_one_port(new_upstream, "127.0.0.1", "127.0.0.2", "127.0.0.3")[0]
+    dns.has("back.test", "127.0.0.1", "127.0.0.2")
+    server = weir(PASS, main="worker_processes 2;",
+                  http=group(f"server back.test:{first.port} resolve;", dns))
+    wait_until(lambda: seen(server) == {"1", "2"}, "both addresses")
+    dns.has("back.test", "127.0.0.2", "127.0.0.3")
+    wait_until(lambda: seen(server) == {"2", "3"}, "the new addresses")
+    server.wait_log(r"\[notice\] .*back.test has 2 addresses, 1 of them new, and 1 no more")
+
+
+def test_a_name_that_is_not_there_yet_is_a_warning(weir, upstream, dns):
+    server = weir(PASS, http=group(f"server late.test:{upstream.port} resolve;", dns))
+    assert "host not found in upstream" in server.stderr() + server.log()
+    assert server.get("/").status == 502
+    dns.has("late.test", "127.0.0.1")
+    wait_until(lambda: server.get("/").status == 200, "the name to be found")
+
+
+def test_a_name_that_is_gone_takes_its_peers_along_and_a_silent_server_does_not(
+        weir, upstream, new_upstream, dns):
+    spare = new_upstream().answers(answer("spare"))
+    dns.has("back.test", "127.0.0.1")
+    server = weir(PASS, http="resolver_timeout 100ms; " + group(
+        f"server back.test:{upstream.port} resolve; server {spare} backup;", dns))
+    wait_until(lambda: server.get("/").text == "ok", "the address")
+    dns.silent = True
+    server.wait_log("could not be resolved \\(110")
+    assert server.get("/").text == "ok"
+    dns.silent = False
+    dns.forgets("back.test")
+    wait_until(lambda: server.get("/").text == "spare", "the backup")
+
+
+def test_what_a_service_says_goes(weir, new_upstream, dns):
+    one, two, spare = new_upstream(), new_upstream(), new_upstream()
+    for name, origin in zip(("one", "two", "spare"), (one, two, spare)):
+        origin.answers(answer(name))
+    dns.has("here.test", "127.0.0.1")
+    dns.has("_http._tcp.back.test", f"SRV 1 30 {one.port} here.test",
+            f"SRV 1 10 {two.port} here.test", f"SRV 2 10 {spare.port} here.test")
+    server = weir(PASS, http=group("server back.test service=http resolve;", dns))
+    wait_until(lambda: server.get("/").status == 200, "the service")
+    counts = [server.get("/").text for _ in range(40)]
+    assert counts.count("one") == 30 and counts.count("two") == 10
+    one.stop()
+    two.stop()
+    assert server.get("/").text == "spare"
+
+
+def test_the_resolver_of_http_does_and_a_reload_keeps_the_addresses(weir, new_upstream, dns):
+    first = origins_at_one_port(new_upstream, "127.0.0.1", "127.0.0.2")[0]
+    dns.has("back.test", "127.0.0.2")
+    server = weir(PASS, http=f"resolver {dns}; upstream back {{ zone back 64k; "
+                             f"server back.test:{first.port} resolve; }}")
+    wait_until(lambda: server.get("/").status == 200, "the address")
+    dns.silent = True
+    server.reload()
+    assert seen(server) == {"2"}
