@@ -1,12 +1,14 @@
 #include "core/base/log.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/base/log_internal.h"
 
 #define LOG_LINE_MAX 2048    /* with the newline */
+#define LOG_LONG_MAX 65536   /* of weir_log_always() */
 #define LOG_MESSAGE_MAX 1536 /* so that the error and the description still have room */
 
 static const weir_str log_level_names[] = {
@@ -138,28 +140,32 @@ static void log_write_console(weir_log_level level, log_text text)
     log_write_stderr(log_end_line(&line, buffer));
 }
 
-/* "2026/11/21 10:00:00 [error] 12#12: *3 message" */
+/* "2026/11/21 10:00:00 [error] 12#12: *3 " */
+static void log_add_begin(weir_builder *line, const weir_log *log, weir_log_level level)
+{
+    weir_builder_add(line, weir_clock_log_text());
+    weir_builder_add(line, WEIR_STR(" ["));
+    weir_builder_add(line, weir_log_level_name(level));
+    weir_builder_add(line, WEIR_STR("] "));
+    weir_builder_add_int(line, getpid());
+    weir_builder_add_byte(line, '#');
+    weir_builder_add_int(line, gettid());
+    weir_builder_add(line, WEIR_STR(": "));
+
+    if (log->connection != 0) {
+        weir_builder_add_byte(line, '*');
+        weir_builder_add_uint(line, log->connection);
+        weir_builder_add_byte(line, ' ');
+    }
+}
+
 static weir_str log_make_line(char *buffer, const weir_log *log, weir_log_level level,
                               log_text text)
 {
     weir_builder line;
 
     weir_builder_over(&line, buffer, LOG_LINE_MAX - 1);
-    weir_builder_add(&line, weir_clock_log_text());
-    weir_builder_add(&line, WEIR_STR(" ["));
-    weir_builder_add(&line, weir_log_level_name(level));
-    weir_builder_add(&line, WEIR_STR("] "));
-    weir_builder_add_int(&line, getpid());
-    weir_builder_add_byte(&line, '#');
-    weir_builder_add_int(&line, gettid());
-    weir_builder_add(&line, WEIR_STR(": "));
-
-    if (log->connection != 0) {
-        weir_builder_add_byte(&line, '*');
-        weir_builder_add_uint(&line, log->connection);
-        weir_builder_add_byte(&line, ' ');
-    }
-
+    log_add_begin(&line, log, level);
     log_add_text(&line, text);
     return log_end_line(&line, buffer);
 }
@@ -231,5 +237,44 @@ void weir_log_lines(const weir_log *log, weir_log_level level, weir_str message,
         log_write(log, level, (log_text){message, further});
     }
 
+    errno = caller_errno;
+}
+
+void weir_log_always(const weir_log *log, weir_log_level level, weir_str message)
+{
+    int caller_errno = errno;
+    char described[LOG_LINE_MAX];
+    weir_builder builder;
+    size_t size;
+    char *buffer;
+
+    message = weir_str_slice(message, 0, LOG_LONG_MAX);
+    if (log == NULL || log->target == NULL) {
+        log_write_console(level, (log_text){message, WEIR_STR_EMPTY});
+        return;
+    }
+
+    weir_builder_over(&builder, described, sizeof(described));
+    if (log->describe != NULL) {
+        log->describe(&builder, log->subject);
+    }
+    weir_str description = weir_builder_cut(&builder);
+
+    /* What must be escaped takes four bytes. */
+    size = LOG_LINE_MAX + 4 * (message.len + description.len);
+    buffer = malloc(size);
+    if (buffer == NULL) {
+        return;
+    }
+    weir_builder_over(&builder, buffer, size - 1);
+    log_add_begin(&builder, log, level);
+    log_add_escaped(&builder, message);
+    log_add_escaped(&builder, description);
+    weir_str line = log_end_line(&builder, buffer);
+
+    for (const log_sink *sink = log->target->sinks; sink != NULL; sink = sink->next) {
+        log_write_sink(sink, level, line, (log_text){message, WEIR_STR_EMPTY});
+    }
+    free(buffer);
     errno = caller_errno;
 }

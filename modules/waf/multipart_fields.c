@@ -36,6 +36,23 @@ static size_t skip_blanks(weir_str text, size_t at)
 }
 
 /* Between the media type and the parameter there may be one semicolon, and blanks. */
+/* A second parameter, or what could be taken for one.  Browsers' "----WebKitFormBoundary" is none. */
+static bool names_boundary_again(weir_str rest)
+{
+    size_t at = 0;
+
+    while ((at = find_boundary_word(rest, at)) != rest.len) {
+        weir_str word = weir_str_from(rest, at);
+        weir_str behind = weir_str_trim(weir_str_from(word, sizeof("boundary") - 1));
+
+        if (weir_str_starts(word, WEIR_STR("boundary")) || weir_str_starts(behind, WEIR_STR("="))) {
+            return true;
+        }
+        at++;
+    }
+    return false;
+}
+
 static bool boundary_before(weir_waf_body *body, weir_str before)
 {
     size_t semicolons = 0;
@@ -105,7 +122,7 @@ bool weir_waf_multipart_boundary(weir_waf_body *body, weir_str content_type, wei
     if (!weir_str_starts(weir_str_from(content_type, word), WEIR_STR("boundary"))) {
         return boundary_bad(body, "case sensitivity");
     }
-    if (find_boundary_word(content_type, at) != content_type.len) {
+    if (names_boundary_again(weir_str_from(content_type, at))) {
         return weir_waf_body_fail(
             body, "Multipart parsing error: Multipart: Multiple boundary parameters in C-T.");
     }

@@ -199,6 +199,11 @@ static bool make_page(weir_http_exchange *ex, unsigned shown)
     weir_builder_add(&builder, heading);
     weir_builder_add(&builder, WEIR_STR("</h1></center>\r\n"));
     weir_builder_add(&builder, text);
+    if (ex->page_note.len != 0) {
+        weir_builder_add(&builder, WEIR_STR("<center>"));
+        weir_builder_add(&builder, ex->page_note);
+        weir_builder_add(&builder, WEIR_STR("</center>\r\n"));
+    }
     if (token.len != 0) {
         weir_builder_add(&builder, WEIR_STR("<hr><center>"));
         weir_builder_add(&builder, token);
@@ -242,8 +247,7 @@ static void drop_entity(weir_http_exchange *ex)
     response->content_length = -1;
     response->last_modified_s = -1;
     response->allow_ranges = false;
-    ex->source = NULL;
-    weir_chain_clear(&ex->body);
+    weir_http_body_forget(ex);
 }
 
 static const weir_http_error_page *find_error_page(const weir_http_exchange *ex, unsigned status)

@@ -46,4 +46,17 @@ bool weir_http_drain_start(weir_worker *worker);
 /* Ends all body filters and gives back what they hold. */
 void weir_http_filters_clear(weir_http_exchange *ex);
 
+/* Whatever was to be the body is none any more. */
+static inline void weir_http_body_forget(weir_http_exchange *ex)
+{
+    ex->source = NULL;
+    ex->ahead_ready = NULL;
+    ex->body_source_ended = false;
+    weir_chain_clear(&ex->ahead);
+    weir_chain_clear(&ex->body);
+}
+
+/* An internal redirect: what modules noted is void, but for those that look at a request once. */
+void weir_http_states_forget(weir_http_exchange *ex);
+
 #endif

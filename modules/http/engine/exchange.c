@@ -379,6 +379,7 @@ static void exchange_log(weir_http_exchange *ex)
 static void exchange_free(weir_http_exchange *ex)
 {
     weir_task_cancel(&ex->run_task);
+    weir_chain_clear(&ex->ahead);
     weir_chain_clear(&ex->body);
     weir_chain_clear(&ex->request.body);
     if (ex->request.body_file != -1) {
@@ -504,6 +505,23 @@ void *weir_http_whole_state_find(const weir_http_exchange *ex, const weir_http_m
 void *weir_http_whole_state(weir_http_exchange *ex, const weir_http_module *module, size_t bytes)
 {
     return state_of(ex->main, &ex->main->whole_state, module, bytes);
+}
+
+void weir_http_states_forget(weir_http_exchange *ex)
+{
+    const weir_modules *modules;
+
+    if (ex->module_state == NULL) {
+        return;
+    }
+    modules = ex->client->address->http->cycle->modules;
+    for (size_t i = 0; i < ex->client->address->http->module_count; i++) {
+        const weir_module *module = weir_modules_at(modules, "http", i);
+
+        if (module != NULL && !weir_http_module_of(module)->keeps_state) {
+            ex->module_state[i] = NULL;
+        }
+    }
 }
 
 const void *weir_http_settings(const weir_http_exchange *ex, const weir_http_module *module)

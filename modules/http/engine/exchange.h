@@ -73,8 +73,10 @@ typedef struct {
     bool body_is_collected; /* `body` is complete */
     bool body_is_discarded;
     bool expects_continue; /* and none was sent yet */
-    weir_chain body;       /* what weir_http_collect_body() has: in memory, or one file span */
-    int body_file;         /* the temporary file's descriptor; -1: none */
+    bool
+        wants_identity; /* an origin is not told of codings that the client takes: its answer is looked at */
+    weir_chain body; /* what weir_http_collect_body() has: in memory, or one file span */
+    int body_file;   /* the temporary file's descriptor; -1: none */
     weir_str body_file_path;
 } weir_http_request;
 
@@ -137,6 +139,8 @@ struct weir_http_exchange {
 
     weir_chain body;          /* a response's body that is there as a whole */
     weir_http_source *source; /* else where it comes from; NULL: `body` is all */
+    weir_chain
+        ahead; /* what was taken from there before the head went out: weir_http_read_ahead() */
 
     weir_http_exchange *parent; /* NULL: a client's own */
     weir_http_exchange *main;   /* the outermost; itself when there is no parent */
@@ -155,6 +159,8 @@ struct weir_http_exchange {
     struct weir_http_upstream_state *upstream;
     weir_str
         upstream_note; /* of an origin that is talked to, for log lines: "http://127.0.0.1:8080/path" */
+    weir_str
+        page_note; /* shown on a page of weir's own, as text: an id to ask about; empty: none */
     const char *end_reason; /* $end_reason: why weir itself answered; NULL: it did not */
     uint64_t started_ms;    /* monotonic */
     int64_t started_wall_s;
@@ -191,6 +197,7 @@ struct weir_http_exchange {
     bool body_source_ended;
     void (*body_readable)(weir_http_exchange *ex);
     void (*body_collected)(weir_http_exchange *ex);
+    void (*ahead_ready)(weir_http_exchange *ex);
     unsigned child_flags;
     weir_task run_task;
 };

@@ -42,6 +42,8 @@ struct weir_http_module {
     };
 
     /* ---- judging requests: all NULL or 0 when it does not */
+    /* What weir_http_state() gave outlives internal redirects and error pages: once a request, not once a location. */
+    bool keeps_state;
     unsigned phases; /* 1u << WEIR_HTTP_PHASE_… of each it runs in */
     /* `location` are its settings there. In LOG the verdict is not looked at. */
     weir_http_verdict (*judge)(weir_http_exchange *ex, const void *location);
@@ -72,8 +74,19 @@ struct weir_http_module {
  */
 weir_result weir_http_filter_answer(weir_http_exchange *ex, unsigned status, const char *reason);
 
+/* The same for a filter that has said WAIT before, with the answer that is set already. */
+void weir_http_filter_settle(weir_http_exchange *ex);
+
 /* Goes on with the filters after the one that said WAIT. */
 void weir_http_continue_head(weir_http_exchange *ex);
+
+/*
+ * While a `response_head` says WAIT: takes about `limit` bytes of the body as the content makes it into ex->ahead, from which it
+ * is sent later.  OK: some were added, or `*ended` was set; WAIT: `ready` will be called once there is more; FAIL: the
+ * source is broken, logged.
+ */
+weir_result weir_http_read_ahead(weir_http_exchange *ex, uint64_t limit, bool *ended,
+                                 void (*ready)(weir_http_exchange *ex));
 
 /* The http module of an entry of family "http". */
 static inline const weir_http_module *weir_http_module_of(const weir_module *module)

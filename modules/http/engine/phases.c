@@ -277,9 +277,8 @@ static bool redirect_begin(weir_http_exchange *ex, weir_str what)
     ex->uri_changed = false;
     ex->is_bare = false;
     ex->access_status = 0;
-    ex->source = NULL;
-    weir_chain_clear(&ex->body);
-    ex->module_state = NULL;
+    weir_http_body_forget(ex);
+    weir_http_states_forget(ex);
     ex->response.status = 0;
     ex->response.content_length = -1;
     ex->is_restarted = true;

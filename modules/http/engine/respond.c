@@ -89,19 +89,24 @@ void weir_http_continue_head(weir_http_exchange *ex)
     }
 }
 
-weir_result weir_http_filter_answer(weir_http_exchange *ex, unsigned status, const char *reason)
+void weir_http_filter_settle(weir_http_exchange *ex)
 {
     weir_http_filters_clear(ex);
-    (void) weir_http_answer_because(ex, status, reason);
     if (!weir_http_settle_bare(ex)) {
         /* An error page: the phases have it, once this response is off the stack. */
         ex->is_restarted = false;
         ex->is_responding = false;
         weir_http_resume(ex);
-        return WEIR_WAIT;
+        return;
     }
     ex->filter = 0;
     weir_http_continue_head(ex);
+}
+
+weir_result weir_http_filter_answer(weir_http_exchange *ex, unsigned status, const char *reason)
+{
+    (void) weir_http_answer_because(ex, status, reason);
+    weir_http_filter_settle(ex);
     return WEIR_WAIT;
 }
 
@@ -145,8 +150,18 @@ void weir_http_respond(weir_http_exchange *ex)
 
 void weir_http_wake(weir_http_exchange *ex)
 {
+    void (*ready)(weir_http_exchange *) = ex->ahead_ready;
+
+    if (ex->is_ended) {
+        return;
+    }
+    if (ready != NULL) {
+        ex->ahead_ready = NULL;
+        ready(ex);
+        return;
+    }
     /* A head filter may still wait: the body is pulled behind the head. */
-    if (ex->response.head_is_sent && !ex->is_ended) {
+    if (ex->response.head_is_sent) {
         ex->wire->wake(ex);
     }
 }
@@ -208,9 +223,9 @@ static bool read_file(weir_http_exchange *ex, weir_chain *out, uint64_t limit)
 }
 
 /* The kernel sends files where it may; filters and `sendfile off` take blocks. */
-static bool pull_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit)
+static bool pull_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit, bool takes_files)
 {
-    if (ex->core->sendfile && weir_list_is_empty(&ex->body_filters)) {
+    if (takes_files) {
         return weir_chain_move(out, &ex->body, limit);
     }
 
@@ -233,20 +248,47 @@ static bool pull_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit)
 
 static weir_result pull_source(weir_http_exchange *ex, weir_chain *out, uint64_t limit)
 {
+    if (WEIR_UNLIKELY(!weir_chain_is_empty(&ex->ahead))) {
+        return weir_chain_move(out, &ex->ahead, limit) ? WEIR_OK : WEIR_FAIL;
+    }
+    if (ex->body_source_ended) {
+        return WEIR_OK;
+    }
     if (ex->source != NULL) {
         return ex->source->pull(ex, ex->source, out, limit, &ex->body_source_ended);
     }
-    if (!pull_body(ex, out, limit)) {
+    if (!pull_body(ex, out, limit, ex->core->sendfile && weir_list_is_empty(&ex->body_filters))) {
         return WEIR_FAIL;
     }
     ex->body_source_ended = weir_chain_is_empty(&ex->body);
     return WEIR_OK;
 }
 
+weir_result weir_http_read_ahead(weir_http_exchange *ex, uint64_t limit, bool *ended,
+                                 void (*ready)(weir_http_exchange *ex))
+{
+    weir_result result = WEIR_OK;
+
+    if (!ex->body_source_ended && ex->source != NULL) {
+        result = ex->source->pull(ex, ex->source, &ex->ahead, limit, &ex->body_source_ended);
+    } else if (!ex->body_source_ended) {
+        result = pull_body(ex, &ex->ahead, limit, false) ? WEIR_OK : WEIR_FAIL;
+        ex->body_source_ended = weir_chain_is_empty(&ex->body);
+    }
+    ex->ahead_ready = result == WEIR_WAIT ? ready : NULL;
+    *ended = result == WEIR_OK && ex->body_source_ended;
+    return result;
+}
+
+static bool source_has_ended(const weir_http_exchange *ex)
+{
+    return ex->body_source_ended && weir_chain_is_empty(&ex->ahead);
+}
+
 /* What the first filter has goes through all of them; `is_last` follows it. */
 static bool run_filters(weir_http_exchange *ex, weir_chain *out)
 {
-    bool is_last = ex->body_source_ended;
+    bool is_last = source_has_ended(ex);
 
     for (weir_list *link = ex->body_filters.next; link != &ex->body_filters; link = link->next) {
         body_filter *filter = WEIR_OWNER(link, body_filter, link);
@@ -276,13 +318,13 @@ weir_result weir_http_pull(weir_http_exchange *ex, weir_chain *out, uint64_t lim
     }
     if (weir_list_is_empty(&ex->body_filters)) {
         result = pull_source(ex, out, limit);
-        *ended = result == WEIR_OK && ex->body_source_ended;
+        *ended = result == WEIR_OK && source_has_ended(ex);
         return result;
     }
 
     uint64_t before = out->len;
 
-    while (out->len == before && !ex->body_source_ended) {
+    while (out->len == before && !source_has_ended(ex)) {
         body_filter *first = WEIR_OWNER(ex->body_filters.next, body_filter, link);
 
         result = pull_source(ex, &first->in, limit);
@@ -293,6 +335,6 @@ weir_result weir_http_pull(weir_http_exchange *ex, weir_chain *out, uint64_t lim
             return WEIR_FAIL;
         }
     }
-    *ended = ex->body_source_ended;
+    *ended = source_has_ended(ex);
     return WEIR_OK;
 }

@@ -191,6 +191,9 @@ static void add_client_fields(proxy_state *proxy, weir_builder *head)
         if (names_fields && is_named_by_connection(request, field)) {
             continue;
         }
+        if (WEIR_UNLIKELY(request->wants_identity) && field->name == WEIR_HTTP_ACCEPT_ENCODING) {
+            continue;
+        }
         add_line(head, field->text, field->value);
     }
 }

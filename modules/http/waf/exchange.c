@@ -1,0 +1,239 @@
+#include <errno.h>
+#include <unistd.h>
+
+#include "core/base/random.h"
+#include "modules/http/waf/waf_internal.h"
+
+/* From an exchange to a transaction. */
+
+/* Rules say what is logged: the level of error_log does not keep it out. */
+static void log_rule(void *subject, weir_str line, bool is_disruptive)
+{
+    const weir_http_exchange *ex = subject;
+
+    (void) is_disruptive;
+    weir_log_always(&ex->log, WEIR_LOG_ERR, line);
+}
+
+static bool make_id(weir_http_exchange *ex, const weir_http_waf_conf *conf, weir_str *id)
+{
+    uint8_t bytes[16];
+    weir_builder builder;
+
+    if (conf->transaction_id != NULL) {
+        weir_str text;
+
+        if (!weir_template_text(conf->transaction_id, &ex->script, &text)) {
+            return false;
+        }
+        if (text.len != 0) {
+            return weir_str_copy(ex->pool, text, id);
+        }
+    }
+    for (size_t i = 0; i < sizeof(bytes); i += sizeof(uint64_t)) {
+        uint64_t random = weir_random_fast();
+
+        memcpy(bytes + i, &random, sizeof(random));
+    }
+    weir_builder_open(&builder, ex->pool, 2 * sizeof(bytes));
+    weir_builder_add_hexdump(&builder, weir_str_of((const char *) bytes, sizeof(bytes)));
+    return weir_builder_close(&builder, id);
+}
+
+static bool add_connection(weir_http_waf_state *state)
+{
+    const weir_http_exchange *ex = state->ex;
+    const weir_addr *client = weir_http_client_addr(ex);
+    const weir_addr *server = weir_connection_local(weir_http_client_connection(ex));
+    char client_text[WEIR_ADDR_TEXT_MAX], server_text[WEIR_ADDR_TEXT_MAX];
+    weir_waf_connection connection = {
+        .client_port = weir_addr_port(client),
+        .server_port = weir_addr_port(server),
+        .user = ex->remote_user,
+    };
+
+    if (!weir_str_copy(ex->pool, weir_addr_text(client, false, client_text),
+                       &connection.client_addr)
+        || !weir_str_copy(ex->pool, weir_addr_text(server, false, server_text),
+                          &connection.server_addr)) {
+        return false;
+    }
+    weir_waf_set_connection(state->tx, &connection);
+    return true;
+}
+
+/* The target as it stands in the line: between the method and the protocol. */
+static weir_str raw_target(const weir_http_request *request)
+{
+    weir_str line = request->line;
+    weir_str rest = weir_str_from(line, request->method_text.len + 1);
+    size_t end = rest.len;
+
+    while (end > 0 && rest.data[end - 1] != ' ') {
+        end--;
+    }
+    return end == 0 ? request->target : weir_str_slice(rest, 0, end - 1);
+}
+
+static void add_request(weir_http_waf_state *state)
+{
+    const weir_http_request *request = &state->ex->request;
+    weir_waf_request_line line = {
+        .line = request->line,
+        .method = request->method_text,
+        .target = raw_target(request),
+        .protocol = weir_http_version_text(request->version),
+    };
+
+    weir_waf_set_request_line(state->tx, &line);
+    for (size_t i = 0; i < request->fields.count; i++) {
+        const weir_http_field *field = &request->fields.items[i];
+
+        if (!field->is_removed) {
+            weir_waf_add_request_header(state->tx, field->text, field->value);
+        }
+    }
+}
+
+static void transaction_free(void *subject)
+{
+    weir_http_waf_state *state = subject;
+
+    weir_waf_transaction_free(state->tx);
+}
+
+weir_http_waf_state *weir_http_waf_begin(weir_http_exchange *ex, const weir_http_waf_conf *conf)
+{
+    weir_http_waf_state *state = weir_http_state(ex, &weir_http_waf, sizeof(*state));
+    weir_waf_options options = {
+        .log = log_rule,
+        .subject = ex,
+        .store = conf->rules.main->store,
+        .only_detects = conf->mode == WEIR_HTTP_WAF_DETECTION,
+        .forces_on = conf->mode == WEIR_HTTP_WAF_DETECTION,
+        .budget = {.work = conf->work_limit, .bytes = conf->memory_limit},
+    };
+
+    if (state == NULL || !make_id(ex, conf, &options.unique_id)) {
+        return NULL;
+    }
+    state->ex = ex;
+    state->conf = conf;
+    state->tx = weir_waf_transaction_new(conf->rules.program, conf->rules.main->worker, &options);
+    if (state->tx == NULL) {
+        weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "no memory to inspect the request");
+        return NULL;
+    }
+    if (weir_pool_on_free(ex->pool, transaction_free, state) == NULL) {
+        weir_waf_transaction_free(state->tx);
+        state->tx = NULL;
+        return NULL;
+    }
+    if (!add_connection(state)) {
+        return NULL;
+    }
+    add_request(state);
+    return state;
+}
+
+/* ---- bodies */
+
+static bool read_span(weir_http_exchange *ex, const weir_span *span, char *to, size_t bytes)
+{
+    size_t done = 0;
+
+    if (span->kind != WEIR_SPAN_FILE) {
+        memcpy(to, span->data, bytes);
+        return true;
+    }
+    while (done < bytes) {
+        ssize_t got = pread(span->fd, to + done, bytes - done, span->offset + (off_t) done);
+
+        if (got <= 0) {
+            weir_log_line(&ex->log, WEIR_LOG_CRIT, got == 0 ? 0 : errno,
+                          "the request's body cannot be read back from its file");
+            return false;
+        }
+        done += (size_t) got;
+    }
+    return true;
+}
+
+/* Copied, as whoever sends a chain on gives its blocks back. */
+static bool join(weir_http_waf_state *state, const weir_chain *chain, uint64_t limit,
+                 weir_str *text)
+{
+    size_t bytes = chain->len < limit ? (size_t) chain->len : (size_t) limit;
+    char *to = weir_pool_bytes(weir_waf_transaction_pool(state->tx), bytes);
+    size_t len = 0;
+
+    if (to == NULL) {
+        weir_log_line(&state->ex->log, WEIR_LOG_ERR, 0,
+                      "no memory to inspect a body of %zu bytes: see \"modsecurity_memory_limit\"",
+                      bytes);
+        return false;
+    }
+    for (const weir_span *span = chain->first; span != NULL && len < bytes; span = span->next) {
+        size_t part = span->len < bytes - len ? span->len : bytes - len;
+
+        if (!read_span(state->ex, span, to + len, part)) {
+            return false;
+        }
+        len += part;
+    }
+    *text = weir_str_of(to, len);
+    return true;
+}
+
+bool weir_http_waf_add_body(weir_http_waf_state *state)
+{
+    const weir_chain *body = &state->ex->request.body;
+    uint64_t limit = weir_waf_request_body_limit(state->tx);
+    weir_str text;
+
+    if (weir_chain_is_empty(body)) {
+        return true;
+    }
+    if (!join(state, body, limit, &text)) {
+        return false;
+    }
+    weir_waf_set_request_body(state->tx, text, body->len > limit);
+    return true;
+}
+
+bool weir_http_waf_add_ahead(weir_http_waf_state *state, uint64_t limit)
+{
+    weir_str text = WEIR_STR_EMPTY;
+
+    if (!weir_chain_is_empty(&state->ex->ahead) && !join(state, &state->ex->ahead, limit, &text)) {
+        return false;
+    }
+    weir_waf_set_response_body(state->tx, text, state->ahead_is_cut);
+    return true;
+}
+
+void weir_http_waf_add_response(weir_http_waf_state *state)
+{
+    const weir_http_response *response = &state->ex->response;
+    weir_builder builder;
+    weir_str length;
+
+    weir_waf_set_response(state->tx, response->status, weir_http_version_text(response->version));
+    for (size_t i = 0; i < response->fields.count; i++) {
+        const weir_http_field *field = &response->fields.items[i];
+
+        if (!field->is_removed) {
+            weir_waf_add_response_header(state->tx, field->text, field->value);
+        }
+    }
+    if (response->content_type.len != 0) {
+        weir_waf_add_response_header(state->tx, WEIR_STR("Content-Type"), response->content_type);
+    }
+    if (response->content_length >= 0) {
+        weir_builder_open(&builder, weir_waf_transaction_pool(state->tx), 24);
+        weir_builder_add_int(&builder, response->content_length);
+        if (weir_builder_close(&builder, &length)) {
+            weir_waf_add_response_header(state->tx, WEIR_STR("Content-Length"), length);
+        }
+    }
+}

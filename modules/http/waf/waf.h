@@ -1,0 +1,9 @@
+#ifndef WEIR_HTTP_WAF_H
+#define WEIR_HTTP_WAF_H
+
+#include "modules/http/engine/module.h"
+
+/* modsecurity on|off|detection and its kin: SecLang rules look at requests and responses. */
+extern const weir_http_module weir_http_waf;
+
+#endif

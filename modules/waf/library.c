@@ -1,0 +1,476 @@
+#include "modules/waf/program_internal.h"
+
+#include <stdarg.h>
+
+/* What the programs of a configuration share, and how a program comes to be. */
+
+static const weir_waf_settings presets = {
+    .engine = WEIR_WAF_ENGINE_ON,
+    .request_body_access = false,
+    .request_body_limit = 134217728,
+    .request_body_no_files_limit = 1048576,
+    .response_body_limit = 524288,
+    .request_body_limit_action = WEIR_WAF_LIMIT_REJECT,
+    .response_body_limit_action = WEIR_WAF_LIMIT_PARTIAL,
+    .json_depth_limit = 512,
+    .arguments_limit = 1000,
+    .upload_file_limit = 100,
+    .argument_separator = '&',
+    .mime_types = WEIR_STR_INIT(" text/plain text/html text/xml "),
+    .collection_timeout_s = 3600,
+    .audit = {.parts = "ABCFHZ", .file_mode = 0600, .folder_mode = 0700},
+    .tmp_dir = WEIR_STR_INIT("/tmp/"),
+};
+
+bool weir_waf_refuse(weir_waf_reader *reader, const char *at, const char *format, ...)
+{
+    const weir_waf_statement *statement = reader->statement;
+    size_t origin = weir_waf_origin(statement, at);
+    weir_builder message;
+    weir_str text;
+    va_list args;
+
+    weir_builder_over(&message, reader->fault->message, sizeof(reader->fault->message) - 1);
+    va_start(args, format);
+    weir_builder_vprintf(&message, format, args);
+    va_end(args);
+    if (reader->rule_id != 0) {
+        weir_builder_printf(&message, ", rule id %llu,", (unsigned long long) reader->rule_id);
+    }
+    weir_builder_add(&message, WEIR_STR(" in "));
+    weir_waf_add_place(&message, statement->source, origin);
+    text = weir_builder_cut(&message);
+    reader->fault->message[text.len] = '\0';
+
+    weir_builder_over(&message, reader->fault->further, sizeof(reader->fault->further) - 1);
+    if (statement->source->text.len != 0) {
+        weir_waf_add_caret(&message, statement->source, origin);
+    }
+    text = weir_builder_cut(&message);
+    reader->fault->further[text.len] = '\0';
+    return false;
+}
+
+void weir_waf_say(weir_waf_reader *reader, const char *format, ...)
+{
+    char buffer[512];
+    weir_builder message;
+    va_list args;
+
+    if (reader->library->warn == NULL) {
+        return;
+    }
+    weir_builder_over(&message, buffer, sizeof(buffer));
+    va_start(args, format);
+    weir_builder_vprintf(&message, format, args);
+    va_end(args);
+    weir_builder_add(&message, WEIR_STR(" in "));
+    weir_waf_add_place(&message, reader->statement->source,
+                       weir_waf_origin(reader->statement, NULL));
+    reader->library->warn(reader->library->warn_subject, weir_builder_cut(&message));
+}
+
+/* ---- names and chains */
+
+uint32_t weir_waf_slot(weir_waf_library *library, weir_str name)
+{
+    uintptr_t known = (uintptr_t) weir_map_find(library->slots, name);
+    weir_str *added;
+
+    if (known != 0) {
+        return (uint32_t) known - 1;
+    }
+    added = weir_array_push(&library->slot_names);
+    if (added == NULL || !weir_str_copy(library->pool, name, added)
+        || !weir_map_put(library->slots, *added, (void *) library->slot_names.count)) {
+        return WEIR_WAF_NONE;
+    }
+    return (uint32_t) library->slot_names.count - 1;
+}
+
+bool weir_waf_chain_of(weir_waf_library *library, const weir_array *list, uint32_t *chain)
+{
+    *chain = 0;
+    for (WEIR_ARRAY_EACH(list, const weir_waf_transform *const, step)) {
+        uint32_t next = 1;
+
+        while (next < library->chains.count) {
+            const weir_waf_chain *node = WEIR_ARRAY_AT(&library->chains, weir_waf_chain, next);
+
+            if (node->parent == *chain && node->step == *step) {
+                break;
+            }
+            next++;
+        }
+        if (next == library->chains.count) {
+            unsigned depth = WEIR_ARRAY_AT(&library->chains, weir_waf_chain, *chain)->depth;
+            weir_waf_chain *node = weir_array_push(&library->chains);
+
+            if (node == NULL) {
+                return false;
+            }
+            *node = (weir_waf_chain){.parent = *chain, .step = *step, .depth = depth + 1};
+        }
+        *chain = next;
+    }
+    return true;
+}
+
+/* ---- groups */
+
+/* Only what changes between phases can be asked about once for many rules. */
+static bool can_be_grouped(const weir_waf_link *link)
+{
+    if (link->is_unconditional) {
+        return false;
+    }
+    for (WEIR_ARRAY_EACH(&link->targets, const weir_waf_target, target)) {
+        weir_waf_variable_source source = weir_waf_variable_source_of(target->variable);
+
+        if (target->kind == WEIR_WAF_TARGET_COUNT
+            || (target->kind == WEIR_WAF_TARGET_VALUES && source != WEIR_WAF_SOURCE_STORED
+                && source != WEIR_WAF_SOURCE_BOTH)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Exclusions are left out: a group may look at more values than its rules do. */
+static bool group_key(weir_waf_library *library, const weir_waf_link *link, weir_str *key)
+{
+    weir_builder builder;
+
+    weir_builder_open(&builder, library->pool, SIZE_MAX);
+    weir_builder_printf(&builder, "%u %d", link->chain, link->is_multi_match);
+    for (WEIR_ARRAY_EACH(&link->targets, const weir_waf_target, target)) {
+        if (target->kind == WEIR_WAF_TARGET_VALUES) {
+            weir_builder_printf(&builder, "|%d:", (int) target->variable);
+            weir_builder_add_lower(&builder, target->selector);
+        }
+    }
+    return weir_builder_close(&builder, key);
+}
+
+static weir_waf_group *group_new(weir_waf_library *library, const weir_waf_link *link, weir_str key)
+{
+    weir_waf_group *group = weir_array_push(&library->groups);
+
+    if (group == NULL
+        || !weir_map_put(library->groups_by_key, key, (void *) library->groups.count)) {
+        return NULL;
+    }
+    group->key = key;
+    group->chain = link->chain;
+    group->is_multi_match = link->is_multi_match;
+    weir_array_init(&group->targets, library->pool, sizeof(weir_waf_target), link->targets.count);
+    weir_array_init(&group->predicates, library->pool, sizeof(uint32_t), 8);
+    for (WEIR_ARRAY_EACH(&link->targets, const weir_waf_target, target)) {
+        weir_waf_target *added;
+
+        if (target->kind != WEIR_WAF_TARGET_VALUES) {
+            continue;
+        }
+        added = weir_array_push(&group->targets);
+        if (added == NULL) {
+            return NULL;
+        }
+        *added = *target;
+        group->variables[target->variable / 64] |= (uint64_t) 1 << target->variable % 64;
+    }
+    return group;
+}
+
+bool weir_waf_group_join(weir_waf_library *library, weir_waf_link *link)
+{
+    weir_waf_group *group;
+    uintptr_t known;
+    uint32_t *place;
+    weir_str key;
+
+    if (!can_be_grouped(link) || link->group != WEIR_WAF_NONE) {
+        return true;
+    }
+    if (!group_key(library, link, &key)) {
+        return false;
+    }
+    known = (uintptr_t) weir_map_find(library->groups_by_key, key);
+    group = known != 0 ? WEIR_ARRAY_AT(&library->groups, weir_waf_group, known - 1)
+                       : group_new(library, link, key);
+    if (group == NULL) {
+        return false;
+    }
+    link->group = (uint32_t) (group - (weir_waf_group *) library->groups.items);
+    for (size_t i = 0; i < group->predicates.count; i++) {
+        if (*WEIR_ARRAY_AT(&group->predicates, uint32_t, i) == link->test.predicate) {
+            link->place = (uint32_t) i;
+            return true;
+        }
+    }
+    place = weir_array_push(&group->predicates);
+    if (place == NULL) {
+        return false;
+    }
+    *place = link->test.predicate;
+    link->place = (uint32_t) group->predicates.count - 1;
+    return true;
+}
+
+/* ---- programs */
+
+weir_waf_library *weir_waf_library_new(weir_pool *pool, weir_pool *temp, weir_waf_warn *warn,
+                                       void *subject)
+{
+    static const char *const captures[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+    weir_waf_library *library = WEIR_NEW(pool, weir_waf_library);
+
+    if (library == NULL) {
+        return NULL;
+    }
+    library->pool = pool;
+    library->temp = temp;
+    library->warn = warn;
+    library->warn_subject = subject;
+    library->programs = weir_map_new(pool, false, 16);
+    library->operators = weir_map_new(pool, false, 512);
+    library->slots = weir_map_new(pool, true, 128);
+    library->groups_by_key = weir_map_new(pool, false, 128);
+    library->matcher = weir_waf_matcher_new(pool);
+    library->is_filtered = true;
+    weir_array_init(&library->slot_names, pool, sizeof(weir_str), 128);
+    weir_array_init(&library->groups, pool, sizeof(weir_waf_group), 128);
+    weir_array_init(&library->chains, pool, sizeof(weir_waf_chain), 64);
+    weir_array_init(&library->predicates, pool, sizeof(const weir_waf_operator *), 512);
+    if (library->programs == NULL || library->operators == NULL || library->slots == NULL
+        || library->groups_by_key == NULL || library->matcher == NULL
+        || weir_array_push(&library->chains) == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < WEIR_COUNT(captures); i++) {
+        if (weir_waf_slot(library, weir_str_from_z(captures[i])) == WEIR_WAF_NONE) {
+            return NULL;
+        }
+    }
+    return library;
+}
+
+/* What distinguishes a program from others of the library. */
+static bool program_key(weir_waf_library *library, const weir_waf_program *outer,
+                        const weir_waf_part *parts, size_t count, weir_str *key)
+{
+    weir_builder builder;
+
+    weir_builder_open(&builder, library->pool, SIZE_MAX);
+    weir_builder_printf(&builder, "%p", (const void *) outer);
+    for (size_t i = 0; i < count; i++) {
+        weir_builder_printf(&builder, "\n%c%zu ", parts[i].is_file ? 'f' : 't', parts[i].text.len);
+        weir_builder_add(&builder, parts[i].text);
+        if (!parts[i].is_file) {
+            weir_builder_add(&builder, parts[i].folder);
+        }
+    }
+    return weir_builder_close(&builder, key);
+}
+
+static weir_waf_program *program_new(weir_waf_library *library, const weir_waf_program *outer)
+{
+    weir_waf_program *program = WEIR_NEW(library->pool, weir_waf_program);
+
+    if (program == NULL) {
+        return NULL;
+    }
+    program->library = library;
+    program->settings = presets;
+    weir_array_init(&program->entries, library->pool, sizeof(weir_waf_entry),
+                    outer == NULL ? 64 : outer->entries.count + 8);
+    if (outer == NULL) {
+        return program;
+    }
+    program->settings = outer->settings;
+    program->keeps_collections = outer->keeps_collections;
+    memcpy(program->defaults, outer->defaults, sizeof(program->defaults));
+    for (WEIR_ARRAY_EACH(&outer->entries, const weir_waf_entry, entry)) {
+        weir_waf_entry *added = weir_array_push(&program->entries);
+
+        if (added == NULL) {
+            return NULL;
+        }
+        *added = *entry;
+    }
+    return program;
+}
+
+/* Where in the phase a rule's skipAfter leads: behind the marker, or the rule with that id. */
+static uint32_t jump_of(const weir_waf_program *program, size_t from, const weir_waf_rule *rule,
+                        const uint32_t *positions, uint32_t count)
+{
+    char digits[24];
+    weir_builder number;
+
+    for (size_t i = from + 1; i < program->entries.count; i++) {
+        const weir_waf_entry *entry = WEIR_ARRAY_AT(&program->entries, weir_waf_entry, i);
+
+        if (entry->rule == NULL) {
+            if (weir_str_eq_nocase(entry->marker, rule->skip_after)) {
+                return positions[i];
+            }
+            continue;
+        }
+        weir_builder_over(&number, digits, sizeof(digits));
+        weir_builder_add_uint(&number, entry->rule->id);
+        if (weir_str_eq(weir_builder_cut(&number), rule->skip_after)) {
+            return positions[i] + (entry->rule->phase == rule->phase);
+        }
+    }
+    return count;
+}
+
+/* `positions` has one place for each entry: how many rules of the phase stand before it. */
+static bool phase_make(weir_waf_program *program, unsigned phase, uint32_t *positions)
+{
+    weir_waf_phase_program *made = &program->phases[phase - 1];
+    weir_pool *pool = program->library->pool;
+    size_t entries = program->entries.count;
+    uint32_t count = 0;
+
+    for (size_t i = 0; i < entries; i++) {
+        const weir_waf_rule *rule = WEIR_ARRAY_AT(&program->entries, weir_waf_entry, i)->rule;
+
+        positions[i] = count;
+        count += rule != NULL && rule->phase == phase;
+    }
+    made->rules = WEIR_NEW_ARRAY(pool, const weir_waf_rule *, count + 1);
+    made->jumps = WEIR_NEW_ARRAY(pool, uint32_t, count + 1);
+    if (made->rules == NULL || made->jumps == NULL) {
+        return false;
+    }
+    made->count = count;
+    for (size_t i = 0; i < entries; i++) {
+        const weir_waf_rule *rule = WEIR_ARRAY_AT(&program->entries, weir_waf_entry, i)->rule;
+        uint32_t at = positions[i];
+
+        if (rule == NULL || rule->phase != phase) {
+            continue;
+        }
+        made->rules[at] = rule;
+        if (rule->skip_after.len != 0) {
+            made->jumps[at] = jump_of(program, i, rule, positions, count);
+        } else if (rule->skip != 0) {
+            made->jumps[at] = rule->skip < count - at - 1 ? at + 1 + rule->skip : count;
+        }
+    }
+    return true;
+}
+
+static bool program_finish(weir_waf_program *program)
+{
+    weir_waf_library *library = program->library;
+    uint32_t *positions = WEIR_NEW_ARRAY(library->temp, uint32_t, program->entries.count + 1);
+
+    if (positions == NULL) {
+        return false;
+    }
+    for (WEIR_ARRAY_EACH(&program->entries, const weir_waf_entry, entry)) {
+        if (entry->rule == NULL) {
+            continue;
+        }
+        for (WEIR_ARRAY_EACH(&entry->rule->links, weir_waf_link, link)) {
+            if (!weir_waf_group_join(library, link)) {
+                return false;
+            }
+        }
+    }
+    for (unsigned phase = 1; phase <= WEIR_WAF_PHASES; phase++) {
+        if (!phase_make(program, phase, positions)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static weir_waf_program *program_read(weir_waf_reader *reader, const weir_waf_part *parts,
+                                      size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!weir_waf_read_part(reader, &parts[i])) {
+            return NULL;
+        }
+    }
+    return weir_waf_amend(reader) ? reader->program : NULL;
+}
+
+const weir_waf_program *weir_waf_program_get(weir_waf_library *library,
+                                             const weir_waf_program *outer,
+                                             const weir_waf_part *parts, size_t count,
+                                             weir_waf_fault *fault)
+{
+    static const weir_waf_source nowhere = {.name = WEIR_STR_INIT("the rules")};
+    static const weir_waf_statement nothing = {.source = &nowhere};
+    weir_waf_reader reader = {
+        .library = library,
+        .pool = library->pool,
+        .temp = library->temp,
+        .statement = &nothing,
+        .fault = fault,
+    };
+    weir_waf_program *program;
+    weir_str key;
+
+    if (!program_key(library, outer, parts, count, &key)) {
+        (void) weir_waf_refuse(&reader, NULL, "no memory for the rules");
+        return NULL;
+    }
+    program = weir_map_find(library->programs, key);
+    if (program != NULL) {
+        return program;
+    }
+    reader.program = program_new(library, outer);
+    if (reader.program == NULL) {
+        (void) weir_waf_refuse(&reader, NULL, "no memory for the rules");
+        return NULL;
+    }
+    program = program_read(&reader, parts, count);
+    if (program == NULL) {
+        return NULL;
+    }
+    reader.statement = &nothing;
+    reader.rule_id = 0;
+    if (!program_finish(program) || !weir_map_put(library->programs, key, program)) {
+        (void) weir_waf_refuse(&reader, NULL, "no memory for the rules");
+        return NULL;
+    }
+    return program;
+}
+
+bool weir_waf_library_close(weir_waf_library *library, weir_waf_fault *fault)
+{
+    (void) fault;
+    library->is_closed = true;
+    library->temp = NULL;
+    return true;
+}
+
+void weir_waf_library_set_filter(weir_waf_library *library, bool is_on)
+{
+    library->is_filtered = is_on;
+}
+
+size_t weir_waf_program_rule_count(const weir_waf_program *program)
+{
+    size_t count = 0;
+
+    for (WEIR_ARRAY_EACH(&program->entries, const weir_waf_entry, entry)) {
+        count += entry->rule != NULL;
+    }
+    return count;
+}
+
+const weir_waf_settings *weir_waf_program_settings(const weir_waf_program *program)
+{
+    return &program->settings;
+}
+
+bool weir_waf_program_keeps_collections(const weir_waf_program *program)
+{
+    return program->keeps_collections;
+}

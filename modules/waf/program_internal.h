@@ -1,0 +1,335 @@
+#ifndef WEIR_WAF_PROGRAM_INTERNAL_H
+#define WEIR_WAF_PROGRAM_INTERNAL_H
+
+#include "core/base/array.h"
+#include "core/base/map.h"
+#include "modules/waf/byte_set.h"
+#include "modules/waf/operator.h"
+#include "modules/waf/program.h"
+#include "modules/waf/seclang.h"
+#include "modules/waf/transform.h"
+
+#define WEIR_WAF_PHASES 5
+#define WEIR_WAF_NONE UINT32_MAX
+#define WEIR_WAF_CAPTURES 10 /* TX:0 to TX:9: the first slots */
+
+/* ---- macros: "Score: %{tx.score}" */
+
+typedef struct {
+    bool is_variable;
+    weir_str literal;
+    weir_waf_variable variable;
+    weir_str selector; /* empty: the whole */
+    uint32_t slot;     /* of a TX variable; else NONE */
+} weir_waf_macro_part;
+
+typedef struct {
+    weir_str text; /* as written */
+    weir_waf_macro_part *parts;
+    unsigned count; /* 0: empty */
+    bool is_constant;
+} weir_waf_macro;
+
+/* ---- targets: REQUEST_HEADERS|!REQUEST_HEADERS:Cookie|&TX:x|TX:/^a/ */
+
+typedef enum {
+    WEIR_WAF_TARGET_VALUES,
+    WEIR_WAF_TARGET_COUNT,   /* "&": how many there are, as one value */
+    WEIR_WAF_TARGET_EXCLUDE, /* "!" */
+} weir_waf_target_kind;
+
+typedef struct {
+    weir_waf_target_kind kind;
+    weir_waf_variable variable;
+    weir_str selector; /* empty: all members */
+    uint64_t selector_hash;
+    const weir_waf_operator *pattern; /* of a selector in slashes; NULL: it is a name */
+    uint32_t slot;                    /* TX with a name; else NONE */
+} weir_waf_target;
+
+/* ---- transformations: each list is a node of a tree, by its last step */
+
+typedef struct {
+    uint32_t parent; /* 0 is the value itself, and its own parent */
+    const weir_waf_transform *step;
+    unsigned depth;
+} weir_waf_chain;
+
+/* ---- operators */
+
+typedef enum {
+    WEIR_WAF_TEST_NUMBER, /* eq, ge, gt, le, lt */
+    WEIR_WAF_TEST_ALWAYS,
+    WEIR_WAF_TEST_NEVER,
+    WEIR_WAF_TEST_OPERATOR,
+} weir_waf_test_kind;
+
+typedef enum {
+    WEIR_WAF_EQ,
+    WEIR_WAF_GE,
+    WEIR_WAF_GT,
+    WEIR_WAF_LE,
+    WEIR_WAF_LT,
+} weir_waf_comparison;
+
+typedef struct {
+    weir_waf_test_kind kind;
+    weir_waf_comparison comparison;
+    int64_t number; /* of a constant parameter */
+    weir_waf_macro parameter;
+    const weir_waf_operator *operator;
+    uint32_t predicate; /* of the filter; NONE: it cannot tell */
+    weir_str name;      /* as written, without "@" */
+} weir_waf_test;
+
+/* ---- actions that disrupt nothing */
+
+typedef enum {
+    WEIR_WAF_SETVAR,
+    WEIR_WAF_EXPIREVAR,
+    WEIR_WAF_DEPRECATEVAR,
+    WEIR_WAF_INITCOL,
+    WEIR_WAF_SETID, /* setsid, setuid, setrsc: `variable` */
+    WEIR_WAF_SETENV,
+    WEIR_WAF_CTL_ENGINE,
+    WEIR_WAF_CTL_AUDIT_ENGINE,
+    WEIR_WAF_CTL_AUDIT_PARTS,
+    WEIR_WAF_CTL_FORCE_BODY,
+    WEIR_WAF_CTL_REQUEST_BODY_ACCESS,
+    WEIR_WAF_CTL_RESPONSE_BODY_ACCESS,
+    WEIR_WAF_CTL_BODY_PROCESSOR,
+    WEIR_WAF_CTL_REMOVE_ID,
+    WEIR_WAF_CTL_REMOVE_TAG,
+    WEIR_WAF_CTL_REMOVE_MSG,
+    WEIR_WAF_CTL_REMOVE_TARGET_ID,
+    WEIR_WAF_CTL_REMOVE_TARGET_TAG,
+    WEIR_WAF_CTL_REMOVE_TARGET_MSG,
+} weir_waf_effect_kind;
+
+typedef enum {
+    WEIR_WAF_ASSIGN,
+    WEIR_WAF_ADD,
+    WEIR_WAF_SUBTRACT,
+    WEIR_WAF_UNSET,
+} weir_waf_assignment;
+
+typedef struct {
+    uint64_t from, to;
+} weir_waf_id_range;
+
+/* Rules by id, or by an expression over tags or the message. */
+typedef struct {
+    weir_waf_id_range *ranges;
+    size_t count;
+    const weir_waf_operator *pattern;
+} weir_waf_rule_choice;
+
+typedef struct {
+    weir_waf_effect_kind kind;
+    weir_waf_assignment assignment;
+    weir_waf_variable variable;
+    uint32_t slot; /* of tx; NONE: by name */
+    weir_waf_macro name, value;
+    bool is_number; /* the value is the constant `number` */
+    int64_t number;
+    uint64_t seconds; /* deprecatevar; expirevar's are the value */
+    unsigned choice;  /* of ctl:…=On|Off|… */
+    weir_waf_rule_choice rules;
+    weir_waf_target target; /* of ruleRemoveTarget… */
+} weir_waf_effect;
+
+/* ---- rules */
+
+typedef struct {
+    bool is_unconditional; /* SecAction */
+    bool is_negated;
+    bool captures;
+    bool is_multi_match;
+    bool has_own_list;  /* t: was said here */
+    weir_array targets; /* weir_waf_target */
+    weir_array list;    /* const weir_waf_transform *, until the chain is made of it */
+    uint32_t chain;
+    weir_waf_test test;
+    weir_array effects; /* weir_waf_effect */
+    /* Of the filter: what is asked once for all rules with the same targets and chain; NONE: each for itself. */
+    uint32_t group, place;
+} weir_waf_link;
+
+typedef enum {
+    WEIR_WAF_PASS,
+    WEIR_WAF_DENY,
+    WEIR_WAF_DROP,
+    WEIR_WAF_REDIRECT,
+    WEIR_WAF_ALLOW,
+    WEIR_WAF_BLOCK, /* what SecDefaultAction says */
+} weir_waf_disruption;
+
+typedef enum {
+    WEIR_WAF_ALLOW_ALL,     /* the rest of this phase and all later ones but logging */
+    WEIR_WAF_ALLOW_PHASE,   /* the rest of this phase */
+    WEIR_WAF_ALLOW_REQUEST, /* up to the response head */
+} weir_waf_allow_scope;
+
+typedef enum {
+    WEIR_WAF_UNSAID,
+    WEIR_WAF_YES,
+    WEIR_WAF_NO,
+} weir_waf_choice;
+
+typedef struct {
+    weir_waf_disruption disruption;
+    bool says_disruption;
+    weir_waf_allow_scope allow;
+    unsigned status; /* 0: unsaid */
+    weir_waf_macro redirect;
+    weir_waf_choice log, audit;
+    weir_array list; /* t: of SecDefaultAction */
+} weir_waf_defaults;
+
+typedef struct weir_waf_rule {
+    uint64_t id;
+    unsigned phase; /* 1 to 5 */
+    weir_str file;
+    unsigned line;
+    weir_array links; /* weir_waf_link; at least one */
+    weir_waf_defaults actions;
+    const weir_waf_defaults *inherited; /* SecDefaultAction's of this phase when it was read */
+    weir_waf_macro message, data;
+    int severity;    /* -1: unsaid */
+    weir_array tags; /* weir_waf_macro */
+    weir_str revision, version, maturity, accuracy;
+    unsigned skip;
+    weir_str skip_after;
+    bool expects_link; /* the last link said "chain" */
+    bool says_phase;
+} weir_waf_rule;
+
+/* In the order of the files: a rule, or a marker. */
+typedef struct {
+    weir_waf_rule *rule;
+    weir_str marker;
+} weir_waf_entry;
+
+typedef struct {
+    const weir_waf_rule **rules;
+    uint32_t *jumps; /* where skipAfter leads */
+    uint32_t count;
+} weir_waf_phase_program;
+
+struct weir_waf_program {
+    weir_waf_library *library;
+    weir_waf_settings settings;
+    weir_array entries; /* weir_waf_entry */
+    weir_waf_phase_program phases[WEIR_WAF_PHASES];
+    const weir_waf_defaults *defaults[WEIR_WAF_PHASES];
+    bool keeps_collections;
+    /* What must be done in the end, whatever the order: updates and removals by id, tag, message. */
+    weir_array amendments;
+};
+
+/* Rules that look at the same values through the same transformations. */
+typedef struct {
+    weir_array targets; /* weir_waf_target */
+    uint32_t chain;
+    bool is_multi_match;
+    uint64_t variables[2]; /* bit by variable: what it depends on */
+    weir_array predicates; /* uint32_t, by place; NONE: as long as there is a value */
+    weir_str key;
+} weir_waf_group;
+
+struct weir_waf_library {
+    weir_pool *pool, *temp;
+    weir_waf_warn *warn;
+    void *warn_subject;
+    weir_map *programs;
+    weir_map *operators;   /* by name and parameter: weir_waf_test */
+    weir_map *slots;       /* of TX names, in lower case: the slot + 1 */
+    weir_array slot_names; /* weir_str, as first written */
+    weir_map *groups_by_key;
+    weir_array groups;     /* weir_waf_group */
+    weir_array chains;     /* weir_waf_chain */
+    weir_array predicates; /* const weir_waf_operator *: those the filter is asked about */
+    weir_waf_matcher *matcher;
+    bool is_filtered, is_closed;
+};
+
+/* ---- making them: one file each */
+
+/* What is being read. */
+typedef struct {
+    weir_waf_library *library;
+    weir_waf_program *program;
+    weir_pool *pool, *temp;
+    const weir_waf_statement *statement;
+    weir_waf_rule *open; /* a rule that waits for its next link */
+    uint64_t rule_id;    /* for messages; 0: none */
+    unsigned depth;      /* of includes */
+    weir_waf_fault *fault;
+} weir_waf_reader;
+
+/* Always false.  The caret stands at `at`, if that is of the statement's text. */
+bool weir_waf_refuse(weir_waf_reader *reader, const char *at, const char *format, ...)
+    WEIR_PRINTF(3, 4);
+void weir_waf_say(weir_waf_reader *reader, const char *format, ...) WEIR_PRINTF(2, 3);
+
+/* seclang_directives.c: does what a statement says. */
+bool weir_waf_apply(weir_waf_reader *reader, const weir_waf_statement *statement) WEIR_MUST_USE;
+bool weir_waf_read_part(weir_waf_reader *reader, const weir_waf_part *part) WEIR_MUST_USE;
+bool weir_waf_include(weir_waf_reader *reader, weir_str pattern, const weir_waf_source *by,
+                      unsigned line, bool is_optional) WEIR_MUST_USE;
+bool weir_waf_read_file(weir_waf_reader *reader, weir_str path, weir_str *text) WEIR_MUST_USE;
+
+/* seclang_targets.c, seclang_test.c, seclang_actions.c: the three words of a rule. */
+bool weir_waf_read_targets(weir_waf_reader *reader, weir_str text,
+                           weir_array *targets) WEIR_MUST_USE;
+bool weir_waf_read_target(weir_waf_reader *reader, weir_str text,
+                          weir_waf_target *target) WEIR_MUST_USE;
+bool weir_waf_read_test(weir_waf_reader *reader, weir_str text, weir_waf_link *link) WEIR_MUST_USE;
+bool weir_waf_read_actions(weir_waf_reader *reader, weir_str text, weir_waf_rule *rule,
+                           weir_waf_link *link) WEIR_MUST_USE;
+bool weir_waf_read_macro(weir_waf_reader *reader, weir_str text,
+                         weir_waf_macro *macro) WEIR_MUST_USE;
+bool weir_waf_read_ranges(weir_waf_reader *reader, weir_str text,
+                          weir_waf_rule_choice *choice) WEIR_MUST_USE;
+/* A regex for selectors, tags, statuses; NULL: refused. */
+const weir_waf_operator *weir_waf_read_pattern(weir_waf_reader *reader, weir_str pattern,
+                                               bool nocase);
+/* seclang_rules.c */
+bool weir_waf_read_rule(weir_waf_reader *reader, const weir_waf_statement *statement) WEIR_MUST_USE;
+bool weir_waf_read_action_rule(weir_waf_reader *reader,
+                               const weir_waf_statement *statement) WEIR_MUST_USE;
+bool weir_waf_read_default_action(weir_waf_reader *reader,
+                                  const weir_waf_statement *statement) WEIR_MUST_USE;
+
+/* amend.c: SecRuleUpdate…, SecRuleRemove…, in whatever order they stand. */
+typedef enum {
+    WEIR_WAF_AMEND_REMOVE,
+    WEIR_WAF_AMEND_TARGET,
+    WEIR_WAF_AMEND_ACTION,
+} weir_waf_amend_kind;
+
+typedef enum {
+    WEIR_WAF_BY_ID,
+    WEIR_WAF_BY_TAG,
+    WEIR_WAF_BY_MSG,
+} weir_waf_amend_by;
+
+bool weir_waf_read_amendment(weir_waf_reader *reader, const weir_waf_statement *statement,
+                             weir_waf_amend_kind kind, weir_waf_amend_by by) WEIR_MUST_USE;
+bool weir_waf_amend(weir_waf_reader *reader) WEIR_MUST_USE;
+bool weir_waf_rule_is_chosen(weir_waf_matcher *matcher, const weir_waf_rule *rule,
+                             weir_waf_amend_by by, const weir_waf_rule_choice *choice);
+
+/* library.c */
+/* The slot of a TX name, letters of either case; a new one if there is none.  NONE: no memory. */
+uint32_t weir_waf_slot(weir_waf_library *library, weir_str name);
+bool weir_waf_chain_of(weir_waf_library *library, const weir_array *list,
+                       uint32_t *chain) WEIR_MUST_USE;
+/* Joins the link to the group of those with equal targets and chain, and takes a place in it. */
+bool weir_waf_group_join(weir_waf_library *library, weir_waf_link *link) WEIR_MUST_USE;
+
+/* For selectors, tags, statuses. */
+bool weir_waf_pattern_matches(weir_waf_matcher *matcher, const weir_waf_operator *pattern,
+                              weir_str text);
+
+#endif

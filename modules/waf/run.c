@@ -1,0 +1,642 @@
+#include "core/base/clock.h"
+#include "modules/waf/transaction_internal.h"
+
+/*
+ * Runs the rules of a phase, in the order of the files.
+ *
+ * Most rules have nothing to match in most requests.  So a rule is first asked through its group: do any of the
+ * values that such rules look at have what its operator needs?  That is worked out once a phase for all
+ * rules with the same targets and transformations, and costs each of them one bit.
+ */
+
+#define TURN_WORK 100000 /* between two looks at the clock */
+#define CHAIN_MAX 64
+
+typedef enum {
+    RULE_WAITS,
+    RULE_MATCHED,
+    RULE_FAILED,
+} rule_result;
+
+static bool turn_is_over(weir_waf_transaction *tx)
+{
+    if (WEIR_LIKELY(tx->work < tx->turn_work_end)) {
+        return false;
+    }
+    if (tx->work > tx->options.budget.work) {
+        weir_waf_exhausted(tx, "work");
+        return false;
+    }
+    tx->turn_work_end = tx->work + TURN_WORK;
+    return weir_clock_monotonic_us() >= tx->turn_end_us;
+}
+
+/* ---- groups */
+
+static void set_bit(uint64_t *bits, uint32_t place)
+{
+    bits[place / 64] |= (uint64_t) 1 << place % 64;
+}
+
+static bool has_bit(const uint64_t *bits, uint32_t place)
+{
+    return (bits[place / 64] >> place % 64 & 1) != 0;
+}
+
+static void ask_node(weir_waf_transaction *tx, const weir_waf_group *group, weir_waf_node *node,
+                     uint64_t *bits)
+{
+    const uint32_t *predicates = group->predicates.items;
+
+    for (uint32_t place = 0; place < group->predicates.count; place++) {
+        if (!has_bit(bits, place)
+            && (predicates[place] == WEIR_WAF_NONE
+                || weir_waf_may_match(tx, node, predicates[place]))) {
+            set_bit(bits, place);
+        }
+    }
+    tx->work += 8 * group->predicates.count;
+}
+
+static bool ask_value(weir_waf_transaction *tx, const weir_waf_group *group, weir_waf_value *value,
+                      uint64_t *bits)
+{
+    const weir_waf_chain *chains = tx->library->chains.items;
+    uint32_t chain = group->chain;
+
+    for (;;) {
+        weir_waf_node *node = weir_waf_node_of(tx, value, chain);
+
+        if (node == NULL) {
+            return false;
+        }
+        ask_node(tx, group, node, bits);
+        if (!group->is_multi_match || chain == 0) {
+            return true;
+        }
+        chain = chains[chain].parent;
+    }
+}
+
+/* Fills the bits of a group.  WAIT: the turn is over. */
+static weir_result group_fill(weir_waf_transaction *tx, uint32_t number)
+{
+    const weir_waf_group *group = WEIR_ARRAY_AT(&tx->library->groups, weir_waf_group, number);
+    weir_waf_value *value;
+
+    if (!tx->at.in_group) {
+        tx->groups[number] =
+            WEIR_NEW_ARRAY(tx->pool, uint64_t, (group->predicates.count + 63) / 64);
+        tx->at.group_cursor = (weir_waf_cursor){.target = 0};
+        tx->at.in_group = true;
+        if (tx->groups[number] == NULL) {
+            weir_waf_exhausted(tx, "memory");
+        }
+    }
+    while (!tx->is_exhausted
+           && (value = weir_waf_next_value(tx, &group->targets, &tx->at.group_cursor)) != NULL) {
+        if (!ask_value(tx, group, value, tx->groups[number])) {
+            break;
+        }
+        if (turn_is_over(tx)) {
+            return WEIR_WAIT;
+        }
+    }
+    tx->at.in_group = false;
+    return WEIR_OK;
+}
+
+/* ---- tests */
+
+static bool compare(weir_waf_comparison comparison, int64_t a, int64_t b)
+{
+    switch (comparison) {
+    case WEIR_WAF_EQ:
+        return a == b;
+    case WEIR_WAF_GE:
+        return a >= b;
+    case WEIR_WAF_GT:
+        return a > b;
+    case WEIR_WAF_LE:
+        return a <= b;
+    case WEIR_WAF_LT:
+        return a < b;
+    }
+    return false;
+}
+
+static int64_t test_number(weir_waf_transaction *tx, const weir_waf_test *test)
+{
+    const weir_waf_macro *parameter = &test->parameter;
+
+    if (parameter->is_constant) {
+        return test->number;
+    }
+    if (parameter->count == 1 && parameter->parts[0].slot != WEIR_WAF_NONE) {
+        return weir_waf_slot_number(tx, parameter->parts[0].slot);
+    }
+    return weir_waf_number_of(weir_waf_expand(tx, parameter));
+}
+
+static bool run_operator(weir_waf_transaction *tx, const weir_waf_test *test, weir_str text,
+                         weir_waf_run *run)
+{
+    weir_waf_matched matched;
+    weir_str expanded;
+
+    run->matcher = tx->worker->matcher;
+    run->steps_max = tx->settings->pcre_match_limit;
+    run->wants_captures = true;
+    if (!test->parameter.is_constant) {
+        expanded = weir_waf_expand(tx, &test->parameter);
+        run->expanded = &expanded;
+    }
+    matched = weir_waf_operator_run(test->operator, text, run);
+    tx->work += run->work;
+    if (matched == WEIR_WAF_LIMIT) {
+        weir_waf_limit_was_hit(tx);
+    }
+    return matched == WEIR_WAF_MATCH;
+}
+
+/* Without negation. */
+static bool test_node(weir_waf_transaction *tx, const weir_waf_link *link, weir_waf_node *node,
+                      weir_waf_run *run)
+{
+    const weir_waf_test *test = &link->test;
+
+    tx->work += 16;
+    switch (test->kind) {
+    case WEIR_WAF_TEST_NUMBER:
+        return compare(test->comparison, weir_waf_number_of(node->text), test_number(tx, test));
+    case WEIR_WAF_TEST_ALWAYS:
+        return true;
+    case WEIR_WAF_TEST_NEVER:
+        return false;
+    case WEIR_WAF_TEST_OPERATOR:
+        return (test->predicate == WEIR_WAF_NONE || weir_waf_may_match(tx, node, test->predicate))
+               && run_operator(tx, test, node->text, run);
+    }
+    return false;
+}
+
+/* ---- what a match does */
+
+static bool is_logged(const weir_waf_rule *rule)
+{
+    weir_waf_choice said = rule->actions.log;
+
+    if (said == WEIR_WAF_UNSAID && rule->inherited != NULL) {
+        said = rule->inherited->log;
+    }
+    return said != WEIR_WAF_NO;
+}
+
+static bool is_audited(const weir_waf_rule *rule)
+{
+    weir_waf_choice said = rule->actions.audit;
+
+    if (said == WEIR_WAF_UNSAID && rule->actions.log == WEIR_WAF_YES) {
+        return true;
+    }
+    if (said == WEIR_WAF_UNSAID && rule->inherited != NULL) {
+        said = rule->inherited->audit;
+    }
+    return said != WEIR_WAF_NO;
+}
+
+static void note_find(weir_waf_transaction *tx, const weir_waf_rule *rule)
+{
+    weir_waf_match *match = &tx->current;
+
+    if (!is_logged(rule) && !is_audited(rule)) {
+        return;
+    }
+    if (match->find_count % 4 == 0 && match->find_count < WEIR_WAF_FINDS_MAX) {
+        size_t bytes = match->find_count * sizeof(weir_waf_find);
+        weir_waf_find *finds =
+            weir_pool_grow(tx->pool, match->finds, bytes, bytes + 4 * sizeof(weir_waf_find));
+
+        if (finds == NULL) {
+            weir_waf_exhausted(tx, "memory");
+            return;
+        }
+        match->finds = finds;
+    }
+    if (match->find_count < WEIR_WAF_FINDS_MAX) {
+        match->finds[match->find_count++] = tx->found;
+    }
+}
+
+static void set_captures(weir_waf_transaction *tx, const weir_waf_run *run)
+{
+    for (uint32_t i = 0; i < WEIR_WAF_CAPTURES; i++) {
+        if ((run->captured >> i & 1) != 0) {
+            weir_str text = run->captures[i];
+
+            /* A fingerprint lies in the run, which ends. */
+            if (text.data >= run->fingerprint
+                && text.data < run->fingerprint + sizeof(run->fingerprint)
+                && !weir_str_copy(tx->pool, text, &text)) {
+                weir_waf_exhausted(tx, "memory");
+                return;
+            }
+            (void) weir_waf_slot_set(tx, i, text);
+        } else {
+            weir_waf_slot_unset(tx, i);
+        }
+    }
+}
+
+/* A value has matched: what does not wait for the rest of the chain is done. */
+static void value_matched(weir_waf_transaction *tx, const weir_waf_rule *rule,
+                          const weir_waf_link *link, const weir_waf_find *found,
+                          const weir_waf_run *run)
+{
+    tx->found = *found;
+    tx->found.link = link;
+    (void) weir_waf_push(
+        tx, &tx->matched,
+        (weir_waf_value){.name = found->name, .text = found->value, .variable = found->variable});
+    if (run != NULL && link->test.kind == WEIR_WAF_TEST_OPERATOR && !link->is_negated) {
+        tx->found.matched = (run->captured & 1) != 0 ? run->captures[0] : WEIR_STR_EMPTY;
+        if (link->captures) {
+            set_captures(tx, run);
+        }
+    }
+    note_find(tx, rule);
+    weir_waf_do_effects(tx, link);
+}
+
+static bool try_node(weir_waf_transaction *tx, const weir_waf_rule *rule, const weir_waf_link *link,
+                     weir_waf_find *found, weir_waf_node *node)
+{
+    weir_waf_run run = {.captured = 0};
+
+    if (test_node(tx, link, node, &run) == link->is_negated) {
+        return false;
+    }
+    found->value = node->text;
+    value_matched(tx, rule, link, found, &run);
+    return true;
+}
+
+/* multiMatch: the value itself, and what each transformation made of it if that is another. */
+static bool try_each(weir_waf_transaction *tx, const weir_waf_rule *rule, const weir_waf_link *link,
+                     weir_waf_find *found, weir_waf_value *value)
+{
+    const weir_waf_chain *chains = tx->library->chains.items;
+    uint32_t path[CHAIN_MAX];
+    weir_waf_node *last = NULL;
+    unsigned depth = 0;
+    bool matched = false;
+
+    for (uint32_t chain = link->chain; chain != 0 && depth < CHAIN_MAX - 1;
+         chain = chains[chain].parent) {
+        path[depth++] = chain;
+    }
+    path[depth] = 0;
+    for (unsigned i = depth + 1; i-- > 0 && !tx->is_exhausted;) {
+        weir_waf_node *node = weir_waf_node_of(tx, value, path[i]);
+
+        if (node != NULL && node != last) {
+            matched |= try_node(tx, rule, link, found, node);
+            last = node;
+        }
+    }
+    return matched;
+}
+
+static bool try_value(weir_waf_transaction *tx, const weir_waf_rule *rule,
+                      const weir_waf_link *link, weir_waf_value *value)
+{
+    const weir_waf_target *target =
+        WEIR_ARRAY_AT(&link->targets, weir_waf_target, tx->at.cursor.target);
+    weir_waf_find found = {.variable = target->variable, .name = value->name};
+    weir_waf_node *node;
+
+    if (tx->removes_targets && weir_waf_target_is_removed(tx, rule, target->variable, value)) {
+        return false;
+    }
+    if (link->is_multi_match) {
+        return try_each(tx, rule, link, &found, value);
+    }
+    node = weir_waf_node_of(tx, value, link->chain);
+    return node != NULL && try_node(tx, rule, link, &found, node);
+}
+
+/* ---- links */
+
+/* TX:name @ge 1, &TX:name @eq 0: most of what CRS's plumbing is made of. */
+static bool is_plain_number(const weir_waf_link *link)
+{
+    const weir_waf_target *target = link->targets.items;
+
+    return link->test.kind == WEIR_WAF_TEST_NUMBER && link->targets.count == 1
+           && target->slot != WEIR_WAF_NONE && target->kind != WEIR_WAF_TARGET_EXCLUDE
+           && (link->chain == 0 || target->kind == WEIR_WAF_TARGET_COUNT);
+}
+
+static rule_result run_number(weir_waf_transaction *tx, const weir_waf_rule *rule,
+                              const weir_waf_link *link)
+{
+    const weir_waf_target *target = link->targets.items;
+    const weir_waf_slot_value *slot = &tx->slots[target->slot];
+    bool counts = target->kind == WEIR_WAF_TARGET_COUNT;
+    int64_t number = counts ? slot->is_set : weir_waf_slot_number(tx, target->slot);
+    weir_waf_find found = {.variable = WEIR_WAF_VAR_TX};
+
+    tx->work += 8;
+    if ((!counts && !slot->is_set)
+        || compare(link->test.comparison, number, test_number(tx, &link->test))
+               == link->is_negated) {
+        return RULE_FAILED;
+    }
+    found.name = *WEIR_ARRAY_AT(&tx->library->slot_names, weir_str, target->slot);
+    found.value = counts ? weir_waf_number_text(tx, number) : weir_waf_slot_text(tx, target->slot);
+    value_matched(tx, rule, link, &found, NULL);
+    return RULE_MATCHED;
+}
+
+static bool stops_at_first(const weir_waf_transaction *tx, const weir_waf_rule *rule)
+{
+    weir_waf_disruption disruption = rule->actions.disruption;
+
+    return rule->links.count == 1 && tx->engine == WEIR_WAF_ENGINE_ON
+           && (disruption == WEIR_WAF_DENY || disruption == WEIR_WAF_DROP
+               || disruption == WEIR_WAF_REDIRECT);
+}
+
+static rule_result run_link(weir_waf_transaction *tx, const weir_waf_rule *rule,
+                            const weir_waf_link *link)
+{
+    weir_waf_place *at = &tx->at;
+    weir_waf_value *value;
+
+    if (link->is_unconditional) {
+        weir_waf_do_effects(tx, link);
+        return RULE_MATCHED;
+    }
+    if (is_plain_number(link) && !tx->removes_targets) {
+        return run_number(tx, rule, link);
+    }
+    if (!at->in_link) {
+        if (link->group != WEIR_WAF_NONE && tx->library->is_filtered) {
+            if ((tx->groups[link->group] == NULL || at->in_group)
+                && group_fill(tx, link->group) == WEIR_WAIT) {
+                return RULE_WAITS;
+            }
+            if (tx->groups[link->group] == NULL || !has_bit(tx->groups[link->group], link->place)) {
+                return RULE_FAILED;
+            }
+        }
+        tx->matched_end = tx->matched.count;
+        tx->tx_rest_end = tx->tx_rest.count;
+        at->in_link = true;
+        at->link_matched = false;
+        at->cursor = (weir_waf_cursor){.target = 0};
+    }
+    while (!tx->is_exhausted
+           && (value = weir_waf_next_value(tx, &link->targets, &at->cursor)) != NULL) {
+        bool matched = try_value(tx, rule, link, value);
+
+        at->link_matched |= matched;
+        if (matched && stops_at_first(tx, rule)) {
+            break;
+        }
+        if (turn_is_over(tx)) {
+            return RULE_WAITS;
+        }
+    }
+    at->in_link = false;
+    return at->link_matched ? RULE_MATCHED : RULE_FAILED;
+}
+
+static rule_result run_rule(weir_waf_transaction *tx, const weir_waf_rule *rule)
+{
+    weir_waf_place *at = &tx->at;
+
+    if (!at->in_rule) {
+        at->in_rule = true;
+        at->link = 0;
+        tx->rule = rule;
+        tx->matched.count = 0;
+        tx->current = (weir_waf_match){.rule = rule};
+    }
+    for (; at->link < rule->links.count; at->link++) {
+        rule_result result =
+            run_link(tx, rule, WEIR_ARRAY_AT(&rule->links, weir_waf_link, at->link));
+
+        if (result == RULE_WAITS) {
+            return RULE_WAITS;
+        }
+        if (result == RULE_FAILED || tx->is_exhausted) {
+            at->in_rule = false;
+            return RULE_FAILED;
+        }
+    }
+    at->in_rule = false;
+    return RULE_MATCHED;
+}
+
+/* ---- the end of a rule that has matched */
+
+static const weir_waf_defaults *disruption_of(const weir_waf_rule *rule)
+{
+    static const weir_waf_defaults none = {.disruption = WEIR_WAF_PASS};
+
+    if (rule->actions.says_disruption && rule->actions.disruption != WEIR_WAF_BLOCK) {
+        return &rule->actions;
+    }
+    return rule->inherited == NULL ? &none : rule->inherited;
+}
+
+static void intervene(weir_waf_transaction *tx, const weir_waf_rule *rule,
+                      const weir_waf_defaults *says)
+{
+    unsigned status = rule->actions.status != 0 ? rule->actions.status : says->status;
+    weir_waf_intervention *intervention = &tx->intervention;
+
+    intervention->rule_id = rule->id;
+    intervention->status = status == 0 ? 403 : status;
+    switch (says->disruption) {
+    case WEIR_WAF_DENY:
+    case WEIR_WAF_BLOCK:
+    case WEIR_WAF_PASS:
+    case WEIR_WAF_ALLOW:
+        intervention->deed = WEIR_WAF_DO_DENY;
+        break;
+    case WEIR_WAF_DROP:
+        intervention->deed = WEIR_WAF_DO_DROP;
+        break;
+    case WEIR_WAF_REDIRECT:
+        intervention->deed = WEIR_WAF_DO_REDIRECT;
+        intervention->url = weir_waf_expand(tx, &says->redirect);
+        if (status < 301 || status > 308) {
+            intervention->status = 302;
+        }
+        break;
+    }
+    tx->disrupted_in = tx->at.phase;
+    tx->disrupted_by = rule;
+}
+
+static void allow(weir_waf_transaction *tx, weir_waf_allow_scope scope)
+{
+    switch (scope) {
+    case WEIR_WAF_ALLOW_ALL:
+        tx->allows_all = true;
+        break;
+    case WEIR_WAF_ALLOW_PHASE:
+        tx->allows_phase = tx->at.phase;
+        break;
+    case WEIR_WAF_ALLOW_REQUEST:
+        tx->allows_request = true;
+        break;
+    }
+}
+
+static bool disrupts(weir_waf_disruption disruption)
+{
+    return disruption == WEIR_WAF_DENY || disruption == WEIR_WAF_DROP
+           || disruption == WEIR_WAF_REDIRECT;
+}
+
+/* Logs and kept for the verdict; nothing that only does sums is. */
+static void note_match(weir_waf_transaction *tx, const weir_waf_rule *rule)
+{
+    weir_waf_match *match;
+
+    tx->current.is_logged = is_logged(rule);
+    tx->current.is_audited = is_audited(rule);
+    tx->score_sum += tx->current.score;
+    tx->current.sum = tx->score_sum;
+    if (!tx->current.is_logged && !tx->current.is_audited && !tx->current.is_disruptive) {
+        return;
+    }
+    tx->current.message = weir_waf_expand(tx, &rule->message);
+    tx->current.data = weir_waf_expand(tx, &rule->data);
+    match = WEIR_NEW(tx->pool, weir_waf_match);
+    if (match == NULL) {
+        weir_waf_exhausted(tx, "memory");
+        return;
+    }
+    *match = tx->current;
+    if (tx->last_match == NULL) {
+        tx->first_match = match;
+    } else {
+        tx->last_match->next = match;
+    }
+    tx->last_match = match;
+    tx->is_relevant |= match->is_audited;
+    if (match->is_logged) {
+        weir_waf_report(tx, match);
+    }
+}
+
+static void rule_matched(weir_waf_transaction *tx, const weir_waf_rule *rule)
+{
+    const weir_waf_defaults *says = disruption_of(rule);
+    bool takes_effect = tx->engine == WEIR_WAF_ENGINE_ON && tx->at.phase != WEIR_WAF_PHASE_LOGGING
+                        && tx->disrupted_in == 0;
+
+    if (rule->severity >= 0 && rule->severity < tx->highest_severity) {
+        tx->highest_severity = rule->severity;
+    }
+    if (disrupts(says->disruption)) {
+        tx->would_be_blocked = true;
+        if (takes_effect) {
+            tx->current.is_disruptive = true;
+            intervene(tx, rule, says);
+        }
+    }
+    note_match(tx, rule);
+    if (says->disruption == WEIR_WAF_ALLOW && tx->engine == WEIR_WAF_ENGINE_ON) {
+        allow(tx, says->allow);
+    }
+}
+
+/* ---- phases */
+
+static bool phase_is_off(const weir_waf_transaction *tx, unsigned phase)
+{
+    if (tx->engine == WEIR_WAF_ENGINE_OFF) {
+        return true;
+    }
+    if (phase == WEIR_WAF_PHASE_LOGGING) {
+        return false;
+    }
+    return tx->disrupted_in != 0 || tx->is_exhausted || tx->allows_all
+           || (tx->allows_request && phase <= WEIR_WAF_PHASE_REQUEST_BODY)
+           || tx->allows_phase == phase;
+}
+
+static void phase_begin(weir_waf_transaction *tx, unsigned phase)
+{
+    tx->at = (weir_waf_place){.phase = phase};
+    if (phase == WEIR_WAF_PHASE_REQUEST_HEAD) {
+        weir_waf_collect_head(tx);
+    } else if (phase == WEIR_WAF_PHASE_REQUEST_BODY) {
+        weir_waf_collect_body(tx);
+    } else if (phase == WEIR_WAF_PHASE_RESPONSE_BODY && tx->has_response_body) {
+        (void) weir_waf_set(tx, WEIR_WAF_VAR_RESPONSE_BODY, tx->response_body);
+        (void) weir_waf_set_number(tx, WEIR_WAF_VAR_RESPONSE_CONTENT_LENGTH,
+                                   (int64_t) tx->response_body.len);
+        weir_waf_changed(tx, WEIR_WAF_VAR_RESPONSE_BODY);
+        weir_waf_changed(tx, WEIR_WAF_VAR_RESPONSE_CONTENT_LENGTH);
+    } else if (phase == WEIR_WAF_PHASE_LOGGING && tx->is_exhausted) {
+        /* The rules that report the score are few; they are given some more. */
+        tx->is_exhausted = false;
+        tx->options.budget.work = tx->work + WEIR_WAF_WORK_PRESET / 100;
+    }
+}
+
+static weir_result run_rules(weir_waf_transaction *tx)
+{
+    weir_waf_place *at = &tx->at;
+    const weir_waf_phase_program *program = &tx->program->phases[at->phase - 1];
+
+    while (at->index < program->count) {
+        const weir_waf_rule *rule = program->rules[at->index];
+
+        if (phase_is_off(tx, at->phase)) {
+            return WEIR_OK;
+        }
+        if (tx->removes_rules && !at->in_rule && weir_waf_is_removed(tx, rule)) {
+            at->index++;
+            continue;
+        }
+        switch (run_rule(tx, rule)) {
+        case RULE_WAITS:
+            return WEIR_WAIT;
+        case RULE_FAILED:
+            at->index++;
+            break;
+        case RULE_MATCHED:
+            rule_matched(tx, rule);
+            at->index = program->jumps[at->index] != 0 ? program->jumps[at->index] : at->index + 1;
+            break;
+        }
+        if (turn_is_over(tx)) {
+            return WEIR_WAIT;
+        }
+    }
+    return WEIR_OK;
+}
+
+weir_result weir_waf_run_phase(weir_waf_transaction *tx, weir_waf_phase phase)
+{
+    uint64_t begin_us = weir_clock_monotonic_us();
+    weir_result result = WEIR_OK;
+
+    tx->turn_end_us = begin_us + tx->options.budget.turn_us;
+    tx->turn_work_end = tx->work + TURN_WORK;
+    if (tx->at.phase != phase && !phase_is_off(tx, phase)) {
+        phase_begin(tx, phase);
+    }
+    if (tx->at.phase == phase) {
+        result = run_rules(tx);
+    }
+    tx->spent_us += weir_clock_monotonic_us() - begin_us;
+    return result;
+}

@@ -1,0 +1,207 @@
+#include "core/base/number.h"
+#include "modules/waf/program_internal.h"
+
+/* The second word of a rule: its operator. */
+
+static const struct {
+    const char *name;
+    weir_waf_test_kind kind;
+    weir_waf_comparison comparison;
+} own[] = {
+    {"eq", WEIR_WAF_TEST_NUMBER, WEIR_WAF_EQ},
+    {"ge", WEIR_WAF_TEST_NUMBER, WEIR_WAF_GE},
+    {"gt", WEIR_WAF_TEST_NUMBER, WEIR_WAF_GT},
+    {"le", WEIR_WAF_TEST_NUMBER, WEIR_WAF_LE},
+    {"lt", WEIR_WAF_TEST_NUMBER, WEIR_WAF_LT},
+    {"unconditionalMatch", WEIR_WAF_TEST_ALWAYS, WEIR_WAF_EQ},
+    {"noMatch", WEIR_WAF_TEST_NEVER, WEIR_WAF_EQ},
+    /* Of rule sets that load everywhere, and ask only where they were told to: see is_absent(). */
+    {"geoLookup", WEIR_WAF_TEST_NEVER, WEIR_WAF_EQ},
+    {"gsbLookup", WEIR_WAF_TEST_NEVER, WEIR_WAF_EQ},
+    {"rbl", WEIR_WAF_TEST_NEVER, WEIR_WAF_EQ},
+};
+
+/* They would ask a database or a server that weir does not have. */
+static bool is_absent(weir_str name)
+{
+    return weir_str_eq(name, WEIR_STR("geoLookup")) || weir_str_eq(name, WEIR_STR("gsbLookup"))
+           || weir_str_eq(name, WEIR_STR("rbl"));
+}
+
+static bool refuse_operator(weir_waf_reader *reader, const weir_waf_operator_build *build,
+                            weir_str name, weir_str parameter)
+{
+    const char *at =
+        parameter.len != 0 && build->at < parameter.len ? parameter.data + build->at : name.data;
+
+    return weir_waf_refuse(reader, at, "%s", build->message);
+}
+
+/* Equal ones are compiled once. */
+static const weir_waf_operator *operator_get(weir_waf_reader *reader, weir_str name,
+                                             weir_str parameter)
+{
+    weir_waf_library *library = reader->library;
+    weir_waf_operator_build build = {
+        .pool = library->pool,
+        .folder = reader->statement->source->folder,
+    };
+    const weir_waf_operator *operator;
+    weir_builder builder;
+    weir_str key;
+
+    weir_builder_open(&builder, library->temp, SIZE_MAX);
+    weir_builder_add_lower(&builder, name);
+    weir_builder_add_byte(&builder, ' ');
+    weir_builder_add(&builder, build.folder);
+    weir_builder_add_byte(&builder, ' ');
+    weir_builder_add(&builder, parameter);
+    if (!weir_builder_close(&builder, &key)) {
+        (void) weir_waf_refuse(reader, NULL, "no memory for the rules");
+        return NULL;
+    }
+    operator= weir_map_find(library->operators, key);
+    if (operator!= NULL) {
+        return operator;
+    }
+    operator= weir_waf_operator_new(&build, name, parameter);
+    if (operator== NULL) {
+        (void) refuse_operator(reader, &build, name, parameter);
+        return NULL;
+    }
+    if (!weir_map_put(library->operators, key, (void *) (uintptr_t) operator)) {
+        (void) weir_waf_refuse(reader, NULL, "no memory for the rules");
+        return NULL;
+    }
+    return operator;
+}
+
+/* The filter's number of an operator; those that are equal have one. */
+static bool predicate_of(weir_waf_reader *reader, weir_waf_test *test)
+{
+    weir_array *predicates = &reader->library->predicates;
+    const weir_waf_operator **added;
+
+    for (size_t i = 0; i < predicates->count; i++) {
+        if (*WEIR_ARRAY_AT(predicates, const weir_waf_operator *, i) == test->operator) {
+            test->predicate = (uint32_t) i;
+            return true;
+        }
+    }
+    added = weir_array_push(predicates);
+    if (added == NULL) {
+        return weir_waf_refuse(reader, NULL, "no memory for the rules");
+    }
+    *added = test->operator;
+    test->predicate = (uint32_t) predicates->count - 1;
+    return true;
+}
+
+static bool read_operator(weir_waf_reader *reader, weir_str name, weir_str parameter,
+                          weir_waf_link *link)
+{
+    weir_waf_test *test = &link->test;
+
+    test->name = name;
+    test->predicate = WEIR_WAF_NONE;
+    for (size_t i = 0; i < WEIR_COUNT(own); i++) {
+        if (weir_str_eq_nocase(weir_str_from_z(own[i].name), name)) {
+            test->kind = own[i].kind;
+            test->comparison = own[i].comparison;
+            test->name = weir_str_from_z(own[i].name);
+            if (is_absent(test->name)) {
+                weir_waf_say(reader, "@%s is not supported: it never matches", own[i].name);
+            }
+            if (!weir_waf_read_macro(reader, parameter, &test->parameter)) {
+                return false;
+            }
+            if (test->kind != WEIR_WAF_TEST_NUMBER || !test->parameter.is_constant) {
+                return true;
+            }
+            if (!weir_parse_int(weir_str_trim(parameter), INT64_MIN / 2, INT64_MAX / 2,
+                                &test->number)) {
+                return weir_waf_refuse(reader, parameter.data, "@%s takes a number", own[i].name);
+            }
+            return true;
+        }
+    }
+
+    test->kind = WEIR_WAF_TEST_OPERATOR;
+    test->operator= operator_get(reader, name, parameter);
+    if (test->operator== NULL) {
+        return false;
+    }
+    test->name = weir_waf_operator_name(test->operator);
+    if (weir_waf_operator_takes_macros(test->operator)) {
+        if (!weir_waf_read_macro(reader, parameter, &test->parameter)) {
+            return false;
+        }
+        if (!test->parameter.is_constant) {
+            return true;
+        }
+    } else {
+        test->parameter = (weir_waf_macro){.text = parameter, .is_constant = true};
+    }
+    return link->is_negated || predicate_of(reader, test);
+}
+
+/* [!]@name parameter; without "@" all of it is a regex. */
+bool weir_waf_read_test(weir_waf_reader *reader, weir_str text, weir_waf_link *link)
+{
+    weir_str name = WEIR_STR("rx");
+    size_t i = 0;
+
+    while (i < text.len && text.data[i] == ' ') {
+        i++;
+    }
+    text = weir_str_from(text, i);
+    if (text.len > 0 && text.data[0] == '!') {
+        link->is_negated = true;
+        text = weir_str_from(text, 1);
+    }
+    if (text.len > 0 && text.data[0] == '@') {
+        size_t end = 1;
+
+        while (end < text.len && text.data[end] != ' ' && text.data[end] != '\t') {
+            end++;
+        }
+        name = weir_str_slice(text, 1, end);
+        text = weir_str_from(text, end + 1);
+        if (name.len == 0) {
+            return weir_waf_refuse(reader, text.data, "an operator is missing behind \"@\"");
+        }
+    }
+    return read_operator(reader, name, text, link);
+}
+
+const weir_waf_operator *weir_waf_read_pattern(weir_waf_reader *reader, weir_str pattern,
+                                               bool nocase)
+{
+    weir_waf_operator_build build = {.pool = reader->pool};
+    const weir_waf_operator *operator;
+    weir_builder builder;
+    weir_str whole = pattern;
+
+    if (nocase) {
+        weir_builder_open(&builder, reader->pool, SIZE_MAX);
+        weir_builder_add(&builder, WEIR_STR("(?i)"));
+        weir_builder_add(&builder, pattern);
+        if (!weir_builder_close(&builder, &whole)) {
+            (void) weir_waf_refuse(reader, NULL, "no memory for the rules");
+            return NULL;
+        }
+    }
+    operator= weir_waf_operator_new(&build, WEIR_STR("rx"), whole);
+    if (operator== NULL) {
+        (void) weir_waf_refuse(reader, pattern.data, "%s", build.message);
+    }
+    return operator;
+}
+
+bool weir_waf_pattern_matches(weir_waf_matcher *matcher, const weir_waf_operator *pattern,
+                              weir_str text)
+{
+    weir_waf_run run = {.matcher = matcher};
+
+    return weir_waf_operator_run(pattern, text, &run) == WEIR_WAF_MATCH;
+}

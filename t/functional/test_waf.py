@@ -1,0 +1,158 @@
+"""modsecurity: SecLang rules look at requests and responses; what they decide is done, and logged as ModSecurity does."""
+
+import re
+
+import pytest
+
+pytestmark = pytest.mark.weir_only("nginx has no WAF of its own")
+
+ON = "modsecurity on; modsecurity_rules 'SecRuleEngine On\nSecRequestBodyAccess On\n%s';"
+
+
+def rules(*lines):
+    return ON % "\n".join(lines).replace("'", "\\'")
+
+
+DENY_EVIL = 'SecRule ARGS "@contains evil" "id:1,phase:2,deny,log,msg:\'no evil\'"'
+
+
+def matched(server):
+    return [int(number) for number in re.findall(r'\[id "(\d+)"\]', server.log())]
+
+
+def test_a_request_that_a_rule_denies_is_answered_403(weir):
+    server = weir(rules(DENY_EVIL) + "location / { return 200 fine; }")
+    assert server.get("/?q=good").text == "fine"
+    assert server.get("/?q=evil").status == 403
+
+
+def test_the_body_of_a_request_is_looked_at(weir):
+    server = weir(rules(DENY_EVIL) + "location / { return 200 fine; }")
+    form = [("Content-Type", "application/x-www-form-urlencoded")]
+    assert server.request("/", "POST", form, b"a=1&b=good").status == 200
+    assert server.request("/", "POST", form, b"a=1&b=an+evil+thing").status == 403
+
+
+def test_detection_lets_by_what_it_logs(weir):
+    server = weir(rules(DENY_EVIL).replace("modsecurity on", "modsecurity detection")
+                  + "location / { return 200 fine; }")
+    assert server.get("/?q=evil").text == "fine"
+    assert matched(server) == [1]
+    assert "ModSecurity: Warning. Matched" in server.log()
+
+
+def test_off_is_off(weir):
+    server = weir(rules(DENY_EVIL) + "location / { return 200 fine; } "
+                  "location /free { modsecurity off; return 200 free; }")
+    assert server.get("/free?q=evil").text == "free"
+    assert server.get("/?q=evil").status == 403
+
+
+def test_a_location_adds_to_the_rules_of_its_server(weir):
+    server = weir(rules(DENY_EVIL) + """
+        location /a { modsecurity_rules 'SecRuleRemoveById 1'; return 200 a; }
+        location /b { modsecurity_rules 'SecRule ARGS "@streq bad" "id:2,phase:1,deny,status:406"'; return 200 b; }
+    """)
+    assert server.get("/a?q=evil").text == "a"
+    assert server.get("/b?q=evil").status == 403
+    assert server.get("/b?q=bad").status == 406
+
+
+def test_a_static_file_and_an_error_page_are_looked_at_once(weir):
+    server = weir(rules('SecAction "id:7,phase:1,pass,log,msg:\'seen\'"') + """
+        root @dir@;
+        error_page 404 /missing;
+        location = /missing { return 200 gone; }
+    """)
+    server.folder.write("page", "content")
+    assert server.get("/page").text == "content"
+    assert matched(server) == [7]
+    assert server.get("/nothing").status == 404
+    assert matched(server) == [7, 7]
+
+
+def test_the_error_page_of_a_refusal_can_be_set(weir):
+    server = weir(rules(DENY_EVIL) + """
+        error_page 403 /sorry;
+        location / { return 200 fine; }
+        location = /sorry { return 200 sorry; }
+    """)
+    response = server.get("/?q=evil")
+    assert (response.status, response.text) == (403, "sorry")
+
+
+def test_the_page_has_the_id_that_the_log_has(weir):
+    server = weir(rules(DENY_EVIL) + "add_header X-Id $modsecurity_id always; location / { return 200 fine; }")
+    response = server.get("/?q=evil")
+    number = response.headers["x-id"]
+    assert "Request id: " + number in response.text
+    assert '[unique_id "%s"]' % number in server.log()
+
+
+def test_a_redirect_and_a_dropped_connection(weir):
+    server = weir(rules('SecRule ARGS "@streq move" "id:1,phase:1,redirect:http://other.test/"',
+                        'SecRule ARGS "@streq drop" "id:2,phase:1,drop"')
+                  + "location / { return 200 fine; }")
+    response = server.get("/?q=move")
+    assert (response.status, response.headers["location"]) == (302, "http://other.test/")
+    connection = server.connect()
+    connection.send(b"GET /?q=drop HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert connection.read_until_close() == b""
+
+
+def test_a_response_that_says_too_much_is_withheld(weir, upstream):
+    secret = b"x" * 100000 + b"SECRET" + b"y" * 100000
+    upstream.answers(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(secret) + secret)
+    server = weir(rules('SecResponseBodyAccess On',
+                        'SecRule RESPONSE_BODY "@contains SECRET" "id:1,phase:4,deny,status:502"')
+                  + "location / { proxy_pass http://@upstream@; }")
+    response = server.request("/", "GET", [("Accept-Encoding", "gzip")])
+    assert response.status == 502
+    assert "SECRET" not in response.text
+    assert "accept-encoding" not in upstream.requests[0].headers
+
+
+def test_a_response_that_was_looked_at_arrives_whole(weir, upstream):
+    text = b"".join(b"line %d\n" % i for i in range(60000))
+    upstream.answers(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(text) + text)
+    server = weir(rules('SecResponseBodyAccess On', 'SecResponseBodyLimit 100000',
+                        'SecRule RESPONSE_BODY "@contains SECRET" "id:1,phase:4,deny"')
+                  + "location / { proxy_pass http://@upstream@; }")
+    assert server.get("/").body == text
+
+
+def test_a_body_over_the_limit_is_refused_or_looked_at_in_part(weir):
+    server = weir("""
+        location /reject { %s return 200 fine; }
+        location /partial { %s return 200 fine; }
+    """ % (rules("SecRequestBodyLimit 100", DENY_EVIL),
+           rules("SecRequestBodyLimit 100", "SecRequestBodyLimitAction ProcessPartial", DENY_EVIL)))
+    form = [("Content-Type", "application/x-www-form-urlencoded")]
+    assert server.request("/reject", "POST", form, b"a=" + b"x" * 200).status == 413
+    assert server.request("/partial", "POST", form, b"a=" + b"x" * 200 + b"evil").status == 200
+    assert server.request("/partial", "POST", form, b"a=evil" + b"x" * 200).status == 403
+
+
+def test_a_mistake_names_file_line_rule_and_place(check, tmp_path):
+    (tmp_path / "bad.conf").write_text('\nSecRule ARGS "@rx (" \\\n    "id:77,phase:1,deny"\n')
+    result = check("events {} http { modsecurity on; modsecurity_rules_file %s/*.conf; server { } }"
+                   % tmp_path)
+    assert result.code == 1
+    assert "rule id 77" in result.err
+    assert "bad.conf:2" in result.err
+    assert re.search(r'SecRule ARGS "@rx \(".*\n +\^', result.err)
+
+
+def test_the_core_rule_set_of_debian_stops_attacks_and_lets_browsers_by(weir):
+    server = weir("""
+        modsecurity on;
+        modsecurity_rules 'SecRuleEngine On\nSecRequestBodyAccess On
+            Include /etc/modsecurity/crs/crs-setup.conf
+            Include /usr/share/modsecurity-crs/rules/*.conf';
+        location / { return 200 fine; }
+    """)
+    browser = [("Host", "shop.test"), ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64)"), ("Accept", "*/*")]
+    assert server.request("/?q=a+book&page=2", "GET", browser).text == "fine"
+    for attack in ("/?q=../../../etc/passwd", "/?q=1%27%20UNION%20SELECT%20password%20FROM%20users--",
+                   "/?q=%3Cscript%3Ealert(1)%3C/script%3E", "/?q=;cat%20/etc/shadow"):
+        assert server.request(attack, "GET", browser).status == 403, attack

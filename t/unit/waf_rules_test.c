@@ -1,0 +1,472 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "t/unit/unit.h"
+
+#include "modules/waf/program.h"
+#include "modules/waf/transaction.h"
+
+/* Rules, from their text to what they do with a request. */
+
+typedef struct {
+    weir_pool *pool, *temp;
+    weir_waf_library *library;
+    weir_waf_worker *worker;
+    weir_waf_transaction *tx;
+    weir_waf_fault fault;
+    char log[65536];
+    size_t log_len;
+} rules_unit;
+
+static void keep_line(void *subject, weir_str line, bool is_disruptive)
+{
+    rules_unit *unit = subject;
+    int len = snprintf(unit->log + unit->log_len, sizeof(unit->log) - unit->log_len, "%.*s\n",
+                       WEIR_STR_ARG(line));
+
+    (void) is_disruptive;
+    unit->log_len += (size_t) len;
+    assert_true(unit->log_len < sizeof(unit->log));
+}
+
+static int setup(void **state)
+{
+    rules_unit *unit = calloc(1, sizeof(*unit));
+
+    unit->pool = weir_pool_new(16384, 0);
+    unit->temp = weir_pool_new(16384, 0);
+    unit->library = weir_waf_library_new(unit->pool, unit->temp, NULL, NULL);
+    unit->worker = weir_waf_worker_new();
+    *state = unit;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    rules_unit *unit = *state;
+
+    weir_waf_transaction_free(unit->tx);
+    weir_waf_worker_free(unit->worker);
+    weir_pool_free(unit->temp);
+    weir_pool_free(unit->pool);
+    free(unit);
+    return 0;
+}
+
+static const weir_waf_program *read_rules(rules_unit *unit, const weir_waf_program *outer,
+                                          const char *text)
+{
+    weir_waf_part part = {
+        .text = weir_str_from_z(text),
+        .name = WEIR_STR("test.conf"),
+        .folder = WEIR_STR("./"),
+        .line = 1,
+    };
+
+    return weir_waf_program_get(unit->library, outer, &part, 1, &unit->fault);
+}
+
+static void run_phase(rules_unit *unit, weir_waf_phase phase)
+{
+    while (weir_waf_run_phase(unit->tx, phase) == WEIR_WAIT) {
+    }
+}
+
+/* A request for `target` with one header and, unless NULL, a form: phases 1 and 2. */
+static const weir_waf_intervention *ask_program(rules_unit *unit, const weir_waf_program *program,
+                                                const char *target, const char *form)
+{
+    weir_waf_options options = {
+        .log = keep_line,
+        .subject = unit,
+        .unique_id = WEIR_STR("12345"),
+    };
+    weir_waf_connection connection = {
+        .client_addr = WEIR_STR("192.0.2.1"),
+        .client_port = 1234,
+        .server_addr = WEIR_STR("192.0.2.2"),
+        .server_port = 80,
+    };
+    weir_waf_request_line line = {
+        .line = WEIR_STR("GET / HTTP/1.1"),
+        .method = WEIR_STR("GET"),
+        .target = weir_str_from_z(target),
+        .protocol = WEIR_STR("HTTP/1.1"),
+    };
+
+    weir_waf_transaction_free(unit->tx);
+    unit->log_len = 0;
+    unit->log[0] = '\0';
+    unit->tx = weir_waf_transaction_new(program, unit->worker, &options);
+    assert_non_null(unit->tx);
+    weir_waf_set_connection(unit->tx, &connection);
+    weir_waf_set_request_line(unit->tx, &line);
+    weir_waf_add_request_header(unit->tx, WEIR_STR("Host"), WEIR_STR("a.test:80"));
+    weir_waf_add_request_header(unit->tx, WEIR_STR("Cookie"), WEIR_STR("one=1; two=2;three"));
+    if (form != NULL) {
+        weir_waf_add_request_header(unit->tx, WEIR_STR("Content-Type"),
+                                    WEIR_STR("application/x-www-form-urlencoded"));
+    }
+    run_phase(unit, WEIR_WAF_PHASE_REQUEST_HEAD);
+    if (form != NULL) {
+        weir_waf_set_request_body(unit->tx, weir_str_from_z(form), false);
+    }
+    run_phase(unit, WEIR_WAF_PHASE_REQUEST_BODY);
+    return weir_waf_intervened(unit->tx);
+}
+
+static const weir_waf_intervention *ask(rules_unit *unit, const char *rules, const char *target,
+                                        const char *form)
+{
+    char text[8192];
+    const weir_waf_program *program;
+
+    /* Nothing can be read into a library that is closed. */
+    unit->library = weir_waf_library_new(unit->pool, unit->temp, NULL, NULL);
+    snprintf(text, sizeof(text), "SecRuleEngine On\nSecRequestBodyAccess On\n%s", rules);
+    program = read_rules(unit, NULL, text);
+    if (program == NULL) {
+        fail_msg("%s\n%s", unit->fault.message, unit->fault.further);
+    }
+    assert_true(weir_waf_library_close(unit->library, &unit->fault));
+    return ask_program(unit, program, target, form);
+}
+
+static void assert_denied(const weir_waf_intervention *intervention, uint64_t id)
+{
+    assert_int_equal(intervention->deed, WEIR_WAF_DO_DENY);
+    assert_int_equal(intervention->rule_id, id);
+}
+
+static void assert_passed(const weir_waf_intervention *intervention)
+{
+    assert_int_equal(intervention->deed, WEIR_WAF_DO_NOTHING);
+}
+
+static void assert_logged(const rules_unit *unit, const char *text)
+{
+    if (strstr(unit->log, text) == NULL) {
+        fail_msg("not in the log: %s\n%s", text, unit->log);
+    }
+}
+
+/* ---- reading */
+
+static void lines_go_on_and_quotes_are_undone(void **state)
+{
+    assert_denied(ask(*state,
+                      "SecRule ARGS:q \\\n  \"@streq a\\\"b\" \\\n  \"id:1,phase:1,\\\n  deny\"\n",
+                      "/?q=a%22b", NULL),
+                  1);
+}
+
+static void a_mistake_is_told_with_its_place(void **state)
+{
+    static const struct {
+        const char *rules, *message, *caret;
+    } cases[] = {
+        {"SecRule ARGS \"@rx (\" \"id:5,deny\"", "rule id 5", "^"},
+        {"SecRule ARGS \"@none x\" \"id:5,deny\"", "@none", "^"},
+        {"SecRule NOTHING x \"id:5,deny\"", "unknown variable \"NOTHING\"", "        ^"},
+        {"SecRule ARGS x \"id:5,deny,t:nope\"", "unknown transformation \"nope\"", "^"},
+        {"SecRule ARGS x \"id:5,denyy\"", "unknown action \"denyy\"", "^"},
+        {"SecRule ARGS x \"deny\"", "the rule has no id", "^"},
+        {"SecRule ARGS x \"id:5,deny\nSecMarker a", "the quoted text does not end", "^"},
+        {"SecNothing On", "unknown directive \"SecNothing\"", "^"},
+        {"SecRule ARGS x \"id:5,deny,chain\"", "is not finished", ""},
+        {"SecRule ARGS x \"id:5,deny\"\nSecRule ARGS x \"id:5,deny\"", "is taken by test.conf:1",
+         "^"},
+        {"SecRule ARGS x \"id:5,msg:'a,deny\"", "a single quote is missing", "^"},
+        {"SecAction \"id:5,setvar:'args.x=1'\"", "cannot be written to", "^"},
+        {"SecAction \"id:5,ctl:nope=1\"", "unknown ctl option \"nope\"", "^"},
+        {"SecRule XML:/a/b x \"id:5\"", "of XPath", "^"},
+    };
+    rules_unit *unit = *state;
+
+    for (size_t i = 0; i < WEIR_COUNT(cases); i++) {
+        assert_null(read_rules(unit, NULL, cases[i].rules));
+        if (strstr(unit->fault.message, cases[i].message) == NULL
+            || strstr(unit->fault.message, "in test.conf:") == NULL
+            || strstr(unit->fault.further, cases[i].caret) == NULL) {
+            fail_msg("%s\n%s\n%s", cases[i].rules, unit->fault.message, unit->fault.further);
+        }
+    }
+}
+
+static void the_same_text_is_the_same_program(void **state)
+{
+    const char *text = "SecRule ARGS evil \"id:1,deny\"";
+    const weir_waf_program *outer = read_rules(*state, NULL, text);
+    const weir_waf_program *inner = read_rules(*state, outer, "SecRuleRemoveById 1");
+
+    assert_ptr_equal(read_rules(*state, NULL, text), outer);
+    assert_ptr_equal(read_rules(*state, outer, "SecRuleRemoveById 1"), inner);
+    assert_int_equal(weir_waf_program_rule_count(outer), 1);
+    assert_int_equal(weir_waf_program_rule_count(inner), 0);
+}
+
+/* ---- what rules look at */
+
+static void values_are_decoded_selected_excluded_and_counted(void **state)
+{
+    static const struct {
+        const char *rule, *target;
+        bool matches;
+    } cases[] = {
+        {"SecRule ARGS:a \"@streq 1 2\" \"id:1,phase:1,deny\"", "/?a=1+2", true},
+        {"SecRule ARGS:A \"@streq 1\" \"id:1,phase:1,deny\"", "/?a=1", true},
+        {"SecRule ARGS:/^x/ \"@streq 1\" \"id:1,phase:1,deny\"", "/?y=1&X2=1", true},
+        {"SecRule ARGS|!ARGS:a \"@streq 1\" \"id:1,phase:1,deny\"", "/?a=1", false},
+        {"SecRule ARGS|!ARGS:/^a/ \"@streq 1\" \"id:1,phase:1,deny\"", "/?ab=1", false},
+        {"SecRule &ARGS \"@eq 3\" \"id:1,phase:1,deny\"", "/?a=1&a=2&b", true},
+        {"SecRule &ARGS:none \"@eq 0\" \"id:1,phase:1,deny\"", "/?a=1", true},
+        {"SecRule ARGS:none \"!@streq x\" \"id:1,phase:1,deny\"", "/?a=1", false},
+        {"SecRule ARGS_NAMES \"@streq b c\" \"id:1,phase:1,deny\"", "/?a=1&b%20c=2", true},
+        {"SecRule ARGS_COMBINED_SIZE \"@eq 4\" \"id:1,phase:1,deny\"", "/?a=1&b=2", true},
+        {"SecRule REQUEST_COOKIES:two \"@streq 2\" \"id:1,phase:1,deny\"", "/", true},
+        {"SecRule REQUEST_COOKIES_NAMES \"@streq three\" \"id:1,phase:1,deny\"", "/", true},
+        {"SecRule SERVER_NAME \"@streq a.test\" \"id:1,phase:1,deny\"", "/", true},
+        {"SecRule REQUEST_FILENAME \"@streq /a b\" \"id:1,phase:1,deny\"", "/a%20b?c", true},
+        {"SecRule REQUEST_BASENAME \"@streq b\" \"id:1,phase:1,deny\"", "/a/b?c", true},
+        {"SecRule &REQUEST_BASENAME \"@eq 0\" \"id:1,phase:1,deny\"", "/a/", true},
+        {"SecRule QUERY_STRING \"@streq c%20d\" \"id:1,phase:1,deny\"", "/?c%20d#e", true},
+        {"SecRule REMOTE_ADDR \"@ipMatch 192.0.2.0/24\" \"id:1,phase:1,deny\"", "/", true},
+        {"SecRule ARGS \"@streq abc\" \"id:1,phase:1,t:lowercase,deny\"", "/?a=ABC", true},
+        {"SecRule ARGS \"@streq abc\" \"id:1,phase:1,t:lowercase,t:none,deny\"", "/?a=ABC", false},
+        {"SecRule ARGS \"^$\" \"id:1,phase:1,deny\"", "/?a=", true},
+        {"SecRule URLENCODED_ERROR \"@eq 1\" \"id:1,phase:1,deny\"", "/?a=%zz", true},
+    };
+
+    for (size_t i = 0; i < WEIR_COUNT(cases); i++) {
+        const weir_waf_intervention *done = ask(*state, cases[i].rule, cases[i].target, NULL);
+
+        if ((done->deed == WEIR_WAF_DO_DENY) != cases[i].matches) {
+            fail_msg("%s with %s", cases[i].rule, cases[i].target);
+        }
+    }
+}
+
+static void a_form_is_seen_in_phase_2(void **state)
+{
+    const char *rule = "SecRule ARGS_POST:a \"@streq 1 2\" \"id:1,phase:2,deny\"";
+
+    assert_denied(ask(*state, rule, "/", "a=1+2"), 1);
+    assert_passed(ask(*state, rule, "/?a=1+2", NULL));
+}
+
+static void the_raw_body_is_there_for_forms_only(void **state)
+{
+    assert_denied(
+        ask(*state, "SecRule REQUEST_BODY \"@streq a=1\" \"id:1,phase:2,deny\"", "/", "a=1"), 1);
+}
+
+/* ---- what rules do */
+
+static void scores_add_up_for_each_value_that_matches(void **state)
+{
+    assert_denied(ask(*state,
+                      "SecAction \"id:1,phase:1,pass,nolog,setvar:tx.each=5\"\n"
+                      "SecRule ARGS bad \"id:2,phase:1,pass,setvar:tx.score=+%{tx.each}\"\n"
+                      "SecRule TX:SCORE \"@eq 10\" \"id:3,phase:1,deny,msg:'score %{tx.score}'\"",
+                      "/?a=bad&b=bad&c=good", NULL),
+                  3);
+    assert_logged(*state, "[id \"2\"]");
+    assert_logged(*state, "[msg \"score 10\"]");
+}
+
+static void variables_are_set_changed_and_removed(void **state)
+{
+    assert_denied(
+        ask(*state,
+            "SecAction \"id:1,phase:1,pass,nolog,setvar:tx.a=7,setvar:tx.a=-2,"
+            "setvar:'tx.name_%{ARGS.q}=x',setvar:tx.gone=1,setvar:!tx.gone,setvar:tx.one\"\n"
+            "SecRule TX:a \"@eq 5\" \"id:2,phase:1,deny,chain\"\n"
+            "SecRule TX:/^name_/ \"@streq x\" \"chain\"\n"
+            "SecRule &TX:gone \"@eq 0\" \"chain\"\n"
+            "SecRule TX:one \"@eq 1\"",
+            "/?q=z", NULL),
+        2);
+}
+
+static void a_chain_matches_if_each_link_does(void **state)
+{
+    const char *rules = "SecRule ARGS:a x \"id:1,phase:1,deny,chain\"\n"
+                        "SecRule ARGS:b y \"chain,setvar:tx.seen=1\"\n"
+                        "SecRule ARGS:c z\n"
+                        "SecRule TX:seen \"@eq 1\" \"id:2,phase:1,deny\"";
+
+    assert_denied(ask(*state, rules, "/?a=x&b=y&c=z", NULL), 1);
+    /* What a link says is done although a later link does not match. */
+    assert_denied(ask(*state, rules, "/?a=x&b=y&c=no", NULL), 2);
+    assert_passed(ask(*state, rules, "/?a=x&b=no&c=z", NULL));
+}
+
+static void captures_go_to_the_next_link(void **state)
+{
+    assert_denied(ask(*state,
+                      "SecRule ARGS:a \"@rx (\\d+)-(\\d+)\" \"id:1,phase:1,capture,deny,chain\"\n"
+                      "SecRule TX:1 \"!@eq %{tx.2}\"",
+                      "/?a=x12-13", NULL),
+                  1);
+    assert_passed(ask(*state,
+                      "SecRule ARGS:a \"@rx (\\d+)-(\\d+)\" \"id:2,phase:1,capture,deny,chain\"\n"
+                      "SecRule TX:1 \"!@eq %{tx.2}\"",
+                      "/?a=x12-12", NULL));
+}
+
+static void matched_vars_are_those_of_the_chain(void **state)
+{
+    assert_denied(ask(*state,
+                      "SecRule ARGS \"@contains a\" "
+                      "\"id:1,phase:1,deny,chain,logdata:'%{MATCHED_VAR_NAME}'\"\n"
+                      "SecRule MATCHED_VARS \"@contains b\"",
+                      "/?one=a&two=ab&three=b", NULL),
+                  1);
+    assert_logged(*state, "[data \"MATCHED_VARS:two\"]");
+}
+
+static void markers_are_jumped_to(void **state)
+{
+    const char *rules = "SecRule ARGS:skip 1 \"id:1,phase:1,pass,nolog,skipAfter:END\"\n"
+                        "SecRule ARGS:a x \"id:2,phase:1,deny\"\n"
+                        "SecMarker END\n"
+                        "SecRule ARGS:a x \"id:3,phase:1,deny\"";
+
+    assert_denied(ask(*state, rules, "/?a=x", NULL), 2);
+    assert_denied(ask(*state, rules, "/?a=x&skip=1", NULL), 3);
+}
+
+static void transformations_are_tested_one_by_one_with_multi_match(void **state)
+{
+    assert_denied(
+        ask(*state,
+            "SecRule ARGS \"@streq A\" \"id:1,phase:1,t:urlDecodeUni,t:lowercase,multiMatch,deny\"",
+            "/?a=%2541", NULL),
+        1);
+}
+
+static void ctl_takes_rules_and_targets_out(void **state)
+{
+    static const char *const rules[] = {
+        "SecAction \"id:1,phase:1,pass,nolog,ctl:ruleRemoveById=2-9\"\n",
+        "SecAction \"id:1,phase:1,pass,nolog,ctl:ruleRemoveByTag=^one$\"\n",
+        "SecAction \"id:1,phase:1,pass,nolog,ctl:ruleRemoveTargetById=2;ARGS:a\"\n",
+        "SecAction \"id:1,phase:1,pass,nolog,ctl:ruleRemoveTargetByTag=one;ARGS\"\n",
+        "SecAction \"id:1,phase:1,pass,nolog,ctl:ruleEngine=DetectionOnly\"\n",
+        "SecRuleRemoveByTag one\n",
+        "SecRuleUpdateTargetById 2 !ARGS:a\n",
+        "SecRuleUpdateTargetByTag one \"!ARGS:/^A$/\"\n",
+        "SecRuleUpdateActionById 2 \"pass\"\n",
+    };
+    char text[1024];
+
+    for (size_t i = 0; i < WEIR_COUNT(rules); i++) {
+        snprintf(text, sizeof(text), "%sSecRule ARGS x \"id:2,phase:1,deny,tag:'one'\"", rules[i]);
+        if (ask(*state, text, "/?a=x", NULL)->deed != WEIR_WAF_DO_NOTHING) {
+            fail_msg("%s", text);
+        }
+    }
+}
+
+static void block_does_what_the_default_action_says(void **state)
+{
+    const char *rule = "SecRule ARGS x \"id:2,phase:1,block\"";
+    char text[512];
+
+    assert_passed(ask(*state, rule, "/?a=x", NULL));
+    snprintf(text, sizeof(text), "SecDefaultAction \"phase:1,log,deny,status:418\"\n%s", rule);
+    assert_int_equal(ask(*state, text, "/?a=x", NULL)->status, 418);
+}
+
+static void allow_ends_what_would_have_denied(void **state)
+{
+    assert_passed(ask(*state,
+                      "SecRule ARGS:a x \"id:1,phase:1,allow\"\n"
+                      "SecRule ARGS:a x \"id:2,phase:1,deny\"",
+                      "/?a=x", NULL));
+}
+
+static void a_line_of_the_log_has_modsecuritys_form(void **state)
+{
+    (void) ask(
+        *state,
+        "SecRule ARGS:q \"@contains \\\"x\" \"id:1,phase:1,deny,status:400,msg:'m %{MATCHED_VAR}',"
+        "logdata:'d',severity:'CRITICAL',tag:'t1',tag:'t2',ver:'v',rev:'r'\"",
+        "/path?q=a%22x%01", NULL);
+    assert_string_equal(
+        ((rules_unit *) *state)->log,
+        "ModSecurity: Access denied with code 400 (phase 1). Matched \"Operator `Contains' with "
+        "parameter `\"x' against variable `ARGS:q' (Value: `a\\x22x\\x01' ) [file \"test.conf\"] "
+        "[line \"3\"] [id \"1\"] [rev \"r\"] [msg \"m a\\x22x\\x01\"] [data \"d\"] [severity "
+        "\"2\"] "
+        "[ver \"v\"] [maturity \"0\"] [accuracy \"0\"] [tag \"t1\"] [tag \"t2\"] [hostname "
+        "\"192.0.2.2\"] [uri \"/path\"] [unique_id \"12345\"]\n");
+}
+
+/* ---- bounds */
+
+static void a_budget_that_is_used_up_is_a_verdict(void **state)
+{
+    rules_unit *unit = *state;
+    const weir_waf_program *program = read_rules(
+        unit, NULL, "SecRuleEngine On\nSecRule ARGS \"@rx ^(a+)+$\" \"id:1,phase:1,deny\"");
+    weir_waf_options options = {
+        .log = keep_line,
+        .subject = unit,
+        .unique_id = WEIR_STR("1"),
+        .budget = {.work = 20000},
+    };
+    weir_waf_request_line line = {
+        .line = WEIR_STR("GET / HTTP/1.1"),
+        .method = WEIR_STR("GET"),
+        .target =
+            WEIR_STR("/?a=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab&b=aaaaaaaaaaaaaaaaaaaaaab"),
+        .protocol = WEIR_STR("HTTP/1.1"),
+    };
+
+    assert_true(weir_waf_library_close(unit->library, &unit->fault));
+    unit->tx = weir_waf_transaction_new(program, unit->worker, &options);
+    weir_waf_set_request_line(unit->tx, &line);
+    run_phase(unit, WEIR_WAF_PHASE_REQUEST_HEAD);
+    assert_int_equal(weir_waf_intervened(unit->tx)->deed, WEIR_WAF_DO_DENY);
+    assert_logged(unit, "budget of work is used up");
+}
+
+static void arguments_over_the_limit_are_not_taken(void **state)
+{
+    assert_denied(ask(*state,
+                      "SecArgumentsLimit 3\n"
+                      "SecRule &ARGS \"@ge 3\" \"id:1,phase:1,deny\"",
+                      "/?a&b&c&d&e", NULL),
+                  1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(lines_go_on_and_quotes_are_undone, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_mistake_is_told_with_its_place, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_same_text_is_the_same_program, setup, teardown),
+        cmocka_unit_test_setup_teardown(values_are_decoded_selected_excluded_and_counted, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_form_is_seen_in_phase_2, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_raw_body_is_there_for_forms_only, setup, teardown),
+        cmocka_unit_test_setup_teardown(scores_add_up_for_each_value_that_matches, setup, teardown),
+        cmocka_unit_test_setup_teardown(variables_are_set_changed_and_removed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_chain_matches_if_each_link_does, setup, teardown),
+        cmocka_unit_test_setup_teardown(captures_go_to_the_next_link, setup, teardown),
+        cmocka_unit_test_setup_teardown(matched_vars_are_those_of_the_chain, setup, teardown),
+        cmocka_unit_test_setup_teardown(markers_are_jumped_to, setup, teardown),
+        cmocka_unit_test_setup_teardown(transformations_are_tested_one_by_one_with_multi_match,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(ctl_takes_rules_and_targets_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(block_does_what_the_default_action_says, setup, teardown),
+        cmocka_unit_test_setup_teardown(allow_ends_what_would_have_denied, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_line_of_the_log_has_modsecuritys_form, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_budget_that_is_used_up_is_a_verdict, setup, teardown),
+        cmocka_unit_test_setup_teardown(arguments_over_the_limit_are_not_taken, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
