@@ -83,6 +83,11 @@ void h2_schedule(h2_connection *h2)
     }
 }
 
+static bool has_work(const h2_connection *h2)
+{
+    return h2->stream_count != 0 || !weir_list_is_empty(&h2->tunnels);
+}
+
 /* ---- the end */
 
 static void small_release(h2_connection *h2)
@@ -111,6 +116,7 @@ static void leave(h2_connection *h2, weir_http_ending ending)
     h2->is_gone = true;
     h2->is_busy = true;
     h2_streams_gone(h2);
+    h2_tunnels_close(h2);
     h2->is_busy = false;
     weir_chain_clear(&h2->out);
     weir_connection_set_idle(connection, false);
@@ -290,14 +296,14 @@ static bool settle(h2_connection *h2)
     bool is_over = h2->is_ending
                    || (nghttp2_session_want_read(h2->session) == 0
                        && nghttp2_session_want_write(h2->session) == 0)
-                   || (h2->last_is_named && h2->stream_count == 0);
+                   || (h2->last_is_named && !has_work(h2));
 
     if (is_over) {
         leave(h2, h2->is_expelled ? WEIR_HTTP_END_BRIEFLY : WEIR_HTTP_END_LINGERING);
         return false;
     }
     h2->deadline_ms = h2->connection->is_idle ? h2->deadline_ms : 0;
-    if (h2->stream_count != 0) {
+    if (has_work(h2)) {
         return true;
     }
     if (h2->is_leaving) {
@@ -324,7 +330,7 @@ static bool h2_pump(h2_connection *h2)
         }
         return false;
     }
-    if (h2->stream_count != 0) {
+    if (has_work(h2)) {
         weir_connection_set_idle(h2->connection, false);
     }
     look_for_reasons_to_leave(h2);
@@ -475,7 +481,7 @@ static void h2_timeout(weir_connection *connection)
 {
     h2_connection *h2 = connection->owner;
     uint64_t now = weir_clock_now()->monotonic_ms;
-    bool had_streams = h2->stream_count != 0;
+    bool had_work = has_work(h2);
 
     if (h2->check_ms != 0 && h2->check_ms <= now) {
         h2_streams_check(h2, now, &h2->check_ms);
@@ -486,7 +492,7 @@ static void h2_timeout(weir_connection *connection)
         leave(h2, WEIR_HTTP_END_AT_ONCE);
         return;
     }
-    if (!had_streams && weir_chain_is_empty(&h2->out)
+    if (!had_work && weir_chain_is_empty(&h2->out)
         && (!connection->is_idle || h2->deadline_ms == 0 || h2->deadline_ms <= now)) {
         /* Also when the worker asks: then it is idle no more. */
         h2_condemn(h2, NGHTTP2_NO_ERROR, "idle");
@@ -516,6 +522,7 @@ void weir_http_h2_start(weir_http_connection *client)
     weir_list_init(&h2->pump.link);
     weir_list_init(&h2->streams);
     weir_list_init(&h2->readable);
+    weir_list_init(&h2->tunnels);
     h2_guard_begin(&h2->guard, weir_clock_now()->monotonic_ms);
     connection->owner = h2;
     h2->session = h2_session_new(h2);
@@ -604,5 +611,5 @@ const weir_http_wire weir_http_h2 = {
     .wake = h2_wake,
     .ended = h2_ended,
     .abort = h2_abort,
-    .take_connection = NULL,
+    .take_connection = h2_take_connection,
 };

@@ -276,6 +276,23 @@ static const char *settle_body(h2_stream *stream)
     return NULL;
 }
 
+/* CONNECT with :protocol (RFC 8441): its stream is to be a WebSocket's connection. */
+static const char *settle_tunnel(h2_stream *stream, unsigned *status)
+{
+    if (!weir_str_eq_nocase(stream->head->protocol, WEIR_STR("websocket"))) {
+        *status = 501;
+        return "client asked for an unknown \":protocol\"";
+    }
+    if (stream->in_ended) {
+        return "client ended the stream of an extended CONNECT";
+    }
+    if (!h2_tunnel_ask(stream)) {
+        *status = 500;
+        return "no memory for a request";
+    }
+    return NULL;
+}
+
 static const char *settle(h2_stream *stream, unsigned *status)
 {
     weir_http_request *request = &stream->ex->request;
@@ -308,7 +325,7 @@ static const char *settle(h2_stream *stream, unsigned *status)
     if ((why = settle_host(request, head)) != NULL) {
         return why;
     }
-    return settle_body(stream);
+    return head->protocol.len != 0 ? settle_tunnel(stream, status) : settle_body(stream);
 }
 
 void h2_head_complete(h2_stream *stream, size_t bytes)

@@ -29,6 +29,8 @@ extern const weir_http_module weir_http_v2;
 
 const h2_conf *h2_conf_of(const weir_http_server *server);
 
+typedef struct h2_tunnel h2_tunnel;
+
 typedef struct {
     weir_http_connection client;
     weir_connection *connection;
@@ -38,6 +40,7 @@ typedef struct {
 
     weir_list streams; /* h2_stream whose exchange has not ended */
     size_t stream_count;
+    weir_list tunnels;         /* h2_tunnel, some of which may have outlived their exchange */
     weir_list readable;        /* those that got bytes of a body in this call of nghttp2's */
     struct h2_stream *in_head; /* whose field section is being read; NULL: nobody wants it */
 
@@ -82,6 +85,10 @@ typedef struct h2_stream {
     bool in_ended;
     bool wants_body;
     bool window_is_open; /* for more than http2_body_preread_size */
+
+    /* An extended CONNECT, and once it was agreed to: */
+    bool is_tunnel;
+    h2_tunnel *tunnel;
 
     /* The response. */
     weir_chain pulled; /* not yet framed */
@@ -136,6 +143,24 @@ void h2_streams_gone(h2_connection *h2);
 weir_result h2_read_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit);
 void h2_ended(weir_http_exchange *ex);
 void h2_abort(weir_http_exchange *ex);
+
+/* So many bytes of its body were taken: the client may send as many again. */
+void h2_stream_consumed(h2_stream *stream, uint64_t bytes);
+
+/* ---- h2_tunnel.c: extended CONNECT (RFC 8441) */
+
+/* The request for a WebSocket becomes one as in HTTP/1. False: no memory. */
+bool h2_tunnel_ask(h2_stream *stream) WEIR_MUST_USE;
+/* The origin has agreed: `provider` is where the stream's DATA come from. False: logged. */
+bool h2_tunnel_open(h2_stream *stream, nghttp2_data_provider *provider) WEIR_MUST_USE;
+weir_connection *h2_take_connection(weir_http_exchange *ex);
+/* What the client sent goes on. */
+void h2_tunnel_write(h2_tunnel *tunnel);
+/* Its exchange has ended: what is left goes to the client. */
+void h2_tunnel_left(h2_tunnel *tunnel);
+h2_tunnel *h2_tunnel_find(h2_connection *h2, int32_t id);
+void h2_tunnel_free(h2_tunnel *tunnel);
+void h2_tunnels_close(h2_connection *h2);
 
 /* ---- h2_headers.c: heads of requests (RFC 9113, 8) */
 

@@ -70,7 +70,8 @@ static size_t make_head(weir_http_exchange *ex, nghttp2_nv *fields, head_texts *
     const weir_http_response *response = &ex->response;
     size_t count = 0;
 
-    add(fields, &count, WEIR_STR(":status"), status_text(texts, response->status));
+    add(fields, &count, WEIR_STR(":status"),
+        status_text(texts, response->is_upgrade ? 200 : response->status));
     if (weir_http_fields_find(&response->fields, WEIR_HTTP_SERVER_FIELD) == NULL) {
         weir_str token = weir_http_server_token(ex);
 
@@ -331,7 +332,8 @@ void h2_frame_sent(h2_stream *stream, const nghttp2_frame *frame)
 
     ex->bytes_sent += bytes;
     ex->response_head_bytes += frame->hd.type == NGHTTP2_HEADERS ? bytes : H2_FRAME_HEAD_BYTES;
-    stream->send_deadline_ms = weir_clock_now()->monotonic_ms + ex->core->send_timeout_ms;
+    stream->send_deadline_ms =
+        ex->response.is_upgrade ? 0 : weir_clock_now()->monotonic_ms + ex->core->send_timeout_ms;
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
         h2_guard_earn(&stream->h2->guard, H2_EARN_RESPONSE);
         ex->response.body_ended = true;
@@ -347,17 +349,24 @@ void h2_respond(weir_http_exchange *ex)
     h2_connection *h2 = stream->h2;
     const weir_http_response *response = &ex->response;
     nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = data_read};
-    bool has_body =
-        !response->has_no_body && (response->content_length != 0 || response->trailers.count != 0);
+    bool has_body = response->is_upgrade
+                    || (!response->has_no_body
+                        && (response->content_length != 0 || response->trailers.count != 0));
     nghttp2_nv *fields =
         WEIR_NEW_ARRAY(ex->pool, nghttp2_nv, response->fields.count + FIELDS_OF_OURS);
     head_texts texts;
 
     if (fields == NULL || stream->is_closed || stream->is_broken
+        || (response->is_upgrade && (!stream->is_tunnel || !h2_tunnel_open(stream, &provider)))
         || nghttp2_submit_response(h2->session, stream->id, fields, make_head(ex, fields, &texts),
                                    has_body ? &provider : NULL)
                != 0) {
         h2_abort(ex);
+        return;
+    }
+    if (response->is_upgrade) {
+        ex->response.head_is_sent = true;
+        h2_schedule(h2);
         return;
     }
     if (!response->has_no_body) {

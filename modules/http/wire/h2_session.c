@@ -160,10 +160,12 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error_code, void *user)
 {
     h2_stream *stream = stream_of(session, id);
+    h2_tunnel *tunnel;
 
-    (void) user;
     if (stream != NULL) {
         h2_stream_closed(stream, error_code);
+    } else if ((tunnel = h2_tunnel_find(user, id)) != NULL) {
+        h2_tunnel_free(tunnel);
     }
     return 0;
 }
@@ -196,6 +198,10 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         stream = stream_of(session, frame->hd.stream_id);
         if (stream != NULL) {
             h2_frame_sent(stream, frame);
+        } else if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
+            /* A tunnel that has outlived its exchange: what the client would say, nobody hears. */
+            (void) nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                             NGHTTP2_NO_ERROR);
         }
         break;
     case NGHTTP2_RST_STREAM:
@@ -295,6 +301,7 @@ bool h2_session_greet(h2_connection *h2)
     const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t) conf->max_concurrent_streams},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, (uint32_t) conf->body_preread_size},
+        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
         /* RFC 9218: what a client says of urgency is kept, its trees of dependencies are not. */
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
     };

@@ -48,30 +48,32 @@ failed:
 
 /* ---- bodies of requests */
 
+/* Who waits is told once nghttp2 has looked at all that came. */
+static void body_came(h2_stream *stream)
+{
+    stream->body_deadline_ms = 0;
+    if ((stream->wants_body || stream->tunnel != NULL) && weir_list_is_empty(&stream->readable)) {
+        weir_list_append(&stream->h2->readable, &stream->readable);
+    }
+}
+
 bool h2_stream_body(h2_stream *stream, weir_str bytes)
 {
     if (!weir_chain_add_copy(&stream->in, bytes)) {
         weir_log_line(&stream->ex->log, WEIR_LOG_CRIT, 0, "no memory for a request's body");
         return false;
     }
-    stream->body_deadline_ms = 0;
-    if (stream->wants_body && weir_list_is_empty(&stream->readable)) {
-        weir_list_append(&stream->h2->readable, &stream->readable);
-    }
+    body_came(stream);
     return true;
 }
 
 void h2_stream_body_end(h2_stream *stream)
 {
     stream->in_ended = true;
-    stream->body_deadline_ms = 0;
-    if (stream->wants_body && weir_list_is_empty(&stream->readable)) {
-        weir_list_append(&stream->h2->readable, &stream->readable);
-    }
+    body_came(stream);
 }
 
-/* What is taken by the exchange the client may send again. */
-static void consumed(h2_stream *stream, uint64_t bytes)
+void h2_stream_consumed(h2_stream *stream, uint64_t bytes)
 {
     if (bytes != 0) {
         (void) nghttp2_session_consume(stream->h2->session, stream->id, (size_t) bytes);
@@ -105,7 +107,7 @@ weir_result h2_read_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit
             return WEIR_FAIL;
         }
         ex->request.body_received += bytes;
-        consumed(stream, bytes);
+        h2_stream_consumed(stream, bytes);
     }
     if (stream->in_ended) {
         ex->request.body_ended = weir_chain_is_empty(&stream->in);
@@ -133,7 +135,9 @@ void h2_streams_deliver(h2_connection *h2)
         h2_stream *stream = WEIR_OWNER(link, h2_stream, readable);
 
         weir_list_remove(link);
-        if (stream->wants_body) {
+        if (stream->tunnel != NULL) {
+            h2_tunnel_write(stream->tunnel);
+        } else if (stream->wants_body) {
             stream->wants_body = false;
             weir_http_body_readable(stream->ex);
         }
@@ -163,6 +167,11 @@ void h2_stream_closed(h2_stream *stream, uint32_t error_code)
     }
     weir_log_debug(&ex->log, "http2 stream %d closed: %s", stream->id,
                    nghttp2_http2_strerror(error_code));
+    if (stream->tunnel != NULL) {
+        /* Who relays sees the end of its connection, and ends the exchange. */
+        h2_tunnel_free(stream->tunnel);
+        return;
+    }
     h2_guard_charge(&stream->h2->guard, H2_COST_CANCEL);
     if (!stream->head_is_complete) {
         weir_log_line(&ex->log, WEIR_LOG_INFO, 0, "client sent invalid request: %s",
@@ -183,7 +192,7 @@ void h2_ended(weir_http_exchange *ex)
 
     if (!stream->is_closed) {
         (void) nghttp2_session_set_stream_user_data(h2->session, stream->id, NULL);
-        if (!stream->in_ended && !stream->is_broken) {
+        if (!stream->in_ended && !stream->is_broken && stream->tunnel == NULL) {
             /* The response is whole, and nobody wants the rest of the request (RFC 9113, 8.1). */
             (void) nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, stream->id,
                                              NGHTTP2_NO_ERROR);
@@ -194,6 +203,9 @@ void h2_ended(weir_http_exchange *ex)
     }
     if (h2->in_head == stream) {
         h2->in_head = NULL;
+    }
+    if (stream->tunnel != NULL) {
+        h2_tunnel_left(stream->tunnel);
     }
     weir_chain_clear(&stream->in);
     weir_chain_clear(&stream->pulled);
@@ -236,7 +248,11 @@ void h2_streams_gone(h2_connection *h2)
         if (!stream->is_closed) {
             stream->is_closed = true;
             (void) nghttp2_session_set_stream_user_data(h2->session, stream->id, NULL);
-            weir_http_client_gone(stream->ex);
+            if (stream->tunnel != NULL) {
+                h2_tunnel_free(stream->tunnel);
+            } else {
+                weir_http_client_gone(stream->ex);
+            }
         }
     }
 }

@@ -1,0 +1,172 @@
+#include "t/unit/unit.h"
+
+#include "modules/http/wire/h2_guard.h"
+
+/* What a client's frames cost, looked at as they come. */
+
+#define BLOCK_MAX 1000
+
+static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+static h2_guard begun(void)
+{
+    h2_guard guard;
+
+    h2_guard_begin(&guard, 1000);
+    assert_int_equal(
+        h2_guard_look(&guard, weir_str_of(preface, sizeof(preface) - 1), BLOCK_MAX, 1000),
+        H2_GUARD_FINE);
+    return guard;
+}
+
+static h2_guard_verdict frame(h2_guard *guard, unsigned type, unsigned flags, unsigned len,
+                              uint64_t now_ms)
+{
+    static const char payload[20000];
+    char head[9] = {(char) (len >> 16), (char) (len >> 8), (char) len, (char) type, (char) flags};
+    h2_guard_verdict verdict;
+
+    head[8] = 1;
+    verdict = h2_guard_look(guard, weir_str_of(head, sizeof(head)), BLOCK_MAX, now_ms);
+    return verdict != H2_GUARD_FINE
+               ? verdict
+               : h2_guard_look(guard, weir_str_of(payload, len), BLOCK_MAX, now_ms);
+}
+
+/* How many frames are let pass before the flood is seen. */
+static unsigned borne(unsigned type, unsigned len)
+{
+    h2_guard guard = begun();
+    unsigned count = 0;
+
+    while (count < 100000 && frame(&guard, type, 0, len, 1000) == H2_GUARD_FINE) {
+        count++;
+    }
+    return count;
+}
+
+static void frames_that_only_make_work_use_the_credit_up(void **state)
+{
+    (void) state;
+    assert_in_range(borne(6, 8), 500, 1500);   /* PING */
+    assert_in_range(borne(4, 6), 200, 1000);   /* SETTINGS */
+    assert_in_range(borne(2, 5), 1000, 4000);  /* PRIORITY */
+    assert_in_range(borne(0, 0), 1000, 4000);  /* DATA without content */
+    assert_in_range(borne(9, 0), 500, 1500);   /* CONTINUATION */
+    assert_in_range(borne(66, 9000), 10, 200); /* unknown, and long */
+}
+
+static void bodies_cost_nothing(void **state)
+{
+    (void) state;
+    assert_int_equal(borne(0, 16384), 100000);
+    assert_int_equal(borne(0, H2_BODY_FRAME_MIN), 100000);
+}
+
+static void time_fills_the_credit(void **state)
+{
+    h2_guard guard = begun();
+    uint64_t now_ms = 1000;
+
+    (void) state;
+    /* A hundred PING frames a second, for ever. */
+    for (unsigned i = 0; i < 20000; i++) {
+        now_ms += 10;
+        assert_int_equal(frame(&guard, 6, 0, 8, now_ms), H2_GUARD_FINE);
+    }
+}
+
+static void what_is_earned_is_bounded(void **state)
+{
+    h2_guard guard = begun();
+    unsigned count = 0;
+
+    (void) state;
+    for (unsigned i = 0; i < 1000000; i++) {
+        h2_guard_earn(&guard, H2_EARN_RESPONSE);
+    }
+    while (frame(&guard, 6, 0, 8, 1000) == H2_GUARD_FINE) {
+        count++;
+    }
+    assert_in_range(count, 2000, 5000);
+}
+
+static void a_charge_counts_as_frames_do(void **state)
+{
+    h2_guard guard = begun();
+
+    (void) state;
+    for (unsigned i = 0; i < 1000; i++) {
+        h2_guard_charge(&guard, H2_COST_CANCEL);
+    }
+    assert_int_equal(frame(&guard, 6, 0, 8, 1000), H2_GUARD_FLOOD);
+}
+
+static void a_field_section_is_bounded_over_its_frames(void **state)
+{
+    h2_guard guard = begun();
+
+    (void) state;
+    assert_int_equal(frame(&guard, 1, 0, 600, 1000), H2_GUARD_FINE);
+    assert_int_equal(frame(&guard, 9, 0, 400, 1000), H2_GUARD_FINE);
+    assert_int_equal(frame(&guard, 9, 4, 1, 1000), H2_GUARD_TOO_LARGE);
+
+    guard = begun();
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(frame(&guard, 1, 4, 1000, 1000), H2_GUARD_FINE);
+    }
+}
+
+static void it_asks_for_what_nghttp2_does_not_look_at(void **state)
+{
+    static const char priority_of_zero[] = "\0\0\5\2\0\0\0\0\0";
+    h2_guard guard = begun();
+
+    (void) state;
+    assert_int_equal(frame(&guard, 9, 4, 16385, 1000), H2_GUARD_FRAME_SIZE);
+    guard = begun();
+    assert_int_equal(h2_guard_look(&guard, weir_str_of(priority_of_zero, 9), BLOCK_MAX, 1000),
+                     H2_GUARD_STREAM_ZERO);
+}
+
+static void frames_may_be_cut_anywhere(void **state)
+{
+    char bytes[3 * 17];
+    size_t len = 0;
+
+    (void) state;
+    for (unsigned i = 0; i < 3; i++) {
+        memcpy(bytes + len,
+               "\0\0\10\6\0\0\0\0\0"
+               "12345678",
+               17);
+        len += 17;
+    }
+    for (size_t at = 0; at <= len; at++) {
+        h2_guard whole = begun();
+        h2_guard cut = begun();
+
+        (void) h2_guard_look(&whole, weir_str_of(bytes, len), BLOCK_MAX, 1000);
+        (void) h2_guard_look(&cut, weir_str_of(bytes, at), BLOCK_MAX, 1000);
+        (void) h2_guard_look(&cut, weir_str_of(bytes + at, len - at), BLOCK_MAX, 1000);
+        assert_int_equal(cut.credit, whole.credit);
+        assert_int_equal(cut.left, 0);
+        assert_int_equal(cut.head_len, 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(frames_that_only_make_work_use_the_credit_up),
+        cmocka_unit_test(bodies_cost_nothing),
+        cmocka_unit_test(time_fills_the_credit),
+        cmocka_unit_test(what_is_earned_is_bounded),
+        cmocka_unit_test(a_charge_counts_as_frames_do),
+        cmocka_unit_test(a_field_section_is_bounded_over_its_frames),
+        cmocka_unit_test(it_asks_for_what_nghttp2_does_not_look_at),
+        cmocka_unit_test(frames_may_be_cut_anywhere),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
