@@ -56,18 +56,6 @@ static void entries_clean(void *subject)
     free(dynamic->entries);
 }
 
-static bool is_data(weir_str name)
-{
-    return weir_str_starts(name, WEIR_STR("data:"));
-}
-
-static bool file_is_unchanged(weir_str name, const weir_tls_stamp *stamp)
-{
-    weir_tls_stamp now;
-
-    return is_data(name) || (weir_tls_file_stamp(name, &now) && weir_tls_stamp_eq(&now, stamp));
-}
-
 /* Past `valid` the files are looked at: if they are as they were, it is good for another such time. */
 static bool entry_is_valid(const weir_tls_dynamic *dynamic, dynamic_entry *entry, uint64_t now_ms)
 {
@@ -75,8 +63,8 @@ static bool entry_is_valid(const weir_tls_dynamic *dynamic, dynamic_entry *entry
         return true;
     }
     entry->checked_ms = now_ms;
-    return file_is_unchanged(entry->pair.certificate, &entry->pair.certificate_stamp)
-           && file_is_unchanged(entry->pair.key, &entry->pair.key_stamp);
+    return weir_tls_file_is_unchanged(entry->pair.certificate, &entry->pair.certificate_stamp)
+           && weir_tls_file_is_unchanged(entry->pair.key, &entry->pair.key_stamp);
 }
 
 /* Also lets go of those that were not asked for in `inactive`. */
@@ -151,7 +139,7 @@ static bool name_text(const weir_tls_dynamic *dynamic, const weir_template *temp
     if (!weir_template_text(template, script, &text)) {
         return false;
     }
-    if (is_data(text) || weir_str_starts(text, WEIR_STR("/"))) {
+    if (weir_tls_name_is_data(text) || weir_str_starts(text, WEIR_STR("/"))) {
         *path = text;
         return true;
     }

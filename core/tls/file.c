@@ -50,6 +50,19 @@ bool weir_tls_file_stamp(weir_str path, weir_tls_stamp *stamp)
     return true;
 }
 
+bool weir_tls_name_is_data(weir_str name)
+{
+    return weir_str_starts(name, WEIR_STR("data:"));
+}
+
+bool weir_tls_file_is_unchanged(weir_str name, const weir_tls_stamp *stamp)
+{
+    weir_tls_stamp now;
+
+    return name.len == 0 || weir_tls_name_is_data(name)
+           || (weir_tls_file_stamp(name, &now) && weir_tls_stamp_eq(&now, stamp));
+}
+
 static bool read_all(int fd, char *buffer, size_t len)
 {
     for (size_t at = 0; at < len;) {

@@ -69,31 +69,57 @@ static void key_part(weir_str *key, weir_str name, weir_str *part)
     *key = weir_str_from(*key, name.len + 1);
 }
 
-static bool add(weir_map *map, weir_str key, void *thing, weir_array *list, size_t *index)
+/* Puts a thing into a map, and into a list, whose last it is then. */
+static bool add(weir_map *map, weir_str key, void *thing, weir_array *list)
 {
     void **slot = weir_array_push(list);
 
     if (slot == NULL) {
         return false;
     }
-    *index = list->count - 1;
     *slot = thing;
     return weir_map_put(map, key, thing);
 }
 
+/* Pairs or trusts: things that are made of three files, and known by the names of these. */
+typedef struct {
+    weir_map *map;
+    weir_array *list;
+    size_t bytes; /* of one */
+    void (*release)(void *thing);
+} things;
+
+/*
+ * The thing of three files: the one that is there, or a new one, zeroed, last in the list (`*is_new`).  `*key`, which
+ * lives as long as the store, holds the names.  NULL, refused: no memory.
+ */
+static void *thing_get(weir_conf *conf, const things *of, const weir_str names[static 3],
+                       weir_str *key, bool *is_new)
+{
+    weir_pool *pool = weir_conf_pool(conf);
+    void *thing;
+
+    *is_new = false;
+    if (!names_key(pool, names, key)) {
+        (void) weir_conf_refuse(conf, "no memory");
+        return NULL;
+    }
+    thing = weir_map_find(of->map, *key);
+    if (thing != NULL) {
+        return thing;
+    }
+
+    *is_new = true;
+    thing = weir_pool_zalloc(pool, of->bytes);
+    if (thing == NULL || weir_pool_on_free(pool, of->release, thing) == NULL
+        || !add(of->map, *key, thing, of->list)) {
+        (void) weir_conf_refuse(conf, "no memory");
+        return NULL;
+    }
+    return thing;
+}
+
 /* ---- pairs */
-
-static bool is_data(weir_str name)
-{
-    return weir_str_starts(name, WEIR_STR("data:"));
-}
-
-static bool is_unchanged(weir_str path, const weir_tls_stamp *stamp)
-{
-    weir_tls_stamp now;
-
-    return is_data(path) || (weir_tls_file_stamp(path, &now) && weir_tls_stamp_eq(&now, stamp));
-}
 
 /* From the configuration before, if the files are as they were. */
 static bool pair_inherit(weir_conf *conf, weir_str key, weir_tls_pair *pair)
@@ -101,8 +127,10 @@ static bool pair_inherit(weir_conf *conf, weir_str key, weir_tls_pair *pair)
     const weir_tls_store *previous = weir_tls_store_previous(conf);
     const weir_tls_pair *before = previous == NULL ? NULL : weir_map_find(previous->pairs, key);
 
-    return before != NULL && is_unchanged(before->certificate, &before->certificate_stamp)
-           && is_unchanged(before->key, &before->key_stamp) && weir_tls_pair_share(pair, before);
+    return before != NULL
+           && weir_tls_file_is_unchanged(before->certificate, &before->certificate_stamp)
+           && weir_tls_file_is_unchanged(before->key, &before->key_stamp)
+           && weir_tls_pair_share(pair, before);
 }
 
 static void pair_release(void *subject)
@@ -118,25 +146,17 @@ weir_tls_pair *weir_tls_store_pair(weir_conf *conf, weir_str certificate, weir_s
     char why[WEIR_TLS_WHY_BYTES];
     weir_tls_pair *pair;
     weir_str map_key, rest;
+    bool is_new;
 
     if (store == NULL) {
         return NULL;
     }
-    if (!names_key(store->pool, names, &map_key)) {
-        (void) weir_conf_refuse(conf, "no memory");
-        return NULL;
-    }
-    pair = weir_map_find(store->pairs, map_key);
-    if (pair != NULL) {
+    pair = thing_get(conf, &(things){store->pairs, &store->pair_list, sizeof(*pair), pair_release},
+                     names, &map_key, &is_new);
+    if (pair == NULL || !is_new) {
         return pair;
     }
-
-    pair = WEIR_NEW(store->pool, weir_tls_pair);
-    if (pair == NULL || weir_pool_on_free(store->pool, pair_release, pair) == NULL
-        || !add(store->pairs, map_key, pair, &store->pair_list, &pair->index)) {
-        (void) weir_conf_refuse(conf, "no memory");
-        return NULL;
-    }
+    pair->index = store->pair_list.count - 1;
     rest = map_key;
     key_part(&rest, certificate, &pair->certificate);
     key_part(&rest, key, &pair->key);
@@ -160,10 +180,9 @@ static bool trust_inherit(weir_conf *conf, weir_str key, weir_tls_trust *trust)
     const weir_tls_store *previous = weir_tls_store_previous(conf);
     const weir_tls_trust *before = previous == NULL ? NULL : weir_map_find(previous->trusts, key);
 
-    return before != NULL
-           && (before->named.len == 0 || is_unchanged(before->named, &before->stamps[0]))
-           && (before->trusted.len == 0 || is_unchanged(before->trusted, &before->stamps[1]))
-           && (before->crl.len == 0 || is_unchanged(before->crl, &before->stamps[2]))
+    return before != NULL && weir_tls_file_is_unchanged(before->named, &before->stamps[0])
+           && weir_tls_file_is_unchanged(before->trusted, &before->stamps[1])
+           && weir_tls_file_is_unchanged(before->crl, &before->stamps[2])
            && weir_tls_trust_share(trust, before);
 }
 
@@ -180,25 +199,18 @@ weir_tls_trust *weir_tls_store_trust(weir_conf *conf, weir_str named, weir_str t
     char why[WEIR_TLS_WHY_BYTES];
     weir_tls_trust *trust;
     weir_str map_key, rest;
+    bool is_new;
 
     if (store == NULL) {
         return NULL;
     }
-    if (!names_key(store->pool, names, &map_key)) {
-        (void) weir_conf_refuse(conf, "no memory");
-        return NULL;
-    }
-    trust = weir_map_find(store->trusts, map_key);
-    if (trust != NULL) {
+    trust =
+        thing_get(conf, &(things){store->trusts, &store->trust_list, sizeof(*trust), trust_release},
+                  names, &map_key, &is_new);
+    if (trust == NULL || !is_new) {
         return trust;
     }
-
-    trust = WEIR_NEW(store->pool, weir_tls_trust);
-    if (trust == NULL || weir_pool_on_free(store->pool, trust_release, trust) == NULL
-        || !add(store->trusts, map_key, trust, &store->trust_list, &trust->index)) {
-        (void) weir_conf_refuse(conf, "no memory");
-        return NULL;
-    }
+    trust->index = store->trust_list.count - 1;
     rest = map_key;
     key_part(&rest, named, &trust->named);
     key_part(&rest, trusted, &trust->trusted);
@@ -251,7 +263,6 @@ weir_tls_context *weir_tls_store_context(weir_conf *conf, const weir_tls_context
     weir_str key = weir_str_of((const char *) wanted->digest, sizeof(wanted->digest));
     char why[WEIR_TLS_WHY_BYTES];
     weir_tls_context *context;
-    size_t index;
 
     if (store == NULL) {
         return NULL;
@@ -268,7 +279,7 @@ weir_tls_context *weir_tls_store_context(weir_conf *conf, const weir_tls_context
     }
     *context = *wanted;
     key.data = (const char *) context->digest;
-    if (!add(store->contexts, key, context, &store->context_list, &index)) {
+    if (!add(store->contexts, key, context, &store->context_list)) {
         (void) weir_conf_refuse(conf, "no memory");
         return NULL;
     }

@@ -118,6 +118,10 @@ bool weir_tls_pair_use(const weir_tls_pair *pair, SSL_CTX *context);
 bool weir_tls_file_read(weir_str path, size_t max_bytes, weir_str *text, weir_tls_stamp *stamp);
 bool weir_tls_file_stamp(weir_str path, weir_tls_stamp *stamp);
 bool weir_tls_stamp_eq(const weir_tls_stamp *a, const weir_tls_stamp *b);
+/* Whether a file is as it was when it had that stamp; "data:…" and no name at all always are. */
+bool weir_tls_file_is_unchanged(weir_str name, const weir_tls_stamp *stamp);
+/* Whether a name is itself what the file would hold. */
+bool weir_tls_name_is_data(weir_str name);
 /* free(), after the bytes were wiped: they may be secret. */
 void weir_tls_file_free(weir_str text);
 
