@@ -69,6 +69,8 @@ struct weir_connection {
     bool failed;  /* a verb failed, logged */
     bool is_idle; /* keep-alive: may be closed when connections run out or at QUIT */
     bool tcp_nodelay_set;
+    /* For the owner to set: nothing follows what is written now.  TLS takes leave in the same flight. */
+    bool write_is_last;
     weir_list idle_link; /* in the worker's list of idle connections */
     weir_task wake;      /* posts on_readable again: when bytes are left in buffers */
 

@@ -102,6 +102,8 @@ const char *weir_tls_cipher(const weir_connection *connection);
 weir_str weir_tls_server_name(const weir_connection *connection); /* SNI, lower case */
 weir_str weir_tls_alpn(const weir_connection *connection);
 bool weir_tls_is_resumed(const weir_connection *connection);
+/* Whether close_notify has gone out, and all before it: closing has nothing to wait for. */
+bool weir_tls_is_shut(const weir_connection *connection);
 bool weir_tls_is_early(const weir_connection *connection); /* still 0-RTT, handshake not complete */
 /* The data ended without close_notify: what came may have been cut short by anyone (RFC 8446, 6.1). */
 bool weir_tls_is_truncated(const weir_connection *connection);

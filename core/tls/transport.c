@@ -629,6 +629,16 @@ static weir_result write_encrypt(weir_tls *tls, weir_str bytes)
     return WEIR_OK;
 }
 
+static void shut_notify(weir_tls *tls)
+{
+    if (!tls->shut) {
+        tls->shut = true;
+        io_begin(tls);
+        (void) SSL_shutdown(tls->ssl);
+        ERR_clear_error();
+    }
+}
+
 static weir_result tls_write(weir_connection *connection, weir_chain *chain, uint64_t limit)
 {
     weir_tls *tls = connection->tls;
@@ -657,21 +667,14 @@ static weir_result tls_write(weir_connection *connection, weir_chain *chain, uin
     if (result == WEIR_FAIL) {
         return WEIR_FAIL;
     }
+    if (connection->write_is_last && weir_chain_is_empty(chain) && !SSL_in_init(tls->ssl)) {
+        shut_notify(tls);
+    }
     flushed = weir_tls_flush(tls);
     return flushed != WEIR_OK ? flushed : result;
 }
 
 /* ---- the end */
-
-static void shut_notify(weir_tls *tls)
-{
-    if (!tls->shut) {
-        tls->shut = true;
-        io_begin(tls);
-        (void) SSL_shutdown(tls->ssl);
-        ERR_clear_error();
-    }
-}
 
 static weir_result tls_shut(weir_connection *connection)
 {
@@ -681,6 +684,13 @@ static weir_result tls_shut(weir_connection *connection)
     shut_notify(tls);
     result = weir_tls_flush(tls);
     return result == WEIR_OK ? weir_socket_shut(connection) : result;
+}
+
+bool weir_tls_is_shut(const weir_connection *connection)
+{
+    const weir_tls *tls = connection->tls;
+
+    return tls->shut && bytes_are_empty(&tls->unsent) && (io.out_owner != tls || io.out_len == 0);
 }
 
 /* The buffers are no longer this connection's. */

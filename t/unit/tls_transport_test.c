@@ -295,6 +295,30 @@ static void says_goodbye_when_it_closes(void **state)
     SSL_CTX_free(ctx);
 }
 
+static void takes_leave_with_its_last_bytes(void **state)
+{
+    tls_unit *t = *state;
+    SSL_CTX *ctx = tls_unit_context();
+    tls_unit_peer peer = begin(t, ctx, "");
+    char byte;
+
+    tls_unit_answer(t, &peer, "first");
+    assert_false(weir_tls_is_shut(t->connection));
+    assert_int_equal(SSL_get_shutdown(peer.ssl), 0);
+
+    t->connection->write_is_last = true;
+    tls_unit_answer(t, &peer, "last");
+    assert_true(weir_tls_is_shut(t->connection));
+    assert_int_equal(SSL_read(peer.ssl, &byte, 1), 0);
+    assert_true(SSL_get_shutdown(peer.ssl) & SSL_RECEIVED_SHUTDOWN);
+
+    /* The other direction stays open. */
+    tls_unit_say(t, &peer, "more");
+    tls_unit_assert_received(t, "more");
+    tls_unit_peer_free(t, &peer);
+    SSL_CTX_free(ctx);
+}
+
 static void breaks_on_bytes_that_are_no_record(void **state)
 {
     tls_unit *t = *state;
@@ -331,6 +355,7 @@ int main(void)
         TEST(tells_an_end_from_a_truncation),
         TEST(shuts_its_side_and_reads_on),
         TEST(says_goodbye_when_it_closes),
+        TEST(takes_leave_with_its_last_bytes),
         TEST(breaks_on_bytes_that_are_no_record),
     };
 

@@ -276,6 +276,9 @@ static weir_result write_out(h1_connection *h1)
     if (allowed == 0) {
         return WEIR_WAIT;
     }
+    h1->connection->write_is_last =
+        !ex->keepalive && !ex->response.is_upgrade
+        && (h1->pull_ended || (h1->framing == END_LENGTH && h1->response_left == 0));
     result = weir_connection_write(h1->connection, &h1->out, allowed);
     ex->bytes_sent += before - h1->out.len;
     if (result == WEIR_OK && !weir_chain_is_empty(&h1->out)) {

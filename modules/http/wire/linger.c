@@ -147,7 +147,7 @@ void weir_http_end_connection(weir_connection *connection, const weir_http_core_
     uint64_t most_ms = lingering_ms(core, ending);
     linger *l;
 
-    if (most_ms == 0 && connection->tls == NULL) {
+    if (most_ms == 0 && (connection->tls == NULL || weir_tls_is_shut(connection))) {
         /* Closing says it all: one call less. */
         weir_connection_close(connection);
         return;
