@@ -41,6 +41,7 @@ bool weir_balance_leave(weir_conf *conf, weir_level *level,
 bool weir_balance_configured(weir_conf *conf, const weir_balance_family *family) WEIR_MUST_USE;
 
 bool weir_balance_server_call(weir_conf *conf, void *settings, const weir_statement *statement);
+bool weir_balance_state_call(weir_conf *conf, void *settings, const weir_statement *statement);
 bool weir_balance_zone_call(weir_conf *conf, void *settings, const weir_statement *statement);
 bool weir_balance_least_conn_call(weir_conf *conf, void *settings, const weir_statement *statement);
 bool weir_balance_least_time_call(weir_conf *conf, void *settings, const weir_statement *statement);
@@ -70,6 +71,8 @@ void weir_balance_resolver_default(weir_balance_group *group,
                      "A peer of the group: an address, or a name with all of its addresses."),     \
         WEIR_BALANCE_ROW("zone", WHERE, 1, 2, weir_balance_zone_call, "name [size]",               \
                          "The shared memory that the state of the peers is kept in."),             \
+        WEIR_BALANCE_ROW("state", WHERE, 1, 1, weir_balance_state_call, "file",                    \
+                         "The file that servers are kept in which the API adds."),                 \
         WEIR_BALANCE_ROW("least_conn", WHERE, 0, 0, weir_balance_least_conn_call, "",              \
                          "Chooses the peer with the fewest connections for its weight."),          \
         WEIR_BALANCE_ROW("least_time", WHERE, 1, 2, weir_balance_least_time_call,                  \
@@ -219,6 +222,98 @@ void weir_balance_learn(const weir_balance_pick *pick, bool is_at_end);
  * SUCCEEDED is when its last byte came.
  */
 void weir_balance_done(weir_balance_pick *pick, weir_balance_outcome outcome, const weir_log *log);
+
+/* ---- servers, as they are configured or were changed, and changing them */
+
+/* One `server`: of the configuration, of a state file, or added at run time. */
+typedef struct {
+    weir_str name;           /* as written */
+    weir_str route, service; /* empty: none */
+    uint32_t weight, max_conns, max_fails;
+    uint64_t fail_timeout_ms, slow_start_ms;
+    bool is_backup, is_down, is_draining, is_resolved;
+    uint64_t digest; /* of all of this; never 0 */
+} weir_balance_server;
+
+#define WEIR_BALANCE_NAME_MAX 150
+
+/* A server of which nothing was said yet; "weight=5" and the like, texts are borrowed.  False: it is none. */
+void weir_balance_server_begin(weir_balance_server *server);
+bool weir_balance_server_parameter(weir_balance_server *server, weir_str text) WEIR_MUST_USE;
+/* Whether a name that is no address can be looked up for this group. */
+bool weir_balance_name_is_good(const weir_balance_group *group, const weir_balance_server *server);
+
+/* Groups in order, those that hosts imply too; NULL past the end. */
+weir_balance_group *weir_balance_group_at(const weir_cycle *cycle,
+                                          const weir_balance_family *family, size_t i);
+bool weir_balance_group_is_named(const weir_balance_group *group);
+weir_str weir_balance_group_zone(const weir_balance_group *group); /* empty: it names none */
+/* Servers in order; `*position` begins at 0.  False after the last.  Texts hold until weir goes on. */
+bool weir_balance_server_next(const weir_balance_group *group, size_t *position, uint64_t *id,
+                              weir_balance_server *server) WEIR_MUST_USE;
+/* The peers as this worker sees them now, until the group's next pick. */
+const weir_balance_peer *weir_balance_peers(weir_balance_group *group, size_t *count);
+size_t weir_balance_idle_count(const weir_balance_group *group);
+
+typedef struct {
+    const char *state; /* "up", "down", "draining", "unavail", "checking", "unhealthy" */
+    uint64_t active, requests, fails, unavailable;
+    uint64_t checks, checks_failed, checks_fell;
+    uint64_t first_ms, last_ms; /* mean times, with least_time; else 0 */
+} weir_balance_report;
+weir_balance_report weir_balance_peer_report(const weir_balance_peer *peer, bool is_alone);
+
+/* While reading, by whoever will begin changes: without it there are none. */
+bool weir_balance_control_enable(weir_conf *conf, const weir_balance_family *family) WEIR_MUST_USE;
+
+typedef enum {
+    WEIR_BALANCE_ADD,
+    WEIR_BALANCE_REMOVE,
+    WEIR_BALANCE_PATCH,
+} weir_balance_change_kind;
+
+typedef enum {
+    WEIR_BALANCE_CHANGE_DONE, /* every worker sees it at its next pick */
+    WEIR_BALANCE_CHANGE_EXISTS,
+    WEIR_BALANCE_CHANGE_NO_SERVER,
+    WEIR_BALANCE_CHANGE_NO_ROOM,
+    WEIR_BALANCE_CHANGE_NOT_KEPT,  /* done, but the state file could not be written */
+    WEIR_BALANCE_CHANGE_NO_KEEPER, /* it did not answer in time; may be done yet */
+} weir_balance_change_outcome;
+
+/* Which members of a patch's server are meant. */
+enum {
+    WEIR_BALANCE_HAS_WEIGHT = 1,
+    WEIR_BALANCE_HAS_MAX_CONNS = 2,
+    WEIR_BALANCE_HAS_MAX_FAILS = 4,
+    WEIR_BALANCE_HAS_FAIL_TIMEOUT = 8,
+    WEIR_BALANCE_HAS_SLOW_START = 16,
+    WEIR_BALANCE_HAS_DOWN = 32,
+    WEIR_BALANCE_HAS_DRAIN = 64,
+};
+
+/* One change, which the keeper carries out; lies inside of who wants it. */
+typedef struct weir_balance_change {
+    weir_balance_change_kind op;
+    weir_balance_group *group;
+    uint64_t id; /* of the server; of one that is added, once it is */
+    weir_balance_server server;
+    unsigned mask;
+    /* Called once from the loop, with the outcome. */
+    void (*done)(struct weir_balance_change *change);
+    weir_balance_change_outcome outcome;
+
+    /* private to balance */
+    weir_timer timer;
+    void *call;
+    uint64_t asked_ms;
+    bool is_asked;
+} weir_balance_change;
+
+/* In a worker.  False: too many are under way, and `done` is not called. */
+bool weir_balance_change_begin(weir_balance_change *change) WEIR_MUST_USE;
+/* Nobody wants to know any more; it may happen all the same. */
+void weir_balance_change_cancel(weir_balance_change *change);
 
 /* ---- active checks: chores of the keeper */
 

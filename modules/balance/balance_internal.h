@@ -87,15 +87,7 @@ typedef struct {
 
 /* ---- what a configuration says */
 
-/* One `server`: of the configuration, of a state file, or added at run time. */
-typedef struct {
-    weir_str name;           /* as written */
-    weir_str route, service; /* empty: none */
-    uint32_t weight, max_conns, max_fails;
-    uint64_t fail_timeout_ms, slow_start_ms;
-    bool is_backup, is_down, is_draining, is_resolved;
-    uint64_t digest; /* of all of this; never 0 */
-} balance_server;
+typedef weir_balance_server balance_server;
 
 /* An address of a configured server, or, if its name is looked up by the keeper, the place of its addresses. */
 typedef struct {
@@ -202,7 +194,9 @@ struct weir_balance_group {
     weir_array servers; /* balance_server * */
     balance_seat *seats;
     size_t seat_count;
-    weir_array read; /* balance_seat, while it is read */
+    weir_array read;     /* balance_seat, while it is read */
+    weir_str state_file; /* empty: none */
+    bool has_server_lines;
     struct balance_zone *zone;
     balance_words *words;
 
@@ -240,6 +234,7 @@ typedef struct {
 /* Shared memory for the records of some groups. */
 typedef struct balance_zone {
     weir_str name;
+    bool is_own; /* of groups that name none */
     const char *layout, *counts_layout;
     struct weir_zone *zone;
     weir_array groups; /* weir_balance_group * */
@@ -259,6 +254,7 @@ typedef struct {
     weir_array groups;               /* weir_balance_group * */
     balance_zone own;                /* of groups without a zone */
     struct balance_lookups *lookups; /* the keeper's, while it works */
+    struct balance_control *control; /* NULL: nothing is changed at run time */
 } balance_registry;
 
 balance_registry *balance_registry_of_cycle(const weir_cycle *cycle,
@@ -366,6 +362,17 @@ bool balance_lookups_register(weir_conf *conf, balance_registry *registry) WEIR_
 /* "host", "host:port".  False: it is neither. */
 bool balance_name_split(weir_str name, uint16_t default_port, weir_str *host,
                         uint16_t *port) WEIR_MUST_USE;
+
+/* ---- group.c */
+
+/* A server that was read: its places are added to the group.  False: refused. */
+bool balance_server_settle(weir_conf *conf, weir_balance_group *group,
+                           balance_server *server) WEIR_MUST_USE;
+
+/* ---- state_file.c */
+
+/* False: logged. */
+bool balance_state_write(const weir_balance_group *group, const weir_log *log);
 
 /* ---- server.c */
 

@@ -47,6 +47,7 @@ static balance_registry *registry_get(weir_conf *conf, const weir_balance_family
         registry->zones = weir_map_new(pool, false, 4);
         weir_array_init(&registry->groups, pool, sizeof(weir_balance_group *), 16);
         registry->own.name = weir_str_from_z(registry_name(family));
+        registry->own.is_own = true;
         weir_array_init(&registry->own.groups, pool, sizeof(weir_balance_group *), 16);
     }
     if (registry == NULL || registry->named == NULL || registry->implied == NULL
@@ -314,7 +315,11 @@ bool weir_balance_leave(weir_conf *conf, weir_level *level, const weir_statement
 {
     weir_balance_group *group = level->owner;
 
-    if (group->read.count == 0) {
+    if (group->state_file.len != 0 && group->has_server_lines) {
+        return weir_conf_refuse_arg(conf, statement, 1,
+                                    "\"state\" and \"server\" exclude each other in an upstream");
+    }
+    if (group->read.count == 0 && group->state_file.len == 0) {
         return weir_conf_refuse_arg(conf, statement, 1, "no servers are inside upstream");
     }
     return backups_are_taken(conf, group, statement) && group_settle(conf, group);
@@ -422,7 +427,7 @@ static bool name_add(weir_conf *conf, weir_balance_group *group, const balance_s
     return true;
 }
 
-static bool server_settle(weir_conf *conf, weir_balance_group *group, balance_server *server)
+bool balance_server_settle(weir_conf *conf, weir_balance_group *group, balance_server *server)
 {
     weir_addr addr;
 
@@ -458,7 +463,8 @@ bool weir_balance_server_call(weir_conf *conf, void *settings, const weir_statem
             return false;
         }
     }
-    return server_settle(conf, group, server);
+    group->has_server_lines = true;
+    return balance_server_settle(conf, group, server);
 }
 
 /* ---- zone NAME [SIZE] */

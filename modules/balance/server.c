@@ -78,3 +78,28 @@ balance_parameter balance_server_parameter(balance_server *server, weir_str text
     }
     return BALANCE_PARAMETER_GOOD;
 }
+
+void weir_balance_server_begin(weir_balance_server *server)
+{
+    balance_server_begin(server, WEIR_STR_EMPTY);
+}
+
+bool weir_balance_server_parameter(weir_balance_server *server, weir_str text)
+{
+    return balance_server_parameter(server, text) == BALANCE_PARAMETER_GOOD;
+}
+
+bool weir_balance_name_is_good(const weir_balance_group *group, const weir_balance_server *server)
+{
+    const char *why;
+    weir_str host;
+    uint16_t port;
+
+    if (!weir_lookup_takes(server->name, &why)) {
+        return false;
+    }
+    if (server->service.len != 0) {
+        return weir_str_find_byte(server->name, ':') == NULL;
+    }
+    return balance_name_split(server->name, group->family->default_port, &host, &port) && port != 0;
+}

@@ -1,0 +1,180 @@
+#include "core/base/json.h"
+
+#include "core/base/cursor.h"
+
+static void skip_space(weir_cursor *cursor)
+{
+    char c;
+
+    while (weir_cursor_peek(cursor, &c) && (c == ' ' || c == '\t' || c == '\n' || c == '\r')
+           && weir_cursor_take_byte(cursor, &c)) {
+    }
+}
+
+static bool take_one(weir_cursor *cursor, char wanted)
+{
+    char c;
+
+    skip_space(cursor);
+    return weir_cursor_peek(cursor, &c) && c == wanted && weir_cursor_take_byte(cursor, &c);
+}
+
+static bool hex_take(weir_cursor *cursor, uint32_t *code)
+{
+    *code = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        char c;
+
+        if (!weir_cursor_take_byte(cursor, &c)) {
+            return false;
+        }
+        if (c >= '0' && c <= '9') {
+            *code = *code << 4 | (uint32_t) (c - '0');
+        } else if (weir_byte_lower(c) >= 'a' && weir_byte_lower(c) <= 'f') {
+            *code = *code << 4 | (uint32_t) (weir_byte_lower(c) - 'a' + 10);
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ASCII only: names of servers and routes are nothing else. */
+static bool escape_take(weir_cursor *cursor, weir_builder *decoded)
+{
+    static const char from[] = "\"\\/bfnrt";
+    static const char to[] = "\"\\/\b\f\n\r\t";
+    uint32_t code;
+    char c;
+
+    if (!weir_cursor_take_byte(cursor, &c)) {
+        return false;
+    }
+    if (c == 'u') {
+        if (!hex_take(cursor, &code) || code == 0 || code > 0x7f) {
+            return false;
+        }
+        weir_builder_add_byte(decoded, (char) code);
+        return true;
+    }
+    for (size_t i = 0; i < sizeof(from) - 1; i++) {
+        if (from[i] == c) {
+            weir_builder_add_byte(decoded, to[i]);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool string_take(weir_cursor *cursor, weir_pool *pool, weir_str *text)
+{
+    weir_builder decoded;
+    char c;
+
+    if (!take_one(cursor, '"')) {
+        return false;
+    }
+    weir_builder_open(&decoded, pool, 4096);
+    while (weir_cursor_take_byte(cursor, &c)) {
+        if (c == '"') {
+            return weir_builder_close(&decoded, text);
+        }
+        if ((unsigned char) c < 0x20 || (c == '\\' && !escape_take(cursor, &decoded))) {
+            return false;
+        }
+        if (c != '\\') {
+            weir_builder_add_byte(&decoded, c);
+        }
+    }
+    return false;
+}
+
+static bool number_take(weir_cursor *cursor, weir_str *text)
+{
+    const char *from = cursor->at;
+    char c;
+
+    while (weir_cursor_peek(cursor, &c) && c >= '0' && c <= '9'
+           && weir_cursor_take_byte(cursor, &c)) {
+    }
+    *text = weir_str_of(from, (size_t) (cursor->at - from));
+    return text->len != 0 && !(text->len > 1 && text->data[0] == '0');
+}
+
+static bool value_take(weir_cursor *cursor, weir_pool *pool, weir_json_member *member)
+{
+    char c;
+
+    skip_space(cursor);
+    if (!weir_cursor_peek(cursor, &c)) {
+        return false;
+    }
+    if (c == '"') {
+        member->kind = WEIR_JSON_STRING;
+        return string_take(cursor, pool, &member->text);
+    }
+    if (c == 't' || c == 'f') {
+        member->kind = WEIR_JSON_BOOL;
+        member->text = c == 't' ? WEIR_STR("true") : WEIR_STR("false");
+        return weir_cursor_skip(cursor, member->text);
+    }
+    member->kind = WEIR_JSON_NUMBER;
+    return number_take(cursor, &member->text);
+}
+
+static bool members_read(weir_cursor *cursor, weir_pool *pool,
+                         bool (*take)(const weir_json_member *member, void *subject), void *subject,
+                         const char **why)
+{
+    *why = "no flat JSON object";
+    if (!take_one(cursor, '{')) {
+        return false;
+    }
+    if (take_one(cursor, '}')) {
+        return true;
+    }
+    do {
+        weir_json_member member;
+
+        if (!string_take(cursor, pool, &member.name) || !take_one(cursor, ':')
+            || !value_take(cursor, pool, &member)) {
+            return false;
+        }
+        if (!take(&member, subject)) {
+            *why = NULL;
+            return false;
+        }
+    } while (take_one(cursor, ','));
+    return take_one(cursor, '}');
+}
+
+bool weir_json_object_read(weir_str text, weir_pool *pool,
+                           bool (*take)(const weir_json_member *member, void *subject),
+                           void *subject, const char **why)
+{
+    weir_cursor cursor = weir_cursor_of(text);
+
+    if (!members_read(&cursor, pool, take, subject, why)) {
+        return false;
+    }
+    skip_space(&cursor);
+    return weir_cursor_left(&cursor) == 0;
+}
+
+void weir_json_write_string(weir_builder *builder, weir_str text)
+{
+    weir_builder_add_byte(builder, '"');
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char) text.data[i];
+
+        if (c == '"' || c == '\\') {
+            weir_builder_add_byte(builder, '\\');
+            weir_builder_add_byte(builder, (char) c);
+        } else if (c < 0x20 || c == 0x7f) {
+            weir_builder_printf(builder, "\\u%04x", c);
+        } else {
+            weir_builder_add_byte(builder, (char) c);
+        }
+    }
+    weir_builder_add_byte(builder, '"');
+}

@@ -1,0 +1,31 @@
+#ifndef WEIR_BASE_JSON_H
+#define WEIR_BASE_JSON_H
+
+#include "core/base/builder.h"
+
+/* As much of JSON (RFC 8259) as a control interface takes and gives: one flat object in, strings out. */
+
+typedef enum {
+    WEIR_JSON_STRING,
+    WEIR_JSON_NUMBER, /* `text` as it is written */
+    WEIR_JSON_BOOL,   /* `text` is "true" or "false" */
+} weir_json_kind;
+
+typedef struct {
+    weir_str name;
+    weir_json_kind kind;
+    weir_str text; /* of strings: decoded */
+} weir_json_member;
+
+/*
+ * Calls `take` with each member of the object that `text` is, in order; what it is given lies in the pool, or in `text`.
+ * False: `*why` says what is wrong with it, or `take` said false, and `*why` is NULL.
+ */
+bool weir_json_object_read(weir_str text, weir_pool *pool,
+                           bool (*take)(const weir_json_member *member, void *subject),
+                           void *subject, const char **why) WEIR_MUST_USE;
+
+/* A string with its quotes; bytes that are no ASCII are left as they are. */
+void weir_json_write_string(weir_builder *builder, weir_str text);
+
+#endif

@@ -1,0 +1,551 @@
+#include "modules/balance/balance_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/number.h"
+#include "core/process/cycle.h"
+#include "core/process/worker.h"
+#include "core/process/zone.h"
+
+/*
+ * Changes at run time: a worker writes what it wants into a slot of shared memory and wakes the keeper, which alone changes
+ * records, and writes into the slot what came of it once every worker can see it.  A keeper that dies leaves the slot as
+ * asked, for its successor; a worker that dies has its slots emptied by the master.
+ */
+
+#define CALLS 64
+#define LAYOUT "balance calls 1 "
+#define LOOK_MS 2        /* of who has asked */
+#define PATIENCE_MS 5000 /* for a keeper that is being replaced */
+
+enum { CALL_FREE, CALL_TAKEN, CALL_ASKED, CALL_ANSWERED };
+
+typedef struct {
+    _Atomic uint32_t state;
+    _Atomic uint32_t slot; /* of the worker that has it */
+    uint32_t op, mask, outcome;
+    uint64_t group, id;
+    uint64_t weight, max_conns, max_fails, fail_timeout_ms, slow_start_ms, flags;
+    uint16_t name_len, route_len, service_len;
+    char text[BALANCE_TEXT_MAX];
+} control_call;
+
+struct balance_control {
+    balance_registry *registry;
+    struct weir_zone *zone;
+    int wake; /* an eventfd: to the keeper */
+    weir_event event;
+    weir_worker *keeper;
+};
+
+static control_call *calls_of(const struct balance_control *control)
+{
+    return weir_zone_memory(control->zone);
+}
+
+/* ---- the keeper: what is asked for is done */
+
+static weir_balance_group *group_of(const balance_registry *registry, uint64_t key)
+{
+    for (WEIR_ARRAY_EACH(&registry->groups, weir_balance_group *, group)) {
+        if ((*group)->key == key) {
+            return *group;
+        }
+    }
+    return NULL;
+}
+
+static uint64_t flags_of(const balance_server *server)
+{
+    return (server->is_backup ? BALANCE_IS_BACKUP : 0u) | (server->is_down ? BALANCE_IS_DOWN : 0u)
+           | (server->is_draining ? BALANCE_IS_DRAINING : 0u)
+           | (server->is_resolved ? BALANCE_IS_RESOLVED : 0u);
+}
+
+static void settings_put(balance_settings *settings, const balance_server *server)
+{
+    atomic_store(&settings->weight, server->weight);
+    atomic_store(&settings->max_conns, server->max_conns);
+    atomic_store(&settings->max_fails, server->max_fails);
+    atomic_store(&settings->fail_timeout_ms, server->fail_timeout_ms);
+    atomic_store(&settings->slow_start_ms, server->slow_start_ms);
+    atomic_store(&settings->flags, flags_of(server));
+}
+
+static balance_server server_of(const control_call *call)
+{
+    return (balance_server){
+        .name = weir_str_of(call->text, call->name_len),
+        .route = weir_str_of(call->text + call->name_len, call->route_len),
+        .service = weir_str_of(call->text + call->name_len + call->route_len, call->service_len),
+        .weight = (uint32_t) call->weight,
+        .max_conns = (uint32_t) call->max_conns,
+        .max_fails = (uint32_t) call->max_fails,
+        .fail_timeout_ms = call->fail_timeout_ms,
+        .slow_start_ms = call->slow_start_ms,
+        .is_backup = (call->flags & BALANCE_IS_BACKUP) != 0,
+        .is_down = (call->flags & BALANCE_IS_DOWN) != 0,
+        .is_draining = (call->flags & BALANCE_IS_DRAINING) != 0,
+        .is_resolved = (call->flags & BALANCE_IS_RESOLVED) != 0,
+    };
+}
+
+/* The seat of a record that the configuration has, and that was not taken away. */
+static balance_seat *seat_of(const weir_balance_group *group, const balance_record *record)
+{
+    for (size_t i = 0; i < group->seat_count; i++) {
+        if (group->seats[i].record == record
+            && atomic_load(&record->removed) != group->seats[i].server->digest) {
+            return &group->seats[i];
+        }
+    }
+    return NULL;
+}
+
+static balance_record *member_find(const weir_balance_group *group, uint64_t id)
+{
+    for (size_t i = 0; i < group->zone->count; i++) {
+        balance_record *record = &group->zone->records[i];
+
+        if (atomic_load(&record->group) == group->key && atomic_load(&record->id) == id
+            && atomic_load(&record->key) != group->key
+            && (atomic_load(&record->is_added) != 0 || seat_of(group, record) != NULL)) {
+            return record;
+        }
+    }
+    return NULL;
+}
+
+static weir_balance_change_outcome server_add(weir_balance_group *group, const control_call *call,
+                                              uint64_t *id)
+{
+    balance_server server = server_of(call);
+    char text[WEIR_ADDR_TEXT_MAX];
+    weir_addr addr;
+    weir_str as_text = server.name;
+    uint64_t key;
+    balance_record *record;
+
+    if (weir_addr_parse(server.name, group->family->default_port, &addr)) {
+        as_text = weir_addr_text(&addr, true, text);
+    }
+    key = balance_peer_key(group->key, as_text, server.is_backup, 0);
+    record = balance_record_find(group->zone, key);
+    if (record != NULL && (atomic_load(&record->is_added) != 0 || seat_of(group, record) != NULL)) {
+        return WEIR_BALANCE_CHANGE_EXISTS;
+    }
+    if (record == NULL) {
+        record = balance_record_make(group->zone, group, key);
+    }
+    if (record == NULL) {
+        return WEIR_BALANCE_CHANGE_NO_ROOM;
+    }
+    record->name_len = call->name_len;
+    record->route_len = call->route_len;
+    record->service_len = call->service_len;
+    memcpy(record->text, call->text, sizeof(record->text));
+    settings_put(&record->settings, &server);
+    atomic_store(&record->generation, group->zone->generation);
+    atomic_fetch_add(&group->words->extras, 1);
+    atomic_store(&record->is_added, 1);
+    *id = atomic_load(&record->id);
+    return WEIR_BALANCE_CHANGE_DONE;
+}
+
+static void server_remove(const weir_balance_group *group, balance_record *record)
+{
+    const balance_seat *seat = seat_of(group, record);
+
+    if (seat != NULL) {
+        atomic_store(&record->removed, seat->server->digest);
+    }
+    if (atomic_load(&record->is_added) != 0) {
+        balance_record_give_up(record);
+    }
+    if (seat != NULL) {
+        atomic_store(&record->generation, group->zone->generation);
+    }
+}
+
+static void server_patch(const weir_balance_group *group, balance_record *record,
+                         const control_call *call)
+{
+    const balance_seat *seat = seat_of(group, record);
+    balance_server asked = server_of(call);
+    bool is_there;
+    balance_server server =
+        seat != NULL ? balance_seat_now(seat, &is_there) : balance_record_server(record);
+
+    if ((call->mask & WEIR_BALANCE_HAS_WEIGHT) != 0) {
+        server.weight = asked.weight;
+    }
+    if ((call->mask & WEIR_BALANCE_HAS_MAX_CONNS) != 0) {
+        server.max_conns = asked.max_conns;
+    }
+    if ((call->mask & WEIR_BALANCE_HAS_MAX_FAILS) != 0) {
+        server.max_fails = asked.max_fails;
+    }
+    if ((call->mask & WEIR_BALANCE_HAS_FAIL_TIMEOUT) != 0) {
+        server.fail_timeout_ms = asked.fail_timeout_ms;
+    }
+    if ((call->mask & WEIR_BALANCE_HAS_SLOW_START) != 0) {
+        server.slow_start_ms = asked.slow_start_ms;
+    }
+    if ((call->mask & WEIR_BALANCE_HAS_DOWN) != 0) {
+        server.is_down = asked.is_down;
+    }
+    if ((call->mask & WEIR_BALANCE_HAS_DRAIN) != 0) {
+        server.is_draining = asked.is_draining;
+    }
+    settings_put(&record->settings, &server);
+    if (seat != NULL) {
+        atomic_store(&record->patched, seat->server->digest);
+    }
+}
+
+static weir_balance_change_outcome carry_out(const struct balance_control *control,
+                                             control_call *call)
+{
+    weir_balance_group *group = group_of(control->registry, call->group);
+    weir_balance_change_outcome outcome = WEIR_BALANCE_CHANGE_DONE;
+    balance_record *record;
+
+    if (group == NULL || group->words == NULL) {
+        return WEIR_BALANCE_CHANGE_NO_SERVER;
+    }
+    if (call->op == WEIR_BALANCE_ADD) {
+        outcome = server_add(group, call, &call->id);
+    } else {
+        record = member_find(group, call->id);
+        if (record == NULL) {
+            return WEIR_BALANCE_CHANGE_NO_SERVER;
+        }
+        if (call->op == WEIR_BALANCE_REMOVE) {
+            server_remove(group, record);
+        } else {
+            server_patch(group, record, call);
+        }
+    }
+    if (outcome != WEIR_BALANCE_CHANGE_DONE) {
+        return outcome;
+    }
+    atomic_fetch_add(&group->words->members, 1);
+    if (group->state_file.len != 0 && !balance_state_write(group, &control->keeper->log)) {
+        return WEIR_BALANCE_CHANGE_NOT_KEPT;
+    }
+    return WEIR_BALANCE_CHANGE_DONE;
+}
+
+static void carry_all_out(const struct balance_control *control)
+{
+    control_call *calls = calls_of(control);
+
+    for (size_t i = 0; i < CALLS; i++) {
+        control_call *call = &calls[i];
+        uint32_t asked = CALL_ASKED;
+
+        if (atomic_load(&call->state) == CALL_ASKED
+            && call->name_len + call->route_len + call->service_len <= BALANCE_TEXT_MAX) {
+            call->outcome = carry_out(control, call);
+            /* Who asked may be dead, and the slot empty again. */
+            (void) atomic_compare_exchange_strong(&call->state, &asked, CALL_ANSWERED);
+        }
+    }
+}
+
+static void woken(weir_event *event, unsigned what)
+{
+    struct balance_control *control = WEIR_OWNER(event, struct balance_control, event);
+    uint64_t count;
+
+    (void) what;
+    while (read(control->wake, &count, sizeof(count)) > 0) {
+    }
+    carry_all_out(control);
+}
+
+static bool control_start(weir_worker *keeper, weir_chore *chore)
+{
+    struct balance_control *control = chore->subject;
+
+    control->keeper = keeper;
+    control->event = (weir_event){.fd = control->wake, .name = "upstream changes", .ready = woken};
+    if (!weir_event_add(keeper->loop, &control->event)) {
+        return false;
+    }
+    carry_all_out(control);
+    return true;
+}
+
+static void control_stop(weir_worker *keeper, weir_chore *chore)
+{
+    struct balance_control *control = chore->subject;
+
+    weir_event_remove(keeper->loop, &control->event);
+}
+
+/* ---- workers: what is wanted is asked for */
+
+static void call_fill(control_call *call, const weir_balance_change *change)
+{
+    const balance_server *server = &change->server;
+    weir_builder text;
+
+    weir_builder_over(&text, call->text, sizeof(call->text));
+    weir_builder_add(&text, server->name);
+    weir_builder_add(&text, server->route);
+    weir_builder_add(&text, server->service);
+    call->op = change->op;
+    call->mask = change->mask;
+    call->group = change->group->key;
+    call->id = change->id;
+    call->weight = server->weight;
+    call->max_conns = server->max_conns;
+    call->max_fails = server->max_fails;
+    call->fail_timeout_ms = server->fail_timeout_ms;
+    call->slow_start_ms = server->slow_start_ms;
+    call->flags = flags_of(server);
+    call->name_len = (uint16_t) server->name.len;
+    call->route_len = (uint16_t) server->route.len;
+    call->service_len = (uint16_t) server->service.len;
+}
+
+static void change_end(weir_balance_change *change, weir_balance_change_outcome outcome)
+{
+    change->is_asked = false;
+    change->outcome = outcome;
+    change->done(change);
+}
+
+static void change_look(weir_timer *timer)
+{
+    weir_balance_change *change = WEIR_OWNER(timer, weir_balance_change, timer);
+    control_call *call = change->call;
+
+    if (atomic_load(&call->state) == CALL_ANSWERED) {
+        weir_balance_change_outcome outcome = call->outcome;
+
+        change->id = call->id;
+        atomic_store(&call->state, CALL_FREE);
+        change_end(change, outcome);
+    } else if (weir_clock_now()->monotonic_ms - change->asked_ms > PATIENCE_MS) {
+        atomic_store(&call->state, CALL_FREE);
+        change_end(change, WEIR_BALANCE_CHANGE_NO_KEEPER);
+    } else {
+        (void) weir_timer_set(weir_worker_current()->loop, timer, LOOK_MS);
+    }
+}
+
+bool weir_balance_change_begin(weir_balance_change *change)
+{
+    const weir_worker *worker = weir_worker_current();
+    struct balance_control *control =
+        balance_registry_of_cycle(worker->cycle, change->group->family)->control;
+    control_call *calls = control == NULL ? NULL : calls_of(control);
+    const uint64_t one = 1;
+
+    if (calls == NULL
+        || change->server.name.len + change->server.route.len + change->server.service.len
+               > BALANCE_TEXT_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < CALLS; i++) {
+        uint32_t free = CALL_FREE;
+
+        if (!atomic_compare_exchange_strong(&calls[i].state, &free, CALL_TAKEN)) {
+            continue;
+        }
+        atomic_store(&calls[i].slot, worker->slot);
+        call_fill(&calls[i], change);
+        change->call = &calls[i];
+        change->timer.name = "upstream change";
+        change->timer.expired = change_look;
+        change->asked_ms = weir_clock_now()->monotonic_ms;
+        if (!weir_timer_set(worker->loop, &change->timer, LOOK_MS)) {
+            atomic_store(&calls[i].state, CALL_FREE);
+            return false;
+        }
+        change->is_asked = true;
+        atomic_store(&calls[i].state, CALL_ASKED);
+        (void) !write(control->wake, &one, sizeof(one));
+        return true;
+    }
+    return false;
+}
+
+void weir_balance_change_cancel(weir_balance_change *change)
+{
+    if (change->is_asked) {
+        change->is_asked = false;
+        weir_timer_clear(weir_worker_current()->loop, &change->timer);
+        atomic_store(&((control_call *) change->call)->state, CALL_FREE);
+    }
+}
+
+/* ---- reading */
+
+static void worker_gone(unsigned slot, void *subject)
+{
+    const struct balance_control *control = subject;
+    control_call *calls = calls_of(control);
+
+    for (size_t i = 0; calls != NULL && i < CALLS; i++) {
+        if (atomic_load(&calls[i].slot) == slot && atomic_load(&calls[i].state) != CALL_FREE) {
+            atomic_store(&calls[i].state, CALL_FREE);
+        }
+    }
+}
+
+static void control_end(void *subject)
+{
+    struct balance_control *control = subject;
+
+    close(control->wake);
+}
+
+/* NULL: no memory, refused. */
+static const char *joined(weir_conf *conf, const char *a, const char *b)
+{
+    weir_builder builder;
+    weir_str text;
+
+    weir_builder_open(&builder, weir_conf_pool(conf), SIZE_MAX);
+    weir_builder_printf(&builder, "%s%s", a, b);
+    weir_builder_add_byte(&builder, '\0');
+    if (!weir_builder_close(&builder, &text)) {
+        weir_conf_refuse(conf, "no memory for \"api\"");
+        return NULL;
+    }
+    return text.data;
+}
+
+bool weir_balance_control_enable(weir_conf *conf, const weir_balance_family *family)
+{
+    weir_cycle *cycle = weir_conf_cycle(conf);
+    balance_registry *registry = balance_registry_of_cycle(cycle, family);
+    struct balance_control *control;
+    weir_chore *chore = WEIR_NEW(weir_conf_pool(conf), weir_chore);
+    const char *name, *layout;
+
+    if (registry == NULL || registry->control != NULL) {
+        return true;
+    }
+    control = WEIR_NEW(weir_conf_pool(conf), struct balance_control);
+    name = joined(conf, family->name, " upstream changes");
+    layout = joined(conf, LAYOUT, family->name);
+    if (control == NULL || chore == NULL || name == NULL || layout == NULL) {
+        return weir_conf_refuse(conf, "no memory for \"api\"");
+    }
+    registry->control = control;
+    control->registry = registry;
+    control->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (control->wake == -1) {
+        return weir_conf_refuse(conf, "eventfd() failed (%d: %s)", errno, strerror(errno));
+    }
+    control->zone = weir_zone_new(conf, weir_str_from_z(name), CALLS * sizeof(control_call), layout,
+                                  NULL, NULL);
+    *chore = (weir_chore){.name = "upstream changes",
+                          .start = control_start,
+                          .stop = control_stop,
+                          .subject = control};
+    return control->zone != NULL
+           && ((weir_pool_on_free(weir_conf_pool(conf), control_end, control) != NULL
+                && weir_worker_on_gone(cycle, worker_gone, control)
+                && weir_chore_register(cycle, chore))
+               || weir_conf_refuse(conf, "no memory for \"api\""));
+}
+
+/* ---- what there is, for who shows it */
+
+weir_balance_group *weir_balance_group_at(const weir_cycle *cycle,
+                                          const weir_balance_family *family, size_t i)
+{
+    const balance_registry *registry = balance_registry_of_cycle(cycle, family);
+
+    return registry == NULL || i >= registry->groups.count
+               ? NULL
+               : *WEIR_ARRAY_AT(&registry->groups, weir_balance_group *, i);
+}
+
+bool weir_balance_group_is_named(const weir_balance_group *group)
+{
+    return group->statement != NULL;
+}
+
+weir_str weir_balance_group_zone(const weir_balance_group *group)
+{
+    return group->zone->is_own ? WEIR_STR_EMPTY : group->zone->name;
+}
+
+const weir_balance_peer *weir_balance_peers(weir_balance_group *group, size_t *count)
+{
+    const balance_view *view = balance_view_now(group, weir_clock_now()->monotonic_ms);
+
+    *count = view == NULL ? 0 : view->count;
+    return view == NULL ? NULL : view->peers;
+}
+
+size_t weir_balance_idle_count(const weir_balance_group *group)
+{
+    return group->idle_count;
+}
+
+weir_balance_report weir_balance_peer_report(const weir_balance_peer *peer, bool is_alone)
+{
+    const weir_balance_state *state = peer->state;
+    uint64_t health = atomic_load(&state->health);
+    weir_balance_report report = {
+        .active = balance_connections(peer),
+        .requests = atomic_load(&state->requests),
+        .fails = atomic_load(&state->failures),
+        .unavailable = atomic_load(&state->unavailable),
+        .checks = atomic_load(&state->checks),
+        .checks_failed = atomic_load(&state->checks_failed),
+        .checks_fell = atomic_load(&state->checks_fell),
+        .first_ms = atomic_load(&state->first_us) / 1000,
+        .last_ms = atomic_load(&state->last_us) / 1000,
+    };
+
+    report.state = peer->is_down                                                      ? "down"
+                   : health == BALANCE_UNHEALTHY                                      ? "unhealthy"
+                   : health == BALANCE_CHECKING                                       ? "checking"
+                   : peer->is_draining                                                ? "draining"
+                   : !balance_is_live(peer, is_alone, weir_clock_now()->monotonic_ms) ? "unavail"
+                                                                                      : "up";
+    return report;
+}
+
+bool weir_balance_server_next(const weir_balance_group *group, size_t *position, uint64_t *id,
+                              weir_balance_server *server)
+{
+    const balance_zone *zone = group->zone;
+
+    while (*position < group->seat_count) {
+        const balance_seat *seat = &group->seats[(*position)++];
+        bool is_there;
+
+        *server = balance_seat_now(seat, &is_there);
+        if (is_there) {
+            /* A name has as many as it has addresses. */
+            server->name = server->is_resolved ? server->name : seat->text;
+            *id = atomic_load(&seat->record->id);
+            return true;
+        }
+    }
+    while (*position - group->seat_count < zone->count) {
+        balance_record *record = &zone->records[(*position)++ - group->seat_count];
+
+        if (atomic_load(&record->group) == group->key && atomic_load(&record->is_added) != 0
+            && seat_of(group, record) == NULL) {
+            *server = balance_record_server(record);
+            *id = atomic_load(&record->id);
+            return true;
+        }
+    }
+    return false;
+}

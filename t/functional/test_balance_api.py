@@ -1,0 +1,223 @@
+"""The API: upstream groups are shown and changed while they work."""
+
+import json
+import os
+import re
+from signal import SIGKILL
+
+import pytest
+
+from harness import wait_until
+from harness.upstream import answer
+from harness.traffic import Traffic
+
+pytestmark = pytest.mark.weir_only("nginx has it in NGINX Plus")
+
+CONFIG = "location / { proxy_pass http://back; } location /api { api write=on; }"
+SERVERS = "/api/9/http/upstreams/back/servers"
+JSON = {"Content-Type": "application/json"}
+
+
+def named(new_upstream, count):
+    made = [new_upstream() for _ in range(count)]
+    for number, origin in enumerate(made):
+        origin.answers(answer(str(number)))
+    return made
+
+
+def group(*servers, more="zone back 64k;"):
+    return f"upstream back {{ {more} {''.join(f'server {server};' for server in servers)} }}"
+
+
+def post(program, headers=JSON, **members):
+    return program.request(SERVERS, "POST", headers=headers, body=json.dumps(members).encode())
+
+
+def patch(program, number, **members):
+    return program.request(f"{SERVERS}/{number}", "PATCH", headers=JSON,
+                          body=json.dumps(members).encode())
+
+
+def seen(server, count=6):
+    return {server.get("/").text for _ in range(count)}
+
+
+def test_groups_and_servers_are_shown(weir, new_upstream):
+    one, two = named(new_upstream, 2)
+    server = weir(CONFIG, http=group(f"{one} weight=3 max_conns=9 slow_start=5s route=r1",
+                                     f"{two} backup"))
+    assert server.get("/").text == "0"
+    assert server.get("/api").json == list(range(1, 10))
+    assert server.get("/api/9/").json == ["http", "stream"]
+    assert server.get("/api/9/http").json == ["upstreams"]
+    assert server.get(SERVERS).json == [
+        {"id": 0, "server": str(one), "weight": 3, "max_conns": 9, "max_fails": 1,
+         "fail_timeout": "10s", "slow_start": "5s", "route": "r1", "backup": False, "down": False},
+        {"id": 1, "server": str(two), "weight": 1, "max_conns": 0, "max_fails": 1,
+         "fail_timeout": "10s", "slow_start": "0s", "route": "", "backup": True, "down": False}]
+    assert server.get(f"{SERVERS}/1").json["server"] == str(two)
+    shown = server.get("/api/9/http/upstreams").json["back"]
+    assert shown["zone"] == "back"
+    first = shown["peers"][0]
+    assert (first["server"], first["state"], first["requests"], first["active"]) == (
+        str(one), "up", 1, 0)
+    assert server.get("/api/9/http/upstreams/back").json["peers"][1]["backup"] is True
+
+
+def test_a_change_is_seen_by_all_workers_once_it_is_answered(weir, new_upstream):
+    one, two, three = named(new_upstream, 3)
+    server = weir(CONFIG, main="worker_processes 3;", http=group(one, two))
+    added = post(server, server=str(three), weight=1)
+    assert added.status == 201
+    assert re.fullmatch(rf"{SERVERS}/\d+", added.headers["Location"])
+    assert added.json["server"] == str(three)
+    assert seen(server, 12) == {"0", "1", "2"}
+
+    assert server.request(f"{SERVERS}/0", "DELETE").status == 200
+    assert seen(server, 12) == {"1", "2"}
+    assert patch(server, 1, down=True).json["down"] is True
+    assert seen(server, 12) == {"2"}
+    assert patch(server, 1, down=False, weight=3).json["weight"] == 3
+    counts = [server.get("/").text for _ in range(40)]
+    assert counts.count("1") == 30
+
+
+def test_changes_outlive_a_reload_until_the_configuration_says_otherwise(weir, new_upstream):
+    one, two, three = named(new_upstream, 3)
+    server = weir(CONFIG, http=group(one, two))
+    post(server, server=str(three))
+    server.request(f"{SERVERS}/0", "DELETE")
+    patch(server, 1, weight=3)
+    for _ in range(3):
+        server.reload()
+        counts = [server.get("/").text for _ in range(40)]
+        assert (counts.count("0"), counts.count("1"), counts.count("2")) == (0, 30, 10)
+    config = server.config.replace(f"server {one};", f"server {one} max_fails=2;")
+    server.reload(config.replace(f"server {two};", f"server {two} max_fails=2;"))
+    counts = [server.get("/").text for _ in range(30)]
+    assert (counts.count("0"), counts.count("1"), counts.count("2")) == (10, 10, 10)
+
+
+def test_the_state_is_kept_in_a_file(weir, folder, new_upstream):
+    one, two = named(new_upstream, 2)
+    os.mkdir(folder.file("state"))
+    os.chmod(folder.file("state"), 0o777)
+    config = "upstream back { zone back 64k; state @dir@/state/back; }"
+    server = weir(CONFIG, http=config)
+    assert server.get("/").status == 502
+    assert post(server, server=str(one), weight=2, route="a").status == 201
+    assert post(server, server=str(two), backup=True).status == 201
+    text = server.read("state/back")
+    assert f"server {one} weight=2 route=a;\n" in text and f"server {two} backup;\n" in text
+    assert seen(server) == {"0"}
+    server.reload()
+    assert seen(server) == {"0"}
+    assert len(server.get(SERVERS).json) == 2
+    server.stop()
+    server = weir(CONFIG, http=config)
+    assert seen(server) == {"0"}
+    shown = server.get(SERVERS).json
+    assert [(one["weight"], one["backup"]) for one in shown] == [(2, False), (1, True)]
+    assert server.request(f"{SERVERS}/{shown[0]['id']}", "DELETE").status == 200
+    assert seen(server) == {"1"}
+    server.stop()
+
+
+def test_a_name_that_is_added_is_looked_up(weir, upstream, dns):
+    dns.has("new.test", "127.0.0.1")
+    server = weir(CONFIG, http=f"resolver {dns}; " + group("127.0.0.1:1 down"))
+    assert post(server, server=f"new.test:{upstream.port}").status == 201
+    wait_until(lambda: server.get("/").status == 200, "the address of the new name")
+    number = server.get(SERVERS).json[1]["id"]
+    assert server.request(f"{SERVERS}/{number}", "DELETE").status == 200
+    assert server.get("/").status == 502
+
+
+@pytest.mark.parametrize("method, path, body, status, code", [
+    ("POST", SERVERS, '{"weight":1}', 400, "UpstreamConfFormatError"),
+    ("POST", SERVERS, '{"server":"127.0.0.1:1","weight":0}', 400, "UpstreamConfFormatError"),
+    ("POST", SERVERS, '{"server":"127.0.0.1:1","color":"red"}', 400, "UpstreamConfFormatError"),
+    ("POST", SERVERS, '{"server":"127.0.0.1:1","down":1}', 400, "UpstreamConfFormatError"),
+    ("POST", SERVERS, '{"server":"a b"}', 400, "UpstreamConfFormatError"),
+    ("POST", SERVERS, '{"server":"a;b"}', 400, "UpstreamConfFormatError"),
+    ("POST", SERVERS, '{"server":"x:y:z"}', 400, "UpstreamBadAddress"),
+    ("POST", SERVERS, '{"server":"127.0.0.1:1","service":"http"}', 400, "UpstreamBadAddress"),
+    ("POST", SERVERS, '{"server":"127.0.0.1:9"}', 409, "UpstreamServerExists"),
+    ("POST", SERVERS, '["server"]', 415, "JsonError"),
+    ("POST", SERVERS, "", 415, "JsonError"),
+    ("PATCH", SERVERS + "/0", '{"server":"127.0.0.1:1"}', 400, "UpstreamConfFormatError"),
+    ("PATCH", SERVERS + "/77", '{"weight":2}', 404, "UpstreamServerNotFound"),
+    ("DELETE", SERVERS + "/77", None, 404, "UpstreamServerNotFound"),
+    ("DELETE", SERVERS + "/x", None, 400, "UpstreamBadServerId"),
+    ("DELETE", SERVERS, None, 405, "MethodDisabled"),
+    ("PUT", SERVERS + "/0", None, 405, "MethodDisabled"),
+    ("GET", "/api/9/http/upstreams/none", None, 404, "UpstreamNotFound"),
+    ("GET", "/api/9/http/caches", None, 404, "PathNotFound"),
+    ("GET", "/api/10/http", None, 404, "UnknownVersion"),
+])
+def test_what_is_wrong_is_told(weir, method, path, body, status, code):
+    server = weir(CONFIG, http=group("127.0.0.1:9"))
+    response = server.request(path, method, headers=JSON if body is not None else (),
+                              body=body and body.encode())
+    assert response.status == status
+    assert response.json["error"]["code"] == code
+    assert response.json["error"]["status"] == status
+
+
+def test_it_only_shows_unless_writing_is_on(weir):
+    server = weir("location / { return 200 off; } location /api { api; }",
+                  http=group("127.0.0.1:9"))
+    assert server.get(SERVERS).status == 200
+    assert post(server, server="127.0.0.1:8").status == 405
+    assert server.request(f"{SERVERS}/0", "DELETE").status == 405
+    assert server.get("/elsewhere").text == "off"
+
+
+@pytest.mark.parametrize("headers, status", [
+    ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ({"Sec-Fetch-Site": "same-site"}, 403),
+    ({"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"}, 201),
+    ({"Origin": "https://evil.example"}, 403),
+    ({"Origin": "null"}, 403),
+    ({"Origin": "http://localhost"}, 201),
+    ({}, 201),
+])
+def test_pages_of_other_sites_cannot_use_it(weir, headers, status):
+    server = weir(CONFIG, http=group("127.0.0.1:9"))
+    assert post(server, headers={**JSON, **headers}, server="127.0.0.1:8").status == status
+
+
+@pytest.mark.parametrize("media", ["text/plain", "application/x-www-form-urlencoded", None])
+def test_a_form_cannot_change_anything(weir, media):
+    server = weir(CONFIG, http=group("127.0.0.1:9"))
+    headers = {"Content-Type": media} if media else {}
+    assert post(server, headers=headers, server="127.0.0.1:8").status == 415
+    assert len(server.get(SERVERS).json) == 1
+
+
+def test_2000_changes_under_load_fail_no_request(weir, new_upstream):
+    origins = named(new_upstream, 4)
+    server = weir(CONFIG, main="worker_processes 2;",
+                  http="keepalive_requests 100000; " + group(origins[0], origins[1]))
+    with Traffic(server.connect, threads=2, kept=True) as traffic, server.connect() as api:
+        for _ in range(500):
+            for change in ((origins[2], 0), (origins[3], 1)):
+                added = api.request(SERVERS, "POST", headers=JSON, body=json.dumps(
+                    {"server": str(change[0])}).encode())
+                assert added.status == 201, added.text
+                gone = api.request(added.headers["Location"], "DELETE")
+                assert gone.status == 200, gone.text
+    assert traffic.failures == []
+    assert traffic.count > 0
+    assert len(server.get(SERVERS).json) == 2
+
+
+def test_a_keeper_that_is_killed_is_followed_by_one_that_answers(weir, new_upstream):
+    one, two = named(new_upstream, 2)
+    server = weir(CONFIG, http=group(one), alerts=["exited on signal 9"])
+    keeper = [pid for pid in server.processes() if pid not in server.workers()
+              and pid != server.master_pid]
+    for pid in keeper:
+        server.signal(SIGKILL, pid)
+    assert post(server, server=str(two)).status == 201
+    assert seen(server) == {"0", "1"}

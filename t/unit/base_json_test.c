@@ -1,0 +1,137 @@
+#include "t/unit/unit.h"
+
+#include "core/base/json.h"
+
+static weir_pool *pool;
+
+static int setup(void **state)
+{
+    (void) state;
+    pool = weir_pool_new(1024, 0);
+    return pool == NULL ? -1 : 0;
+}
+
+static int teardown(void **state)
+{
+    (void) state;
+    weir_pool_free(pool);
+    return 0;
+}
+
+typedef struct {
+    char text[512];
+    weir_builder builder;
+} read_members;
+
+static bool take(const weir_json_member *member, void *subject)
+{
+    static const char *const kinds[] = {"s", "n", "b"};
+    read_members *members = subject;
+
+    weir_builder_printf(&members->builder, "%.*s:%s:%.*s ", WEIR_STR_ARG(member->name),
+                        kinds[member->kind], WEIR_STR_ARG(member->text));
+    return !weir_str_eq(member->name, WEIR_STR("stop"));
+}
+
+/* What was read, or why not. */
+static const char *reading(const char *text)
+{
+    static read_members members;
+    const char *why = NULL;
+
+    memset(&members, 0, sizeof(members));
+    weir_builder_over(&members.builder, members.text, sizeof(members.text) - 1);
+    if (!weir_json_object_read(weir_str_from_z(text), pool, take, &members, &why)) {
+        return why == NULL ? "stopped" : why;
+    }
+    return members.text;
+}
+
+static void members_come_in_order(void **state)
+{
+    (void) state;
+    assert_string_equal(reading("{}"), "");
+    assert_string_equal(reading(" { \"a\" : \"b\" , \"c\":12,\"d\":true,\n\"e\":false } "),
+                        "a:s:b c:n:12 d:b:true e:b:false ");
+    assert_string_equal(reading("{\"a\":0}"), "a:n:0 ");
+    assert_string_equal(reading("{\"a\":1,\"stop\":2,\"b\":3}"), "stopped");
+}
+
+static void escapes_are_undone(void **state)
+{
+    (void) state;
+    assert_string_equal(reading("{\"a\\u0062\":\"\\\"\\\\\\/\\u0041\"}"), "ab:s:\"\\/A ");
+}
+
+static void what_is_no_flat_object_is_refused(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        "{",
+        "}",
+        "[]",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{a:1}",
+        "{\"a\":1,}",
+        "{\"a\":01}",
+        "{\"a\":-1}",
+        "{\"a\":1.5}",
+        "{\"a\":null}",
+        "{\"a\":{}}",
+        "{\"a\":[]}",
+        "{\"a\":tru}",
+        "{\"a\":\"b}",
+        "{\"a\":1}x",
+        "{\"a\":\"\\x\"}",
+        "{\"a\":\"\\u0000\"}",
+        "{\"a\":\"\\u20ac\"}",
+        "{\"a\":\"\n\"}",
+        "{\"a\":1 \"b\":2}",
+    };
+
+    (void) state;
+    for (size_t i = 0; i < WEIR_COUNT(bad); i++) {
+        if (strcmp(reading(bad[i]), "no flat JSON object") != 0) {
+            fail_msg("taken: %s", bad[i]);
+        }
+    }
+}
+
+static void every_beginning_of_an_object_is_refused(void **state)
+{
+    static const char whole[] = "{\"server\":\"127.0.0.1\\u003a80\",\"weight\":5,\"down\":true}";
+
+    (void) state;
+    for (size_t len = 0; len < sizeof(whole) - 1; len++) {
+        char cut[sizeof(whole)] = "";
+
+        memcpy(cut, whole, len);
+        assert_string_equal(reading(cut), "no flat JSON object");
+    }
+}
+
+static void strings_are_written_so_that_they_can_be_read(void **state)
+{
+    char text[64];
+    weir_builder builder;
+
+    (void) state;
+    weir_builder_over(&builder, text, sizeof(text));
+    weir_json_write_string(&builder, WEIR_STR("a\"b\\c\nd\x7f"));
+    assert_true(
+        weir_str_eq(weir_builder_text(&builder), WEIR_STR("\"a\\\"b\\\\c\\u000ad\\u007f\"")));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(members_come_in_order),
+        cmocka_unit_test(escapes_are_undone),
+        cmocka_unit_test(what_is_no_flat_object_is_refused),
+        cmocka_unit_test(every_beginning_of_an_object_is_refused),
+        cmocka_unit_test(strings_are_written_so_that_they_can_be_read),
+    };
+
+    return cmocka_run_group_tests_name("base json", tests, setup, teardown);
+}
