@@ -17,11 +17,44 @@ void weir_connection_enter(weir_connection *connection, const weir_connection_st
     connection->event.name = connection->timer.name = connection->wake.name = state->name;
 
     if ((state->on_readable != NULL
-         && (connection->readable || connection->transport->holds_unread(connection)))
+         && (connection->readable || weir_connection_holds_unread(connection)))
         || (state->on_hangup != NULL && connection->hangup)) {
         weir_task_post(connection->loop, &connection->wake);
     }
 }
+
+/* ---- bytes that are given back */
+
+bool weir_connection_give_back(weir_connection *connection, weir_str bytes)
+{
+    weir_str *place =
+        connection->transport == &weir_plain_transport ? &connection->early : &connection->returned;
+    weir_builder all;
+
+    weir_builder_open(&all, connection->pool, SIZE_MAX);
+    weir_builder_add(&all, bytes);
+    weir_builder_add(&all, *place);
+    if (!weir_builder_close(&all, place)) {
+        weir_log_line(&connection->log, WEIR_LOG_CRIT, 0, "no memory to give bytes back");
+        return false;
+    }
+    connection->received -= bytes.len;
+    return true;
+}
+
+weir_result weir_connection_read_returned(weir_connection *connection, char *buffer, size_t size,
+                                          size_t *len)
+{
+    weir_str taken = weir_str_slice(connection->returned, 0, size);
+
+    memcpy(buffer, taken.data, taken.len);
+    connection->returned = weir_str_from(connection->returned, taken.len);
+    connection->received += taken.len;
+    *len = taken.len;
+    return WEIR_OK;
+}
+
+/* ---- time */
 
 void weir_connection_set_timeout(weir_connection *connection, uint64_t from_now_ms)
 {
@@ -237,7 +270,7 @@ bool weir_connection_is_quiet(weir_connection *connection)
     }
 
     /* Looked at before it is read: one that was reset meanwhile is no error to be logged. */
-    if (!connection->transport->holds_unread(connection)
+    if (!weir_connection_holds_unread(connection)
         && recv(connection->event.fd, &byte, 1, MSG_PEEK) == -1) {
         connection->readable = false;
         return errno == EAGAIN;

@@ -58,8 +58,9 @@ struct weir_connection {
     const weir_addr *local; /* private: see weir_connection_local() */
     weir_tls *tls;          /* NULL: plain */
 
-    weir_str early;  /* bytes already read by the listener's hook, given out by the first reads */
-    uint64_t number; /* "*N" in the log */
+    weir_str early;          /* bytes already read from the socket, given out by the first reads */
+    weir_str returned;       /* private: what was given back, of a transport that is not plain */
+    uint64_t number;         /* "*N" in the log */
     uint64_t received, sent; /* payload bytes */
     uint64_t started_ms;
 
@@ -75,6 +76,7 @@ struct weir_connection {
     weir_task wake;      /* posts on_readable again: when bytes are left in buffers */
 
     /* private to core/net */
+    unsigned passes; /* from listener to listener */
     size_t pool_bytes;
     weir_connection *next; /* in the lists of closed and of free ones */
 };
@@ -85,6 +87,10 @@ struct weir_connection {
  */
 void weir_connection_enter(weir_connection *connection, const weir_connection_state *state);
 
+/* Private: a read while something is given back. */
+weir_result weir_connection_read_returned(weir_connection *connection, char *buffer, size_t size,
+                                          size_t *len);
+
 /*
  * Reads up to `size` bytes.  OK: `*len` bytes, 0 only at the end of data.
  * WAIT: none now, on_readable will be called.  FAIL: broken, logged at info (peer's fault).
@@ -92,8 +98,17 @@ void weir_connection_enter(weir_connection *connection, const weir_connection_st
 static inline weir_result weir_connection_read(weir_connection *connection, char *buffer,
                                                size_t size, size_t *len)
 {
+    if (WEIR_UNLIKELY(connection->returned.len != 0)) {
+        return weir_connection_read_returned(connection, buffer, size, len);
+    }
     return connection->transport->read(connection, buffer, size, len);
 }
+
+/*
+ * Bytes that were read, and that the next reads are to give out again, first of all; copied.  They are not
+ * counted as received meanwhile.  False: no memory.
+ */
+bool weir_connection_give_back(weir_connection *connection, weir_str bytes) WEIR_MUST_USE;
 
 /*
  * Writes the chain's bytes, up to `limit` (UINT64_MAX: all), and consumes what went out.
@@ -184,7 +199,9 @@ typedef struct weir_relay weir_relay;
 typedef struct {
     uint64_t idle_timeout_ms;            /* neither side moved a byte: ends with timed_out */
     uint64_t upload_rate, download_rate; /* bytes a second, 0: no limit; a to b is upload */
+    size_t copy_bytes; /* read at once where bytes are copied; 0, and more than a block: a block */
     bool half_close;
+    void (*first_byte)(void *subject); /* the first one came from b; NULL: nobody wants to know */
 } weir_relay_options;
 typedef enum {
     WEIR_RELAY_FINISHED,
@@ -198,6 +215,8 @@ weir_relay *weir_relay_start(weir_connection *a, weir_connection *b,
                              void *subject);
 /* Bytes moved, for the log: from a to b, and back. */
 void weir_relay_counts(const weir_relay *relay, uint64_t *upload, uint64_t *download);
+/* After FINISHED: whether it was the end of what a had to send. */
+bool weir_relay_was_ended_by_a(const weir_relay *relay);
 /* Frees the relay; after `done`, or to end it early (then `done` is not called). */
 void weir_relay_free(weir_relay *relay);
 

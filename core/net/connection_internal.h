@@ -67,4 +67,13 @@ void weir_resolvers_free(weir_resolver *first);
 
 void weir_pipes_free(weir_pipes *pipes);
 
+/* The state of a connection that has no owner yet, and what its log lines say. */
+extern const weir_connection_state weir_connection_new;
+void weir_connection_describe(weir_builder *line, const void *subject);
+
+static inline bool weir_connection_holds_unread(const weir_connection *connection)
+{
+    return connection->returned.len != 0 || connection->transport->holds_unread(connection);
+}
+
 #endif

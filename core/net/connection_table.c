@@ -276,7 +276,7 @@ static void connection_wake(weir_task *task)
     const weir_connection_state *state = connection->state;
 
     if (state->on_readable != NULL) {
-        if (connection->readable || connection->transport->holds_unread(connection)) {
+        if (connection->readable || weir_connection_holds_unread(connection)) {
             state->on_readable(connection);
         }
     } else if (connection->hangup && state->on_hangup != NULL) {
@@ -285,7 +285,7 @@ static void connection_wake(weir_task *task)
 }
 
 /* ", client: 192.0.2.1, server: 0.0.0.0:443": until the owner knows better. */
-static void connection_describe(weir_builder *line, const void *subject)
+void weir_connection_describe(weir_builder *line, const void *subject)
 {
     const weir_connection *connection = subject;
     char text[WEIR_ADDR_TEXT_MAX];
@@ -302,7 +302,7 @@ static void connection_describe(weir_builder *line, const void *subject)
 }
 
 /* new -> what its owner enters */
-static const weir_connection_state connection_new = {
+const weir_connection_state weir_connection_new = {
     .name = "new",
 };
 
@@ -324,13 +324,13 @@ weir_connection *weir_connection_open(weir_connection_table *table, int fd, size
     }
 
     connection->loop = table->loop;
-    connection->state = &connection_new;
+    connection->state = &weir_connection_new;
     connection->transport = &weir_plain_transport;
     connection->started_ms = weir_clock_now()->monotonic_ms;
     connection->number = table_next_number(table);
     connection->log = *log;
     connection->log.connection = connection->number;
-    connection->log.describe = connection_describe;
+    connection->log.describe = weir_connection_describe;
     connection->log.subject = connection;
 
     connection->event.fd = fd;

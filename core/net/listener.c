@@ -8,7 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LISTENER_BACKLOG_PRESET 511
 #define LISTENER_PROXY_TIMEOUT_PRESET_MS 30000
 #define LISTENER_POOL_PRESET_BYTES 512
 /* An address in use may become free: what listened there is just ending. */
@@ -55,7 +54,7 @@ weir_listener *weir_listeners_add(weir_listeners *listeners, const weir_addr *ad
 
     listener->addr = *addr;
     listener->owner = listeners;
-    listener->options.backlog = LISTENER_BACKLOG_PRESET;
+    listener->options.backlog = WEIR_LISTENER_BACKLOG;
     listener->options.keepalive = -1;
     listener->options.ipv6only = true;
     listener->proxy_protocol_timeout_ms = LISTENER_PROXY_TIMEOUT_PRESET_MS;

@@ -8,15 +8,17 @@ typedef struct weir_connection weir_connection;
 typedef struct weir_listener weir_listener;
 typedef struct weir_listeners weir_listeners;
 
+#define WEIR_LISTENER_BACKLOG 511
+
 /* Options of one listening socket, as `listen` gives them.  -1 or 0: the system's default, as noted. */
 typedef struct {
-    int backlog;                                                  /* 511 unless said */
-    int rcvbuf, sndbuf;                                           /* bytes; 0: default */
-    int fastopen;                                                 /* queue length; 0: off */
-    bool deferred;                                                /* TCP_DEFER_ACCEPT */
-    bool reuseport;                                               /* a socket for each worker */
-    bool ipv6only;                                                /* default true */
-    int keepalive;                                                /* -1: default, 0: off, 1: on */
+    int backlog;        /* WEIR_LISTENER_BACKLOG unless said */
+    int rcvbuf, sndbuf; /* bytes; 0: default */
+    int fastopen;       /* queue length; 0: off */
+    bool deferred;      /* TCP_DEFER_ACCEPT */
+    bool reuseport;     /* a socket for each worker */
+    bool ipv6only;      /* default true */
+    int keepalive;      /* -1: default, 0: off, 1: on */
     int keepalive_idle_s, keepalive_interval_s, keepalive_probes; /* 0: default */
 } weir_listener_options;
 
@@ -94,5 +96,14 @@ weir_listeners *weir_listeners_inherit(weir_pool *pool, weir_str text, const wei
 bool weir_listeners_start(weir_listeners *listeners, weir_loop *loop, size_t index,
                           bool multi_accept) WEIR_MUST_USE;
 void weir_listeners_stop(weir_listeners *listeners, weir_loop *loop);
+
+/* Whose connections those to `addr` are: its own listener, or that of the wildcard of its port; NULL: there is none. */
+weir_listener *weir_listeners_for(const weir_listeners *listeners, const weir_addr *addr);
+/*
+ * Gives a connection of another listener's to this one, as if it had been accepted here; it takes what was given back,
+ * and a PROXY header that was read, along.  Its owner, state and time-out are void before.  One that goes in a circle is
+ * closed, logged.
+ */
+void weir_listener_take(weir_listener *listener, weir_connection *connection);
 
 #endif

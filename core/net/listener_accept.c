@@ -207,6 +207,48 @@ static void listener_ready(weir_event *event, unsigned what)
     }
 }
 
+/* ---- from another listener */
+
+#define PASSES_MAX 10
+
+weir_listener *weir_listeners_for(const weir_listeners *listeners, const weir_addr *addr)
+{
+    weir_listener *wildcard = NULL;
+
+    for (WEIR_LISTENERS_EACH(listeners, listener)) {
+        if (weir_addr_eq(&listener->addr, addr)) {
+            return listener;
+        }
+        if (weir_addr_is_wildcard(&listener->addr)
+            && listener->addr.sa.sa_family == addr->sa.sa_family
+            && weir_addr_port(&listener->addr) == weir_addr_port(addr)) {
+            wildcard = listener;
+        }
+    }
+    return wildcard;
+}
+
+void weir_listener_take(weir_listener *listener, weir_connection *connection)
+{
+    if (++connection->passes > PASSES_MAX) {
+        weir_log_line(&connection->log, WEIR_LOG_ERR, 0,
+                      "connection was passed from listener to listener %d times", PASSES_MAX);
+        weir_connection_close(connection);
+        return;
+    }
+    /* Where the client connected to is still what its socket says. */
+    (void) weir_connection_local(connection);
+    weir_connection_clear_timeout(connection);
+    weir_connection_enter(connection, &weir_connection_new);
+    connection->owner = NULL;
+    connection->listener = listener;
+    connection->log = listener->log;
+    connection->log.connection = connection->number;
+    connection->log.describe = weir_connection_describe;
+    connection->log.subject = connection;
+    listener->accepted(connection, listener->subject);
+}
+
 /* ---- beginning and ending */
 
 bool weir_listeners_start(weir_listeners *listeners, weir_loop *loop, size_t index,

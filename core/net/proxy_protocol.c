@@ -276,16 +276,133 @@ weir_result weir_proxy_protocol_parse(weir_str bytes, weir_proxy_header *header)
     return result;
 }
 
+/* ---- values in a header of version 2 */
+
+#define TLV_SSL 0x20
+#define TLV_SSL_FIXED_BYTES 5 /* client, verify */
+
+static const struct {
+    weir_str name;
+    uint8_t type;
+    bool is_ssl;
+} tlv_names[] = {
+    {WEIR_STR_INIT("alpn"), 0x01, false},       {WEIR_STR_INIT("authority"), 0x02, false},
+    {WEIR_STR_INIT("unique_id"), 0x05, false},  {WEIR_STR_INIT("ssl"), TLV_SSL, false},
+    {WEIR_STR_INIT("netns"), 0x30, false},      {WEIR_STR_INIT("ssl_version"), 0x21, true},
+    {WEIR_STR_INIT("ssl_cn"), 0x22, true},      {WEIR_STR_INIT("ssl_cipher"), 0x23, true},
+    {WEIR_STR_INIT("ssl_sig_alg"), 0x24, true}, {WEIR_STR_INIT("ssl_key_alg"), 0x25, true},
+};
+
+static bool tlv_type(weir_str name, uint8_t *type, bool *is_ssl)
+{
+    uint64_t number;
+
+    for (size_t i = 0; i < WEIR_COUNT(tlv_names); i++) {
+        if (weir_str_eq(tlv_names[i].name, name)) {
+            *type = tlv_names[i].type;
+            *is_ssl = tlv_names[i].is_ssl;
+            return true;
+        }
+    }
+    *is_ssl = weir_str_starts(name, WEIR_STR("ssl_"));
+    if (*is_ssl) {
+        name = weir_str_from(name, 4);
+    }
+    if (!weir_str_starts(name, WEIR_STR("0x"))
+        || !weir_parse_hex(weir_str_from(name, 2), UINT8_MAX, &number)) {
+        return false;
+    }
+    *type = (uint8_t) number;
+    return true;
+}
+
+static bool tlv_find(weir_str tlvs, uint8_t wanted, weir_str *value)
+{
+    weir_cursor cursor = weir_cursor_of(tlvs);
+    weir_str found;
+    uint8_t type;
+    uint16_t len;
+
+    while (weir_cursor_take_u8(&cursor, &type) && weir_cursor_take_u16(&cursor, &len)
+           && weir_cursor_take(&cursor, len, &found)) {
+        if (type == wanted) {
+            *value = found;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool weir_proxy_protocol_tlv(weir_str tlvs, weir_str name, weir_str *value)
+{
+    bool is_verify = weir_str_eq(name, WEIR_STR("ssl_verify"));
+    bool is_ssl = true;
+    uint8_t type = 0;
+    weir_str ssl;
+
+    if (!is_verify && !tlv_type(name, &type, &is_ssl)) {
+        return false;
+    }
+    if (!is_ssl) {
+        return tlv_find(tlvs, type, value);
+    }
+    if (!tlv_find(tlvs, TLV_SSL, &ssl) || ssl.len < TLV_SSL_FIXED_BYTES) {
+        return false;
+    }
+    if (is_verify) {
+        *value = weir_str_slice(ssl, 1, TLV_SSL_FIXED_BYTES);
+        return true;
+    }
+    return tlv_find(weir_str_from(ssl, TLV_SSL_FIXED_BYTES), type, value);
+}
+
 /* ---- writing */
+
+static bool addrs_are_known(const weir_addr *peer, const weir_addr *local)
+{
+    return peer->len != 0 && local->len != 0 && peer->sa.sa_family == local->sa.sa_family
+           && !weir_addr_is_unix(peer);
+}
+
+static weir_str addr_bytes(const weir_addr *addr)
+{
+    return addr->sa.sa_family == AF_INET ? weir_str_of((const char *) &addr->in.sin_addr, 4)
+                                         : weir_str_of((const char *) &addr->in6.sin6_addr, 16);
+}
+
+static void add_u16(weir_builder *builder, uint16_t number)
+{
+    weir_builder_add_byte(builder, (char) (number >> 8));
+    weir_builder_add_byte(builder, (char) (number & 0xff));
+}
+
+void weir_proxy_protocol_write_v2(weir_builder *builder, const weir_addr *peer,
+                                  const weir_addr *local)
+{
+    bool is_known = addrs_are_known(peer, local);
+    bool is_v4 = peer->sa.sa_family == AF_INET;
+
+    weir_builder_add(builder, proxy_signature());
+    weir_builder_add_byte(builder, PROXY_V2_PROXY);
+    if (!is_known) {
+        weir_builder_add_byte(builder, 0);
+        add_u16(builder, 0);
+        return;
+    }
+    weir_builder_add_byte(builder, (is_v4 ? PROXY_V2_INET : PROXY_V2_INET6) | PROXY_V2_STREAM);
+    add_u16(builder, (uint16_t) (2 * addr_bytes(peer).len + 4));
+    weir_builder_add(builder, addr_bytes(peer));
+    weir_builder_add(builder, addr_bytes(local));
+    add_u16(builder, weir_addr_port(peer));
+    add_u16(builder, weir_addr_port(local));
+}
 
 void weir_proxy_protocol_write_v1(weir_builder *builder, const weir_addr *peer,
                                   const weir_addr *local)
 {
     char text[WEIR_ADDR_TEXT_MAX];
-    bool is_known = peer->len != 0 && local->len != 0 && peer->sa.sa_family == local->sa.sa_family
-                    && !weir_addr_is_unix(peer);
 
-    if (!is_known) {
+    if (!addrs_are_known(peer, local)) {
         weir_builder_add(builder, WEIR_STR("PROXY UNKNOWN\r\n"));
         return;
     }

@@ -29,5 +29,14 @@ weir_result weir_proxy_protocol_parse(weir_str bytes, weir_proxy_header *header)
 /* Writes a header of version 1: at most WEIR_PROXY_V1_MAX bytes.  Families that differ are "UNKNOWN". */
 void weir_proxy_protocol_write_v1(weir_builder *builder, const weir_addr *peer,
                                   const weir_addr *local);
+/* Of version 2, in at most WEIR_PROXY_V1_MAX bytes; families that differ, and unix:, are "unspecified". */
+void weir_proxy_protocol_write_v2(weir_builder *builder, const weir_addr *peer,
+                                  const weir_addr *local);
+
+/*
+ * The value of a TLV, by the name or the number that variables have: "alpn", "0x01"; with "ssl_" before it of those
+ * within the SSL one.  "ssl_verify" is four bytes, a big-endian number.  False: it is not there.
+ */
+bool weir_proxy_protocol_tlv(weir_str tlvs, weir_str name, weir_str *value) WEIR_MUST_USE;
 
 #endif

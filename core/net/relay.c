@@ -49,7 +49,7 @@ struct weir_relay {
     weir_timer idle;
     weir_task go_on;
     relay_direction up, down; /* a to b, b to a */
-    bool has_ended;
+    bool has_ended, was_ended_by_a;
 };
 
 static void relay_readable(weir_connection *connection);
@@ -146,8 +146,13 @@ static weir_result direction_wait_for_rate(relay_direction *direction)
 
 static void direction_count(relay_direction *direction, size_t len)
 {
+    weir_relay *relay = direction->relay;
+
     if (len == 0) {
         direction->state = DIRECTION_ENDING;
+    } else if (direction == &relay->down && direction->moved == 0
+               && relay->options.first_byte != NULL) {
+        relay->options.first_byte(relay->subject);
     }
     direction->moved += len;
 }
@@ -160,6 +165,7 @@ static weir_result direction_out_of_memory(const relay_direction *direction)
 
 static weir_result direction_copy_in(relay_direction *direction, size_t size)
 {
+    size_t most = direction->relay->options.copy_bytes;
     weir_block *block = weir_block_get();
     weir_result result;
     size_t len;
@@ -168,8 +174,8 @@ static weir_result direction_copy_in(relay_direction *direction, size_t size)
         return direction_out_of_memory(direction);
     }
 
-    if (size > WEIR_BLOCK_BYTES) {
-        size = WEIR_BLOCK_BYTES;
+    if (size > most) {
+        size = most;
     }
     result = weir_connection_read(direction->from, block->data, size, &len);
     if (result == WEIR_OK) {
@@ -224,7 +230,8 @@ static bool direction_may_splice(const relay_direction *direction)
 {
     return direction->is_bulk && direction->from->readable
            && direction->from->transport == &weir_plain_transport
-           && direction->to->transport == &weir_plain_transport && direction->from->early.len == 0;
+           && direction->to->transport == &weir_plain_transport
+           && !weir_connection_holds_unread(direction->from);
 }
 
 static weir_result direction_fill(relay_direction *direction)
@@ -279,6 +286,7 @@ static weir_result direction_finish(relay_direction *direction)
     }
 
     direction->state = DIRECTION_DONE;
+    relay->was_ended_by_a = direction == &relay->up;
     if (!relay->options.half_close
         || (relay->up.state == DIRECTION_DONE && relay->down.state == DIRECTION_DONE)) {
         relay_end(relay, WEIR_RELAY_FINISHED);
@@ -405,6 +413,9 @@ weir_relay *weir_relay_start(weir_connection *a, weir_connection *b,
     relay->loop = a->loop;
     relay->table = weir_loop_attached(a->loop);
     relay->options = *options;
+    if (relay->options.copy_bytes == 0 || relay->options.copy_bytes > WEIR_BLOCK_BYTES) {
+        relay->options.copy_bytes = WEIR_BLOCK_BYTES;
+    }
     relay->done = done;
     relay->subject = subject;
     relay->started_ms = weir_clock_now()->monotonic_ms;
@@ -435,6 +446,11 @@ void weir_relay_counts(const weir_relay *relay, uint64_t *upload, uint64_t *down
 {
     *upload = relay->up.moved;
     *download = relay->down.moved;
+}
+
+bool weir_relay_was_ended_by_a(const weir_relay *relay)
+{
+    return relay->was_ended_by_a;
 }
 
 void weir_relay_free(weir_relay *relay)

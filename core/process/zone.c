@@ -162,7 +162,7 @@ static weir_zone *zones_insert(weir_zones *zones, weir_str name)
 
 /* Why a zone cannot be declared so, in `why`; false when it can. */
 static bool zone_conflicts(const weir_zone *zone, weir_str name, size_t bytes, const char *layout,
-                           char why[static 512])
+                           const void *subject, char why[static 512])
 {
     weir_builder text;
 
@@ -171,7 +171,8 @@ static bool zone_conflicts(const weir_zone *zone, weir_str name, size_t bytes, c
     if (name.len == 0 || name.len > ZONE_NAME_MAX) {
         weir_builder_printf(&text, "invalid name of a shared memory zone \"%.*s\"",
                             WEIR_STR_ARG(name));
-    } else if (zone != NULL && zone->layout != NULL && strcmp(zone->layout, layout) != 0) {
+    } else if (zone != NULL && zone->layout != NULL
+               && (strcmp(zone->layout, layout) != 0 || zone->subject != subject)) {
         weir_builder_printf(&text,
                             "the shared memory zone \"%.*s\" is already declared for a different "
                             "use",
@@ -220,7 +221,7 @@ weir_zone *weir_zones_add(weir_zones *zones, weir_str name, size_t bytes, const 
     weir_zone *zone = zones_find(zones, name);
     char why[512];
 
-    if (zone_conflicts(zone, name, bytes, layout, why)) {
+    if (zone_conflicts(zone, name, bytes, layout, subject, why)) {
         weir_log_line(log, WEIR_LOG_EMERG, 0, "%s", why);
         return NULL;
     }
@@ -235,7 +236,7 @@ weir_zone *weir_zone_new(weir_conf *conf, weir_str name, size_t bytes, const cha
     weir_zone *zone = zones_find(zones, name);
     char why[512];
 
-    if (zone_conflicts(zone, name, bytes, layout, why)) {
+    if (zone_conflicts(zone, name, bytes, layout, subject, why)) {
         weir_conf_refuse(conf, "%s", why);
         return NULL;
     }

@@ -138,3 +138,23 @@ bool weir_tls_path(weir_conf *conf, weir_str name, weir_str *path)
     }
     return weir_conf_file_path(conf, name, path);
 }
+
+bool weir_tls_alpn_make(weir_conf *conf, const weir_array *names, weir_str *wire)
+{
+    weir_builder builder;
+
+    *wire = WEIR_STR_EMPTY;
+    if (names->count == 0) {
+        return true;
+    }
+    weir_builder_open(&builder, weir_conf_pool(conf), UINT16_MAX);
+    for (WEIR_ARRAY_EACH(names, const weir_str, name)) {
+        if (name->len == 0 || name->len > UINT8_MAX) {
+            return weir_conf_refuse(conf, "the name of a protocol is empty or over 255 bytes");
+        }
+        weir_builder_add_byte(&builder, (char) name->len);
+        weir_builder_add(&builder, *name);
+    }
+    return weir_builder_close(&builder, wire)
+           || weir_conf_refuse(conf, "the list of protocols is too long");
+}

@@ -90,6 +90,8 @@ extern const weir_choice weir_tls_verify_choices[];
 bool weir_tls_set_session_cache(weir_conf *conf, void *settings, const weir_statement *statement);
 bool weir_tls_set_certificate_cache(weir_conf *conf, void *settings,
                                     const weir_statement *statement);
+/* Names of protocols (weir_str) as they go over the wire (RFC 7301, 3.1).  False: refused. */
+bool weir_tls_alpn_make(weir_conf *conf, const weir_array *names, weir_str *wire) WEIR_MUST_USE;
 /* "off" is what it is; anything else is refused with the reason. */
 bool weir_tls_refuse_unless_off(weir_conf *conf, void *settings, const weir_statement *statement);
 

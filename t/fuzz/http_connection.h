@@ -22,7 +22,7 @@
 #include "modules/http/engine/core_conf.h"
 
 static weir_loop *loop;
-static const weir_http_port *port;
+static const weir_server_port *port;
 static weir_log quiet;
 
 /* What the server has said. */
@@ -51,7 +51,7 @@ static void set_up(const char *config)
     must((cycle = weir_cycle_read(&options)) != NULL);
     must((loop = weir_loop_new(&quiet)) != NULL);
     weir_connections_set_limit(loop, 8);
-    port = *WEIR_ARRAY_AT(&weir_http_of_cycle(cycle)->ports, weir_http_port *, 0);
+    port = *WEIR_ARRAY_AT(&weir_http_of_cycle(cycle)->servers.ports, weir_server_port *, 0);
 }
 
 static void turn(int client)

@@ -145,7 +145,7 @@ static inline const weir_http_server *unit_server(void **state)
 {
     const weir_http_cycle *http = weir_http_of_cycle(((http_unit *) *state)->cycle);
 
-    return *WEIR_ARRAY_AT(&http->servers, weir_http_server *, 0);
+    return weir_http_server_of(*WEIR_ARRAY_AT(&http->servers.servers, weir_server *, 0));
 }
 
 /* The settings of a module in a location with this text. */
@@ -185,7 +185,7 @@ static inline weir_http_exchange *unit_request(void **state, const char *head)
     assert_true(weir_addr_parse(WEIR_STR("192.0.2.1:4711"), 0, &unit->connection.peer));
     unit->client = (weir_http_connection){
         .connection = &unit->connection,
-        .address = *WEIR_ARRAY_AT(&http->addresses, weir_http_address *, 0),
+        .address = *WEIR_ARRAY_AT(&http->servers.addresses, weir_server_address *, 0),
         .server = unit_server(state),
     };
     ex = unit->ex = weir_http_exchange_new(&unit->client, &unit_wire, unit);

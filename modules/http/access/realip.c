@@ -9,6 +9,7 @@
 #include "modules/http/engine/core_conf.h"
 
 #include "core/net/addr.h"
+#include "core/server/values.h"
 #include "modules/common/forwarded.h"
 
 typedef enum {
@@ -30,63 +31,9 @@ extern const weir_http_module weir_http_realip;
 
 /* ---- reading */
 
-static bool from_add(weir_conf *conf, realip_conf *realip, const weir_network *network)
-{
-    weir_network *added = weir_array_push(realip->trusted);
-
-    if (added == NULL) {
-        return weir_conf_refuse(conf, "no memory for \"set_real_ip_from\"");
-    }
-    *added = *network;
-    return true;
-}
-
-/* All addresses of a host name, looked up once, now. */
-static bool from_add_host(weir_conf *conf, realip_conf *realip, const weir_statement *statement)
-{
-    weir_str host = statement->args[1];
-    weir_addr *list;
-    const char *why = "";
-    size_t count = weir_lookup(weir_conf_temp_pool(conf), host, 0, &list, &why);
-
-    if (count == 0) {
-        return weir_conf_refuse_arg(conf, statement, 1, "%s", why);
-    }
-    for (size_t i = 0; i < count; i++) {
-        char text[WEIR_ADDR_TEXT_MAX];
-        weir_network network;
-
-        if (weir_network_parse(weir_addr_text(&list[i], false, text), &network)
-            && !from_add(conf, realip, &network)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* set_real_ip_from ADDRESS | CIDR | HOST | unix: */
 static bool from_call(weir_conf *conf, void *settings, const weir_statement *statement)
 {
-    realip_conf *realip = settings;
-    weir_str text = statement->args[1];
-    weir_network network;
-
-    if (realip->trusted == NULL) {
-        realip->trusted = WEIR_NEW(weir_conf_pool(conf), weir_array);
-        if (realip->trusted == NULL) {
-            return weir_conf_refuse(conf, "no memory for \"set_real_ip_from\"");
-        }
-        weir_array_init(realip->trusted, weir_conf_pool(conf), sizeof(weir_network), 4);
-    }
-    if (!weir_network_parse(text, &network)) {
-        return weir_str_find_byte(text, '/') != NULL ? weir_conf_refuse_arg(
-                   conf, statement, 1, "invalid parameter \"%.*s\"", WEIR_STR_ARG(text))
-                                                     : from_add_host(conf, realip, statement);
-    }
-    if (network.has_host_bits) {
-        weir_conf_warn(conf, "low address bits of %.*s are meaningless", WEIR_STR_ARG(text));
-    }
-    return from_add(conf, realip, &network);
+    return weir_networks_call(conf, &((realip_conf *) settings)->trusted, statement);
 }
 
 static bool header_call(weir_conf *conf, void *settings, const weir_statement *statement)
@@ -185,25 +132,14 @@ static const weir_addr *first_peer(const weir_script *script)
 
 static bool get_remote_addr(weir_script *script, uintptr_t arg, weir_value *value)
 {
-    char text[WEIR_ADDR_TEXT_MAX];
-
     (void) arg;
-    value->found = true;
-    return weir_str_copy(script->pool, weir_addr_text(first_peer(script), false, text),
-                         &value->text);
+    return weir_give_addr(script, value, first_peer(script));
 }
 
 static bool get_remote_port(weir_script *script, uintptr_t arg, weir_value *value)
 {
-    weir_builder builder;
-
     (void) arg;
-    value->found = true;
-    weir_builder_open(&builder, script->pool, 8);
-    if (!weir_addr_is_unix(first_peer(script))) {
-        weir_builder_add_uint(&builder, weir_addr_port(first_peer(script)));
-    }
-    return weir_builder_close(&builder, &value->text);
+    return weir_give_port(script, value, first_peer(script));
 }
 
 static const weir_variable realip_variables[] = {

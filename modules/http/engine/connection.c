@@ -10,30 +10,6 @@
 #define ALPN_H1 "\x08http/1.1"
 #define ALPN_H2 "\x02h2"
 
-/* The address of a port that a connection was made to: the wildcard is last and takes the rest. */
-static const weir_http_address *port_address(const weir_http_port *port,
-                                             weir_connection *connection)
-{
-    weir_http_address *const *addresses = port->addresses.items;
-    size_t last = port->addresses.count - 1;
-
-    if (last != 0) {
-        const weir_addr *local = weir_connection_local(connection);
-
-        for (size_t i = 0; i < last; i++) {
-            if (weir_addr_eq(&addresses[i]->addr, local)) {
-                return addresses[i];
-            }
-        }
-    }
-    return addresses[last];
-}
-
-bool weir_http_begins_with_proxy(weir_connection *connection, const void *subject)
-{
-    return port_address(subject, connection)->proxy_protocol;
-}
-
 static void connection_describe(weir_builder *line, const void *subject)
 {
     const weir_http_connection *client = subject;
@@ -47,7 +23,8 @@ static void connection_describe(weir_builder *line, const void *subject)
 
 static bool speaks_h2(const weir_http_connection *client)
 {
-    return client->address->http2 || weir_http_h2_is_on(client->server);
+    return (client->address->flags & WEIR_HTTP_LISTEN_HTTP2) != 0
+           || weir_http_h2_is_on(client->server);
 }
 
 /* What the client has agreed to (RFC 7301); it may have asked for a server that speaks HTTP/1 only. */
@@ -88,15 +65,15 @@ static weir_str tls_protocols(weir_connection *connection, void *subject)
 /* SNI names the server; exchanges begin with it, until Host names another. */
 static weir_tls_server *tls_find(weir_connection *connection, weir_str name, void *subject)
 {
-    const weir_http_address *address = subject;
+    const weir_server_address *address = subject;
     weir_http_connection *client = connection->owner;
-    weir_http_server *server = weir_http_server_find(address, name, NULL);
+    weir_http_server *server = weir_http_server_of(weir_server_find(address, name, NULL));
 
     if (server == NULL) {
         return NULL;
     }
     client->server = server;
-    return server->tls;
+    return server->base.tls;
 }
 
 /* Paths of certificates may hold variables: those that a connection has, asked of an exchange without a request. */
@@ -115,10 +92,24 @@ static weir_script *tls_script(weir_connection *connection, weir_pool *pool, voi
     return &ex->script;
 }
 
+/* A stream server has ended the connection's TLS before it passed it on. */
+static void connection_passed_on(weir_http_connection *client)
+{
+    if (client->address->ssl) {
+        weir_log_line(&client->connection->log, WEIR_LOG_ERR, 0,
+                      "a connection whose TLS was ended already was passed to an \"ssl\" listener");
+        weir_connection_close(client->connection);
+        return;
+    }
+    client->is_tls = true;
+    shaken_start(client);
+}
+
 void weir_http_accepted(weir_connection *connection, void *subject)
 {
-    const weir_http_port *port = subject;
-    const weir_http_address *address = port_address(port, connection);
+    const weir_server_port *port = subject;
+    const weir_server_address *address = weir_server_port_address(port, connection);
+    const weir_http_cycle *http = weir_http_of_address(address);
     weir_http_connection *client = WEIR_NEW(connection->pool, weir_http_connection);
 
     if (client == NULL) {
@@ -127,14 +118,16 @@ void weir_http_accepted(weir_connection *connection, void *subject)
     }
     client->connection = connection;
     client->address = address;
-    client->server = address->default_server;
+    client->server = weir_http_server_of(address->default_server);
     connection->owner = client;
     connection->log.describe = connection_describe;
     connection->log.subject = client;
-    connection->log.takes_all = address->http->debugs_some
-                                && weir_core_debugs(address->http->cycle->core, &connection->peer);
+    connection->log.takes_all =
+        http->debugs_some && weir_core_debugs(http->cycle->core, &connection->peer);
 
-    if (address->ssl) {
+    if (connection->tls != NULL) {
+        connection_passed_on(client);
+    } else if (address->ssl) {
         weir_tls_accept(connection, &address->acceptor, shaken);
     } else if (speaks_h2(client)) {
         weir_http_h2_look(client);
@@ -152,38 +145,12 @@ static uint64_t handshake_timeout_ms(const weir_http_server *server)
     return ssl->tls.handshake_timeout_ms < head_ms ? ssl->tls.handshake_timeout_ms : head_ms;
 }
 
-bool weir_http_address_tls(weir_conf *conf, weir_http_address *address)
+void weir_http_settle_acceptor(const weir_server_address *address, weir_tls_acceptor *acceptor)
 {
-    for (WEIR_ARRAY_EACH(&address->servers, weir_http_server *, place)) {
-        weir_http_server *server = *place;
-
-        if (server->tls == NULL) {
-            weir_conf_point_at(conf, server->statement);
-            server->tls = weir_tls_server_new(
-                conf, weir_level_settings(server->level, &weir_http_ssl.base), "http");
-            if (server->tls == NULL) {
-                return false;
-            }
-        }
-    }
-
-    if (!weir_tls_server_can_be_default(address->default_server->tls)) {
-        char text[WEIR_ADDR_TEXT_MAX];
-
-        return weir_conf_refuse_arg(
-            conf, address->default_server->statement, 0,
-            "no \"ssl_certificate\" is defined for the \"listen ... ssl\" of %.*s",
-            WEIR_STR_ARG(weir_addr_text(&address->addr, true, text)));
-    }
-
-    address->acceptor = (weir_tls_acceptor){
-        .default_server = address->default_server->tls,
-        .find = tls_find,
-        .script = tls_script,
-        .subject = address,
-        .alpn_of = tls_protocols,
-        .handshake_timeout_ms = handshake_timeout_ms(address->default_server),
-        .keeps_client_lists = true,
-    };
-    return true;
+    acceptor->find = tls_find;
+    acceptor->script = tls_script;
+    acceptor->alpn_of = tls_protocols;
+    acceptor->handshake_timeout_ms =
+        handshake_timeout_ms(weir_http_server_of(address->default_server));
+    acceptor->keeps_client_lists = true;
 }

@@ -1,9 +1,8 @@
 #ifndef WEIR_HTTP_ENGINE_CORE_CONF_H
 #define WEIR_HTTP_ENGINE_CORE_CONF_H
 
-#include "core/net/listener.h"
 #include "core/net/resolver.h"
-#include "core/tls/tls.h"
+#include "core/server/server.h"
 #include "modules/http/engine/module.h"
 #include "modules/http/engine/wire.h"
 
@@ -81,6 +80,7 @@ struct weir_http_core_conf {
     bool log_not_found, log_subrequest;
 
     /* answers */
+    weir_array *early_hints; /* of const weir_template *: conditions; NULL: never */
     weir_array *error_pages; /* of weir_http_error_page; NULL: none */
     bool recursive_error_pages;
     bool absolute_redirect, server_name_in_redirect, port_in_redirect;
@@ -91,8 +91,6 @@ struct weir_http_core_conf {
     unsigned satisfy;
     bool internal;
 
-    weir_array *early_hints; /* of const weir_template *: conditions; NULL: never */
-
     const weir_resolver_settings *resolver; /* NULL: none */
     uint64_t resolver_timeout_ms;
 
@@ -101,28 +99,15 @@ struct weir_http_core_conf {
         types_hash[2]; /* accepted; tables grow by themselves */
 };
 
-/* One name of a server. */
-typedef enum {
-    WEIR_HTTP_NAME_EXACT,
-    WEIR_HTTP_NAME_LEADING_WILDCARD,  /* *.example.org, .example.org */
-    WEIR_HTTP_NAME_TRAILING_WILDCARD, /* www.example.* */
-    WEIR_HTTP_NAME_REGEX,
-} weir_http_server_name_kind;
-typedef struct {
-    weir_http_server_name_kind kind;
-    weir_str text;
-    const weir_regex *regex;
-} weir_http_server_name;
+/* In weir_listen.flags and weir_server_address.flags: `listen ... http2`, for all servers of the address. */
+#define WEIR_HTTP_LISTEN_HTTP2 1u
 
 struct weir_http_server {
+    weir_server base; /* first: what the core finds is one of these */
     weir_level *level;
     const weir_http_core_conf *core;
-    weir_array names;         /* weir_http_server_name */
     weir_str name;            /* the first: $server_name */
     weir_http_location *root; /* the server's own settings, and its locations below */
-    weir_tls_server *tls;     /* NULL: no listen of it has ssl */
-    weir_array listens;       /* weir_http_listen */
-    const weir_statement *statement;
 };
 
 typedef enum {
@@ -160,51 +145,16 @@ struct weir_http_location {
     weir_http_location *limited; /* the settings for all others */
 };
 
-/* A listen directive, one for each address that its name has. */
-typedef struct {
-    weir_addr addr;
-    weir_listener_options options;
-    bool options_are_given; /* of the socket: may be given once an address */
-    bool is_default, ssl, proxy_protocol, http2;
-} weir_http_listen;
-
-/* One address and the servers that listen on it. */
-typedef struct weir_http_address {
-    weir_addr addr;
-    weir_listener_options options;
-    bool options_are_given;
-    bool has_explicit_default;
-    weir_http_server *default_server;
-    bool ssl, proxy_protocol;
-    bool http2;       /* `listen … http2`: for all of its servers */
-    bool is_wildcard; /* the local address must be asked from the kernel */
-    weir_map *exact;  /* name to server */
-    weir_map *leading, *trailing;
-    weir_array regexes;  /* of weir_http_name_server */
-    weir_array servers;  /* weir_http_server * */
-    bool has_one_server; /* and no regex: names decide nothing */
-    weir_tls_acceptor acceptor;
-    struct weir_http_cycle *http;
-} weir_http_address;
-
-/* One listening socket, and the addresses it stands for: a wildcard's takes those of the port along. */
-typedef struct {
-    weir_listener *listener;
-    weir_array addresses; /* weir_http_address *, the wildcard last */
-} weir_http_port;
-
 /* All of http, for one cycle: object "http". */
 typedef struct weir_http_cycle {
     weir_cycle *cycle;
     weir_space *space;
     weir_level *level;
     const weir_http_core_conf *core;
-    weir_array servers;   /* weir_http_server * */
-    weir_array addresses; /* weir_http_address * */
+    weir_servers servers; /* weir_http_server */
     size_t module_count;
     bool debugs_some;        /* there is a debug_connection */
     weir_array temp_folders; /* weir_str; made once all is read */
-    weir_array ports;        /* weir_http_port * */
 } weir_http_cycle;
 
 weir_http_cycle *weir_http_of_cycle(const weir_cycle *cycle);
@@ -213,9 +163,16 @@ weir_http_cycle *weir_http_of_cycle(const weir_cycle *cycle);
 weir_http_location *weir_http_conf_location(weir_conf *conf);
 weir_http_server *weir_http_conf_server(weir_conf *conf);
 
-/* The server for a name on an address; NULL when none has it. `script` gets a regex's captures; may be NULL. */
-weir_http_server *weir_http_server_find(const weir_http_address *address, weir_str host,
-                                        weir_script *script);
+/* What the servers and addresses of core/server are here. NULL stays NULL. */
+static inline weir_http_server *weir_http_server_of(weir_server *server)
+{
+    return (weir_http_server *) (void *) server;
+}
+static inline const weir_http_cycle *weir_http_of_address(const weir_server_address *address)
+{
+    return (const weir_http_cycle *) (const void *) ((const char *) address->of
+                                                     - offsetof(weir_http_cycle, servers));
+}
 /*
  * The location for ex->request.path.  `*needs_slash`: the path is that of the location but for its
  * final slash, and the client is to be sent there.  NULL: failed, logged.
@@ -241,12 +198,13 @@ bool weir_http_parse_target(weir_http_request *request, weir_str target, bool me
 /* All lines of a field by its name in variables ("accept_language"), joined; left not found when there is none. */
 bool weir_http_field_value(const weir_http_fields *fields, weir_str name, weir_pool *pool,
                            weir_value *value) WEIR_MUST_USE;
-/* Whether `early_hints` lets a 103 pass to this client. */
-bool weir_http_wants_hints(weir_http_exchange *ex);
 /* What Server says, as server_tokens has it; empty: nothing. */
 weir_str weir_http_server_token(weir_http_exchange *ex);
 /* Adds a path, escaped for a URI.  False when the builder has failed. */
 bool weir_http_escape_path(weir_builder *builder, weir_str path);
+
+/* Whether `early_hints` lets a 103 pass to this client. */
+bool weir_http_wants_hints(weir_http_exchange *ex);
 
 /* Sets request.path, and the extension by it. */
 void weir_http_set_path(weir_http_request *request, weir_str path);
@@ -270,11 +228,7 @@ weir_level *weir_http_location_enter(weir_conf *conf, weir_level *outer,
                                      const weir_statement *statement);
 bool weir_http_location_leave(weir_conf *conf, weir_level *level, const weir_statement *statement);
 
-weir_listener_options weir_http_listener_options(void); /* those of a `listen` without any */
-/* TLS for every server of an address that has ssl. */
-bool weir_http_address_tls(weir_conf *conf, weir_http_address *address) WEIR_MUST_USE;
-/* Addresses, ports and names of all servers, once all are read. */
-bool weir_http_addresses_make(weir_conf *conf, weir_http_cycle *http) WEIR_MUST_USE;
+extern const weir_server_family weir_http_servers;
 /* Look-up tree of the locations within `outer`. */
 bool weir_http_location_tree_make(weir_conf *conf, weir_http_location *outer) WEIR_MUST_USE;
 /* A location without a name of its own: the server's root, `if`, `limit_except`. NULL: no memory. */
@@ -283,10 +237,9 @@ weir_http_location *weir_http_location_new(weir_conf *conf, weir_http_server *se
 /* Takes over what the level has settled, and chooses the hooks that apply. */
 bool weir_http_location_settle(weir_conf *conf, weir_http_location *location) WEIR_MUST_USE;
 
-/* The hooks of a listener: `subject` is the port. */
+/* What weir_http_servers refers to, in connection.c.  The hook of a listener: `subject` is the port. */
 void weir_http_accepted(weir_connection *connection, void *subject);
-/* Whether the address that a connection was made to has `proxy_protocol`. */
-bool weir_http_begins_with_proxy(weir_connection *connection, const void *subject);
+void weir_http_settle_acceptor(const weir_server_address *address, weir_tls_acceptor *acceptor);
 
 extern const weir_variable weir_http_core_variables[];
 extern const weir_http_module weir_http_core;

@@ -107,7 +107,8 @@ weir_http_exchange *weir_http_exchange_new(weir_http_connection *client, const w
     weir_list_init(&ex->run_task.link);
     ex->run_task.name = "http exchange";
     ex->run_task.run = run_posted;
-    weir_script_begin(&ex->script, client->address->http->space, ex, pool, &ex->log);
+    weir_script_begin(&ex->script, weir_http_of_address(client->address)->space, ex, pool,
+                      &ex->log);
     weir_http_exchange_enter_server(ex, client->server);
     return ex;
 }
@@ -232,11 +233,11 @@ static unsigned server_choose(weir_http_exchange *ex, const char **why)
     const weir_http_connection *client = ex->client;
     const weir_http_server *server =
         client->address->has_one_server
-            ? client->address->default_server
-            : weir_http_server_find(client->address, ex->request.host, &ex->script);
+            ? weir_http_server_of(client->address->default_server)
+            : weir_http_server_of(weir_server_find(client->address, ex->request.host, &ex->script));
 
     if (server == NULL && ex->request.host.len != 0) {
-        server = client->address->default_server;
+        server = weir_http_server_of(client->address->default_server);
     }
     if (server != NULL && server != ex->server) {
         weir_http_exchange_enter_server(ex, server);
@@ -248,14 +249,14 @@ static unsigned server_choose(weir_http_exchange *ex, const char **why)
     /* A certificate checked for one server says nothing to another (RFC 9110, 7.4). */
     const weir_tls_server *shaken = weir_tls_server_of(client->connection);
 
-    if (shaken != NULL && ex->server->tls != NULL
-        && !weir_tls_server_verifies_like(shaken, ex->server->tls)) {
+    if (shaken != NULL && ex->server->base.tls != NULL
+        && !weir_tls_server_verifies_like(shaken, ex->server->base.tls)) {
         *why = "client attempted to request the server name different from the one that was "
                "negotiated";
         return 421;
     }
 
-    switch (weir_tls_client_judge(client->connection, ex->server->tls, &ex->log)) {
+    switch (weir_tls_client_judge(client->connection, ex->server->base.tls, &ex->log)) {
     case WEIR_TLS_CLIENT_ALLOWED:
         return 0;
     case WEIR_TLS_CLIENT_MISSING:
@@ -464,7 +465,8 @@ weir_connection *weir_http_client_connection(const weir_http_exchange *ex)
 
 static size_t module_index(const weir_http_exchange *ex, const weir_http_module *module)
 {
-    return weir_modules_index(ex->client->address->http->cycle->modules, &module->base);
+    return weir_modules_index(weir_http_of_address(ex->client->address)->cycle->modules,
+                              &module->base);
 }
 
 /* In a table by module index, made at first use. */
@@ -474,7 +476,8 @@ static void *state_of(weir_http_exchange *ex, void ***table, const weir_http_mod
     size_t index = module_index(ex, module);
 
     if (*table == NULL) {
-        *table = WEIR_NEW_ARRAY(ex->pool, void *, ex->client->address->http->module_count);
+        *table = WEIR_NEW_ARRAY(ex->pool, void *,
+                                weir_http_of_address(ex->client->address)->module_count);
         if (*table == NULL) {
             return NULL;
         }
@@ -514,8 +517,8 @@ void weir_http_states_forget(weir_http_exchange *ex)
     if (ex->module_state == NULL) {
         return;
     }
-    modules = ex->client->address->http->cycle->modules;
-    for (size_t i = 0; i < ex->client->address->http->module_count; i++) {
+    modules = weir_http_of_address(ex->client->address)->cycle->modules;
+    for (size_t i = 0; i < weir_http_of_address(ex->client->address)->module_count; i++) {
         const weir_module *module = weir_modules_at(modules, "http", i);
 
         if (module != NULL && !weir_http_module_of(module)->keeps_state) {

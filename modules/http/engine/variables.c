@@ -10,36 +10,13 @@
 #include "core/base/clock.h"
 #include "core/base/number.h"
 #include "core/base/random.h"
-#include "core/base/version.h"
+#include "core/server/values.h"
 
-/* The variables that nginx's core http module has. */
+/* The variables that nginx's core http module has; those of the process are the core's. */
 
 static weir_http_exchange *subject(const weir_script *script)
 {
     return script->subject;
-}
-
-static bool give(weir_value *value, weir_str text)
-{
-    value->text = text;
-    value->found = true;
-    return true;
-}
-
-static bool give_uint(weir_script *script, weir_value *value, uint64_t number)
-{
-    weir_builder builder;
-
-    weir_builder_open(&builder, script->pool, 20);
-    weir_builder_add_uint(&builder, number);
-    value->found = true;
-    return weir_builder_close(&builder, &value->text);
-}
-
-static bool give_copy(weir_script *script, weir_value *value, weir_str text)
-{
-    value->found = true;
-    return weir_str_copy(script->pool, text, &value->text);
 }
 
 /* ---- slices of the exchange: `arg` is their offset */
@@ -72,7 +49,8 @@ static bool set_args(weir_script *script, uintptr_t arg, weir_str text)
 static bool get_is_args(weir_script *script, uintptr_t arg, weir_value *value)
 {
     (void) arg;
-    return give(value, subject(script)->request.args.len != 0 ? WEIR_STR("?") : WEIR_STR_EMPTY);
+    return weir_give(value,
+                     subject(script)->request.args.len != 0 ? WEIR_STR("?") : WEIR_STR_EMPTY);
 }
 
 static bool get_host(weir_script *script, uintptr_t arg, weir_value *value)
@@ -80,25 +58,25 @@ static bool get_host(weir_script *script, uintptr_t arg, weir_value *value)
     weir_http_exchange *ex = subject(script);
 
     (void) arg;
-    return give(value, ex->request.host.len != 0 ? ex->request.host : ex->server->name);
+    return weir_give(value, ex->request.host.len != 0 ? ex->request.host : ex->server->name);
 }
 
 static bool get_protocol(weir_script *script, uintptr_t arg, weir_value *value)
 {
     (void) arg;
-    return give(value, weir_http_version_text(subject(script)->request.version));
+    return weir_give(value, weir_http_version_text(subject(script)->request.version));
 }
 
 static bool get_https(weir_script *script, uintptr_t arg, weir_value *value)
 {
     (void) arg;
-    return give(value, subject(script)->client->is_tls ? WEIR_STR("on") : WEIR_STR_EMPTY);
+    return weir_give(value, subject(script)->client->is_tls ? WEIR_STR("on") : WEIR_STR_EMPTY);
 }
 
 static bool get_server_name(weir_script *script, uintptr_t arg, weir_value *value)
 {
     (void) arg;
-    return give(value, subject(script)->server->name);
+    return weir_give(value, subject(script)->server->name);
 }
 
 static bool get_request_method(weir_script *script, uintptr_t arg, weir_value *value)
@@ -106,13 +84,13 @@ static bool get_request_method(weir_script *script, uintptr_t arg, weir_value *v
     weir_http_exchange *ex = subject(script);
 
     (void) arg;
-    return give(value, ex->main->request.method_text);
+    return weir_give(value, ex->main->request.method_text);
 }
 
 static bool get_request_completion(weir_script *script, uintptr_t arg, weir_value *value)
 {
     (void) arg;
-    return give(value, subject(script)->response.body_ended ? WEIR_STR("OK") : WEIR_STR_EMPTY);
+    return weir_give(value, subject(script)->response.body_ended ? WEIR_STR("OK") : WEIR_STR_EMPTY);
 }
 
 static bool get_request_length(weir_script *script, uintptr_t arg, weir_value *value)
@@ -120,26 +98,14 @@ static bool get_request_length(weir_script *script, uintptr_t arg, weir_value *v
     const weir_http_request *request = &subject(script)->request;
 
     (void) arg;
-    return give_uint(script, value, request->head_bytes + request->body_received);
-}
-
-/* Seconds, with milliseconds behind the point. */
-static bool give_ms(weir_script *script, weir_value *value, uint64_t ms)
-{
-    weir_builder builder;
-
-    weir_builder_open(&builder, script->pool, 24);
-    weir_builder_add_uint(&builder, ms / 1000);
-    weir_builder_add_byte(&builder, '.');
-    weir_builder_add_padded(&builder, ms % 1000, 3);
-    value->found = true;
-    return weir_builder_close(&builder, &value->text);
+    return weir_give_uint(script, value, request->head_bytes + request->body_received);
 }
 
 static bool get_request_time(weir_script *script, uintptr_t arg, weir_value *value)
 {
     (void) arg;
-    return give_ms(script, value, weir_clock_now()->monotonic_ms - subject(script)->started_ms);
+    return weir_give_ms(script, value,
+                        weir_clock_now()->monotonic_ms - subject(script)->started_ms);
 }
 
 static bool get_request_id(weir_script *script, uintptr_t arg, weir_value *value)
@@ -179,82 +145,60 @@ static bool get_request_body_file(weir_script *script, uintptr_t arg, weir_value
 
 static bool get_remote_addr(weir_script *script, uintptr_t arg, weir_value *value)
 {
-    char text[WEIR_ADDR_TEXT_MAX];
-
     (void) arg;
-    return give_copy(script, value,
-                     weir_addr_text(weir_http_client_addr(subject(script)), false, text));
+    return weir_give_addr(script, value, weir_http_client_addr(subject(script)));
 }
 
 static bool get_remote_port(weir_script *script, uintptr_t arg, weir_value *value)
 {
-    const weir_addr *addr = weir_http_client_addr(subject(script));
-
     (void) arg;
-    if (weir_addr_is_unix(addr)) {
-        return give(value, WEIR_STR_EMPTY);
-    }
-    return give_uint(script, value, weir_addr_port(addr));
+    return weir_give_port(script, value, weir_http_client_addr(subject(script)));
 }
 
 static bool get_binary_remote_addr(weir_script *script, uintptr_t arg, weir_value *value)
 {
-    const weir_addr *addr = weir_http_client_addr(subject(script));
-
     (void) arg;
-    switch (addr->sa.sa_family) {
-    case AF_INET:
-        return give(value, weir_str_of((const char *) &addr->in.sin_addr, 4));
-    case AF_INET6:
-        return give(value, weir_str_of((const char *) &addr->in6.sin6_addr, 16));
-    default:
-        return give(value, WEIR_STR("unix:"));
-    }
+    return weir_give_binary_addr(value, weir_http_client_addr(subject(script)));
 }
 
 static bool get_server_addr(weir_script *script, uintptr_t arg, weir_value *value)
 {
-    char text[WEIR_ADDR_TEXT_MAX];
-
     (void) arg;
-    return give_copy(
-        script, value,
-        weir_addr_text(weir_connection_local(subject(script)->client->connection), false, text));
+    return weir_give_addr(script, value,
+                          weir_connection_local(subject(script)->client->connection));
 }
 
 static bool get_server_port(weir_script *script, uintptr_t arg, weir_value *value)
 {
-    const weir_addr *local = weir_connection_local(subject(script)->client->connection);
-
     (void) arg;
-    return weir_addr_is_unix(local) ? give(value, WEIR_STR_EMPTY)
-                                    : give_uint(script, value, weir_addr_port(local));
+    return weir_give_port(script, value,
+                          weir_connection_local(subject(script)->client->connection));
 }
 
 static bool get_connection(weir_script *script, uintptr_t arg, weir_value *value)
 {
     (void) arg;
-    return give_uint(script, value, subject(script)->client->connection->number);
+    return weir_give_uint(script, value, subject(script)->client->connection->number);
 }
 
 static bool get_connection_requests(weir_script *script, uintptr_t arg, weir_value *value)
 {
     (void) arg;
-    return give_uint(script, value, subject(script)->connection_requests);
+    return weir_give_uint(script, value, subject(script)->connection_requests);
 }
 
 static bool get_connection_time(weir_script *script, uintptr_t arg, weir_value *value)
 {
     (void) arg;
-    return give_ms(script, value,
-                   weir_clock_now()->monotonic_ms
-                       - subject(script)->client->connection->started_ms);
+    return weir_give_ms(script, value,
+                        weir_clock_now()->monotonic_ms
+                            - subject(script)->client->connection->started_ms);
 }
 
 static bool get_pipe(weir_script *script, uintptr_t arg, weir_value *value)
 {
     (void) arg;
-    return give(value, subject(script)->client->has_pipelined ? WEIR_STR("p") : WEIR_STR("."));
+    return weir_give(value, subject(script)->client->has_pipelined ? WEIR_STR("p") : WEIR_STR("."));
 }
 
 /* $tcpinfo_NAME: `arg` is the offset of a 32-bit member. */
@@ -270,26 +214,19 @@ static bool get_tcpinfo(weir_script *script, uintptr_t arg, weir_value *value)
         return true;
     }
     memcpy(&number, (const char *) &info + arg, sizeof(number));
-    return give_uint(script, value, number);
+    return weir_give_uint(script, value, number);
 }
-
-/* $proxy_protocol_addr, _port, _server_addr, _server_port: `arg` says which. */
-enum { PP_ADDR, PP_PORT, PP_SERVER_ADDR, PP_SERVER_PORT };
 
 static bool get_proxy_protocol(weir_script *script, uintptr_t arg, weir_value *value)
 {
-    const weir_addr *addr = arg == PP_ADDR || arg == PP_PORT
-                                ? subject(script)->client->connection->proxy_peer
-                                : subject(script)->client->connection->proxy_local;
-    char text[WEIR_ADDR_TEXT_MAX];
+    return weir_give_proxy_protocol(script, value, subject(script)->client->connection,
+                                    (weir_proxy_protocol_part) arg);
+}
 
-    if (addr == NULL) {
-        return true;
-    }
-    if (arg == PP_PORT || arg == PP_SERVER_PORT) {
-        return give_uint(script, value, weir_addr_port(addr));
-    }
-    return give_copy(script, value, weir_addr_text(addr, false, text));
+static bool get_proxy_protocol_tlv(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    return weir_give_proxy_protocol_tlv(script, value, subject(script)->client->connection,
+                                        *(const weir_str *) arg);
 }
 
 /* ---- the response */
@@ -311,7 +248,7 @@ static bool get_status(weir_script *script, uintptr_t arg, weir_value *value)
 static bool get_bytes_sent(weir_script *script, uintptr_t arg, weir_value *value)
 {
     (void) arg;
-    return give_uint(script, value, subject(script)->bytes_sent);
+    return weir_give_uint(script, value, subject(script)->bytes_sent);
 }
 
 static bool get_body_bytes_sent(weir_script *script, uintptr_t arg, weir_value *value)
@@ -319,7 +256,7 @@ static bool get_body_bytes_sent(weir_script *script, uintptr_t arg, weir_value *
     const weir_http_exchange *ex = subject(script);
 
     (void) arg;
-    return give_uint(
+    return weir_give_uint(
         script, value,
         ex->bytes_sent > ex->response_head_bytes ? ex->bytes_sent - ex->response_head_bytes : 0);
 }
@@ -329,13 +266,13 @@ static bool get_end_reason(weir_script *script, uintptr_t arg, weir_value *value
     const char *reason = subject(script)->end_reason;
 
     (void) arg;
-    return reason == NULL ? true : give(value, weir_str_from_z(reason));
+    return reason == NULL ? true : weir_give(value, weir_str_from_z(reason));
 }
 
 static bool get_limit_rate(weir_script *script, uintptr_t arg, weir_value *value)
 {
     (void) arg;
-    return give_uint(script, value, subject(script)->limit_rate);
+    return weir_give_uint(script, value, subject(script)->limit_rate);
 }
 
 static bool set_limit_rate(weir_script *script, uintptr_t arg, weir_str text)
@@ -376,7 +313,7 @@ static bool get_realpath_root(weir_script *script, uintptr_t arg, weir_value *va
     if (path == NULL || realpath(path, real) == NULL) {
         return true;
     }
-    return give_copy(script, value, weir_str_from_z(real));
+    return weir_give_copy(script, value, weir_str_from_z(real));
 }
 
 static bool get_request_filename(weir_script *script, uintptr_t arg, weir_value *value)
@@ -452,7 +389,7 @@ static bool get_known_field(weir_script *script, uintptr_t arg, weir_value *valu
     const weir_http_field *field =
         weir_http_fields_find(&subject(script)->request.fields, (weir_http_name) arg);
 
-    return field == NULL ? true : give(value, field->value);
+    return field == NULL ? true : weir_give(value, field->value);
 }
 
 static bool get_sent_http(weir_script *script, uintptr_t arg, weir_value *value)
@@ -469,16 +406,16 @@ static bool get_sent_http(weir_script *script, uintptr_t arg, weir_value *value)
     if (weir_str_eq(name, WEIR_STR("content_length"))) {
         return response->content_length < 0
                    ? true
-                   : give_uint(script, value, (uint64_t) response->content_length);
+                   : weir_give_uint(script, value, (uint64_t) response->content_length);
     }
     if (weir_str_eq(name, WEIR_STR("last_modified")) && response->last_modified_s >= 0) {
         char date[30];
 
         weir_clock_format_http(response->last_modified_s, date);
-        return give_copy(script, value, weir_str_of(date, 29));
+        return weir_give_copy(script, value, weir_str_of(date, 29));
     }
     if (weir_str_eq(name, WEIR_STR("connection"))) {
-        return give(value, ex->keepalive ? WEIR_STR("keep-alive") : WEIR_STR("close"));
+        return weir_give(value, ex->keepalive ? WEIR_STR("keep-alive") : WEIR_STR("close"));
     }
     return weir_http_field_value(&response->fields, name, script->pool, value);
 }
@@ -566,50 +503,6 @@ static bool get_remote_user(weir_script *script, uintptr_t arg, weir_value *valu
     return true;
 }
 
-/* ---- the process */
-
-static bool get_pid(weir_script *script, uintptr_t arg, weir_value *value)
-{
-    (void) arg;
-    return give_uint(script, value, (uint64_t) getpid());
-}
-
-static bool get_hostname(weir_script *script, uintptr_t arg, weir_value *value)
-{
-    char host[256] = "";
-
-    (void) arg;
-    (void) gethostname(host, sizeof(host) - 1);
-    return give_copy(script, value, weir_str_from_z(host));
-}
-
-static bool get_version(weir_script *script, uintptr_t arg, weir_value *value)
-{
-    (void) script;
-    (void) arg;
-    return give(value, WEIR_STR(WEIR_VERSION));
-}
-
-static bool get_msec(weir_script *script, uintptr_t arg, weir_value *value)
-{
-    const weir_clock *clock = weir_clock_now();
-    weir_builder builder;
-
-    (void) arg;
-    weir_builder_open(&builder, script->pool, 32);
-    weir_builder_add_int(&builder, clock->wall_s);
-    weir_builder_add_byte(&builder, '.');
-    weir_builder_add_padded(&builder, clock->wall_ms, 3);
-    value->found = true;
-    return weir_builder_close(&builder, &value->text);
-}
-
-static bool get_time(weir_script *script, uintptr_t arg, weir_value *value)
-{
-    return give_copy(script, value,
-                     arg != 0 ? weir_clock_iso8601_text() : weir_clock_access_text());
-}
-
 const weir_variable weir_http_core_variables[] = {
     VOLATILE_SLICE("uri", request.path),
     VOLATILE_SLICE("document_uri", request.path),
@@ -652,10 +545,15 @@ const weir_variable weir_http_core_variables[] = {
     {.name = "tcpinfo_rcv_space",
      .get = get_tcpinfo,
      .arg = offsetof(struct tcp_info, tcpi_rcv_space)},
-    {.name = "proxy_protocol_addr", .get = get_proxy_protocol, .arg = PP_ADDR},
-    {.name = "proxy_protocol_port", .get = get_proxy_protocol, .arg = PP_PORT},
-    {.name = "proxy_protocol_server_addr", .get = get_proxy_protocol, .arg = PP_SERVER_ADDR},
-    {.name = "proxy_protocol_server_port", .get = get_proxy_protocol, .arg = PP_SERVER_PORT},
+    {.name = "proxy_protocol_addr", .get = get_proxy_protocol, .arg = WEIR_PROXY_PROTOCOL_ADDR},
+    {.name = "proxy_protocol_port", .get = get_proxy_protocol, .arg = WEIR_PROXY_PROTOCOL_PORT},
+    {.name = "proxy_protocol_server_addr",
+     .get = get_proxy_protocol,
+     .arg = WEIR_PROXY_PROTOCOL_SERVER_ADDR},
+    {.name = "proxy_protocol_server_port",
+     .get = get_proxy_protocol,
+     .arg = WEIR_PROXY_PROTOCOL_SERVER_PORT},
+    {.name = "proxy_protocol_tlv_", .get = get_proxy_protocol_tlv, .is_prefix = true},
     {.name = "status", .get = get_status, .is_volatile = true},
     {.name = "bytes_sent", .get = get_bytes_sent, .is_volatile = true},
     {.name = "body_bytes_sent", .get = get_body_bytes_sent, .is_volatile = true},
@@ -671,12 +569,5 @@ const weir_variable weir_http_core_variables[] = {
     {.name = "sent_trailer_", .get = get_sent_trailer, .is_prefix = true, .is_volatile = true},
     {.name = "arg_", .get = get_arg, .is_prefix = true, .is_volatile = true},
     {.name = "cookie_", .get = get_cookie, .is_prefix = true},
-    {.name = "pid", .get = get_pid},
-    {.name = "hostname", .get = get_hostname},
-    {.name = "nginx_version", .get = get_version},
-    {.name = "weir_version", .get = get_version},
-    {.name = "msec", .get = get_msec, .is_volatile = true},
-    {.name = "time_local", .get = get_time, .arg = 0, .is_volatile = true},
-    {.name = "time_iso8601", .get = get_time, .arg = 1, .is_volatile = true},
     {0},
 };

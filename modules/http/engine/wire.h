@@ -1,6 +1,7 @@
 #ifndef WEIR_HTTP_ENGINE_WIRE_H
 #define WEIR_HTTP_ENGINE_WIRE_H
 
+#include "core/server/server.h"
 #include "modules/http/engine/exchange.h"
 
 /*
@@ -44,8 +45,8 @@ struct weir_http_wire {
 /* One client connection, from accept to close. */
 struct weir_http_connection {
     weir_connection *connection;
-    const struct weir_http_address *address; /* the listen address it came in by */
-    const weir_http_server *server;          /* as SNI chose, else the address's default */
+    const weir_server_address *address; /* the listen address it came in by */
+    const weir_http_server *server;     /* as SNI chose, else the address's default */
     bool is_tls;
     bool plain_on_tls_port; /* 497 */
     bool has_pipelined;     /* the request had come before the last response was out */

@@ -195,8 +195,8 @@ static bool find_group(proxy_state *proxy)
         proxy->group = pass->group;
         return true;
     }
-    proxy->group = weir_balance_group_of_cycle(ex->client->address->http->cycle, &proxy_family,
-                                               proxy->url.host);
+    proxy->group = weir_balance_group_of_cycle(weir_http_of_address(ex->client->address)->cycle,
+                                               &proxy_family, proxy->url.host);
     if (proxy->group != NULL) {
         return true;
     }

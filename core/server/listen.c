@@ -1,16 +1,15 @@
-#include "modules/http/engine/core_conf.h"
+#include "core/server/server.h"
 
 #include "core/base/number.h"
 
 /* `listen`: addresses, ports, and the options of their sockets. */
 
-#define BACKLOG_DEFAULT 511
-
 typedef struct {
     weir_conf *conf;
+    const weir_server_family *family;
     const weir_statement *statement;
     size_t arg;
-    weir_http_listen *listen;
+    weir_listen *listen;
 } listen_reading;
 
 static bool listen_refuse(const listen_reading *reading)
@@ -119,8 +118,8 @@ static bool listen_valued(const listen_reading *reading, weir_str arg, bool *is_
 
 static bool listen_parameter(const listen_reading *reading, weir_str arg)
 {
-    weir_http_listen *listen = reading->listen;
-    bool is_known;
+    weir_listen *listen = reading->listen;
+    bool is_known = true;
 
     if (weir_str_eq(arg, WEIR_STR("default_server")) || weir_str_eq(arg, WEIR_STR("default"))) {
         listen->is_default = true;
@@ -134,10 +133,11 @@ static bool listen_parameter(const listen_reading *reading, weir_str arg)
         listen->proxy_protocol = true;
         return true;
     }
-    if (weir_str_eq(arg, WEIR_STR("http2"))) {
-        weir_conf_warn(reading->conf, "the \"listen ... http2\" directive is deprecated, use the "
-                                      "\"http2\" directive instead");
-        listen->http2 = true;
+    if (!reading->family->parameter(reading->conf, reading->statement, reading->arg, listen,
+                                    &is_known)) {
+        return false;
+    }
+    if (is_known) {
         return true;
     }
 
@@ -154,10 +154,6 @@ static bool listen_parameter(const listen_reading *reading, weir_str arg)
         listen->options.reuseport = true;
         return true;
     }
-    if (weir_str_eq(arg, WEIR_STR("quic"))) {
-        return weir_conf_refuse_arg(reading->conf, reading->statement, reading->arg,
-                                    "the \"quic\" parameter is not supported: weir has no HTTP/3");
-    }
     if (!listen_valued(reading, arg, &is_known)) {
         return false;
     }
@@ -165,7 +161,8 @@ static bool listen_parameter(const listen_reading *reading, weir_str arg)
 }
 
 /* A name may have several addresses: each becomes a listen of its own. */
-static size_t listen_addresses(weir_conf *conf, weir_str text, weir_addr **list)
+static size_t listen_addresses(weir_conf *conf, weir_str text, uint16_t default_port,
+                               weir_addr **list)
 {
     weir_addr *one = WEIR_NEW(weir_conf_pool(conf), weir_addr);
     const char *why = "no address";
@@ -176,18 +173,21 @@ static size_t listen_addresses(weir_conf *conf, weir_str text, weir_addr **list)
         weir_conf_refuse(conf, "no memory for \"listen\"");
         return 0;
     }
+    *list = one;
     if (weir_parse_uint(text, UINT16_MAX, &port) && port != 0) {
         *one = (weir_addr){.len = sizeof(struct sockaddr_in), .in = {.sin_family = AF_INET}};
         weir_addr_set_port(one, (uint16_t) port);
-        *list = one;
         return 1;
     }
-    if (weir_addr_parse(text, 80, one)) {
-        *list = one;
-        return 1;
+    if (weir_addr_parse(text, default_port, one)) {
+        count = 1;
+    } else {
+        count = weir_lookup(weir_conf_pool(conf), text, default_port, list, &why);
     }
-
-    count = weir_lookup(weir_conf_pool(conf), text, 80, list, &why);
+    if (count != 0 && !weir_addr_is_unix(*list) && weir_addr_port(*list) == 0) {
+        count = 0;
+        why = "no port";
+    }
     if (count == 0) {
         weir_conf_refuse_arg(conf, weir_conf_statement(conf), 1,
                              "%s in \"%.*s\" of the \"listen\" directive", why, WEIR_STR_ARG(text));
@@ -195,9 +195,9 @@ static size_t listen_addresses(weir_conf *conf, weir_str text, weir_addr **list)
     return count;
 }
 
-static bool listen_add(weir_conf *conf, weir_http_server *server, const weir_http_listen *listen)
+static bool listen_add(weir_conf *conf, weir_server *server, const weir_listen *listen)
 {
-    for (WEIR_ARRAY_EACH(&server->listens, weir_http_listen, other)) {
+    for (WEIR_ARRAY_EACH(&server->listens, weir_listen, other)) {
         if (weir_addr_eq(&other->addr, &listen->addr)) {
             char text[WEIR_ADDR_TEXT_MAX];
 
@@ -206,7 +206,7 @@ static bool listen_add(weir_conf *conf, weir_http_server *server, const weir_htt
         }
     }
 
-    weir_http_listen *added = weir_array_push(&server->listens);
+    weir_listen *added = weir_array_push(&server->listens);
 
     if (added == NULL) {
         return weir_conf_refuse(conf, "no memory for \"listen\"");
@@ -215,37 +215,21 @@ static bool listen_add(weir_conf *conf, weir_http_server *server, const weir_htt
     return true;
 }
 
-weir_listener_options weir_http_listener_options(void)
+bool weir_server_listen(weir_conf *conf, const weir_server_family *family, weir_server *server,
+                        const weir_statement *statement)
 {
-    /*
-     * HTTP's clients speak first, and so do TLS's: the kernel hands a connection over once there is
-     * something to read, which saves a turn of the loop for each (http_close: 0.80 of nginx's time instead of 0.95).
-     * One that stays silent comes after a second all the same.
-     */
-    return (weir_listener_options){
-        .backlog = BACKLOG_DEFAULT,
-        .deferred = true,
-        .ipv6only = true,
-        .keepalive = -1,
-    };
-}
-
-bool weir_http_listen_call(weir_conf *conf, void *settings, const weir_statement *statement)
-{
-    weir_http_server *server = weir_http_conf_server(conf);
-    weir_http_listen listen = {.options = weir_http_listener_options()};
-    listen_reading reading = {conf, statement, 0, &listen};
+    weir_listen listen = {.options = family->listener};
+    listen_reading reading = {conf, family, statement, 0, &listen};
     weir_addr *addresses;
     size_t count;
 
-    (void) settings;
     for (reading.arg = 2; reading.arg < statement->count; reading.arg++) {
         if (!listen_parameter(&reading, statement->args[reading.arg])) {
             return false;
         }
     }
 
-    count = listen_addresses(conf, statement->args[1], &addresses);
+    count = listen_addresses(conf, statement->args[1], family->default_port, &addresses);
     for (size_t i = 0; i < count; i++) {
         listen.addr = addresses[i];
         if (!listen_add(conf, server, &listen)) {
