@@ -4,11 +4,14 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/process/worker.h"
 #include "weir_auto_config.h"
 
 /* LeakSanitizer must be able to trace us. */
@@ -85,10 +88,39 @@ static void privileges_affinity(const weir_core_conf *core, size_t index, const 
 
 /* ---- user */
 
-static bool privileges_user(const weir_core_user *user, const weir_log *log)
+#define PRIVILEGES_TRANSPARENT "transparent"
+
+bool weir_worker_needs_transparent(weir_cycle *cycle)
+{
+    static const bool needed = true;
+
+    return weir_cycle_set_object(cycle, PRIVILEGES_TRANSPARENT, (void *) (uintptr_t) &needed);
+}
+
+/* Of all that root might do, this is left. */
+static bool privileges_keep_net_raw(const weir_log *log)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {
+        {.permitted = CAP_TO_MASK(CAP_NET_RAW), .effective = CAP_TO_MASK(CAP_NET_RAW)},
+    };
+
+    if (syscall(SYS_capset, &header, sets) == -1) {
+        weir_log_line(log, WEIR_LOG_EMERG, errno, "capset() failed");
+        return false;
+    }
+    return true;
+}
+
+static bool privileges_user(const weir_core_user *user, bool keeps_net_raw, const weir_log *log)
 {
     if (user->name == NULL || geteuid() != 0) {
         return true;
+    }
+
+    if (keeps_net_raw && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == -1) {
+        weir_log_line(log, WEIR_LOG_EMERG, errno, "prctl(PR_SET_KEEPCAPS) failed");
+        return false;
     }
 
     if (setgid(user->gid) == -1) {
@@ -107,7 +139,7 @@ static bool privileges_user(const weir_core_user *user, const weir_log *log)
         return false;
     }
 
-    return true;
+    return !keeps_net_raw || privileges_keep_net_raw(log);
 }
 
 /* Keys are in a worker's memory: unless asked for, it leaves no core and lets nobody trace it. */
@@ -195,8 +227,11 @@ char **weir_privileges_environment(const weir_core_conf *core, char *const *more
 
 /* ---- all of it */
 
-bool weir_privileges_drop(const weir_core_conf *core, size_t index, const weir_log *log)
+bool weir_privileges_drop(const weir_cycle *cycle, size_t index, const weir_log *log)
 {
+    const weir_core_conf *core = cycle->core;
+    bool keeps_net_raw =
+        index != SIZE_MAX && weir_cycle_object(cycle, PRIVILEGES_TRANSPARENT) != NULL;
     char **environment = weir_privileges_environment(core, NULL);
 
     if (environment == NULL) {
@@ -208,7 +243,7 @@ bool weir_privileges_drop(const weir_core_conf *core, size_t index, const weir_l
     privileges_limits(core, log);
     privileges_affinity(core, index, log);
 
-    if (!privileges_user(&core->user, log)) {
+    if (!privileges_user(&core->user, keeps_net_raw, log)) {
         return false;
     }
 

@@ -3,14 +3,14 @@
 
 #include "core/base/log.h"
 #include "core/process/core_conf.h"
+#include "core/process/cycle.h"
 
 /*
  * In a worker, right after the fork: limits, priority, processor, directory, environment, and at last the
  * user.  `index` is the worker's; SIZE_MAX for the keeper, which runs on any processor.  False, logged:
  * it must not go on.
  */
-bool weir_privileges_drop(const weir_core_conf *core, size_t index,
-                          const weir_log *log) WEIR_MUST_USE;
+bool weir_privileges_drop(const weir_cycle *cycle, size_t index, const weir_log *log) WEIR_MUST_USE;
 
 /*
  * The environment that `env` leaves (TZ always stays), with `more` ("NAME=value", NULL ends) behind.  The array

@@ -370,7 +370,7 @@ int weir_worker_main(weir_cycle *cycle, unsigned index, unsigned slot, int fd)
     weir_title_set("worker process");
 
     is_started =
-        weir_privileges_drop(cycle->core, index, &process.worker.log) && worker_open(&process, fd);
+        weir_privileges_drop(cycle, index, &process.worker.log) && worker_open(&process, fd);
     if (is_started) {
         worker_set_limits(&process.worker);
         is_started = worker_serve(&process);
@@ -391,8 +391,8 @@ int weir_keeper_main(weir_cycle *cycle, unsigned slot, int fd)
     worker_init(&process, cycle, 0, slot);
     weir_title_set("keeper process");
 
-    is_started = weir_privileges_drop(cycle->core, SIZE_MAX, &process.worker.log)
-                 && worker_open(&process, fd);
+    is_started =
+        weir_privileges_drop(cycle, SIZE_MAX, &process.worker.log) && worker_open(&process, fd);
     if (is_started) {
         worker_set_limits(&process.worker);
         is_started = worker_keep(&process);

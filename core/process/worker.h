@@ -56,6 +56,12 @@ bool weir_worker_on_gone(weir_cycle *cycle, void (*gone)(unsigned slot, void *su
 /* One more than the highest slot that was ever taken: sums need look no further. */
 unsigned weir_worker_slots_used(const weir_cycle *cycle);
 
+/*
+ * While loading: workers may connect from addresses that are not the machine's (IP_TRANSPARENT), for which they keep
+ * CAP_NET_RAW, and nothing else, when they give up root.  False: no memory.
+ */
+bool weir_worker_needs_transparent(weir_cycle *cycle) WEIR_MUST_USE;
+
 /* ---- the master's word to its workers and the keeper: a kind and some bytes, in order, whole */
 
 /*

@@ -1,5 +1,6 @@
 """Responses between a fast origin and a slow client, and the X-Accel fields."""
 
+import re
 import threading
 import time
 
@@ -162,6 +163,18 @@ def test_the_local_address_may_be_chosen(weir, upstream):
     server = weir("proxy_bind 127.0.0.9;" + PROXY)
     server.get("/")
     assert upstream.connections[0].sock.getpeername()[0] == "127.0.0.9"
+
+
+@pytest.mark.needs_root
+@pytest.mark.parametrize("how, capabilities", [("", 0), ("transparent", 1 << 13)])
+def test_an_address_that_is_not_ours_takes_one_capability(weir, upstream, how, capabilities):
+    """CAP_NET_RAW, in the workers; of root's others none is left."""
+    server = weir(f"proxy_bind $arg_from {how};" + PROXY, main="user nobody;")
+    assert server.get("/?from=127.0.0.9").status == 200
+    assert upstream.connections[0].sock.getpeername()[0] == "127.0.0.9"
+    for pid in server.workers():
+        with open(f"/proc/{pid}/status", encoding="ascii") as status:
+            assert int(re.search(r"CapEff:\s*(\w+)", status.read()).group(1), 16) == capabilities
 
 
 def test_a_host_from_a_variable_needs_a_group_or_an_address(weir, upstream):

@@ -1,9 +1,7 @@
 #include "modules/http/proxy/proxy_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /*
  * Bodies of responses: read when the client can take more, and ahead of it as far as proxy_buffers and
@@ -45,11 +43,7 @@ void proxy_body_done(proxy_state *proxy)
     weir_chain_clear(&proxy->body);
     weir_task_cancel(&proxy->go_on);
     proxy_rate_done(proxy);
-    if (proxy->temp_file != -1) {
-        (void) close(proxy->temp_file);
-        proxy->temp_file = -1;
-        proxy->temp_bytes = 0;
-    }
+    proxy_temp_close(proxy);
 }
 
 void proxy_head_keep(proxy_state *proxy)
@@ -288,67 +282,6 @@ void proxy_body_drop(proxy_state *proxy)
     weir_chain_clear(&dropped);
 }
 
-/* ---- the temporary file */
-
-static bool temp_open(proxy_state *proxy)
-{
-    weir_http_exchange *ex = proxy->ex;
-    weir_str folder = proxy->conf->temp_path;
-    const char *path = weir_str_z(ex->pool, folder);
-
-    proxy->temp_file = path == NULL ? -1 : open(path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (proxy->temp_file == -1) {
-        weir_log_line(&ex->log, WEIR_LOG_CRIT, errno,
-                      "open() of a temporary file in \"%.*s\" failed", WEIR_STR_ARG(folder));
-        return false;
-    }
-    weir_log_line(&ex->log, WEIR_LOG_WARN, 0,
-                  "an upstream response is buffered to a temporary file in %.*s while %s",
-                  WEIR_STR_ARG(folder), proxy->doing);
-    return true;
-}
-
-/* One span for all that lies side by side in the file. */
-static bool temp_add(proxy_state *proxy, uint64_t len)
-{
-    weir_span *last = proxy->body.last;
-
-    if (last != NULL && last->kind == WEIR_SPAN_FILE && last->fd == proxy->temp_file
-        && (uint64_t) last->offset + last->len == proxy->temp_bytes) {
-        last->len += len;
-        proxy->body.len += len;
-    } else if (!weir_chain_add_file(&proxy->body, proxy->temp_file, (off_t) proxy->temp_bytes,
-                                    len)) {
-        return false;
-    }
-    proxy->temp_bytes += len;
-    return true;
-}
-
-static bool temp_write(proxy_state *proxy, weir_chain *chain)
-{
-    while (!weir_chain_is_empty(chain)) {
-        struct iovec vectors[16];
-        size_t bytes;
-        int count = weir_chain_vectors(chain, vectors, 16, &bytes);
-        ssize_t written = pwritev(proxy->temp_file, vectors, count, (off_t) proxy->temp_bytes);
-
-        if (written < 0) {
-            if (errno == EINTR) {
-                continue;
-            }
-            weir_log_line(&proxy->ex->log, WEIR_LOG_CRIT, errno,
-                          "pwritev() to a temporary file failed while %s", proxy->doing);
-            return false;
-        }
-        if (!temp_add(proxy, (uint64_t) written)) {
-            return false;
-        }
-        weir_chain_consume(chain, (uint64_t) written);
-    }
-    return true;
-}
-
 /* ---- ahead of the client */
 
 static bool is_in_file(const proxy_state *proxy)
@@ -361,7 +294,8 @@ static bool may_read_ahead(const proxy_state *proxy)
 {
     const proxy_conf *conf = proxy->conf;
 
-    if (!proxy->is_buffered || proxy->body_ended || proxy->body_failed || proxy->origin == NULL) {
+    if (!proxy->is_buffered || proxy->body_ended || proxy->body_failed || proxy->origin == NULL
+        || proxy->writing != NULL) {
         return false;
     }
     return (!is_in_file(proxy) && proxy->body.len < conf->buffers.count * conf->buffers.size)
@@ -386,8 +320,7 @@ static void read_ahead(proxy_state *proxy)
         done += more.len;
         if (is_in_file(proxy)
             || (proxy->body.len + more.len > in_memory && conf->max_temp_file_size != 0)) {
-            if (!weir_chain_is_empty(&more)
-                && ((proxy->temp_file == -1 && !temp_open(proxy)) || !temp_write(proxy, &more))) {
+            if (!weir_chain_is_empty(&more) && !proxy_temp_write(proxy, &more)) {
                 weir_chain_clear(&more);
                 body_fail(proxy);
                 return;
@@ -419,6 +352,14 @@ static void receive(proxy_state *proxy)
     if (!proxy->client_waits && proxy->origin != NULL && proxy->origin->readable) {
         read_ahead(proxy);
     }
+}
+
+void proxy_temp_written(proxy_state *proxy, bool is_written)
+{
+    if (!is_written) {
+        body_fail(proxy);
+    }
+    receive(proxy);
 }
 
 void proxy_body_go_on(weir_task *task)
@@ -469,6 +410,10 @@ weir_result proxy_body_pull(weir_http_exchange *ex, weir_http_source *source, we
         return WEIR_OK;
     }
 
+    if (weir_chain_is_empty(&proxy->body) && proxy->writing != NULL) {
+        proxy->client_waits = true;
+        return WEIR_WAIT;
+    }
     if (weir_chain_is_empty(&proxy->body) && !proxy->body_ended && !proxy->body_failed) {
         if (proxy->pulled >= TURN_BYTES) {
             weir_task_post(loop, &proxy->go_on);
@@ -489,7 +434,7 @@ weir_result proxy_body_pull(weir_http_exchange *ex, weir_http_source *source, we
         return WEIR_FAIL;
     }
     proxy->pulled += out->len - before;
-    *ended = proxy->body_ended && weir_chain_is_empty(&proxy->body);
+    *ended = proxy->body_ended && weir_chain_is_empty(&proxy->body) && proxy->writing == NULL;
     /* Should the client not take all of it now, the origin is still read from. */
     if (proxy->origin != NULL && proxy->origin->readable && may_read_ahead(proxy)) {
         weir_task_post(loop, &proxy->go_on);

@@ -218,8 +218,11 @@ static bool find_group(proxy_state *proxy)
 /* The decoded path, as the client might have written it. */
 static void add_path(weir_builder *target, const weir_http_request *request, weir_str path)
 {
+    weir_str rest = request->target, as_written;
+
     /* What was not decoded needs no escapes: it is passed as it came. */
-    if (request->path_is_valid && weir_str_find_byte(request->target, '%') == NULL) {
+    if (request->path_is_valid && weir_str_split(&rest, '?', &as_written)
+        && weir_str_find_byte(as_written, '%') == NULL) {
         weir_builder_add(target, path);
     } else {
         (void) weir_http_escape_path(target, path);

@@ -1,6 +1,7 @@
 #include "modules/http/proxy/proxy_internal.h"
 
 #include "core/base/clock.h"
+#include "core/process/worker.h"
 
 /* The directives of proxy_pass, and the content handler that begins. */
 
@@ -74,6 +75,9 @@ static bool bind_call(weir_conf *conf, void *settings, const weir_statement *sta
         && !weir_addr_parse(text, 0, &addr)) {
         return weir_conf_refuse_arg(conf, statement, 1, "invalid address \"%.*s\"",
                                     WEIR_STR_ARG(text));
+    }
+    if (proxy->bind.is_transparent && !weir_worker_needs_transparent(weir_conf_cycle(conf))) {
+        return weir_conf_refuse(conf, "no memory for \"proxy_bind\"");
     }
     proxy->bind.addr = weir_template_new(conf, weir_space_of(conf, "http"), text);
     return proxy->bind.addr != NULL;

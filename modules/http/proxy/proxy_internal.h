@@ -225,6 +225,7 @@ struct weir_http_upstream_state {
     weir_task go_on;
     int temp_file; /* -1: none */
     uint64_t temp_bytes;
+    struct proxy_writing *writing; /* of more to it; NULL: nothing is under way */
 
     weir_relay *relay; /* NULL: no tunnel */
     weir_connection *tunnel_client;
@@ -303,6 +304,16 @@ void proxy_buffer_release(proxy_state *proxy);
 /* What the fields are slices of: stays where it is, for as long as the exchange. */
 void proxy_head_keep(proxy_state *proxy);
 void proxy_head_release(proxy_state *proxy);
+
+/* A piece is in the temporary file, or could not be written. */
+void proxy_temp_written(proxy_state *proxy, bool is_written);
+
+/* ---- temp.c: the temporary file */
+
+/* Begins to write the chain, which is taken; `writing` is NULL when it is done already.  False: failed, logged. */
+bool proxy_temp_write(proxy_state *proxy, weir_chain *chain) WEIR_MUST_USE;
+/* Closes it, now or when what is being written is done. */
+void proxy_temp_close(proxy_state *proxy);
 
 /* ---- tunnel.c */
 
