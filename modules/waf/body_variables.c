@@ -2,12 +2,29 @@
 
 /* Puts what the processor of a body finds where rules look for it. */
 
+/*
+ * "json.a.array_0" is also seen as the name "json.a": what rules look for at the end of a name stands there, whatever
+ * kind of value follows.
+ */
+static bool add_array_name(weir_waf_transaction *tx, weir_str name)
+{
+    weir_str suffix = WEIR_STR(".array_0");
+
+    if (!weir_str_ends(name, suffix)) {
+        return true;
+    }
+    name = weir_str_slice(name, 0, name.len - suffix.len);
+    return weir_waf_add(tx, WEIR_WAF_VAR_ARGS_POST_NAMES, name, name);
+}
+
 static bool take_argument(void *owner, weir_str name, weir_str value)
 {
     weir_waf_transaction *tx = owner;
 
-    (void) weir_waf_add_argument(tx, false, name, value);
-    return !tx->is_exhausted;
+    if (!weir_waf_add_argument(tx, false, name, value)) {
+        return !tx->is_exhausted;
+    }
+    return !tx->parses_json || add_array_name(tx, name);
 }
 
 static bool take_file(void *owner, const weir_waf_file *file)
@@ -123,6 +140,7 @@ void weir_waf_parse_body(weir_waf_transaction *tx)
             tx, WEIR_STR("Request body excluding files is bigger than the maximum expected."));
         return;
     }
+    tx->parses_json = kind == WEIR_WAF_JSON;
     body = weir_waf_body_new(kind, &limits, &sink, tx, tx->content_type);
     if (body == NULL) {
         weir_waf_exhausted(tx, "memory");

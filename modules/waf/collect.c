@@ -255,11 +255,14 @@ static const weir_waf_variable zeroes[] = {
     WEIR_WAF_VAR_FILES_COMBINED_SIZE,
 };
 
+/* Nor is "no processor" nothing: "!@rx JSON" is to find that. */
+
 void weir_waf_collect_zeroes(weir_waf_transaction *tx)
 {
     for (size_t i = 0; i < WEIR_COUNT(zeroes); i++) {
         (void) weir_waf_set(tx, zeroes[i], WEIR_STR("0"));
     }
+    (void) weir_waf_set(tx, WEIR_WAF_VAR_REQBODY_PROCESSOR, WEIR_STR_EMPTY);
 }
 
 void weir_waf_collect_head(weir_waf_transaction *tx)

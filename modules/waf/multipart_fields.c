@@ -36,7 +36,7 @@ static size_t skip_blanks(weir_str text, size_t at)
 }
 
 /* Between the media type and the parameter there may be one semicolon, and blanks. */
-/* A second parameter, or what could be taken for one.  Browsers' "----WebKitFormBoundary" is none. */
+/* A second parameter: "----WebKitFormBoundary" in the value of the first is none. */
 static bool names_boundary_again(weir_str rest)
 {
     size_t at = 0;
@@ -45,7 +45,7 @@ static bool names_boundary_again(weir_str rest)
         weir_str word = weir_str_from(rest, at);
         weir_str behind = weir_str_trim(weir_str_from(word, sizeof("boundary") - 1));
 
-        if (weir_str_starts(word, WEIR_STR("boundary")) || weir_str_starts(behind, WEIR_STR("="))) {
+        if (weir_str_starts(behind, WEIR_STR("="))) {
             return true;
         }
         at++;

@@ -137,7 +137,7 @@ struct weir_waf_transaction {
     bool is_relevant;      /* a rule that is to be audited has matched */
 
     weir_str request_body, response_body;
-    bool has_request_body, has_response_body, request_body_is_cut, body_is_parsed;
+    bool has_request_body, has_response_body, request_body_is_cut, body_is_parsed, parses_json;
     unsigned response_status;
     weir_str content_type; /* of the request */
     uint64_t files_bytes;

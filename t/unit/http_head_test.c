@@ -91,7 +91,7 @@ static void other_major_versions_are_not_spoken(void **state)
 
     (void) state;
     assert_int_equal(request_line("GET / HTTP/2.0", &parsed), 505);
-    assert_int_equal(request_line("GET / HTTP/0.9", &parsed), 505);
+    assert_int_equal(request_line("GET / HTTP/0.9", &parsed), 400);
     assert_int_equal(request_line("GET / HTTP/1.2", &parsed), 0);
     assert_int_equal(parsed.version, WEIR_HTTP_11);
 }

@@ -192,6 +192,7 @@ static bool take_field_line(h1_connection *h1, weir_str line)
     weir_str name;
     weir_str value;
     bool underscore;
+    bool is_token = false;
     bool is_invalid = true;
 
     switch (weir_http_parse_field_line(line, &name, &value, &underscore)) {
@@ -202,11 +203,13 @@ static bool take_field_line(h1_connection *h1, weir_str line)
         break;
     case WEIR_HTTP_FIELD_VALID:
         known = weir_http_name_find(name);
+        is_token = true;
         is_invalid = (underscore && !core->underscores_in_headers)
                      || (known == WEIR_HTTP_OTHER && !weir_http_name_is_plain(name));
         break;
     }
-    if (is_invalid) {
+    /* What is a token has one meaning for all; nginx's narrower names are then not asked for. */
+    if (is_invalid && !(is_token && !core->ignore_invalid_headers)) {
         if (!core->ignore_invalid_headers) {
             head_refuse(h1, 400, "client sent invalid header name");
             return false;

@@ -105,7 +105,7 @@ static unsigned parse_version(weir_str text, weir_http_version *version)
         && text.data[7] <= '9') {
         /* A later minor version is taken as 1.1 (RFC 9110, 2.5). */
         *version = WEIR_HTTP_11;
-        return text.data[5] == '1' ? 0 : 505;
+        return text.data[5] == '1' ? 0 : text.data[5] == '0' ? 400 : 505;
     }
     return 400;
 }
