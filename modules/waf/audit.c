@@ -1,6 +1,13 @@
+#include <time.h>
+
+#include "core/base/clock.h"
+#include "modules/waf/audit.h"
+#include "modules/waf/json.h"
 #include "modules/waf/transaction_internal.h"
 
-/* The audit log. */
+/* The audit log: what a request and its response were, and which rules matched; in ModSecurity's two forms. */
+
+#define ENTRY_MAX ((size_t) 32 * 1024 * 1024)
 
 void weir_waf_change_parts(weir_waf_transaction *tx, weir_str change)
 {
@@ -25,4 +32,251 @@ void weir_waf_change_parts(weir_waf_transaction *tx, weir_str change)
     if (weir_builder_close(&parts, &text)) {
         tx->audit_parts = text;
     }
+}
+
+static bool has_part(const weir_waf_transaction *tx, char part)
+{
+    return weir_str_find_byte(tx->audit_parts, part) != NULL;
+}
+
+bool weir_waf_audit_is_due(weir_waf_transaction *tx)
+{
+    const weir_waf_operator *status = tx->settings->audit.relevant_status;
+
+    switch (tx->audit_mode) {
+    case WEIR_WAF_AUDIT_OFF:
+        return false;
+    case WEIR_WAF_AUDIT_ON:
+        return true;
+    case WEIR_WAF_AUDIT_RELEVANT:
+        break;
+    }
+    if (tx->is_relevant) {
+        return true;
+    }
+    return status != NULL
+           && weir_waf_pattern_matches(tx->worker->matcher, status,
+                                       weir_waf_number_text(tx, tx->response_status));
+}
+
+/* ---- native */
+
+static void add_boundary(const weir_waf_transaction *tx, weir_builder *entry, char part)
+{
+    weir_builder_add(entry, WEIR_STR("--"));
+    weir_builder_add(entry, weir_str_slice(tx->options.unique_id, 0, 8));
+    weir_builder_printf(entry, "-%c--\n", part);
+}
+
+static void add_headers(weir_builder *entry, const weir_waf_values *headers)
+{
+    for (uint32_t i = 0; i < headers->count; i++) {
+        weir_builder_add(entry, headers->items[i].name);
+        weir_builder_add(entry, WEIR_STR(": "));
+        weir_builder_add(entry, headers->items[i].text);
+        weir_builder_add_byte(entry, '\n');
+    }
+    weir_builder_add_byte(entry, '\n');
+}
+
+static void add_head_part(const weir_waf_transaction *tx, weir_builder *entry)
+{
+    add_boundary(tx, entry, 'A');
+    weir_builder_add_byte(entry, '[');
+    weir_builder_add(entry, weir_clock_access_text());
+    weir_builder_add(entry, WEIR_STR("] "));
+    weir_builder_add(entry, tx->options.unique_id);
+    weir_builder_add_byte(entry, ' ');
+    weir_builder_add(entry, tx->connection.client_addr);
+    weir_builder_printf(entry, " %u ", tx->connection.client_port);
+    weir_builder_add(entry, tx->connection.server_addr);
+    weir_builder_printf(entry, " %u\n", tx->connection.server_port);
+}
+
+static void add_native(weir_waf_transaction *tx, weir_builder *entry)
+{
+    add_head_part(tx, entry);
+    if (has_part(tx, 'B')) {
+        add_boundary(tx, entry, 'B');
+        weir_builder_add(entry, tx->request.line);
+        weir_builder_add_byte(entry, '\n');
+        add_headers(entry, &tx->values[WEIR_WAF_VAR_REQUEST_HEADERS]);
+    }
+    if ((has_part(tx, 'C') || has_part(tx, 'I')) && tx->has_request_body) {
+        add_boundary(tx, entry, 'C');
+        weir_builder_add(entry, tx->request_body);
+        weir_builder_add(entry, WEIR_STR("\n\n"));
+    }
+    if (has_part(tx, 'E') && tx->has_response_body) {
+        add_boundary(tx, entry, 'E');
+        weir_builder_add(entry, tx->response_body);
+        weir_builder_add(entry, WEIR_STR("\n\n"));
+    }
+    if (has_part(tx, 'F')) {
+        add_boundary(tx, entry, 'F');
+        weir_builder_add(entry, weir_waf_scalar(tx, WEIR_WAF_VAR_STATUS_LINE));
+        weir_builder_add_byte(entry, '\n');
+        add_headers(entry, &tx->values[WEIR_WAF_VAR_RESPONSE_HEADERS]);
+    }
+    if (has_part(tx, 'H')) {
+        add_boundary(tx, entry, 'H');
+        for (const weir_waf_match *match = tx->first_match; match != NULL; match = match->next) {
+            if (match->is_audited) {
+                weir_builder_add(entry, WEIR_STR("ModSecurity: "));
+                weir_waf_add_rule(tx, entry, match);
+                weir_builder_add_byte(entry, '\n');
+            }
+        }
+        weir_builder_add_byte(entry, '\n');
+    }
+    add_boundary(tx, entry, 'Z');
+    weir_builder_add_byte(entry, '\n');
+}
+
+/* ---- JSON */
+
+static void add_json_headers(weir_waf_json *json, const weir_waf_values *headers)
+{
+    weir_waf_json_open(json, "headers", '{');
+    for (uint32_t i = 0; i < headers->count; i++) {
+        weir_waf_json_member(json, headers->items[i].name, headers->items[i].text);
+    }
+    weir_waf_json_close(json, '}');
+}
+
+static void add_json_request(const weir_waf_transaction *tx, weir_waf_json *json)
+{
+    const weir_str protocol = tx->request.protocol;
+    const char *slash = weir_str_find_byte(protocol, '/');
+
+    weir_waf_json_open(json, "request", '{');
+    weir_waf_json_text(json, "method", tx->request.method);
+    weir_waf_json_text(
+        json, "http_version",
+        slash == NULL ? protocol : weir_str_from(protocol, (size_t) (slash - protocol.data) + 1));
+    weir_waf_json_text(json, "uri", tx->request.target);
+    if ((has_part(tx, 'C') || has_part(tx, 'I')) && tx->has_request_body) {
+        weir_waf_json_text(json, "body", tx->request_body);
+    }
+    if (has_part(tx, 'B')) {
+        add_json_headers(json, &tx->values[WEIR_WAF_VAR_REQUEST_HEADERS]);
+    }
+    weir_waf_json_close(json, '}');
+}
+
+static void add_json_response(const weir_waf_transaction *tx, weir_waf_json *json)
+{
+    weir_waf_json_open(json, "response", '{');
+    if (has_part(tx, 'E') && tx->has_response_body) {
+        weir_waf_json_text(json, "body", tx->response_body);
+    }
+    weir_waf_json_number(json, "http_code", tx->response_status);
+    if (has_part(tx, 'F')) {
+        add_json_headers(json, &tx->values[WEIR_WAF_VAR_RESPONSE_HEADERS]);
+    }
+    weir_waf_json_close(json, '}');
+}
+
+static void add_json_number_text(weir_waf_transaction *tx, weir_waf_json *json, const char *name,
+                                 int64_t number)
+{
+    weir_waf_json_text(json, name, weir_waf_number_text(tx, number));
+}
+
+static void add_json_message(weir_waf_transaction *tx, weir_waf_json *json,
+                             const weir_waf_match *match)
+{
+    const weir_waf_rule *rule = match->rule;
+    char line[4096];
+    weir_builder matched;
+
+    weir_builder_over(&matched, line, sizeof(line));
+    weir_waf_add_matched(tx, &matched, match);
+    weir_waf_json_open(json, NULL, '{');
+    weir_waf_json_text(json, "message", match->message);
+    weir_waf_json_open(json, "details", '{');
+    weir_waf_json_text(json, "match", weir_builder_cut(&matched));
+    weir_waf_json_text(json, "reference", WEIR_STR_EMPTY);
+    add_json_number_text(tx, json, "ruleId", (int64_t) rule->id);
+    weir_waf_json_text(json, "file", rule->file);
+    add_json_number_text(tx, json, "lineNumber", rule->line);
+    weir_waf_json_text(json, "data", match->data);
+    add_json_number_text(tx, json, "severity", rule->severity < 0 ? 0 : rule->severity);
+    weir_waf_json_text(json, "ver", rule->version);
+    weir_waf_json_text(json, "rev", rule->revision);
+    weir_waf_json_open(json, "tags", '[');
+    for (WEIR_ARRAY_EACH(&rule->tags, const weir_waf_macro, tag)) {
+        weir_waf_json_text(json, NULL, weir_waf_expand(tx, tag));
+    }
+    weir_waf_json_close(json, ']');
+    weir_waf_json_text(json, "maturity", rule->maturity.len == 0 ? WEIR_STR("0") : rule->maturity);
+    weir_waf_json_text(json, "accuracy", rule->accuracy.len == 0 ? WEIR_STR("0") : rule->accuracy);
+    weir_waf_json_close(json, '}');
+    weir_waf_json_close(json, '}');
+}
+
+static void add_json_producer(const weir_waf_transaction *tx, weir_waf_json *json)
+{
+    weir_str rest = tx->settings->components;
+    weir_str component;
+
+    weir_waf_json_open(json, "producer", '{');
+    weir_waf_json_text(json, "modsecurity", WEIR_STR("weir (SecLang v3)"));
+    weir_waf_json_text(json, "connector", WEIR_STR("weir"));
+    weir_waf_json_text(json, "secrules_engine",
+                       tx->engine == WEIR_WAF_ENGINE_ON ? WEIR_STR("Enabled")
+                                                        : WEIR_STR("DetectionOnly"));
+    weir_waf_json_open(json, "components", '[');
+    while (weir_str_split(&rest, ',', &component)) {
+        weir_waf_json_text(json, NULL, weir_str_trim(component));
+    }
+    weir_waf_json_close(json, ']');
+    weir_waf_json_close(json, '}');
+}
+
+static void add_json(weir_waf_transaction *tx, weir_builder *entry)
+{
+    weir_waf_json json = {.to = entry};
+    time_t now = weir_clock_now()->wall_s;
+    struct tm local;
+    char stamp[64];
+    size_t len;
+
+    (void) localtime_r(&now, &local);
+    len = strftime(stamp, sizeof(stamp), "%a %b %e %H:%M:%S %Y", &local);
+    weir_waf_json_open(&json, NULL, '{');
+    weir_waf_json_open(&json, "transaction", '{');
+    weir_waf_json_text(&json, "client_ip", tx->connection.client_addr);
+    weir_waf_json_text(&json, "time_stamp", weir_str_of(stamp, len));
+    weir_waf_json_number(&json, "client_port", tx->connection.client_port);
+    weir_waf_json_text(&json, "host_ip", tx->connection.server_addr);
+    weir_waf_json_number(&json, "host_port", tx->connection.server_port);
+    weir_waf_json_text(&json, "unique_id", tx->options.unique_id);
+    add_json_request(tx, &json);
+    add_json_response(tx, &json);
+    add_json_producer(tx, &json);
+    weir_waf_json_open(&json, "messages", '[');
+    for (const weir_waf_match *match = tx->first_match; match != NULL && has_part(tx, 'H');
+         match = match->next) {
+        if (match->is_audited) {
+            add_json_message(tx, &json, match);
+        }
+    }
+    weir_waf_json_close(&json, ']');
+    weir_waf_json_close(&json, '}');
+    weir_waf_json_close(&json, '}');
+    weir_builder_add_byte(entry, '\n');
+}
+
+bool weir_waf_audit_entry(weir_waf_transaction *tx, weir_pool *pool, weir_str *text)
+{
+    weir_builder entry;
+
+    weir_builder_open(&entry, pool, ENTRY_MAX);
+    if (tx->settings->audit.is_json) {
+        add_json(tx, &entry);
+    } else {
+        add_native(tx, &entry);
+    }
+    return weir_builder_close(&entry, text);
 }

@@ -52,7 +52,7 @@ static void add_operator(weir_builder *line, const weir_waf_link *link)
     }
 }
 
-static void add_matched(weir_waf_transaction *tx, weir_builder *line, const weir_waf_match *match)
+void weir_waf_add_matched(weir_waf_transaction *tx, weir_builder *line, const weir_waf_match *match)
 {
     const weir_waf_find *find =
         match->find_count == 0 ? NULL : &match->finds[match->find_count - 1];
@@ -113,7 +113,7 @@ void weir_waf_add_rule(weir_waf_transaction *tx, weir_builder *line, const weir_
     } else {
         weir_builder_add(line, WEIR_STR("Warning. "));
     }
-    add_matched(tx, line, match);
+    weir_waf_add_matched(tx, line, match);
     add_part(line, "file", rule->file);
     add_number(line, "line", rule->line);
     add_number(line, "id", rule->id);

@@ -545,6 +545,7 @@ static void rule_matched(weir_waf_transaction *tx, const weir_waf_rule *rule)
     }
     if (disrupts(says->disruption)) {
         tx->would_be_blocked = true;
+        tx->current.decides = true;
         if (takes_effect) {
             tx->current.is_disruptive = true;
             intervene(tx, rule, says);

@@ -233,6 +233,16 @@ const weir_waf_intervention *weir_waf_intervened(const weir_waf_transaction *tx)
     return &tx->intervention;
 }
 
+const weir_waf_settings *weir_waf_transaction_settings(const weir_waf_transaction *tx)
+{
+    return tx->settings;
+}
+
+weir_str weir_waf_client_addr(const weir_waf_transaction *tx)
+{
+    return tx->connection.client_addr;
+}
+
 bool weir_waf_is_on(const weir_waf_transaction *tx)
 {
     return tx->engine != WEIR_WAF_ENGINE_OFF;

@@ -61,6 +61,7 @@ typedef struct weir_waf_match {
     int64_t score, sum; /* what it added to anomaly scores, and what they were then */
     weir_str message, data;
     bool is_logged, is_audited, is_disruptive;
+    bool decides; /* its action blocks, whether or not it took effect */
 } weir_waf_match;
 
 /* By ctl: rules that are out, wholly or for a target. */
@@ -221,6 +222,9 @@ void weir_waf_body_is_wrong(weir_waf_transaction *tx, weir_str message);
 /* ---- report.c */
 void weir_waf_report(weir_waf_transaction *tx, const weir_waf_match *match);
 void weir_waf_add_rule(weir_waf_transaction *tx, weir_builder *line, const weir_waf_match *match);
+/* Matched "Operator … */
+void weir_waf_add_matched(weir_waf_transaction *tx, weir_builder *line,
+                          const weir_waf_match *match);
 void weir_waf_add_escaped(weir_builder *line, weir_str text);
 /* A regex was given up. */
 void weir_waf_limit_was_hit(weir_waf_transaction *tx);

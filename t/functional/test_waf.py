@@ -1,8 +1,11 @@
 """modsecurity: SecLang rules look at requests and responses; what they decide is done, and logged as ModSecurity does."""
 
+import json
 import re
 
 import pytest
+
+from harness import wait_until
 
 pytestmark = pytest.mark.weir_only("nginx has no WAF of its own")
 
@@ -14,6 +17,12 @@ def rules(*lines):
 
 
 DENY_EVIL = 'SecRule ARGS "@contains evil" "id:1,phase:2,deny,log,msg:\'no evil\'"'
+
+
+def written(server, name):
+    """A log of the WAF, which is written once the response is out."""
+    wait_until(lambda: server.read(name).endswith("\n"))
+    return server.read(name)
 
 
 def matched(server):
@@ -156,3 +165,79 @@ def test_the_core_rule_set_of_debian_stops_attacks_and_lets_browsers_by(weir):
     for attack in ("/?q=../../../etc/passwd", "/?q=1%27%20UNION%20SELECT%20password%20FROM%20users--",
                    "/?q=%3Cscript%3Ealert(1)%3C/script%3E", "/?q=;cat%20/etc/shadow"):
         assert server.request(attack, "GET", browser).status == 403, attack
+
+
+def test_the_verdict_says_why_and_what_would_let_the_request_pass(weir):
+    scored = ('SecAction "id:1,phase:1,pass,nolog,setvar:tx.inbound_anomaly_score_threshold=5"',
+              'SecRule ARGS "@rx ev(il)" "id:2,phase:2,pass,log,capture,msg:\'no\',setvar:tx.anomaly_score=+5"',
+              'SecRule TX:anomaly_score "@ge %{tx.inbound_anomaly_score_threshold}" "id:3,phase:2,deny"')
+    server = weir(rules(*scored) + "modsecurity_verdict_log verdict.json; location / { return 200 fine; }")
+    assert server.get("/?q=good").text == "fine"
+    assert server.get("/?q=an+evil+thing&r=2").status == 403
+    lines = written(server, "verdict.json").splitlines()
+    assert len(lines) == 1
+    verdict = json.loads(lines[0])
+    assert verdict["verdict"] == "blocked" and verdict["status"] == 403 and verdict["rule"] == 3
+    assert verdict["score"] == 5 and verdict["threshold"] == 5
+    first = verdict["rules"][0]
+    assert (first["id"], first["score"], first["sum"]) == (2, 5, 5)
+    assert first["matches"] == [{"variable": "ARGS:q", "matched": "evil", "value": "an evil thing"}]
+    assert verdict["exclusion"] == 'SecRuleUpdateTargetById 2 "!ARGS:q"\n'
+
+
+def test_what_was_learnt_lets_the_same_requests_pass_at_paranoia_level_2(weir, tmp_path):
+    crs = """
+        modsecurity on;
+        modsecurity_rules 'SecRuleEngine On\nSecRequestBodyAccess On
+            Include /etc/modsecurity/crs/crs-setup.conf
+            SecAction "id:900000,phase:1,nolog,pass,t:none,setvar:tx.paranoia_level=2"
+            Include /usr/share/modsecurity-crs/rules/*.conf';
+        location / { return 200 fine; }
+    """
+    browser = [("Host", "127.0.0.1"), ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64)"), ("Accept", "*/*")]
+    traffic = ["/?html=%3Cscript%3Ealert(1)%3C/script%3E", "/?filter=1%27%20OR%20%271%27=%271&odd%20name|x=%3Csvg/onload=a()%3E",
+               "/?file=../../etc/passwd", "/?cmd=;cat%20/etc/shadow"]
+    learner = weir(crs + "modsecurity_learn learnt.conf;")
+    for target in traffic:
+        assert learner.request(target, "GET", browser).text == "fine"
+    wait_until(lambda: learner.read("learnt.conf").count("# 20") == len(traffic))
+    learnt = learner.read("learnt.conf")
+    learner.reload(learner.config.replace("modsecurity_learn learnt.conf;", ""))
+    assert [learner.request(target, "GET", browser).status for target in traffic] == [403] * len(traffic)
+    (tmp_path / "learnt.conf").write_text(learnt)
+    learner.reload(learner.config.replace(
+        "location / {", "modsecurity_rules_file %s/learnt.conf; location / {" % tmp_path))
+    for target in traffic:
+        assert learner.request(target, "GET", browser).text == "fine", target
+    # What was not part of it is still blocked.
+    assert learner.request("/?other=%3Cscript%3Ealert(1)%3C/script%3E", "GET", browser).status == 403
+
+
+@pytest.mark.parametrize("form", ["Native", "JSON"])
+@pytest.mark.parametrize("kind", ["Serial", "Concurrent"])
+def test_the_audit_log_has_what_is_relevant(weir, form, kind):
+    server = weir(rules(
+        "SecAuditEngine RelevantOnly", 'SecAuditLogRelevantStatus "^4(?!04)"', "SecAuditLogParts ABCFHZ",
+        "SecAuditLogFormat " + form, "SecAuditLogType " + kind, "SecAuditLogStorageDir DIR",
+        "SecAuditLog DIR/audit.log", DENY_EVIL).replace("DIR", "@dir@") + "location / { return 200 fine; }",
+        # Whoever runs the workers must be able to write where each entry is a file.
+        main="user root;")
+    form_type = [("Content-Type", "application/x-www-form-urlencoded")]
+    assert server.get("/?q=good").status == 200
+    assert server.request("/page", "POST", form_type, b"q=evil").status == 403
+    text = written(server, "audit.log")
+    if kind == "Concurrent":
+        assert len(text.splitlines()) == 1
+        path = next(word for word in text.split() if word.startswith("/20"))
+        text = server.read(path.lstrip("/"))
+    if form == "JSON":
+        entry = json.loads(text)["transaction"]
+        assert entry["request"]["uri"] == "/page"
+        assert entry["request"]["body"] == "q=evil"
+        assert entry["response"]["http_code"] == 403
+        assert entry["messages"][0]["details"]["ruleId"] == "1"
+    else:
+        parts = re.findall(r"^--[0-9a-f]{8}-([A-Z])--$", text, re.M)
+        assert parts == list("ABCFHZ")
+        assert "POST /page HTTP/1.1" in text and "q=evil" in text
+        assert 'ModSecurity: Access denied with code 403 (phase 2). Matched' in text

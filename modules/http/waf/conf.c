@@ -55,6 +55,30 @@ static weir_str folder_of(weir_str path)
     return weir_str_slice(path, 0, end);
 }
 
+static bool log_file_get(weir_conf *conf, weir_str path, weir_log_file **file)
+{
+    if (!weir_conf_prefix_path(conf, path, &path)) {
+        return false;
+    }
+    *file = weir_log_files_get(weir_conf_cycle(conf)->log_files, path);
+    return *file != NULL || weir_conf_refuse(conf, "no memory for a log of the WAF");
+}
+
+/* The program's SecAuditLog, opened and reopened as all logs are. */
+static bool audit_log_get(weir_conf *conf, weir_http_waf_rules *rules)
+{
+    const weir_waf_audit_settings *audit = &weir_waf_program_settings(rules->program)->audit;
+
+    rules->audit_log = NULL;
+    if (audit->mode == WEIR_WAF_AUDIT_OFF) {
+        return true;
+    }
+    if (audit->is_concurrent && audit->storage.len == 0) {
+        return weir_conf_refuse(conf, "SecAuditLogType Concurrent needs a SecAuditLogStorageDir");
+    }
+    return audit->log.len == 0 || log_file_get(conf, audit->log, &rules->audit_log);
+}
+
 static bool rules_add(weir_conf *conf, weir_http_waf_conf *waf, const weir_statement *statement,
                       const weir_waf_part *part)
 {
@@ -73,7 +97,26 @@ static bool rules_add(weir_conf *conf, weir_http_waf_conf *waf, const weir_state
                                      fault.message);
     }
     main->keeps_collections |= weir_waf_program_keeps_collections(waf->rules.program);
-    return true;
+    return audit_log_get(conf, &waf->rules);
+}
+
+static bool log_call(weir_conf *conf, const weir_statement *statement, weir_log_file **file)
+{
+    if (weir_str_eq(statement->args[1], WEIR_STR("off"))) {
+        *file = NULL;
+        return true;
+    }
+    return log_file_get(conf, statement->args[1], file);
+}
+
+static bool verdict_log_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    return log_call(conf, statement, &((weir_http_waf_conf *) settings)->verdict_log.file);
+}
+
+static bool learn_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    return log_call(conf, statement, &((weir_http_waf_conf *) settings)->learn_log.file);
 }
 
 static bool rules_call(weir_conf *conf, void *settings, const weir_statement *statement)
@@ -164,6 +207,26 @@ const weir_directive weir_http_waf_directives[] = {
         .doc = "The id of a request in logs, on the page that refuses it and in $modsecurity_id.",
     },
     {
+        .name = "modsecurity_verdict_log",
+        .where = WEIR_HTTP_ANYWHERE,
+        .takes = WEIR_TAKES(1, 1),
+        .slot = WEIR_SLOT_CALL(weir_http_waf_conf, verdict_log, verdict_log_call),
+        .preset = "off",
+        .syntax = "path | off",
+        .doc = "A line of JSON for each request that was blocked or would have been: why, and what "
+               "would let it pass.",
+    },
+    {
+        .name = "modsecurity_learn",
+        .where = WEIR_HTTP_ANYWHERE,
+        .takes = WEIR_TAKES(1, 1),
+        .slot = WEIR_SLOT_CALL(weir_http_waf_conf, learn_log, learn_call),
+        .preset = "off",
+        .syntax = "path | off",
+        .doc = "Blocks nothing, and writes the directives that would let requests pass whose rules "
+               "scored.",
+    },
+    {
         .name = "modsecurity_collections_size",
         .where = WEIR_HTTP_MAIN,
         .takes = WEIR_TAKES(1, 1),
@@ -241,5 +304,8 @@ void weir_http_waf_worker_stop(weir_worker *worker)
     if (main != NULL) {
         weir_waf_worker_free(main->worker);
         main->worker = NULL;
+        weir_pool_free(main->learnt_pool);
+        main->learnt_pool = NULL;
+        main->learnt = NULL;
     }
 }

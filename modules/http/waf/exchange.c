@@ -109,7 +109,7 @@ weir_http_waf_state *weir_http_waf_begin(weir_http_exchange *ex, const weir_http
         .log = log_rule,
         .subject = ex,
         .store = conf->rules.main->store,
-        .only_detects = conf->mode == WEIR_HTTP_WAF_DETECTION,
+        .only_detects = conf->mode == WEIR_HTTP_WAF_DETECTION || conf->learn_log.file != NULL,
         .forces_on = conf->mode == WEIR_HTTP_WAF_DETECTION,
         .budget = {.work = conf->work_limit, .bytes = conf->memory_limit},
     };
@@ -218,6 +218,7 @@ void weir_http_waf_add_response(weir_http_waf_state *state)
     weir_builder builder;
     weir_str length;
 
+    state->response_is_added = true;
     weir_waf_set_response(state->tx, response->status, weir_http_version_text(response->version));
     for (size_t i = 0; i < response->fields.count; i++) {
         const weir_http_field *field = &response->fields.items[i];

@@ -180,9 +180,14 @@ static weir_http_verdict go_on(weir_http_waf_state *state)
 
 static void log_phase(weir_http_waf_state *state)
 {
+    /* Of what was refused, the log is to tell how it was answered. */
+    if (!state->response_is_added) {
+        weir_http_waf_add_response(state);
+    }
     /* Nobody waits for it but the next request of this connection. */
     while (weir_waf_run_phase(state->tx, WEIR_WAF_PHASE_LOGGING) == WEIR_WAIT) {
     }
+    weir_http_waf_write_logs(state);
 }
 
 weir_http_verdict weir_http_waf_judge(weir_http_exchange *ex, const void *location)

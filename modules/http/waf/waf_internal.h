@@ -26,12 +26,15 @@ typedef struct {
     bool keeps_collections;
     weir_pool *pool;
     const weir_log *log;
+    weir_map *learnt; /* lines that this worker has written */
+    weir_pool *learnt_pool;
 } weir_http_waf_main;
 
 /* What a level's modsecurity_rules and modsecurity_rules_file come to, with those of outer levels. */
 typedef struct {
     const weir_waf_program *program; /* NULL: there are no rules */
     weir_http_waf_main *main;
+    weir_log_file *audit_log; /* NULL: none, or none is needed */
 } weir_http_waf_rules;
 
 typedef struct {
@@ -40,6 +43,9 @@ typedef struct {
     const weir_template *transaction_id; /* NULL: made up */
     uint64_t work_limit;
     size_t memory_limit;
+    struct {
+        weir_log_file *file; /* NULL: off */
+    } verdict_log, learn_log;
 } weir_http_waf_conf;
 
 typedef enum {
@@ -60,6 +66,7 @@ typedef struct {
     const weir_http_waf_conf *conf;
     weir_http_exchange *ex;
     weir_http_waf_step step;
+    bool response_is_added;
     bool has_answered; /* the intervention was answered */
     bool ahead_ended, ahead_is_cut, is_too_large;
     weir_http_hold hold;
@@ -84,6 +91,9 @@ weir_http_verdict weir_http_waf_answer(weir_http_waf_state *state);
 
 /* response.c: phases 3 and 4 */
 weir_result weir_http_waf_response_head(weir_http_exchange *ex, const void *location);
+
+/* logs.c: after phase 5 */
+void weir_http_waf_write_logs(weir_http_waf_state *state);
 
 /* conf.c */
 extern const weir_directive weir_http_waf_directives[];

@@ -1,0 +1,217 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "modules/http/waf/waf_internal.h"
+#include "modules/waf/audit.h"
+#include "modules/waf/verdict.h"
+
+/* After phase 5: the audit log, the verdict log, and what is learnt. */
+
+#define LEARNT_MAX 10000 /* lines that a worker remembers */
+
+/* ---- concurrent audit logs: a file for each entry, in folders by day and minute */
+
+static bool make_folder(weir_http_waf_state *state, const char *path)
+{
+    unsigned mode = weir_waf_transaction_settings(state->tx)->audit.folder_mode;
+
+    if (mkdir(path, mode) == 0 || errno == EEXIST) {
+        return true;
+    }
+    weir_log_line(&state->ex->log, WEIR_LOG_ERR, errno, "mkdir() \"%s\" of the audit log failed",
+                  path);
+    return false;
+}
+
+/* STORAGE/20261128/20261128-0014/20261128-001402-ID, and the part behind STORAGE. */
+static bool entry_path(weir_http_waf_state *state, weir_str *path, weir_str *name)
+{
+    const weir_waf_audit_settings *audit = &weir_waf_transaction_settings(state->tx)->audit;
+    time_t now = weir_clock_now()->wall_s;
+    char day[16], minute[32], second[32];
+    weir_pool *pool = state->ex->pool;
+    weir_builder builder;
+    weir_str folder;
+    struct tm local;
+    const char *z;
+
+    (void) localtime_r(&now, &local);
+    (void) strftime(day, sizeof(day), "%Y%m%d", &local);
+    (void) strftime(minute, sizeof(minute), "%Y%m%d-%H%M", &local);
+    (void) strftime(second, sizeof(second), "%Y%m%d-%H%M%S", &local);
+    weir_builder_open(&builder, pool, 4096);
+    weir_builder_printf(&builder, "%.*s/%s", WEIR_STR_ARG(audit->storage), day);
+    if (!weir_builder_close(&builder, &folder) || (z = weir_str_z(pool, folder)) == NULL
+        || !make_folder(state, z)) {
+        return false;
+    }
+    weir_builder_open(&builder, pool, 4096);
+    weir_builder_printf(&builder, "%.*s/%s", WEIR_STR_ARG(folder), minute);
+    if (!weir_builder_close(&builder, &folder) || (z = weir_str_z(pool, folder)) == NULL
+        || !make_folder(state, z)) {
+        return false;
+    }
+    weir_builder_open(&builder, pool, 4096);
+    weir_builder_printf(&builder, "%.*s/%s-", WEIR_STR_ARG(folder), second);
+    for (size_t i = 0; i < weir_waf_unique_id(state->tx).len; i++) {
+        char c = weir_waf_unique_id(state->tx).data[i];
+
+        weir_builder_add_byte(&builder, c == '/' || c == '\0' ? '_' : c);
+    }
+    if (!weir_builder_close(&builder, path)) {
+        return false;
+    }
+    *name = weir_str_from(*path, audit->storage.len);
+    return true;
+}
+
+static bool write_file(weir_http_waf_state *state, weir_str path, weir_str text)
+{
+    const char *z = weir_str_z(state->ex->pool, path);
+    unsigned mode = weir_waf_transaction_settings(state->tx)->audit.file_mode;
+    int fd = z == NULL ? -1 : open(z, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t) mode);
+    size_t done = 0;
+
+    if (fd == -1) {
+        weir_log_line(&state->ex->log, WEIR_LOG_ERR, errno,
+                      "open() \"%.*s\" of the audit log failed", WEIR_STR_ARG(path));
+        return false;
+    }
+    while (done < text.len) {
+        ssize_t written = write(fd, text.data + done, text.len - done);
+
+        if (written <= 0) {
+            weir_log_line(&state->ex->log, WEIR_LOG_ERR, errno,
+                          "write() to \"%.*s\" of the audit log failed", WEIR_STR_ARG(path));
+            break;
+        }
+        done += (size_t) written;
+    }
+    (void) close(fd);
+    return done == text.len;
+}
+
+static void write_concurrent(weir_http_waf_state *state, weir_log_file *index, weir_str text)
+{
+    const weir_http_exchange *ex = state->ex;
+    weir_str path, name, line;
+    weir_builder builder;
+
+    if (!entry_path(state, &path, &name) || !write_file(state, path, text) || index == NULL) {
+        return;
+    }
+    weir_builder_open(&builder, ex->pool, 16384);
+    weir_builder_add(&builder, ex->request.host);
+    weir_builder_add_byte(&builder, ' ');
+    weir_builder_add(&builder, weir_waf_client_addr(state->tx));
+    weir_builder_printf(&builder, " - - [%.*s] \"%.*s\" %u %llu - - \"-\" %.*s %.*s 0 %zu\n",
+                        WEIR_STR_ARG(weir_clock_access_text()),
+                        WEIR_STR_ARG(weir_str_slice(ex->request.line, 0, 4096)),
+                        ex->response.status, (unsigned long long) ex->bytes_sent,
+                        WEIR_STR_ARG(weir_waf_unique_id(state->tx)), WEIR_STR_ARG(name), text.len);
+    if (weir_builder_close(&builder, &line)) {
+        weir_log_file_write(index, line);
+    }
+}
+
+static void audit(weir_http_waf_state *state)
+{
+    const weir_waf_audit_settings *settings = &weir_waf_transaction_settings(state->tx)->audit;
+    weir_log_file *file = state->conf->rules.audit_log;
+    weir_str text;
+
+    if ((file == NULL && !settings->is_concurrent) || !weir_waf_audit_is_due(state->tx)) {
+        return;
+    }
+    if (!weir_waf_audit_entry(state->tx, state->ex->pool, &text)) {
+        weir_log_line(&state->ex->log, WEIR_LOG_ERR, 0, "no memory for an entry of the audit log");
+    } else if (settings->is_concurrent) {
+        write_concurrent(state, file, text);
+    } else {
+        weir_log_file_write(file, text);
+    }
+}
+
+/* ---- verdicts and learning */
+
+static void verdict(weir_http_waf_state *state)
+{
+    weir_str line;
+
+    if (state->conf->verdict_log.file == NULL || !weir_waf_verdict_is_due(state->tx)) {
+        return;
+    }
+    if (weir_waf_verdict_line(state->tx, state->ex->pool, &line)) {
+        weir_log_file_write(state->conf->verdict_log.file, line);
+    } else {
+        weir_log_line(&state->ex->log, WEIR_LOG_ERR, 0, "no memory for a line of the verdict log");
+    }
+}
+
+/* True once for each line, as long as there is room to remember it. */
+static bool is_new(weir_http_waf_main *main, weir_str line)
+{
+    weir_str kept;
+
+    if (main->learnt == NULL) {
+        main->learnt_pool = weir_pool_new(16384, 0);
+        main->learnt =
+            main->learnt_pool == NULL ? NULL : weir_map_new(main->learnt_pool, false, 64);
+    }
+    if (main->learnt == NULL) {
+        return true;
+    }
+    if (weir_map_find(main->learnt, line) != NULL) {
+        return false;
+    }
+    /* What cannot be remembered is written twice. */
+    if (weir_map_count(main->learnt) < LEARNT_MAX
+        && weir_str_copy(main->learnt_pool, line, &kept)) {
+        (void) !weir_map_put(main->learnt, kept, main);
+    }
+    return true;
+}
+
+static void learn(weir_http_waf_state *state)
+{
+    weir_log_file *file = state->conf->learn_log.file;
+    const weir_http_exchange *ex = state->ex;
+    weir_str rest, line, text;
+    weir_builder builder;
+    bool has_new = false;
+
+    if (file == NULL || !weir_waf_exclusions(state->tx, ex->pool, &rest) || rest.len == 0) {
+        return;
+    }
+    weir_builder_open(&builder, ex->pool, SIZE_MAX);
+    weir_builder_printf(&builder, "# %.*s %.*s ", WEIR_STR_ARG(weir_clock_iso8601_text()),
+                        WEIR_STR_ARG(weir_waf_unique_id(state->tx)));
+    for (size_t i = 0; i < ex->request.line.len && i < 512; i++) {
+        char c = ex->request.line.data[i];
+
+        weir_builder_add_byte(&builder, c < ' ' || c > '~' || c == '\\' ? '?' : c);
+    }
+    weir_builder_add_byte(&builder, '\n');
+    while (weir_str_split(&rest, '\n', &line)) {
+        if (line.len != 0 && is_new(state->conf->rules.main, line)) {
+            has_new = true;
+            weir_builder_add(&builder, line);
+            weir_builder_add_byte(&builder, '\n');
+        }
+    }
+    if (has_new && weir_builder_close(&builder, &text)) {
+        weir_log_file_write(file, text);
+    }
+}
+
+void weir_http_waf_write_logs(weir_http_waf_state *state)
+{
+    audit(state);
+    verdict(state);
+    learn(state);
+}
