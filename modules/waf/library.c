@@ -442,11 +442,39 @@ const weir_waf_program *weir_waf_program_get(weir_waf_library *library,
     return program;
 }
 
+static const weir_waf_prefilter *prefilter_make(weir_waf_library *library)
+{
+    weir_waf_prefilter_build *build = weir_waf_prefilter_begin();
+    uint32_t expected = 0;
+    bool is_fine = build != NULL;
+
+    for (WEIR_ARRAY_EACH(&library->predicates, const weir_waf_operator *const, operator)) {
+        uint32_t index;
+
+        /* None is added twice, so the filter numbers them as they are numbered here. */
+        is_fine =
+            is_fine && weir_waf_prefilter_add(build, *operator, & index) && index == expected++;
+    }
+    if (build == NULL) {
+        return NULL;
+    }
+    const weir_waf_prefilter *made = weir_waf_prefilter_end(build, library->pool);
+
+    return is_fine ? made : NULL;
+}
+
 bool weir_waf_library_close(weir_waf_library *library, weir_waf_fault *fault)
 {
-    (void) fault;
-    library->is_closed = true;
+    library->prefilter = prefilter_make(library);
     library->temp = NULL;
+    if (library->prefilter == NULL) {
+        weir_builder message;
+
+        weir_builder_over(&message, fault->message, sizeof(fault->message) - 1);
+        weir_builder_add(&message, WEIR_STR("no memory for the filter over the rules"));
+        fault->message[weir_builder_cut(&message).len] = '\0';
+        return false;
+    }
     return true;
 }
 

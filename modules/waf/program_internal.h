@@ -5,6 +5,7 @@
 #include "core/base/map.h"
 #include "modules/waf/byte_set.h"
 #include "modules/waf/operator.h"
+#include "modules/waf/prefilter.h"
 #include "modules/waf/program.h"
 #include "modules/waf/seclang.h"
 #include "modules/waf/transform.h"
@@ -250,7 +251,9 @@ struct weir_waf_library {
     weir_array chains;     /* weir_waf_chain */
     weir_array predicates; /* const weir_waf_operator *: those the filter is asked about */
     weir_waf_matcher *matcher;
-    bool is_filtered, is_closed;
+    const weir_waf_prefilter
+        *prefilter; /* over the predicates, by their number; NULL: not closed */
+    bool is_filtered;
 };
 
 /* ---- making them: one file each */

@@ -51,7 +51,7 @@ static void ask_node(weir_waf_transaction *tx, const weir_waf_group *group, weir
     for (uint32_t place = 0; place < group->predicates.count; place++) {
         if (!has_bit(bits, place)
             && (predicates[place] == WEIR_WAF_NONE
-                || weir_waf_may_match(tx, node, predicates[place]))) {
+                || weir_waf_node_may_match(tx, node, predicates[place]))) {
             set_bit(bits, place);
         }
     }
@@ -174,7 +174,8 @@ static bool test_node(weir_waf_transaction *tx, const weir_waf_link *link, weir_
     case WEIR_WAF_TEST_NEVER:
         return false;
     case WEIR_WAF_TEST_OPERATOR:
-        return (test->predicate == WEIR_WAF_NONE || weir_waf_may_match(tx, node, test->predicate))
+        return (test->predicate == WEIR_WAF_NONE
+                || weir_waf_node_may_match(tx, node, test->predicate))
                && run_operator(tx, test, node->text, run);
     }
     return false;

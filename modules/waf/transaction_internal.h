@@ -14,7 +14,7 @@ typedef struct weir_waf_node {
     struct weir_waf_node *next; /* of those with the same place in the table */
     uint64_t hash;
     weir_waf_bytes present;
-    uint64_t *marks;           /* what the filter found; NULL: not asked yet */
+    weir_waf_scan scan;        /* what the filter knows; `prefilter` NULL: not asked yet */
     struct weir_waf_node **at; /* what each chain makes of it; NULL: nothing was asked */
 } weir_waf_node;
 
@@ -170,7 +170,8 @@ int64_t weir_waf_number_of(weir_str text);
 
 /* What a chain makes of a value.  NULL: the budget is used up. */
 weir_waf_node *weir_waf_node_of(weir_waf_transaction *tx, weir_waf_value *value, uint32_t chain);
-bool weir_waf_may_match(weir_waf_transaction *tx, weir_waf_node *node, uint32_t predicate);
+/* False: the operator with that number does not match the text. */
+bool weir_waf_node_may_match(weir_waf_transaction *tx, weir_waf_node *node, uint32_t predicate);
 
 /* The values of a variable have changed: what was asked of them holds no more. */
 void weir_waf_changed(weir_waf_transaction *tx, weir_waf_variable variable);

@@ -205,10 +205,28 @@ weir_waf_node *weir_waf_node_of(weir_waf_transaction *tx, weir_waf_value *value,
     return node_at(tx, value->node, chain);
 }
 
-bool weir_waf_may_match(weir_waf_transaction *tx, weir_waf_node *node, uint32_t predicate)
+static bool scan_begin(weir_waf_transaction *tx, weir_waf_node *node)
 {
-    (void) tx;
-    (void) node;
-    (void) predicate;
+    const weir_waf_prefilter *prefilter = tx->library->prefilter;
+    size_t words = weir_waf_prefilter_words(prefilter);
+    uint64_t *marks = weir_pool_alloc(tx->pool, words * sizeof(uint64_t));
+
+    if (marks == NULL) {
+        weir_waf_exhausted(tx, "memory");
+        return false;
+    }
+    weir_waf_scan_begin(&node->scan, prefilter, node->text, &node->present, marks);
+    tx->work += 64 + node->text.len * 3;
     return true;
+}
+
+bool weir_waf_node_may_match(weir_waf_transaction *tx, weir_waf_node *node, uint32_t predicate)
+{
+    if (!tx->library->is_filtered) {
+        return true;
+    }
+    if (node->scan.prefilter == NULL && !scan_begin(tx, node)) {
+        return true;
+    }
+    return weir_waf_may_match(&node->scan, predicate);
 }

@@ -159,6 +159,23 @@ static bool collections_call(weir_conf *conf, void *settings, const weir_stateme
     return main != NULL && weir_slot_store(conf, &slot, main, statement);
 }
 
+static bool prefilter_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    weir_http_waf_main *main = main_get(conf);
+    bool is_off = weir_str_eq(statement->args[1], WEIR_STR("off"));
+
+    (void) settings;
+    if (main == NULL) {
+        return false;
+    }
+    if (!is_off && !weir_str_eq(statement->args[1], WEIR_STR("on"))) {
+        return weir_conf_refuse_arg(conf, statement, 1,
+                                    "\"modsecurity_prefilter\" takes on or off");
+    }
+    weir_waf_library_set_filter(main->library, !is_off);
+    return true;
+}
+
 static const weir_choice modes[] = {
     {"off", WEIR_HTTP_WAF_OFF},
     {"on", WEIR_HTTP_WAF_ON},
@@ -233,6 +250,14 @@ const weir_directive weir_http_waf_directives[] = {
         .slot = WEIR_SLOT_ONLY_CALL(collections_call),
         .syntax = "size",
         .doc = "Shared memory for collections that outlive requests (initcol); 10m unless said.",
+    },
+    {
+        .name = "modsecurity_prefilter",
+        .where = WEIR_HTTP_MAIN,
+        .takes = WEIR_TAKES(1, 1),
+        .slot = WEIR_SLOT_ONLY_CALL(prefilter_call),
+        .syntax = "on | off",
+        .doc = "Off: each rule runs on each value, for comparisons; the verdicts are the same.",
     },
     {
         .name = "modsecurity_work_limit",
