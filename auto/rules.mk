@@ -2,7 +2,7 @@
 #
 #   BUILDDIR CC CFLAGS CPPFLAGS PROGRAM_CFLAGS SHARED_CFLAGS LDFLAGS PROGRAM_LDFLAGS
 #   SHARED_LDFLAGS LIBS BORINGSSL_PREREQUISITE LEFT_OUT ADD_ON_SOURCES ADD_ON_MODULES
-#   DYNAMIC_MODULES and the paths for install
+#   DYNAMIC_MODULES and the paths for install; with --with-lto also LTO_CFLAGS LTO_LDFLAGS LTO_NONE
 #
 # Every .c below core/ is built, and what auto/modules lists; objects mirror the tree.  A file
 # named main.c goes into the program only: libweir.a, which the tests link, has all the others.
@@ -59,6 +59,9 @@ $(BUILDDIR)/%.o: %.c $(BUILDDIR)/Makefile
 	$(call say,cc    $<)
 	$(COMPILE) $(WERROR) $(PROGRAM_CFLAGS) -c -o $@ $<
 
+# What the program is linked of; the tests' own objects gain nothing by it.
+$(OBJECTS) $(MAIN_OBJECTS) $(ADD_ON_OBJECTS): PROGRAM_CFLAGS += $(LTO_CFLAGS)
+
 # The array of modules, and what a dynamic module is checked against.  Rewritten only when they
 # differ, so that nothing else is built again.
 
@@ -93,7 +96,8 @@ endif
 $(BUILDDIR)/weir: $(MAIN_OBJECTS) $(OBJECTS) $(ADD_ON_OBJECTS) $(BUILDDIR)/objects \
     auto/exports $(BORINGSSL_PREREQUISITE)
 	$(call say,link  $@)
-	$(Q)$(CC) $(CFLAGS) $(PROGRAM_LDFLAGS) $(LDFLAGS) -Wl,--dynamic-list=auto/exports -o $@ \
+	$(Q)$(CC) $(CFLAGS) $(LTO_LDFLAGS) $(PROGRAM_LDFLAGS) $(LDFLAGS) \
+	    -Wl,--dynamic-list=auto/exports -o $@ \
 	    $(MAIN_OBJECTS) $(OBJECTS) $(ADD_ON_OBJECTS) $(LIBS)
 
 # Dynamic modules: their rules are written by configure.
@@ -114,7 +118,7 @@ unit: $(UNIT_PROGRAMS)
 $(UNIT_PROGRAMS): $(BUILDDIR)/%_test: $(BUILDDIR)/%_test.o $(call in_builddir,$(UNIT_HELPERS)) \
     $(LIBRARY) $(BORINGSSL_PREREQUISITE)
 	$(call say,link  $@)
-	$(Q)$(CC) $(CFLAGS) $(PROGRAM_LDFLAGS) $(LDFLAGS) -o $@ $< $(call in_builddir,$(UNIT_HELPERS)) \
+	$(Q)$(CC) $(CFLAGS) $(LTO_NONE) $(PROGRAM_LDFLAGS) $(LDFLAGS) -o $@ $< $(call in_builddir,$(UNIT_HELPERS)) \
 	    $(LIBRARY) $(LIBS) -lcmocka
 
 .SECONDARY: $(UNIT_PROGRAMS:=.o)

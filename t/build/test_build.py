@@ -85,6 +85,26 @@ def test_records_its_arguments_as_one_would_type_them(tree):
     assert '#define WEIR_PREFIX "/opt/weir/"\n' in config
 
 
+def test_the_program_alone_is_optimised_as_a_whole(tree):
+    assert tree.configure("--with-lto", "--with-cc=gcc").returncode == 0
+
+    def commands(what):
+        done = tree.run("make", "-n", "-f", "objs/Makefile", what)
+        return done.stdout.replace("\\\n", " ").splitlines()
+
+    program = commands("program")
+    assert any("-flto=auto" in line for line in program if "--dynamic-list" in line)
+    assert any("-ffat-lto-objects -c -o objs/core/base/map.o" in line for line in program)
+    links = [line for line in commands("objs/t/unit/base_map_test") if "-lcmocka" in line]
+    assert links and all("-fno-lto" in line and "-flto=" not in line for line in links)
+
+
+def test_clang_is_not_asked_for_it(tree):
+    done = tree.configure("--with-lto", "--with-cc=clang")
+    assert done.returncode != 0
+    assert "configure: error: --with-lto takes gcc" in done.stdout
+
+
 def test_a_second_run_that_finds_the_same_rebuilds_nothing(tree):
     assert tree.configure().returncode == 0
     before = os.stat(tree.path("objs/weir_auto_config.h")).st_mtime_ns
