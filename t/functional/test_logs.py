@@ -9,6 +9,7 @@ import pytest
 
 from harness import wait_until
 from harness.upstream import answer
+from harness.wait import TIMEOUT
 
 
 def logged(weir, text, target="/", escape="", **request):
@@ -115,7 +116,7 @@ def test_syslog_is_an_access_log(weir, folder, binary):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
         log.bind(path)
         os.chmod(path, 0o777)
-        log.settimeout(10)
+        log.settimeout(TIMEOUT)
         server = weir(f"location / {{ access_log syslog:server=unix:{path},nohostname,tag=t own; "
                       "return 200 x; }", http="log_format own 'said $uri';")
         server.get("/a")

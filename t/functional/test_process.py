@@ -13,6 +13,7 @@ import pytest
 
 from harness import StartFailed, Traffic, kernel, request_bytes, wait_until
 from harness.upstream import answer
+from harness.wait import TIMEOUT
 
 PAGE = "location / { return 200 $pid; }"
 KILLED = r"worker process \d+ exited on signal 9"
@@ -80,7 +81,7 @@ def test_worker_processes_sets_their_number(weir, said, count):
 
 def test_daemon_on_leaves_the_terminal(weir):
     server = weir(PAGE, main=DAEMON)
-    assert server.process.wait(10) == 0
+    assert server.process.wait(TIMEOUT) == 0
     assert server.master_pid != server.process.pid
     wait_until(lambda: os.getsid(server.master_pid) == server.master_pid, "a session of its own")
     assert server.get("/").status == 200
@@ -659,7 +660,7 @@ def test_syslog_is_a_log(weir, folder, binary, options, priority, tag):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
         log.bind(path)
         os.chmod(path, 0o777)
-        log.settimeout(10)
+        log.settimeout(TIMEOUT)
         server = weir("root @dir@/www;",
                       main=f"error_log syslog:server=unix:{path}{options} error;")
         server.get("/none")
@@ -672,7 +673,7 @@ def test_syslog_is_a_log(weir, folder, binary, options, priority, tag):
 def test_syslog_over_udp_is_a_log(weir, binary):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as log:
         log.bind(("127.0.0.1", 0))
-        log.settimeout(10)
+        log.settimeout(TIMEOUT)
         port = log.getsockname()[1]
         server = weir("root @dir@/www;",
                       main=f"error_log syslog:server=127.0.0.1:{port} error;")

@@ -9,6 +9,7 @@ import pytest
 
 from harness import request_bytes, wait_until
 from harness.upstream import answer, body_of, digest, site
+from harness.wait import TIMEOUT
 from harness.wire import Truncated, chunked
 
 PROXY = "location / { proxy_pass http://@upstream@; }"
@@ -637,7 +638,7 @@ def test_a_response_of_head_204_and_304_leaves_the_connection_usable(weir, upstr
 
 def test_no_more_connections_are_kept_than_said(weir, upstream):
     together = threading.Barrier(5)
-    upstream.answers(lambda peer: (together.wait(10), answer())[1])
+    upstream.answers(lambda peer: (together.wait(TIMEOUT), answer())[1])
     server = kept(weir, upstream, 2)
     clients = [server.connect() for _ in range(5)]
     for client in clients:

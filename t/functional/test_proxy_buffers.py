@@ -8,6 +8,7 @@ import pytest
 
 from harness import request_bytes, wait_until
 from harness.upstream import answer, body_of, digest, site
+from harness.wait import TIMEOUT
 
 PROXY = "location / { proxy_pass http://@upstream@; }"
 SIZE = 40_000_000
@@ -27,7 +28,7 @@ def test_a_slow_client_does_not_hold_the_origin(weir, upstream):
     server = weir(PROXY)
     connection = server.connect()
     connection.send(request_bytes("/"))
-    assert sent.wait(20)
+    assert sent.wait(TIMEOUT)
     response = connection.read_response()
     assert digest(response.body) == digest(body_of(SIZE))
     server.wait_log(r"\[warn\] .*an upstream response is buffered to a temporary file")
@@ -43,7 +44,7 @@ def test_without_a_file_the_origin_waits(weir, upstream, told):
     connection.read_until(b"\r\n\r\n")
     assert not sent.wait(1)
     connection.read_exactly(SIZE)
-    assert sent.wait(20)
+    assert sent.wait(TIMEOUT)
     assert "temporary file" not in server.log()
 
 
