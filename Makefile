@@ -10,7 +10,7 @@ BUILDDIR ?= objs
 BUILD = $(MAKE) --no-print-directory -f $(BUILDDIR)/Makefile
 
 .PHONY: reference all run test check unit check-clang check-layers check-format check-banned format tidy \
-    bench fuzz install clean distclean
+    bench bench-picks fuzz install clean distclean
 
 all: $(BUILDDIR)/configured
 	+@$(BUILD) all
@@ -62,6 +62,10 @@ fuzz:
 
 bench: all
 	@t/bench/run
+
+bench-picks: $(BUILDDIR)/configured
+	+@$(BUILD) bench-picks
+	@$(BUILDDIR)/t/bench/picks
 
 # The reference of directives is printed by weir itself, from its tables.
 reference: all

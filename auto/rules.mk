@@ -123,6 +123,16 @@ $(UNIT_PROGRAMS): $(BUILDDIR)/%_test: $(BUILDDIR)/%_test.o $(call in_builddir,$(
 
 .SECONDARY: $(UNIT_PROGRAMS:=.o)
 
+# What a pick of an upstream's peer costs: for "make bench-picks".
+
+PICKS := $(BUILDDIR)/t/bench/picks
+
+bench-picks: $(PICKS)
+
+$(PICKS): %: %.o $(LIBRARY) $(BORINGSSL_PREREQUISITE)
+	$(call say,link  $@)
+	$(Q)$(CC) $(CFLAGS) $(PROGRAM_LDFLAGS) $(LDFLAGS) -o $@ $< $(LIBRARY) $(LIBS)
+
 # The threaded ones, for ThreadSanitizer.
 .PHONY: unit-tsan
 unit-tsan: $(filter %_tsan_test,$(UNIT_PROGRAMS))

@@ -330,11 +330,28 @@ static void sync_due(weir_timer *timer)
     (void) weir_timer_set(all->keeper->loop, timer, SYNC_MS);
 }
 
+/* Whether there are names, or may be some later. */
+static bool has_names(const balance_registry *registry)
+{
+    for (WEIR_ARRAY_EACH(&registry->groups, weir_balance_group *, group)) {
+        for (size_t i = 0; i < (*group)->seat_count; i++) {
+            if ((*group)->seats[i].server->is_resolved) {
+                return true;
+            }
+        }
+    }
+    return registry->control != NULL;
+}
+
 static bool lookups_start(weir_worker *keeper, weir_chore *chore)
 {
     balance_registry *registry = chore->subject;
-    lookups *all = calloc(1, sizeof(*all));
+    lookups *all;
 
+    if (!has_names(registry)) {
+        return true;
+    }
+    all = calloc(1, sizeof(*all));
     if (all == NULL) {
         return false;
     }
@@ -356,6 +373,9 @@ static void lookups_stop(weir_worker *keeper, weir_chore *chore)
     balance_registry *registry = chore->subject;
     lookups *all = registry->lookups;
 
+    if (all == NULL) {
+        return;
+    }
     weir_timer_clear(keeper->loop, &all->timer);
     while (!weir_list_is_empty(&all->names)) {
         lookup_free(WEIR_OWNER(all->names.next, lookup, link));

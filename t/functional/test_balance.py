@@ -147,6 +147,29 @@ def test_waiting_in_the_queue_ends(weir, upstream):
     assert len(upstream.requests) == 1
 
 
+@pytest.mark.weir_only("nginx has it in NGINX Plus")
+def test_the_last_server_is_named(weir, new_upstream):
+    one, two = named(new_upstream, 2)
+    two.stop()
+    server = weir("""location / { proxy_pass http://back;
+                      add_header X-Name "$upstream_last_server_name $upstream_last_addr" always; }""",
+                  http=f"upstream back {{ server localhost:{two.port}; "
+                       f"server localhost:{one.port} backup; }}")
+    response = server.get("/")
+    assert response.text == "0"
+    assert response.headers["X-Name"] == f"localhost {one}"
+
+
+@pytest.mark.weir_only("nginx has it in NGINX Plus")
+def test_the_time_in_the_queue_is_told(weir, upstream):
+    upstream.answers(lambda peer: peer.wait_gone())
+    server = weir("""location / { proxy_pass http://back;
+                      add_header X-Waited "$upstream_queue_time" always; }""",
+                  http="upstream back { server @upstream@ max_conns=1; queue 2 timeout=100ms; }")
+    hold(server, upstream)
+    assert re.fullmatch(r"[0-9]+\.[0-9]{3}", server.get("/").headers["X-Waited"])
+
+
 # ---- sticky sessions
 
 def cookie_of(response, name="srv"):

@@ -598,12 +598,46 @@ static bool attempt_reuse(proxy_state *proxy)
     return false;
 }
 
+/* "back.test:8080" without its port; a literal address, a path, as they are. */
+static bool server_name_keep(proxy_state *proxy)
+{
+    weir_str name = proxy->pick.peer->name;
+    weir_str rest = name;
+    weir_str host;
+    weir_addr addr;
+
+    if (!weir_addr_parse(name, 1, &addr) && weir_str_split(&rest, ':', &host)) {
+        name = host;
+    }
+    return weir_str_copy(proxy->ex->pool, name, &proxy->server_name);
+}
+
+/* For each try, as the name may be that of the peer. */
+static bool make_tls_name(proxy_state *proxy)
+{
+    const proxy_conf *conf = proxy->conf;
+
+    if (!proxy->url.is_tls) {
+        return true;
+    }
+    proxy->key.tls = conf->tls_client;
+    if (conf->tls.name != NULL) {
+        return weir_template_text(conf->tls.name, &proxy->ex->script, &proxy->key.name);
+    }
+
+    proxy->key.name = weir_str_starts(proxy->url.host, WEIR_STR("unix:"))
+                          ? proxy->url.name
+                          : proxy_url_hostname(&proxy->url);
+    return true;
+}
+
 /* The peer that was chosen is spoken to. */
 static void attempt_begin(proxy_state *proxy)
 {
     weir_http_exchange *ex = proxy->ex;
 
-    if (!attempt_add(proxy, proxy->pick.peer->text) || !note(proxy)) {
+    if (!attempt_add(proxy, proxy->pick.peer->text) || !note(proxy) || !server_name_keep(proxy)
+        || !make_tls_name(proxy)) {
         weir_balance_done(&proxy->pick, WEIR_BALANCE_ABANDONED, &ex->log);
         proxy_answer(proxy, 500, "internal failure");
         return;
@@ -656,17 +690,6 @@ static bool make_key(proxy_state *proxy)
         && !weir_template_text(conf->bind.addr, &proxy->ex->script, &proxy->key.bound)) {
         return false;
     }
-    if (!proxy->url.is_tls) {
-        return true;
-    }
-    proxy->key.tls = conf->tls_client;
-    if (conf->tls.name != NULL) {
-        return weir_template_text(conf->tls.name, &proxy->ex->script, &proxy->key.name);
-    }
-
-    proxy->key.name = weir_str_starts(proxy->url.host, WEIR_STR("unix:"))
-                          ? proxy->url.name
-                          : proxy_url_hostname(&proxy->url);
     return true;
 }
 

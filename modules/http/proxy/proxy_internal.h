@@ -182,6 +182,7 @@ struct weir_http_upstream_state {
     weir_resolver_query *query; /* for them; NULL: none was made */
     weir_balance_pick pick;
     weir_balance_key key;
+    weir_str server_name; /* of the last peer, as `server` says it, without a port */
     weir_balance_link *link;
     weir_connection *origin; /* NULL: none */
     bool is_reused;

@@ -139,6 +139,40 @@ static bool get_of_attempts(weir_script *script, uintptr_t arg, weir_value *valu
     return weir_builder_close(&builder, &value->text);
 }
 
+/* ---- of the last try, and of the waiting before it */
+
+static bool get_last_addr(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    const proxy_state *proxy = state_of(script);
+
+    (void) arg;
+    return proxy == NULL || proxy->attempts.count == 0
+           || give(value, proxy_attempt_now(proxy)->addr);
+}
+
+static bool get_last_server_name(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    const proxy_state *proxy = state_of(script);
+
+    (void) arg;
+    return proxy == NULL || proxy->server_name.len == 0 || give(value, proxy->server_name);
+}
+
+static bool get_queue_time(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    const proxy_state *proxy = state_of(script);
+    weir_builder builder;
+
+    (void) arg;
+    if (proxy == NULL || proxy->pick.queued_at_ms == 0) {
+        return true;
+    }
+    weir_builder_open(&builder, script->pool, SIZE_MAX);
+    write_time(&builder, proxy->pick.queued_ms);
+    value->found = true;
+    return weir_builder_close(&builder, &value->text);
+}
+
 /* ---- fields of the answer: `arg` points to the rest of the name */
 
 static bool get_field(weir_script *script, uintptr_t arg, weir_value *value)
@@ -241,6 +275,9 @@ const weir_variable proxy_variables[] = {
     OF_ATTEMPTS("upstream_response_length", OF_LENGTH),
     OF_ATTEMPTS("upstream_bytes_received", OF_RECEIVED),
     OF_ATTEMPTS("upstream_bytes_sent", OF_SENT),
+    {.name = "upstream_last_addr", .get = get_last_addr, .is_volatile = true},
+    {.name = "upstream_last_server_name", .get = get_last_server_name, .is_volatile = true},
+    {.name = "upstream_queue_time", .get = get_queue_time, .is_volatile = true},
     {.name = "upstream_http_", .get = get_field, .is_prefix = true, .is_volatile = true},
     {.name = "upstream_trailer_", .get = get_trailer, .is_prefix = true, .is_volatile = true},
     {.name = "upstream_cookie_", .get = get_cookie, .is_prefix = true, .is_volatile = true},
