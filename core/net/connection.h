@@ -33,6 +33,8 @@ typedef struct {
     void (*close)(weir_connection *connection);
     bool (*holds_unread)(
         const weir_connection *connection); /* bytes read from the socket, not yet by the owner */
+    /* The socket takes bytes again: sends what write() took and it did not. OK: all of it went. NULL: write() takes no such. */
+    weir_result (*send_rest)(weir_connection *connection);
 } weir_transport;
 
 struct weir_connection {
@@ -112,7 +114,8 @@ bool weir_connection_give_back(weir_connection *connection, weir_str bytes) WEIR
 
 /*
  * Writes the chain's bytes, up to `limit` (UINT64_MAX: all), and consumes what went out.
- * OK: limit or all reached.  WAIT: on_writable will be called.  FAIL: broken, logged.
+ * OK: limit or all reached.  WAIT: on_writable will be called, once all that was consumed has gone out.
+ * FAIL: broken, logged.
  * TLS makes records of up to ssl_buffer_size and sends many with one call.
  */
 static inline weir_result weir_connection_write(weir_connection *connection, weir_chain *chain,

@@ -255,7 +255,15 @@ static void connection_ready(weir_event *event, unsigned what)
      * Each event says writable again while the socket is: of interest is only what could not be written before, and
      * only if the handler above has not tried itself and found the socket full again.
      */
-    if (!was_writable && connection->writable && connection->state->on_writable != NULL) {
+    if (was_writable || !connection->writable) {
+        return;
+    }
+    if (connection->transport->send_rest != NULL
+        && connection->transport->send_rest(connection) == WEIR_WAIT) {
+        return;
+    }
+    /* What failed, the owner's next call is told. */
+    if (connection->state->on_writable != NULL) {
         connection->state->on_writable(connection);
     }
 }

@@ -674,6 +674,12 @@ static weir_result tls_write(weir_connection *connection, weir_chain *chain, uin
     return flushed != WEIR_OK ? flushed : result;
 }
 
+/* The owner may have no more to write, and would not come again for what is left of its last flight. */
+static weir_result tls_send_rest(weir_connection *connection)
+{
+    return out_resume(connection->tls);
+}
+
 /* ---- the end */
 
 static weir_result tls_shut(weir_connection *connection)
@@ -738,4 +744,5 @@ const weir_transport weir_tls_transport = {
     .shut = tls_shut,
     .close = tls_close,
     .holds_unread = tls_holds_unread,
+    .send_rest = tls_send_rest,
 };

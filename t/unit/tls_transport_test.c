@@ -92,6 +92,26 @@ static void sends_much_to_a_peer_that_takes_it_slowly(void **state)
     SSL_CTX_free(ctx);
 }
 
+/* An owner has written all that it had: nothing makes it write again. */
+static void sends_what_it_took_though_the_owner_does_not_come_again(void **state)
+{
+    static const weir_connection_state done = {.name = "done"};
+    tls_unit *t = *state;
+    SSL_CTX *ctx = tls_unit_context();
+    tls_unit_peer peer = begin(t, ctx, "");
+    int small = 4096;
+
+    assert_int_equal(
+        setsockopt(t->connection->event.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+    assert_true(weir_chain_add_memory(&t->to_write, weir_str_of(much, 60000)));
+    assert_int_equal(weir_connection_write(t->connection, &t->to_write, UINT64_MAX), WEIR_WAIT);
+    assert_true(weir_chain_is_empty(&t->to_write));
+    weir_connection_enter(t->connection, &done);
+    download(t, &peer, 60000);
+    tls_unit_peer_free(t, &peer);
+    SSL_CTX_free(ctx);
+}
+
 static void sends_spans_of_all_kinds_in_order(void **state)
 {
     static const size_t sizes[] = {1, 300, 16384, 5, 8192, 8191, 70000, 20, 20, 20, 16383};
@@ -347,6 +367,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, tls_unit_begin, tls_unit_end)
         TEST(receives_much),
         TEST(sends_much_to_a_peer_that_takes_it_slowly),
+        TEST(sends_what_it_took_though_the_owner_does_not_come_again),
         TEST(sends_spans_of_all_kinds_in_order),
         TEST(a_head_and_a_small_body_share_a_record),
         TEST(records_are_no_larger_than_ssl_buffer_size),
