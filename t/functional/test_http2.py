@@ -29,7 +29,7 @@ from harness.h2 import (
 )
 from harness.tools import curl
 from harness.upstream import answer, body_of
-from harness.wire import Connection
+from harness.wire import Connection, Truncated
 
 pytestmark = pytest.mark.weir_only("nginx 1.22 has no http2 directive")
 
@@ -352,6 +352,32 @@ def test_keepalive_requests_ends_the_connection_and_no_request_is_lost(weir):
     goaways = [frame for frame in client.frames if frame.kind == GOAWAY]
     assert goaways and goaways[0].error_code == NO_ERROR
     assert goaways[0].payload[:4] == b"\x7f\xff\xff\xff", "requests under way were given up"
+
+
+def test_a_client_that_does_not_heed_a_goaway_is_not_served_for_ever(weir):
+    client = speak(weir(ON + "keepalive_requests 2; lingering_timeout 300ms; location / { return 200 ok; }"))
+    with pytest.raises((Ended, Truncated, ConnectionError, OSError)):
+        while True:                         # its PINGs are not answered
+            client.get()
+    last = [frame for frame in client.frames if frame.kind == GOAWAY][-1]
+    assert last.payload[:4] != b"\x7f\xff\xff\xff" and last.error_code == NO_ERROR
+
+
+def test_keepalive_timeout_0_ends_a_connection_after_its_first_request(weir):
+    client = speak(weir(ON + "keepalive_timeout 0; location / { return 200 ok; }"))
+    client.sync()
+    assert not any(frame.kind == GOAWAY for frame in client.frames)
+    assert client.get().body == b"ok"
+    assert client.read_goaway().error_code == NO_ERROR
+
+
+def test_early_hints_and_trailers_of_an_origin_pass(weir, upstream):
+    upstream.answers(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"
+                     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-After\r\n\r\n"
+                     b"2\r\nok\r\n0\r\nX-After: all\r\n\r\n")
+    response = speak(weir(PROXY.replace("proxy_pass", "early_hints 1; proxy_pass_trailers on; proxy_pass"))).get()
+    assert response.body == b"ok" and response.trailers.get("x-after") == "all"
+    assert [hint.headers["link"] for hint in response.interim] == ["</a.css>; rel=preload"]
 
 
 def test_an_idle_connection_ends_after_keepalive_timeout(weir):

@@ -159,12 +159,14 @@ static void say_goodbye(h2_connection *h2, const char *why)
         return;
     }
     h2->is_leaving = true;
+    h2->leave_by_ms =
+        weir_clock_now()->monotonic_ms + h2->client.server->core->lingering_timeout_ms;
     weir_log_debug(&h2->connection->log, "http2 connection will end: %s", why);
     (void) nghttp2_submit_shutdown_notice(h2->session);
     (void) nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, NULL);
 }
 
-void h2_ping_answered(h2_connection *h2)
+void h2_name_last(h2_connection *h2)
 {
     if (h2->is_leaving && !h2->last_is_named) {
         h2->last_is_named = true;
@@ -180,6 +182,16 @@ static void look_for_reasons_to_leave(h2_connection *h2)
     const weir_http_core_conf *core = h2->client.server->core;
     const weir_worker *worker = weir_worker_current();
 
+    if (h2->is_leaving) {
+        /* A client that does not answer is not served for ever. */
+        if (weir_clock_now()->monotonic_ms >= h2->leave_by_ms) {
+            h2_name_last(h2);
+        }
+        return;
+    }
+    if (h2->client.requests == 0) {
+        return;
+    }
     if (worker != NULL && worker->is_draining) {
         say_goodbye(h2, "the worker winds down");
     } else if (h2->client.requests >= core->keepalive_requests) {
@@ -322,6 +334,8 @@ static bool settle(h2_connection *h2)
 /* Sends what there is. False: the connection is another's now, or gone. */
 static bool h2_pump(h2_connection *h2)
 {
+    bool was_blocked = h2->is_blocked;
+    uint64_t sent = h2->connection->sent;
     pump_end end;
 
     if (h2->is_gone) {
@@ -351,7 +365,9 @@ static bool h2_pump(h2_connection *h2)
     case PUMP_WAITS:
         h2->is_blocked = true;
         weir_connection_set_idle(h2->connection, false);
-        wait_for(h2, h2->client.server->core->send_timeout_ms);
+        if (!was_blocked || h2->connection->sent != sent) {
+            wait_for(h2, h2->client.server->core->send_timeout_ms);
+        }
         break;
     case PUMP_SHARED:
         weir_task_post(h2->connection->loop, &h2->pump);

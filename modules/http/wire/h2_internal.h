@@ -64,7 +64,7 @@ typedef struct {
     bool is_ending; /* the last word was said: what is queued goes out, then the connection ends */
     uint64_t deadline_ms; /* of what is waited for without a stream, or to write; 0: nothing */
     uint64_t check_ms;    /* when the streams' deadlines are looked at; 0: not */
-    uint64_t linger_until_ms;
+    uint64_t leave_by_ms; /* when the last request is named, should the client not answer */
     weir_task pump;
 } h2_connection;
 
@@ -115,7 +115,7 @@ void h2_check_at(h2_connection *h2, uint64_t due_ms);
 /* GOAWAY with a reason, and then the end. `why` goes to the log. */
 void h2_condemn(h2_connection *h2, uint32_t error_code, const char *why);
 /* What was on its way when the client was told to leave has come. */
-void h2_ping_answered(h2_connection *h2);
+void h2_name_last(h2_connection *h2);
 
 /* ---- h2_session.c: nghttp2's callbacks */
 

@@ -131,7 +131,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         break;
     case NGHTTP2_PING:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) {
-            h2_ping_answered(h2);
+            h2_name_last(h2);
         }
         break;
     default:
@@ -229,6 +229,10 @@ static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *fram
     h2_stream *stream = stream_of(session, frame->hd.stream_id);
 
     (void) user;
+    /* With the session all of them end, and the client knows why. */
+    if (error == NGHTTP2_ERR_SESSION_CLOSING) {
+        return 0;
+    }
     if (frame->hd.type == NGHTTP2_HEADERS && stream != NULL && !stream->is_broken) {
         weir_log_line(&stream->ex->log, WEIR_LOG_ERR, 0,
                       "http2: the response's header could not be sent: %s",
