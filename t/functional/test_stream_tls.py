@@ -339,3 +339,39 @@ def test_the_client_is_introduced_before_tls_begins(stream, new_upstream, certs)
     assert connection.read_exactly(5) == b"hello"
     port = connection.sock.getsockname()[1]
     assert seen == [f"PROXY TCP4 127.0.0.1 127.0.0.1 {port} {server.port}\r\n".encode()]
+
+
+def test_the_sample_configuration_is_good(binary, folder, certs):
+    with open("conf/passthrough.conf", encoding="utf-8") as file:
+        sample = file.read()
+    assert "pass " in sample and "server_name     mail.example.org" in sample
+    for name in ("crt", "key"):
+        folder.write(f"ssl/www.example.org.{name}", certs.read(f"localhost.{name}").encode())
+    folder.write("weir.conf", sample.encode())
+    done = binary.run("-p", folder.path + "/", "-e", folder.file("error.log"),
+                      "-c", folder.file("weir.conf"), "-t")
+    assert done.code == 0, done
+
+
+@pytest.mark.weir_only("since nginx 1.25.5")
+def test_the_sample_configuration_serves_both(weir, new_upstream, upstream, certs, folder):
+    """With its ports and certificates filled in."""
+    with open("conf/passthrough.conf", encoding="utf-8") as file:
+        sample = file.read()
+    origin = new_upstream(tls=certs.pair("a"))
+    for old, new in (("listen          443", "listen 127.0.0.1:@port@"),
+                     ("listen  443", "listen 127.0.0.1:@port@"),
+                     ("mail.example.org *.internal.example.org", "a.test"),
+                     ("127.0.0.1:9443;", "@origin@;"), ("127.0.0.1:8443", "127.0.0.1:@tls_port@"),
+                     ("127.0.0.1:8080", "@upstream@"), ("auto", "1"),
+                     ("ssl/www.example.org.crt", "@certs@/b.crt"),
+                     ("ssl/www.example.org.key", "@certs@/b.key")):
+        assert old in sample, old
+        sample = sample.replace(old, new)
+    server = weir(full="daemon off; error_log @dir@/error.log info; pid @dir@/weir.pid;\n" + sample,
+                  origin=origin)
+    for name, who in (("a.test", origin), ("b.test", upstream)):
+        with server.tls_connect(name, port="port", ca=certs.path("ca.crt")) as connection:
+            assert connection.request("/", host=name).text == "ok"
+        assert len(who.requests) == 1
+    assert upstream.last.headers["X-Forwarded-Proto"] == "https"

@@ -279,6 +279,14 @@ static void what_is_written_can_be_read(void **state)
         assert_int_equal(weir_proxy_protocol_parse(line, &header), WEIR_OK);
         assert_true(weir_addr_eq(&header.peer, &peer));
         assert_true(weir_addr_eq(&header.local, &local));
+
+        weir_builder_over(&builder, text, sizeof(text));
+        weir_proxy_protocol_write_v2(&builder, &peer, &local);
+        assert_true(weir_builder_close(&builder, &line));
+        assert_int_equal(weir_proxy_protocol_parse(line, &header), WEIR_OK);
+        assert_int_equal(header.len, line.len);
+        assert_true(weir_addr_eq(&header.peer, &peer));
+        assert_true(weir_addr_eq(&header.local, &local));
     }
 
     assert_true(weir_addr_parse(WEIR_STR("1.2.3.4:5"), 0, &mixed[0]));
@@ -286,6 +294,46 @@ static void what_is_written_can_be_read(void **state)
     weir_builder_over(&builder, text, sizeof(text));
     weir_proxy_protocol_write_v1(&builder, &mixed[0], &mixed[1]);
     assert_true(weir_str_eq(weir_builder_text(&builder), WEIR_STR("PROXY UNKNOWN\r\n")));
+
+    weir_proxy_header header;
+
+    weir_builder_over(&builder, text, sizeof(text));
+    weir_proxy_protocol_write_v2(&builder, &mixed[0], &mixed[1]);
+    assert_int_equal(weir_proxy_protocol_parse(weir_builder_text(&builder), &header), WEIR_OK);
+    assert_int_equal(header.peer.len, 0);
+}
+
+static void values_of_a_header_have_names(void **state)
+{
+    const weir_str tlvs = WEIR_STR("\x01\0\x02h2"
+                                   "\x02\0\x06"
+                                   "a.test"
+                                   "\xe0\0\x01x"
+                                   "\x20\0\x0b"
+                                   "\x01\0\0\0\x07"
+                                   "\x21\0\x03"
+                                   "1.3");
+    static const struct {
+        const char *name, *value;
+    } there[] = {
+        {"alpn", "h2"}, {"0x01", "h2"},         {"authority", "a.test"},
+        {"0xe0", "x"},  {"ssl_version", "1.3"}, {"ssl_0x21", "1.3"},
+    };
+    static const char *const missing[] = {"netns",  "0x03", "0x", "0x100",
+                                          "ssl_cn", "ssl_", "",   "e0"};
+    weir_str value;
+
+    (void) state;
+    for (size_t i = 0; i < WEIR_COUNT(there); i++) {
+        assert_true(weir_proxy_protocol_tlv(tlvs, weir_str_from_z(there[i].name), &value));
+        assert_true(weir_str_eq(value, weir_str_from_z(there[i].value)));
+    }
+    for (size_t i = 0; i < WEIR_COUNT(missing); i++) {
+        assert_false(weir_proxy_protocol_tlv(tlvs, weir_str_from_z(missing[i]), &value));
+    }
+    assert_true(weir_proxy_protocol_tlv(tlvs, WEIR_STR("ssl_verify"), &value));
+    assert_true(weir_str_eq(value, WEIR_STR("\0\0\0\x07")));
+    assert_false(weir_proxy_protocol_tlv(WEIR_STR("\x20\0\x02xy"), WEIR_STR("ssl_verify"), &value));
 }
 
 /* ---- on a listener */
@@ -459,6 +507,7 @@ int main(void)
         cmocka_unit_test(the_longest_of_version_2_is_taken),
         cmocka_unit_test(unix_addresses_are_paths),
         cmocka_unit_test(what_is_written_can_be_read),
+        cmocka_unit_test(values_of_a_header_have_names),
         PROXY_TEST(a_listener_reads_it_and_passes_the_rest_on),
         PROXY_TEST(a_listener_takes_it_byte_by_byte),
         PROXY_TEST(without_addresses_there_are_none),

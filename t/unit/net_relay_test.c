@@ -22,6 +22,7 @@ typedef struct {
     weir_relay *relay;
     unsigned done;
     weir_relay_end end;
+    unsigned firsts;
 } relay_fixture;
 
 static void relay_done(weir_relay *relay, weir_relay_end end, void *subject)
@@ -564,6 +565,71 @@ static void the_owner_may_free_everything_when_told(void **state)
     }
 }
 
+static void count_first(void *subject)
+{
+    ((relay_fixture *) subject)->firsts++;
+}
+
+static bool has_first(const void *subject)
+{
+    return ((const relay_fixture *) subject)->firsts != 0;
+}
+
+static void the_first_byte_from_b_is_told_once(void **state)
+{
+    relay_fixture r;
+    char data[8];
+
+    relay_begin(&r, state, &(weir_relay_options){.first_byte = count_first});
+    net_send(r.client, "up", 2);
+    net_settle(r.net);
+    assert_int_equal(net_receive(r.origin, data, 2), 2);
+    assert_int_equal(r.firsts, 0);
+    net_send(r.origin, "a", 1);
+    net_turn_until(r.net, has_first, &r);
+    net_send(r.origin, "b", 1);
+    net_settle(r.net);
+    assert_int_equal(net_receive(r.client, data, 2), 2);
+    assert_memory_equal(data, "ab", 2);
+    assert_int_equal(r.firsts, 1);
+    relay_finish(&r);
+}
+
+static void whose_end_it_was_is_known(void **state)
+{
+    for (int round = 0; round < 2; round++) {
+        relay_fixture r;
+
+        relay_begin(&r, state, &(weir_relay_options){.half_close = false});
+        shutdown(round == 0 ? r.client : r.origin, SHUT_WR);
+        net_turn_until(r.net, is_done, &r);
+        assert_int_equal(r.end, WEIR_RELAY_FINISHED);
+        assert_int_equal(weir_relay_was_ended_by_a(r.relay), round == 0);
+        relay_finish(&r);
+    }
+}
+
+static void bytes_that_are_given_back_go_first(void **state)
+{
+    relay_fixture r = {.net = *state};
+    char data[8];
+
+    r.a = net_accept(r.net, &r.client);
+    r.b = net_accept(r.net, &r.origin);
+    r.a->received = 3;
+    assert_true(weir_connection_give_back(r.a, WEIR_STR("cd")));
+    assert_true(weir_connection_give_back(r.a, WEIR_STR("b")));
+    assert_int_equal(r.a->received, 0);
+    r.relay = weir_relay_start(r.a, r.b, &(weir_relay_options){.copy_bytes = 2}, relay_done, &r);
+    assert_non_null(r.relay);
+    net_send(r.client, "ef", 2);
+    net_settle(r.net);
+    assert_int_equal(net_receive(r.origin, data, 5), 5);
+    assert_memory_equal(data, "bcdef", 5);
+    assert_int_equal(r.a->received, 5);
+    relay_finish(&r);
+}
+
 int main(void)
 {
 #define RELAY_TEST(test) cmocka_unit_test_setup_teardown(test, net_set_up, net_tear_down)
@@ -582,6 +648,9 @@ int main(void)
         RELAY_TEST(what_a_transport_has_read_ahead_goes_out_too),
         RELAY_TEST(other_transports_are_read_and_written_by_their_verbs),
         RELAY_TEST(the_owner_may_free_everything_when_told),
+        RELAY_TEST(the_first_byte_from_b_is_told_once),
+        RELAY_TEST(whose_end_it_was_is_known),
+        RELAY_TEST(bytes_that_are_given_back_go_first),
     };
 
     return cmocka_run_group_tests_name("net_relay", tests, NULL, NULL);
