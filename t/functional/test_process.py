@@ -12,8 +12,9 @@ from signal import SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, 
 import pytest
 
 from harness import StartFailed, Traffic, kernel, request_bytes, wait_until
-from harness.upstream import answer
+from harness.upstream import answer, body_of, site
 from harness.wait import TIMEOUT
+from harness.wire import Truncated
 
 PAGE = "location / { return 200 $pid; }"
 KILLED = r"worker process \d+ exited on signal 9"
@@ -690,3 +691,72 @@ def test_debug_is_a_level_of_any_build(weir):
 def test_a_log_in_no_folder_ends_the_start(weir):
     with pytest.raises(StartFailed, match=r'\[emerg\].*open\(\) ".*/no/log" failed \(2: No such'):
         weir(PAGE, main="error_log @dir@/no/log;", alerts=["open"], exit_code=1)
+
+
+# Everything at once
+
+def _cut_head(server):
+    with server.connect() as client:
+        client.send(request_bytes("/b/10")[:20])
+
+
+def _garbage(server):
+    with server.connect() as client:
+        client.send_what_fits(bytes(range(256)) * 20)
+
+
+def _cut_body(server):
+    with server.connect() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel")
+
+
+def _reset_in_a_response(server):
+    with server.connect() as client:
+        client.send(request_bytes("/b/3000000"))
+        client.read_until(b"\r\n\r\n")
+        client.reset()
+
+
+def _pipeline(server):
+    with server.connect() as client:
+        client.send_what_fits(request_bytes("/b/1") * 50)
+
+
+def _two_lengths(server):
+    with server.connect() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
+                    b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+
+
+def test_kills_and_reloads_under_hostile_traffic(weir, upstream):
+    upstream.answers(site)
+    server = weir("location / { proxy_pass http://@upstream@; }", main="worker_processes 2;",
+                  alerts=[KILLED])
+    attacks = [_cut_head, _garbage, _cut_body, _reset_in_a_response, _pipeline, _two_lengths]
+    done = threading.Event()
+
+    def attack(first):
+        for number in range(first, first + 2000):
+            if done.is_set():
+                return
+            try:
+                attacks[number % len(attacks)](server)
+            except (OSError, Truncated):
+                pass
+
+    threads = [threading.Thread(target=attack, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(3):
+            victim = server.wait_workers()[0]
+            server.signal(SIGKILL, victim)
+            wait_until(lambda: not kernel.is_alive(victim), "the worker to die")
+            server.wait_workers()
+            server.reload()
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    for _ in range(20):
+        assert server.get("/b/1000").body == body_of(1000)
