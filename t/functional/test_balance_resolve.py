@@ -87,3 +87,26 @@ def test_the_resolver_of_http_does_and_a_reload_keeps_the_addresses(weir, new_up
     dns.silent = True
     server.reload()
     assert seen(server) == {"2"}
+
+
+def test_stream_does_the_same_and_the_api_changes_its_groups(weir, new_upstream, dns):
+    first, second = origins_at_one_port(new_upstream, "127.0.0.1", "127.0.0.2")
+    dns.has("back.test", "127.0.0.1")
+    server = weir("location /api { api write=on; }", main=f"""stream {{
+        resolver {dns} valid=1s;
+        upstream back {{ zone back 64k; server back.test:{first.port} resolve; }}
+        server {{ listen 127.0.0.1:@port_stream@; proxy_pass back; }} }}""")
+
+    def answer_of_stream():
+        with server.connect("port_stream") as connection:
+            return connection.request("/").text
+    assert server.get("/api/9/http/upstreams").json == {}
+    wait_until(lambda: server.get("/api/9/stream/upstreams/back").json["peers"], "the address")
+    assert answer_of_stream() == "1"
+    path = "/api/9/stream/upstreams/back/servers"
+    json = {"Content-Type": "application/json"}
+    added = server.request(path, "POST", headers=json, body=b'{"server":"%s"}' % str(second).encode())
+    assert added.status == 201
+    assert {answer_of_stream() for _ in range(4)} == {"1", "2"}
+    assert server.request(f"{path}/0", "DELETE").status == 200
+    wait_until(lambda: {answer_of_stream() for _ in range(4)} == {"2"}, "the name to be gone")

@@ -15,6 +15,14 @@ static weir_level *upstream_enter(weir_conf *conf, weir_level *outer,
     return weir_balance_enter(conf, outer, statement, &stream_proxy_family);
 }
 
+static bool upstream_leave(weir_conf *conf, weir_level *level, const weir_statement *statement)
+{
+    const weir_stream_core_conf *core = weir_level_settings(level, &weir_stream_core.base);
+
+    weir_balance_resolver_default(level->owner, core->resolver, core->resolver_timeout_ms);
+    return weir_balance_leave(conf, level, statement);
+}
+
 static bool upstream_configured(weir_conf *conf)
 {
     return weir_balance_configured(conf, &stream_proxy_family);
@@ -40,7 +48,7 @@ static const weir_directive upstream_directives[] = {
         .block = WEIR_BLOCK_LEVEL,
         .opens = WEIR_STREAM_UPSTREAM,
         .enter = upstream_enter,
-        .leave = weir_balance_leave,
+        .leave = upstream_leave,
         .comes_first = true,
         .doc = "A group of servers that sessions are passed on to.",
     },
