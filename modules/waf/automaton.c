@@ -4,17 +4,28 @@
 
 /*
  * States are numbered by breadth: those near the root, where nearly all bytes of a text are read, have a
- * full row each; the others have the edges of the trie and the state to fall back to.
+ * full row each; the others have the edges of the trie and the state to fall back to.  A bit of what leads to a state
+ * says that phrases end there, so that nothing else of it is read when none does.
  */
-#define DENSE_STATES_MAX 384
+#define DENSE_STATES_MAX 1536
+#define TELLS ((uint32_t) 1 << 31)
 
+/* Of the states without a row, this is all that the walk reads. */
 typedef struct {
     uint32_t fallback; /* the longest suffix that is a state */
     uint32_t first_edge;
-    uint32_t first_number; /* of those whose phrase ends here, suffixes included */
-    uint32_t number_count;
     uint32_t edge_count;
 } automaton_state;
+
+typedef struct {
+    uint32_t to;
+    uint8_t class;
+} automaton_edge;
+
+/* The numbers of the phrases that end in a state, suffixes included. */
+typedef struct {
+    uint32_t first, count;
+} automaton_ends;
 
 struct weir_waf_automaton {
     uint8_t class_of[256]; /* 0: in no phrase */
@@ -22,8 +33,8 @@ struct weir_waf_automaton {
     size_t bytes;
     uint32_t *rows; /* dense_count of class_count states */
     automaton_state *states;
-    uint8_t *edge_class;
-    uint32_t *edge_to;
+    automaton_edge *edges;
+    automaton_ends *ends;
     uint32_t *numbers;
 };
 
@@ -120,7 +131,7 @@ static bool trie_make(trie *t, const weir_waf_automaton *automaton, const weir_w
     for (size_t i = 0; i < count; i++) {
         nodes_max += phrases[i].text.len;
     }
-    if (nodes_max >= UINT32_MAX) {
+    if (nodes_max >= TELLS) {
         return false;
     }
 
@@ -192,10 +203,10 @@ static size_t count_numbers(const trie *t, weir_waf_automaton *automaton)
         uint32_t count = own_number_count(t, t->order[state]);
 
         if (state != 0) {
-            count += automaton->states[t->fallback[state]].number_count;
+            count += automaton->ends[t->fallback[state]].count;
         }
-        automaton->states[state].number_count = count;
-        sum += automaton->states[state].number_count;
+        automaton->ends[state].count = count;
+        sum += count;
     }
 
     return sum;
@@ -206,27 +217,30 @@ static void fill_state(const trie *t, weir_waf_automaton *automaton, uint32_t st
                        uint32_t *next_edge, uint32_t *next_number)
 {
     automaton_state *s = &automaton->states[state];
-    const automaton_state *suffix = &automaton->states[t->fallback[state]];
+    automaton_ends *ends = &automaton->ends[state];
+    const automaton_ends *suffix = &automaton->ends[t->fallback[state]];
     const trie_node *node = &t->nodes[t->order[state]];
     uint32_t *numbers = automaton->numbers + *next_number;
     uint32_t filled = 0;
 
     s->fallback = t->fallback[state];
-    s->first_number = *next_number;
-    for (uint32_t end = node->first_number; end != 0 && filled < s->number_count;
+    ends->first = *next_number;
+    for (uint32_t end = node->first_number; end != 0 && filled < ends->count;
          end = t->next_end[end - 1]) {
         numbers[filled++] = t->phrases[end - 1].number;
     }
-    for (uint32_t i = 0; state != 0 && i < suffix->number_count && filled < s->number_count; i++) {
-        numbers[filled++] = automaton->numbers[suffix->first_number + i];
+    for (uint32_t i = 0; state != 0 && i < suffix->count && filled < ends->count; i++) {
+        numbers[filled++] = automaton->numbers[suffix->first + i];
     }
     *next_number += filled;
 
     s->first_edge = *next_edge;
     for (uint32_t child = node->first_child; child != 0; child = t->nodes[child].next_sibling) {
-        automaton->edge_class[*next_edge] = t->nodes[child].class;
-        automaton->edge_to[*next_edge] = t->place[child];
-        (*next_edge)++;
+        uint32_t to = t->place[child];
+
+        automaton->edges[(*next_edge)++] =
+            (automaton_edge){.to = to | (automaton->ends[to].count != 0 ? TELLS : 0),
+                             .class = t->nodes[child].class};
         s->edge_count++;
     }
 }
@@ -242,7 +256,7 @@ static void fill_row(const trie *t, weir_waf_automaton *automaton, uint32_t stat
                automaton->class_count * sizeof(*row));
     }
     for (uint32_t i = s->first_edge; i < s->first_edge + s->edge_count; i++) {
-        row[automaton->edge_class[i]] = automaton->edge_to[i];
+        row[automaton->edges[i].class] = automaton->edges[i].to;
     }
 }
 
@@ -262,12 +276,12 @@ static bool automaton_fill(weir_waf_automaton *automaton, weir_pool *pool, const
     automaton->dense_count = t->node_count < DENSE_STATES_MAX ? t->node_count : DENSE_STATES_MAX;
     automaton->states =
         automaton_memory(automaton, pool, t->node_count, sizeof(*automaton->states));
-    automaton->edge_class = automaton_memory(automaton, pool, t->node_count, 1);
-    automaton->edge_to = automaton_memory(automaton, pool, t->node_count, sizeof(uint32_t));
+    automaton->edges = automaton_memory(automaton, pool, t->node_count, sizeof(*automaton->edges));
+    automaton->ends = automaton_memory(automaton, pool, t->node_count, sizeof(*automaton->ends));
     automaton->rows =
         automaton_memory(automaton, pool, (size_t) automaton->dense_count * automaton->class_count,
                          sizeof(uint32_t));
-    if (automaton->states == NULL || automaton->edge_class == NULL || automaton->edge_to == NULL
+    if (automaton->states == NULL || automaton->edges == NULL || automaton->ends == NULL
         || automaton->rows == NULL) {
         return false;
     }
@@ -313,24 +327,23 @@ const weir_waf_automaton *weir_waf_automaton_new(weir_pool *pool, const weir_waf
 
 /* ---- the walk */
 
+/* From a state, without its bit, to the next, with it. */
 static inline uint32_t automaton_step(const weir_waf_automaton *automaton, uint32_t state,
                                       uint8_t class)
 {
-    for (;;) {
-        const automaton_state *s;
+    while (WEIR_UNLIKELY(state >= automaton->dense_count)) {
+        const automaton_state *s = &automaton->states[state];
+        const automaton_edge *edge = automaton->edges + s->first_edge;
 
-        if (WEIR_LIKELY(state < automaton->dense_count)) {
-            return automaton->rows[(size_t) state * automaton->class_count + class];
-        }
-
-        s = &automaton->states[state];
-        for (uint32_t i = s->first_edge; i < s->first_edge + s->edge_count; i++) {
-            if (automaton->edge_class[i] == class) {
-                return automaton->edge_to[i];
+        for (const automaton_edge *end = edge + s->edge_count; edge != end; edge++) {
+            if (edge->class == class) {
+                return edge->to;
             }
         }
         state = s->fallback;
     }
+
+    return automaton->rows[(size_t) state * automaton->class_count + class];
 }
 
 bool weir_waf_automaton_find(const weir_waf_automaton *automaton, weir_str text, uint32_t *number)
@@ -338,12 +351,9 @@ bool weir_waf_automaton_find(const weir_waf_automaton *automaton, weir_str text,
     uint32_t state = 0;
 
     for (size_t i = 0; i < text.len; i++) {
-        const automaton_state *s;
-
         state = automaton_step(automaton, state, automaton->class_of[(uint8_t) text.data[i]]);
-        s = &automaton->states[state];
-        if (s->number_count != 0) {
-            *number = automaton->numbers[s->first_number];
+        if ((state & TELLS) != 0) {
+            *number = automaton->numbers[automaton->ends[state & ~TELLS].first];
             return true;
         }
     }
@@ -351,17 +361,24 @@ bool weir_waf_automaton_find(const weir_waf_automaton *automaton, weir_str text,
     return false;
 }
 
+static void mark_ends(const weir_waf_automaton *automaton, uint32_t state, uint64_t *bits)
+{
+    const automaton_ends *ends = &automaton->ends[state];
+
+    for (uint32_t i = ends->first; i < ends->first + ends->count; i++) {
+        bits[automaton->numbers[i] >> 6] |= (uint64_t) 1 << (automaton->numbers[i] & 63);
+    }
+}
+
 void weir_waf_automaton_mark(const weir_waf_automaton *automaton, weir_str text, uint64_t *bits)
 {
     uint32_t state = 0;
 
     for (size_t i = 0; i < text.len; i++) {
-        const automaton_state *s;
-
         state = automaton_step(automaton, state, automaton->class_of[(uint8_t) text.data[i]]);
-        s = &automaton->states[state];
-        for (uint32_t n = s->first_number; n < s->first_number + s->number_count; n++) {
-            bits[automaton->numbers[n] >> 6] |= (uint64_t) 1 << (automaton->numbers[n] & 63);
+        if ((state & TELLS) != 0) {
+            state &= ~TELLS;
+            mark_ends(automaton, state, bits);
         }
     }
 }

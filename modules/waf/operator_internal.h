@@ -3,6 +3,7 @@
 
 #include "core/net/addr.h"
 #include "modules/waf/automaton.h"
+#include "modules/waf/dfa.h"
 #include "modules/waf/operator.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -30,6 +31,7 @@ struct weir_waf_operator {
         int64_t number;
         struct {
             pcre2_code *code;
+            const weir_waf_dfa *dfa; /* asked first, if there is one */
             bool has_jit;
         } regex;
         struct {
@@ -42,7 +44,18 @@ struct weir_waf_operator {
     };
 };
 
+/* So many patterns have states in a worker, found by address. */
+#define MATCHER_SLOTS 256
+#define MATCHER_DFAS_MAX 64
+
+typedef struct {
+    const weir_waf_dfa *dfa;
+    weir_waf_dfa_states *states;
+} weir_waf_matcher_slot;
+
 struct weir_waf_matcher {
+    weir_waf_matcher_slot slots[MATCHER_SLOTS];
+    unsigned dfa_count;
     pcre2_match_context *limits;
     pcre2_jit_stack *jit_stack;
     pcre2_match_data *match;

@@ -10,6 +10,7 @@
 #define JIT_STACK_BYTES_MAX (1024 * 1024)
 #define BYTE_WORK 2 /* and one that every operator has */
 #define LIMIT_WORK_SHARE 16
+#define FIRST_LETTERS_FEW 4
 
 /* ---- compiling */
 
@@ -26,6 +27,27 @@ static bool regex_refuse(weir_waf_operator_build *build, int error, size_t at)
         message[0] = '\0';
     }
     return weir_waf_operator_refuse(build, at, "the regex does not compile: %s", message);
+}
+
+/*
+ * Whether a match can begin with what stands nearly anywhere, so that PCRE2 tries most bytes of a text.  It says no for a
+ * pattern that is anchored or begins with one byte, and for one whose first bytes are rare.
+ */
+static bool regex_is_slow_to_start(const pcre2_code *code)
+{
+    const uint8_t *first = NULL;
+    uint32_t kind = 0;
+    size_t letters = 0;
+
+    if (pcre2_pattern_info(code, PCRE2_INFO_FIRSTCODETYPE, &kind) != 0 || kind != 0
+        || pcre2_pattern_info(code, PCRE2_INFO_FIRSTBITMAP, &first) != 0) {
+        return false;
+    }
+
+    for (unsigned byte = 'a'; first != NULL && byte <= 'z'; byte++) {
+        letters += first[byte / 8] >> (byte % 8) & 1;
+    }
+    return first == NULL || letters > FIRST_LETTERS_FEW;
 }
 
 bool weir_waf_regex_compile(weir_waf_operator_build *build, weir_waf_operator *op)
@@ -45,6 +67,10 @@ bool weir_waf_regex_compile(weir_waf_operator_build *build, weir_waf_operator *o
         return weir_waf_operator_refuse_memory(build);
     }
 
+    if (regex_is_slow_to_start(op->regex.code)) {
+        op->regex.dfa = weir_waf_dfa_new(build->pool, op->parameter);
+    }
+
     /* Without machine code it matches too, more slowly. */
     op->regex.has_jit = pcre2_jit_compile(op->regex.code, PCRE2_JIT_COMPLETE) == 0;
     return true;
@@ -56,6 +82,9 @@ static void matcher_free(void *subject)
 {
     weir_waf_matcher *matcher = subject;
 
+    for (size_t i = 0; i < MATCHER_SLOTS; i++) {
+        weir_waf_dfa_states_free(matcher->slots[i].states);
+    }
     pcre2_match_data_free(matcher->match);
     pcre2_match_context_free(matcher->limits);
     pcre2_jit_stack_free(matcher->jit_stack);
@@ -140,9 +169,36 @@ static unsigned regex_capture(int result, weir_str value, weir_waf_run *run, uns
     return slot;
 }
 
+/* The worker's states of a pattern; NULL: there is no room for them. */
+static weir_waf_dfa_states *matcher_states(weir_waf_matcher *matcher, const weir_waf_dfa *dfa)
+{
+    size_t slot = (uintptr_t) dfa / 64 % MATCHER_SLOTS;
+
+    while (matcher->slots[slot].dfa != NULL && matcher->slots[slot].dfa != dfa) {
+        slot = (slot + 1) % MATCHER_SLOTS;
+    }
+
+    if (matcher->slots[slot].dfa == NULL && matcher->dfa_count < MATCHER_DFAS_MAX) {
+        matcher->slots[slot].states = weir_waf_dfa_states_new(dfa);
+        matcher->slots[slot].dfa = dfa;
+        matcher->dfa_count++;
+    }
+    return matcher->slots[slot].states;
+}
+
+/* Asks the automaton, where there is one. */
+static bool regex_may_match(const weir_waf_operator *op, weir_str value, weir_waf_run *run)
+{
+    weir_waf_dfa_states *states =
+        op->regex.dfa == NULL ? NULL : matcher_states(run->matcher, op->regex.dfa);
+
+    return states == NULL || weir_waf_dfa_may_match(states, value, &run->work);
+}
+
 weir_waf_matched weir_waf_run_rx(const weir_waf_operator *op, weir_str value, weir_waf_run *run)
 {
-    int result = regex_match(op, value, 0, 0, run);
+    int result =
+        regex_may_match(op, value, run) ? regex_match(op, value, 0, 0, run) : PCRE2_ERROR_NOMATCH;
 
     if (result >= 0 && run->wants_captures) {
         (void) regex_capture(result, value, run, 0);

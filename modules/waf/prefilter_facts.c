@@ -1,8 +1,9 @@
 /* How facts of parts become those of the whole. */
 
-#include "modules/waf/prefilter_facts.h"
+#include "modules/waf/prefilter_internal.h"
 
 #include "core/base/number.h"
+#include "modules/waf/pattern.h"
 
 #define LITERAL_MAX 24 /* bytes; a longer text is cut where it becomes a clause */
 #define PRODUCT_MAX 96 /* texts that two lists may make together */
@@ -13,6 +14,21 @@
 /* A clause that is true of nearly any value does not help. */
 #define LITERAL_ODDS_MAX 0.02
 #define BYTE_ODDS_MAX 0.5
+
+/* What is known of a part of a pattern. */
+typedef struct {
+    bool is_exact; /* it matches the texts of `exact`, in either case, and no others */
+    weir_waf_literals exact;
+    weir_waf_facts facts; /* else, these; min_len counts for both */
+} part;
+
+/* Parts one after the other. */
+typedef struct {
+    weir_pool *pool;
+    weir_waf_literals run; /* the exact text of the last of them, as far as it is known */
+    bool is_exact;         /* there was nothing but `run` */
+    weir_waf_facts facts;
+} sequence;
 
 /* ---- lists */
 
@@ -189,8 +205,9 @@ static void facts_add_bytes_of(weir_waf_facts *facts, const weir_waf_literals *l
                 rarest = (uint8_t) text.data[at];
             }
         }
-        weir_waf_bytes_add_nocase(&bytes, rarest);
+        weir_waf_bytes_add(&bytes, rarest);
     }
+    weir_waf_bytes_add_upper(&bytes);
     facts_add_bytes(facts, &bytes);
 }
 
@@ -219,96 +236,89 @@ static void add_len(size_t *sum, size_t len)
 
 /* ---- parts */
 
-bool weir_waf_part_empty(weir_pool *pool, weir_waf_part *part)
+static bool part_empty(weir_pool *pool, part *it)
 {
-    *part = (weir_waf_part){.is_exact = true};
-    if (!list_new(pool, 1, &part->exact)) {
+    *it = (part){.is_exact = true};
+    if (!list_new(pool, 1, &it->exact)) {
         return false;
     }
 
-    part->exact.items[part->exact.count++] = WEIR_STR_EMPTY;
+    it->exact.items[it->exact.count++] = WEIR_STR_EMPTY;
     return true;
 }
 
-void weir_waf_part_any(size_t min_len, weir_waf_part *part)
+static void part_any(size_t min_len, part *it)
 {
-    *part = (weir_waf_part){.facts = {.min_len = min_len}};
+    *it = (part){.facts = {.min_len = min_len}};
 }
 
-bool weir_waf_part_bytes(weir_pool *pool, const weir_waf_bytes *bytes, weir_waf_part *part)
+static bool part_bytes(weir_pool *pool, const weir_waf_bytes *bytes, part *it)
 {
-    weir_waf_bytes either = {{0}};
+    weir_waf_bytes either = *bytes;
     weir_waf_literals list;
 
-    for (unsigned byte = 0; byte < 256; byte++) {
-        if (weir_waf_bytes_has(bytes, (uint8_t) byte)) {
-            weir_waf_bytes_add_nocase(&either, (uint8_t) byte);
-        }
-    }
-
-    weir_waf_part_any(1, part);
-    facts_add_bytes(&part->facts, &either);
-    if (weir_waf_bytes_count(&either) > 2 * CLASS_MAX) {
+    part_any(1, it);
+    weir_waf_bytes_fold(&either);
+    if (weir_waf_bytes_count(&either) > CLASS_MAX) {
+        weir_waf_bytes_add_upper(&either);
+        facts_add_bytes(&it->facts, &either);
         return true;
     }
 
-    if (!list_new(pool, 2 * CLASS_MAX, &list)) {
+    if (!list_new(pool, CLASS_MAX, &list)) {
         return false;
     }
-    for (unsigned byte = 0; byte < 256; byte++) {
-        bool is_upper = byte >= 'A' && byte <= 'Z';
-
-        if (!is_upper && weir_waf_bytes_has(&either, (uint8_t) byte)) {
+    for (size_t word = 0; word < WEIR_COUNT(either.bits); word++) {
+        for (uint64_t left = either.bits[word]; left != 0; left &= left - 1) {
             char *text = weir_pool_bytes(pool, 1);
 
             if (text == NULL) {
                 return false;
             }
-            *text = (char) byte;
+            *text = (char) (word * 64 + (unsigned) __builtin_ctzll(left));
             list.items[list.count++] = weir_str_of(text, 1);
         }
     }
-    if (list.count <= CLASS_MAX) {
-        part->is_exact = true;
-        part->exact = list;
-    }
+    it->is_exact = true;
+    it->exact = list;
     return true;
 }
 
-void weir_waf_part_facts(weir_pool *pool, const weir_waf_part *part, weir_waf_facts *facts)
+static void part_facts(const part *it, weir_waf_facts *facts)
 {
-    (void) pool;
-    *facts = part->facts;
-    if (part->is_exact) {
-        *facts = (weir_waf_facts){.min_len = list_shortest(&part->exact)};
-        facts_add_exact(facts, &part->exact);
+    *facts = it->facts;
+    if (it->is_exact) {
+        *facts = (weir_waf_facts){.min_len = list_shortest(&it->exact)};
+        facts_add_exact(facts, &it->exact);
     }
 }
 
-bool weir_waf_part_repeat(weir_pool *pool, weir_waf_part *part, size_t min, size_t max)
+static bool part_either(weir_pool *pool, part *it, const part *other);
+
+static bool part_repeat(weir_pool *pool, part *it, size_t min, size_t max)
 {
     weir_waf_facts facts;
-    weir_waf_part once = *part;
+    part once = *it;
 
     if (min == 1 && max == 1) {
         return true;
     }
 
     if (min == 0) {
-        weir_waf_part empty;
+        part empty;
 
-        if (!part->is_exact || max != 1) {
-            weir_waf_part_any(0, part);
+        if (!it->is_exact || max != 1) {
+            part_any(0, it);
             return true;
         }
-        return weir_waf_part_empty(pool, &empty) && weir_waf_part_either(pool, part, &empty);
+        return part_empty(pool, &empty) && part_either(pool, it, &empty);
     }
 
-    if (part->is_exact && min == max && min <= REPEATS_MAX) {
+    if (it->is_exact && min == max && min <= REPEATS_MAX) {
         size_t times = 1;
 
-        while (times < min && list_fits(&part->exact, &once.exact)) {
-            if (!list_join(pool, &part->exact, &once.exact, &part->exact)) {
+        while (times < min && list_fits(&it->exact, &once.exact)) {
+            if (!list_join(pool, &it->exact, &once.exact, &it->exact)) {
                 return false;
             }
             times++;
@@ -318,11 +328,11 @@ bool weir_waf_part_repeat(weir_pool *pool, weir_waf_part *part, size_t min, size
         }
     }
 
-    weir_waf_part_facts(pool, &once, &facts);
+    part_facts(&once, &facts);
     if (!weir_mul_size(facts.min_len, min, &facts.min_len)) {
         facts.min_len = SIZE_MAX;
     }
-    *part = (weir_waf_part){.facts = facts};
+    *it = (part){.facts = facts};
     return true;
 }
 
@@ -344,16 +354,16 @@ static bool either_literals(weir_pool *pool, weir_waf_facts *out, const weir_waf
     return true;
 }
 
-bool weir_waf_part_either(weir_pool *pool, weir_waf_part *part, const weir_waf_part *other)
+static bool part_either(weir_pool *pool, part *it, const part *other)
 {
     weir_waf_facts a, b, facts;
 
-    if (part->is_exact && other->is_exact && part->exact.count + other->exact.count <= LIST_MAX) {
-        return list_union(pool, &part->exact, &other->exact, &part->exact);
+    if (it->is_exact && other->is_exact && it->exact.count + other->exact.count <= LIST_MAX) {
+        return list_union(pool, &it->exact, &other->exact, &it->exact);
     }
 
-    weir_waf_part_facts(pool, part, &a);
-    weir_waf_part_facts(pool, other, &b);
+    part_facts(it, &a);
+    part_facts(other, &b);
     facts = (weir_waf_facts){.min_len = a.min_len < b.min_len ? a.min_len : b.min_len};
     if (!either_literals(pool, &facts, &a, &b)) {
         return false;
@@ -367,60 +377,60 @@ bool weir_waf_part_either(weir_pool *pool, weir_waf_part *part, const weir_waf_p
         facts_add_bytes(&facts, &all);
     }
 
-    *part = (weir_waf_part){.facts = facts};
+    *it = (part){.facts = facts};
     return true;
 }
 
 /* ---- sequences */
 
-bool weir_waf_sequence_begin(weir_waf_sequence *sequence, weir_pool *pool)
+static bool sequence_begin(sequence *s, weir_pool *pool)
 {
-    weir_waf_part empty;
+    part empty;
 
-    *sequence = (weir_waf_sequence){.pool = pool, .is_exact = true};
-    if (!weir_waf_part_empty(pool, &empty)) {
+    *s = (sequence){.pool = pool, .is_exact = true};
+    if (!part_empty(pool, &empty)) {
         return false;
     }
-    sequence->run = empty.exact;
+    s->run = empty.exact;
     return true;
 }
 
-bool weir_waf_sequence_add(weir_waf_sequence *sequence, const weir_waf_part *part)
+static bool sequence_add(sequence *s, const part *it)
 {
-    weir_waf_part empty;
+    part empty;
 
-    if (part->is_exact) {
-        add_len(&sequence->facts.min_len, list_shortest(&part->exact));
-        if (list_fits(&sequence->run, &part->exact)) {
-            return list_join(sequence->pool, &sequence->run, &part->exact, &sequence->run);
+    if (it->is_exact) {
+        add_len(&s->facts.min_len, list_shortest(&it->exact));
+        if (list_fits(&s->run, &it->exact)) {
+            return list_join(s->pool, &s->run, &it->exact, &s->run);
         }
     } else {
-        add_len(&sequence->facts.min_len, part->facts.min_len);
-        facts_add(&sequence->facts, &part->facts);
+        add_len(&s->facts.min_len, it->facts.min_len);
+        facts_add(&s->facts, &it->facts);
     }
 
-    facts_add_exact(&sequence->facts, &sequence->run);
-    sequence->is_exact = false;
-    if (part->is_exact) {
-        sequence->run = part->exact;
+    facts_add_exact(&s->facts, &s->run);
+    s->is_exact = false;
+    if (it->is_exact) {
+        s->run = it->exact;
         return true;
     }
-    if (!weir_waf_part_empty(sequence->pool, &empty)) {
+    if (!part_empty(s->pool, &empty)) {
         return false;
     }
-    sequence->run = empty.exact;
+    s->run = empty.exact;
     return true;
 }
 
-void weir_waf_sequence_end(weir_waf_sequence *sequence, weir_waf_part *part)
+static void sequence_end(sequence *s, part *it)
 {
-    if (sequence->is_exact) {
-        *part = (weir_waf_part){.is_exact = true, .exact = sequence->run};
+    if (s->is_exact) {
+        *it = (part){.is_exact = true, .exact = s->run};
         return;
     }
 
-    facts_add_exact(&sequence->facts, &sequence->run);
-    *part = (weir_waf_part){.facts = sequence->facts};
+    facts_add_exact(&s->facts, &s->run);
+    *it = (part){.facts = s->facts};
 }
 
 /* ---- phrases */
@@ -450,4 +460,80 @@ void weir_waf_phrase_facts(weir_pool *pool, const weir_waf_phrases *phrases, wei
     /* Whatever the odds, and however many there are: it is what the operator would look for. */
     facts->literals[0] = cut;
     facts->literal_count = 1;
+}
+
+/* ---- patterns */
+
+static bool part_of(weir_pool *pool, const weir_waf_pattern *pattern, part *it);
+
+static bool part_of_sequence(weir_pool *pool, const weir_waf_pattern *pattern, part *it)
+{
+    sequence parts;
+
+    if (!sequence_begin(&parts, pool)) {
+        return false;
+    }
+    for (const weir_waf_pattern *child = pattern->first; child != NULL; child = child->next) {
+        part next;
+
+        if (!part_of(pool, child, &next) || !sequence_add(&parts, &next)) {
+            return false;
+        }
+    }
+
+    sequence_end(&parts, it);
+    return true;
+}
+
+static bool part_of_either(weir_pool *pool, const weir_waf_pattern *pattern, part *it)
+{
+    part other;
+
+    if (!part_of(pool, pattern->first, it)) {
+        return false;
+    }
+    for (const weir_waf_pattern *child = pattern->first->next; child != NULL; child = child->next) {
+        if (!part_of(pool, child, &other) || !part_either(pool, it, &other)) {
+            return false;
+        }
+    }
+
+    return true;
+}
+
+static bool part_of(weir_pool *pool, const weir_waf_pattern *pattern, part *it)
+{
+    switch (pattern->kind) {
+    case WEIR_WAF_PATTERN_EMPTY:
+    case WEIR_WAF_PATTERN_START:
+    case WEIR_WAF_PATTERN_END:
+    case WEIR_WAF_PATTERN_EDGE:
+    case WEIR_WAF_PATTERN_NO_EDGE:
+        return part_empty(pool, it);
+    case WEIR_WAF_PATTERN_BYTES:
+        return part_bytes(pool, &pattern->bytes, it);
+    case WEIR_WAF_PATTERN_ANY:
+        part_any(pattern->min, it);
+        return true;
+    case WEIR_WAF_PATTERN_SEQUENCE:
+        return part_of_sequence(pool, pattern, it);
+    case WEIR_WAF_PATTERN_EITHER:
+        return part_of_either(pool, pattern, it);
+    case WEIR_WAF_PATTERN_REPEAT:
+        return part_of(pool, pattern->first, it)
+               && part_repeat(pool, it, pattern->min, pattern->max);
+    }
+
+    return false;
+}
+
+void weir_waf_pattern_facts(weir_pool *pool, weir_str text, weir_waf_facts *facts)
+{
+    const weir_waf_pattern *pattern = weir_waf_pattern_read(pool, text);
+    part whole;
+
+    *facts = (weir_waf_facts){0};
+    if (pattern != NULL && part_of(pool, pattern, &whole)) {
+        part_facts(&whole, facts);
+    }
 }

@@ -36,7 +36,8 @@ double weir_waf_byte_odds(uint8_t byte);
 double weir_waf_literals_odds(const weir_waf_literals *literals);
 double weir_waf_bytes_odds(const weir_waf_bytes *bytes);
 
-/* The byte, and the other case of a letter. */
-void weir_waf_bytes_add_nocase(weir_waf_bytes *bytes, uint8_t byte);
+/* Lower-case letters stand for those of both cases; and the other way round, both for each that is there. */
+void weir_waf_bytes_fold(weir_waf_bytes *bytes);
+void weir_waf_bytes_add_upper(weir_waf_bytes *bytes);
 
 #endif

@@ -52,12 +52,16 @@ double weir_waf_bytes_odds(const weir_waf_bytes *bytes)
     return sum;
 }
 
-void weir_waf_bytes_add_nocase(weir_waf_bytes *bytes, uint8_t byte)
-{
-    bool is_letter = (byte | 0x20) >= 'a' && (byte | 0x20) <= 'z';
+/* Of the second word: "A" to "Z" are bits 1 to 26, "a" to "z" 32 further. */
+#define UPPER_BITS UINT64_C(0x07fffffe)
 
-    weir_waf_bytes_add(bytes, byte);
-    if (is_letter) {
-        weir_waf_bytes_add(bytes, byte ^ 0x20);
-    }
+void weir_waf_bytes_fold(weir_waf_bytes *bytes)
+{
+    bytes->bits[1] |= (bytes->bits[1] & UPPER_BITS) << 32;
+    bytes->bits[1] &= ~UPPER_BITS;
+}
+
+void weir_waf_bytes_add_upper(weir_waf_bytes *bytes)
+{
+    bytes->bits[1] |= bytes->bits[1] >> 32 & UPPER_BITS;
 }

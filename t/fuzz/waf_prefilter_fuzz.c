@@ -1,7 +1,11 @@
-/* A pattern up to the end of the line, and values, one a line: what PCRE2 matches, the prefilter lets pass. */
+/*
+ * A pattern up to the end of the line, and values, one a line: what PCRE2 matches, the prefilter and the pattern's automaton let
+ * pass.
+ */
 
 #include <stdlib.h>
 
+#include "modules/waf/dfa.h"
 #include "modules/waf/prefilter.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -24,7 +28,10 @@ static void check_values(weir_pool *pool, const weir_waf_operator *op, weir_str 
     weir_waf_scan scan;
     uint64_t *words;
     uint32_t index;
+    uint64_t work = 0;
     weir_str value;
+    const weir_waf_dfa *dfa = weir_waf_dfa_new(pool, weir_waf_operator_parameter(op));
+    weir_waf_dfa_states *states = dfa == NULL ? NULL : weir_waf_dfa_states_new(dfa);
 
     CHECK(run.matcher != NULL && build != NULL && weir_waf_prefilter_add(build, op, &index));
     prefilter = weir_waf_prefilter_end(build, pool);
@@ -34,9 +41,12 @@ static void check_values(weir_pool *pool, const weir_waf_operator *op, weir_str 
 
     while (weir_str_split(&rest, '\n', &value)) {
         weir_waf_scan_begin(&scan, prefilter, value, NULL, words);
-        CHECK(weir_waf_may_match(&scan, index)
-              || weir_waf_operator_run(op, value, &run) != WEIR_WAF_MATCH);
+        if (weir_waf_operator_run(op, value, &run) == WEIR_WAF_MATCH) {
+            CHECK(weir_waf_may_match(&scan, index));
+            CHECK(states == NULL || weir_waf_dfa_may_match(states, value, &work));
+        }
     }
+    weir_waf_dfa_states_free(states);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -47,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     CHECK(build.pool != NULL);
     if (weir_str_split(&rest, '\n', &pattern) && pattern.len <= PATTERN_MAX) {
-        op = weir_waf_operator_new(&build, WEIR_STR("rx"), pattern);
+        op = weir_waf_operator_new(&build, WEIR_STR("rxGlobal"), pattern);
         CHECK((op == NULL) == (build.message[0] != '\0'));
         if (op != NULL) {
             check_values(build.pool, op, rest);

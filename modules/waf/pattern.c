@@ -1,11 +1,8 @@
-/*
- * Reads patterns of PCRE2, as far as facts can be had of them.
- *
- * What it does not know for certain ends the reading, and there are no facts: a fact too few costs time, a wrong one
- * lets an attack pass.
- */
+/* Reads patterns of PCRE2: a small parser of the dialect that rules are written in. */
 
-#include "modules/waf/prefilter_facts.h"
+#include "modules/waf/pattern.h"
+
+#include "core/base/builder.h"
 
 #include "modules/waf/transform_internal.h"
 
@@ -17,9 +14,42 @@ typedef struct {
     weir_str text;
     size_t at;
     unsigned depth;
+    bool ignores_case; /* (?i) stands somewhere in it */
+    bool has_lines;    /* (?m) does */
 } pattern;
 
-static bool pattern_either(pattern *p, weir_waf_part *part);
+typedef weir_waf_pattern node;
+
+static bool pattern_either(pattern *p, node **part);
+
+static bool node_new(pattern *p, weir_waf_pattern_kind kind, node **made)
+{
+    *made = WEIR_NEW(p->pool, node);
+    if (*made != NULL) {
+        (*made)->kind = kind;
+    }
+    return *made != NULL;
+}
+
+static bool node_bytes(pattern *p, const weir_waf_bytes *bytes, node **made)
+{
+    if (!node_new(p, WEIR_WAF_PATTERN_BYTES, made)) {
+        return false;
+    }
+
+    (*made)->bytes = *bytes;
+    return true;
+}
+
+static bool node_any(pattern *p, size_t min, node **made)
+{
+    if (!node_new(p, WEIR_WAF_PATTERN_ANY, made)) {
+        return false;
+    }
+
+    (*made)->min = min;
+    return true;
+}
 
 static int peek(const pattern *p, size_t ahead)
 {
@@ -200,7 +230,7 @@ static bool class_item(pattern *p, weir_waf_bytes *set, int *byte)
 }
 
 /* From behind the "[" on. */
-static bool pattern_class(pattern *p, weir_waf_part *part)
+static bool pattern_class(pattern *p, node **part)
 {
     weir_waf_bytes set = {{0}};
     bool is_inverted = skip(p, "^"), is_first = true;
@@ -239,14 +269,13 @@ static bool pattern_class(pattern *p, weir_waf_part *part)
     }
     p->at++;
 
-    /* What is not in the class under (?i) may be in it here, never the other way round. */
     if (is_inverted) {
         set_invert(&set);
     }
     if (weir_waf_bytes_are_empty(&set)) {
         return false;
     }
-    return weir_waf_part_bytes(p->pool, &set, part);
+    return node_bytes(p, &set, part);
 }
 
 /* ---- groups */
@@ -262,6 +291,8 @@ static bool group_options(pattern *p, bool *is_group)
             *is_group = c == ':';
             return true;
         }
+        p->ignores_case = p->ignores_case || c == 'i';
+        p->has_lines = p->has_lines || c == 'm';
         if (c != 'i' && c != 's' && c != 'm' && c != '-' && c != 'U' && c != 'J') {
             return false;
         }
@@ -271,12 +302,12 @@ static bool group_options(pattern *p, bool *is_group)
 }
 
 /* Up to the group's end; what it says counts, unless it looks around. */
-static bool group_rest(pattern *p, weir_waf_part *part, bool looks_around)
+static bool group_rest(pattern *p, node **part, bool looks_around)
 {
     if (!pattern_either(p, part) || !skip(p, ")")) {
         return false;
     }
-    return !looks_around || weir_waf_part_empty(p->pool, part);
+    return !looks_around || node_new(p, WEIR_WAF_PATTERN_EMPTY, part);
 }
 
 static bool group_name(pattern *p, char end)
@@ -293,7 +324,7 @@ static bool group_name(pattern *p, char end)
 }
 
 /* From behind the "(" on. */
-static bool pattern_group(pattern *p, weir_waf_part *part)
+static bool pattern_group(pattern *p, node **part)
 {
     bool is_group = true;
 
@@ -308,7 +339,7 @@ static bool pattern_group(pattern *p, weir_waf_part *part)
         while (peek(p, 0) >= 0 && peek(p, 0) != ')') {
             p->at++;
         }
-        return skip(p, ")") && weir_waf_part_empty(p->pool, part);
+        return skip(p, ")") && node_new(p, WEIR_WAF_PATTERN_EMPTY, part);
     }
     if (skip(p, ":") || skip(p, ">") || skip(p, "|")) {
         return group_rest(p, part, false);
@@ -326,44 +357,50 @@ static bool pattern_group(pattern *p, weir_waf_part *part)
     if (!group_options(p, &is_group)) {
         return false;
     }
-    return is_group ? group_rest(p, part, false) : weir_waf_part_empty(p->pool, part);
+    return is_group ? group_rest(p, part, false) : node_new(p, WEIR_WAF_PATTERN_EMPTY, part);
 }
 
 /* ---- atoms */
 
 /* From behind the backslash on. */
-static bool pattern_escape(pattern *p, weir_waf_part *part)
+static bool pattern_escape(pattern *p, node **part)
 {
     weir_waf_bytes set;
     int letter = peek(p, 0), byte;
 
     if (class_letter(letter, &set)) {
         p->at++;
-        return weir_waf_part_bytes(p->pool, &set, part);
+        return node_bytes(p, &set, part);
     }
 
     switch (letter) {
     case 'b':
+        p->at++;
+        return node_new(p, WEIR_WAF_PATTERN_EDGE, part);
     case 'B':
+        p->at++;
+        return node_new(p, WEIR_WAF_PATTERN_NO_EDGE, part);
     case 'A':
+        p->at++;
+        return node_new(p, WEIR_WAF_PATTERN_START, part);
     case 'z':
+        p->at++;
+        return node_new(p, WEIR_WAF_PATTERN_END, part);
     case 'Z':
     case 'G':
     case 'K':
         p->at++;
-        return weir_waf_part_empty(p->pool, part);
+        return node_new(p, WEIR_WAF_PATTERN_EMPTY, part);
     case 'N':
         if (peek(p, 1) == '{') {
             return false;
         }
         p->at++;
-        weir_waf_part_any(1, part);
-        return true;
+        return node_any(p, 1, part);
     case 'C':
     case 'R':
         p->at++;
-        weir_waf_part_any(1, part);
-        return true;
+        return node_any(p, 1, part);
     default:
         break;
     }
@@ -372,8 +409,7 @@ static bool pattern_escape(pattern *p, weir_waf_part *part)
             return false; /* of a group, or octal */
         }
         p->at++;
-        weir_waf_part_any(0, part);
-        return true;
+        return node_any(p, 0, part);
     }
 
     byte = escaped_byte(p, false);
@@ -382,7 +418,7 @@ static bool pattern_escape(pattern *p, weir_waf_part *part)
     }
     set = (weir_waf_bytes){{0}};
     weir_waf_bytes_add(&set, (uint8_t) byte);
-    return weir_waf_part_bytes(p->pool, &set, part);
+    return node_bytes(p, &set, part);
 }
 
 static bool take_braces(pattern *p, size_t *min, size_t *max);
@@ -401,7 +437,7 @@ static bool is_plain_brace(pattern *p)
            && peek(p, 0) != '\t';
 }
 
-static bool pattern_atom(pattern *p, weir_waf_part *part)
+static bool pattern_atom(pattern *p, node **part)
 {
     weir_waf_bytes set = {{0}};
     int c = peek(p, 0);
@@ -415,11 +451,12 @@ static bool pattern_atom(pattern *p, weir_waf_part *part)
     case '\\':
         return pattern_escape(p, part);
     case '.':
-        weir_waf_part_any(1, part);
-        return true;
+        set_range(&set, 0, 255);
+        return node_bytes(p, &set, part);
     case '^':
+        return node_new(p, WEIR_WAF_PATTERN_START, part);
     case '$':
-        return weir_waf_part_empty(p->pool, part);
+        return node_new(p, WEIR_WAF_PATTERN_END, part);
     case '*':
     case '+':
     case '?':
@@ -429,7 +466,7 @@ static bool pattern_atom(pattern *p, weir_waf_part *part)
             return false;
         }
         weir_waf_bytes_add(&set, (uint8_t) c);
-        return weir_waf_part_bytes(p->pool, &set, part);
+        return node_bytes(p, &set, part);
     }
 }
 
@@ -473,9 +510,10 @@ static bool take_braces(pattern *p, size_t *min, size_t *max)
     return true;
 }
 
-static bool pattern_quantified(pattern *p, weir_waf_part *part)
+static bool pattern_quantified(pattern *p, node **part)
 {
     size_t min = 1, max = 1;
+    node *repeat;
 
     if (!pattern_atom(p, part)) {
         return false;
@@ -496,54 +534,87 @@ static bool pattern_quantified(pattern *p, weir_waf_part *part)
     if (!skip(p, "?")) {
         (void) skip(p, "+");
     }
-    return max >= min && weir_waf_part_repeat(p->pool, part, min, max);
+    if (max < min || !node_new(p, WEIR_WAF_PATTERN_REPEAT, &repeat)) {
+        return false;
+    }
+    repeat->min = min;
+    repeat->max = max;
+    repeat->first = *part;
+    *part = repeat;
+    return true;
 }
 
-static bool pattern_sequence(pattern *p, weir_waf_part *part)
+static bool pattern_sequence(pattern *p, node **part)
 {
-    weir_waf_sequence sequence;
+    node **next;
 
-    if (!weir_waf_sequence_begin(&sequence, p->pool)) {
+    if (!node_new(p, WEIR_WAF_PATTERN_SEQUENCE, part)) {
         return false;
     }
 
+    next = &(*part)->first;
     while (peek(p, 0) >= 0 && peek(p, 0) != '|' && peek(p, 0) != ')') {
-        weir_waf_part next;
-
-        if (!pattern_quantified(p, &next) || !weir_waf_sequence_add(&sequence, &next)) {
+        if (!pattern_quantified(p, next)) {
             return false;
         }
+        next = &(*next)->next;
     }
-
-    weir_waf_sequence_end(&sequence, part);
     return true;
 }
 
 /* Alternatives, up to the group's end. */
-static bool pattern_either(pattern *p, weir_waf_part *part)
+static bool pattern_either(pattern *p, node **part)
 {
-    weir_waf_part other;
+    node **next;
 
-    if (++p->depth > DEPTH_MAX || !pattern_sequence(p, part)) {
+    if (++p->depth > DEPTH_MAX || !node_new(p, WEIR_WAF_PATTERN_EITHER, part)) {
         return false;
     }
-    while (skip(p, "|")) {
-        if (!pattern_sequence(p, &other) || !weir_waf_part_either(p->pool, part, &other)) {
+
+    next = &(*part)->first;
+    do {
+        if (!pattern_sequence(p, next)) {
             return false;
         }
-    }
+        next = &(*next)->next;
+    } while (skip(p, "|"));
 
     p->depth--;
     return true;
 }
 
-void weir_waf_pattern_facts(weir_pool *pool, weir_str text, weir_waf_facts *facts)
+/* Options may be switched on and off within: what they make wider, they make so everywhere. */
+static void apply_options(const pattern *p, node *n)
+{
+    for (; n != NULL; n = n->next) {
+        if (n->kind == WEIR_WAF_PATTERN_BYTES && p->ignores_case) {
+            for (unsigned lower = 'a'; lower <= 'z'; lower++) {
+                unsigned upper = lower - 0x20;
+
+                if (weir_waf_bytes_has(&n->bytes, (uint8_t) lower)
+                    || weir_waf_bytes_has(&n->bytes, (uint8_t) upper)) {
+                    weir_waf_bytes_add(&n->bytes, (uint8_t) lower);
+                    weir_waf_bytes_add(&n->bytes, (uint8_t) upper);
+                }
+            }
+        }
+        if (p->has_lines
+            && (n->kind == WEIR_WAF_PATTERN_START || n->kind == WEIR_WAF_PATTERN_END)) {
+            n->kind = WEIR_WAF_PATTERN_EMPTY;
+        }
+        apply_options(p, n->first);
+    }
+}
+
+const weir_waf_pattern *weir_waf_pattern_read(weir_pool *pool, weir_str text)
 {
     pattern p = {.pool = pool, .text = text};
-    weir_waf_part part;
+    node *root;
 
-    *facts = (weir_waf_facts){0};
-    if (pattern_either(&p, &part) && p.at == text.len) {
-        weir_waf_part_facts(pool, &part, facts);
+    if (!pattern_either(&p, &root) || p.at != text.len) {
+        return NULL;
     }
+
+    apply_options(&p, root);
+    return root;
 }
