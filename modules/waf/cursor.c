@@ -290,7 +290,8 @@ weir_waf_value *weir_waf_next_value(weir_waf_transaction *tx, const weir_array *
         if (target->kind == WEIR_WAF_TARGET_VALUES) {
             do {
                 value = next_of_target(tx, target, cursor);
-            } while (value != NULL && is_excluded(tx, targets, target->variable, value));
+            } while (value != NULL && !cursor->has_no_exclusions
+                     && is_excluded(tx, targets, target->variable, value));
         }
         if (value != NULL) {
             return value;

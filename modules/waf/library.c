@@ -216,6 +216,48 @@ bool weir_waf_group_join(weir_waf_library *library, weir_waf_link *link)
     return true;
 }
 
+/* ---- questions */
+
+/* TX:name @ge 1, &TX:name @eq 0: most of what CRS's plumbing is made of. */
+static bool is_plain_number(const weir_waf_link *link)
+{
+    const weir_waf_target *target = link->targets.items;
+
+    return link->test.kind == WEIR_WAF_TEST_NUMBER && link->targets.count == 1
+           && target->slot != WEIR_WAF_NONE && target->kind != WEIR_WAF_TARGET_EXCLUDE
+           && (link->chain == 0 || target->kind == WEIR_WAF_TARGET_COUNT);
+}
+
+static void link_settle(weir_waf_link *link)
+{
+    link->is_plain_number = is_plain_number(link);
+    link->has_exclusions = false;
+    for (WEIR_ARRAY_EACH(&link->targets, const weir_waf_target, target)) {
+        link->has_exclusions |= target->kind == WEIR_WAF_TARGET_EXCLUDE;
+    }
+}
+
+static weir_waf_question question_of(const weir_waf_rule *rule)
+{
+    const weir_waf_link *link = rule->links.items;
+    weir_waf_question question = {.ask = WEIR_WAF_ASK_RULE, .is_negated = link->is_negated};
+
+    if (link->group != WEIR_WAF_NONE) {
+        question.ask = WEIR_WAF_ASK_GROUP;
+        question.group = link->group;
+        question.place = link->place;
+    } else if (link->is_plain_number && link->test.parameter.is_constant) {
+        const weir_waf_target *target = link->targets.items;
+
+        question.ask = WEIR_WAF_ASK_NUMBER;
+        question.comparison = (uint8_t) link->test.comparison;
+        question.counts = target->kind == WEIR_WAF_TARGET_COUNT;
+        question.slot = target->slot;
+        question.number = link->test.number;
+    }
+    return question;
+}
+
 /* ---- programs */
 
 weir_waf_library *weir_waf_library_new(weir_pool *pool, weir_pool *temp, weir_waf_warn *warn,
@@ -341,7 +383,8 @@ static bool phase_make(weir_waf_program *program, unsigned phase, uint32_t *posi
     }
     made->rules = WEIR_NEW_ARRAY(pool, const weir_waf_rule *, count + 1);
     made->jumps = WEIR_NEW_ARRAY(pool, uint32_t, count + 1);
-    if (made->rules == NULL || made->jumps == NULL) {
+    made->questions = WEIR_NEW_ARRAY(pool, weir_waf_question, count + 1);
+    if (made->rules == NULL || made->jumps == NULL || made->questions == NULL) {
         return false;
     }
     made->count = count;
@@ -353,6 +396,7 @@ static bool phase_make(weir_waf_program *program, unsigned phase, uint32_t *posi
             continue;
         }
         made->rules[at] = rule;
+        made->questions[at] = question_of(rule);
         if (rule->skip_after.len != 0) {
             made->jumps[at] = jump_of(program, i, rule, positions, count);
         } else if (rule->skip != 0) {
@@ -375,6 +419,7 @@ static bool program_finish(weir_waf_program *program)
             continue;
         }
         for (WEIR_ARRAY_EACH(&entry->rule->links, weir_waf_link, link)) {
+            link_settle(link);
             if (!weir_waf_group_join(library, link)) {
                 return false;
             }

@@ -146,7 +146,9 @@ typedef struct {
     bool is_negated;
     bool captures;
     bool is_multi_match;
-    bool has_own_list;  /* t: was said here */
+    bool has_own_list;    /* t: was said here */
+    bool is_plain_number; /* one TX variable beside a number */
+    bool has_exclusions;
     weir_array targets; /* weir_waf_target */
     weir_array list;    /* const weir_waf_transform *, until the chain is made of it */
     uint32_t chain;
@@ -211,7 +213,27 @@ typedef struct {
     weir_str marker;
 } weir_waf_entry;
 
+/*
+ * What is asked of most rules, without a look at the rule itself: a phase's questions lie side by side, while its rules are
+ * spread over megabytes.
+ */
+typedef enum {
+    WEIR_WAF_ASK_RULE,   /* it must be run to know */
+    WEIR_WAF_ASK_GROUP,  /* can any value match? */
+    WEIR_WAF_ASK_NUMBER, /* a TX variable beside a constant, or whether there is one */
+} weir_waf_ask;
+
 typedef struct {
+    uint8_t ask;
+    uint8_t comparison;
+    bool is_negated, counts;
+    uint32_t group, place; /* GROUP */
+    uint32_t slot;         /* NUMBER */
+    int64_t number;
+} weir_waf_question;
+
+typedef struct {
+    weir_waf_question *questions; /* of the rules' heads */
     const weir_waf_rule **rules;
     uint32_t *jumps; /* where skipAfter leads */
     uint32_t count;

@@ -87,7 +87,7 @@ static weir_result group_fill(weir_waf_transaction *tx, uint32_t number)
     if (!tx->at.in_group) {
         tx->groups[number] =
             WEIR_NEW_ARRAY(tx->pool, uint64_t, (group->predicates.count + 63) / 64);
-        tx->at.group_cursor = (weir_waf_cursor){.target = 0};
+        tx->at.group_cursor = (weir_waf_cursor){.has_no_exclusions = true};
         tx->at.in_group = true;
         if (tx->groups[number] == NULL) {
             weir_waf_exhausted(tx, "memory");
@@ -328,16 +328,6 @@ static bool try_value(weir_waf_transaction *tx, const weir_waf_rule *rule,
 
 /* ---- links */
 
-/* TX:name @ge 1, &TX:name @eq 0: most of what CRS's plumbing is made of. */
-static bool is_plain_number(const weir_waf_link *link)
-{
-    const weir_waf_target *target = link->targets.items;
-
-    return link->test.kind == WEIR_WAF_TEST_NUMBER && link->targets.count == 1
-           && target->slot != WEIR_WAF_NONE && target->kind != WEIR_WAF_TARGET_EXCLUDE
-           && (link->chain == 0 || target->kind == WEIR_WAF_TARGET_COUNT);
-}
-
 static rule_result run_number(weir_waf_transaction *tx, const weir_waf_rule *rule,
                               const weir_waf_link *link)
 {
@@ -378,7 +368,7 @@ static rule_result run_link(weir_waf_transaction *tx, const weir_waf_rule *rule,
         weir_waf_do_effects(tx, link);
         return RULE_MATCHED;
     }
-    if (is_plain_number(link) && !tx->removes_targets) {
+    if (link->is_plain_number && !tx->removes_targets) {
         return run_number(tx, rule, link);
     }
     if (!at->in_link) {
@@ -395,7 +385,7 @@ static rule_result run_link(weir_waf_transaction *tx, const weir_waf_rule *rule,
         tx->tx_rest_end = tx->tx_rest.count;
         at->in_link = true;
         at->link_matched = false;
-        at->cursor = (weir_waf_cursor){.target = 0};
+        at->cursor = (weir_waf_cursor){.has_no_exclusions = !link->has_exclusions};
     }
     while (!tx->is_exhausted
            && (value = weir_waf_next_value(tx, &link->targets, &at->cursor)) != NULL) {
@@ -593,14 +583,47 @@ static void phase_begin(weir_waf_transaction *tx, unsigned phase)
     }
 }
 
+/* Most rules end here. */
+static bool is_out_of_question(const weir_waf_transaction *tx, const weir_waf_question *question)
+{
+    const weir_waf_slot_value *slot;
+    int64_t number;
+
+    switch ((weir_waf_ask) question->ask) {
+    case WEIR_WAF_ASK_RULE:
+        return false;
+    case WEIR_WAF_ASK_GROUP:
+        return tx->groups[question->group] != NULL && tx->library->is_filtered
+               && !has_bit(tx->groups[question->group], question->place);
+    case WEIR_WAF_ASK_NUMBER:
+        slot = &tx->slots[question->slot];
+        if (question->counts) {
+            number = slot->is_set;
+        } else if (!slot->is_set) {
+            return true;
+        } else {
+            number = slot->is_number ? slot->number : weir_waf_number_of(slot->text);
+        }
+        return compare((weir_waf_comparison) question->comparison, number, question->number)
+               == question->is_negated;
+    }
+    return false;
+}
+
 static weir_result run_rules(weir_waf_transaction *tx)
 {
     weir_waf_place *at = &tx->at;
     const weir_waf_phase_program *program = &tx->program->phases[at->phase - 1];
 
     while (at->index < program->count) {
-        const weir_waf_rule *rule = program->rules[at->index];
+        const weir_waf_rule *rule;
 
+        if (!at->in_rule && is_out_of_question(tx, &program->questions[at->index])) {
+            tx->work += 4;
+            at->index++;
+            continue;
+        }
+        rule = program->rules[at->index];
         if (phase_is_off(tx, at->phase)) {
             return WEIR_OK;
         }

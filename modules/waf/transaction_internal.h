@@ -42,6 +42,7 @@ typedef struct {
 typedef struct {
     uint32_t target, part, index;
     bool counted;
+    bool has_no_exclusions; /* the list has none: they need not be looked for */
 } weir_waf_cursor;
 
 /* What a rule found in a value: kept for logs. */

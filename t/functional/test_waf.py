@@ -152,8 +152,9 @@ def test_a_mistake_names_file_line_rule_and_place(check, tmp_path):
     assert re.search(r'SecRule ARGS "@rx \(".*\n +\^', result.err)
 
 
-def test_the_core_rule_set_of_debian_stops_attacks_and_lets_browsers_by(weir):
-    server = weir("""
+@pytest.mark.parametrize("prefilter", ["on", "off"])
+def test_the_core_rule_set_of_debian_stops_attacks_and_lets_browsers_by(weir, prefilter):
+    server = weir(http="modsecurity_prefilter %s;" % prefilter, server="""
         modsecurity on;
         modsecurity_rules 'SecRuleEngine On\nSecRequestBodyAccess On
             Include /etc/modsecurity/crs/crs-setup.conf
