@@ -301,6 +301,40 @@ bool weir_chain_add_file(weir_chain *chain, int fd, off_t offset, uint64_t len)
     return true;
 }
 
+bool weir_chain_add_part(weir_chain *chain, const weir_chain *source, uint64_t from, uint64_t to)
+{
+    uint64_t at = 0;
+
+    for (const weir_span *span = source->first; span != NULL && at < to;
+         at += span->len, span = span->next) {
+        uint64_t skip = from > at ? from - at : 0;
+        uint64_t end = to - at < span->len ? to - at : span->len;
+        bool is_added = true;
+
+        if (skip >= end) {
+            continue;
+        }
+        switch (span->kind) {
+        case WEIR_SPAN_FILE:
+            is_added =
+                weir_chain_add_file(chain, span->fd, span->offset + (off_t) skip, end - skip);
+            break;
+        case WEIR_SPAN_BLOCK:
+            is_added =
+                weir_chain_add_block(chain, span->block, span->data + skip, (size_t) (end - skip));
+            break;
+        case WEIR_SPAN_MEMORY:
+            is_added =
+                weir_chain_add_memory(chain, weir_str_of(span->data + skip, (size_t) (end - skip)));
+            break;
+        }
+        if (!is_added) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void weir_chain_consume(weir_chain *chain, uint64_t bytes)
 {
     while (chain->first != NULL && chain->first->len <= bytes) {

@@ -171,3 +171,35 @@ def test_limit_except_is_for_the_other_methods(weir, method, status):
     server = weir("location / { limit_except GET { deny all; } root @dir@/none; }")
     body = None if method in ("GET", "HEAD") else b""
     assert server.request("/x", method, body=body).status == status
+
+
+# auth_delay
+
+def test_a_refusal_may_be_delayed(weir, passwords):
+    server = weir(CLOSED + "auth_delay 300ms;" + ROOT,
+                  http="log_format t '$status $request_time'; access_log @dir@/t.log t;")
+    assert server.get("/", headers=basic("plain", "wrong")).status == 401
+    assert server.get("/", headers=basic("plain", "secret")).status == 200
+    refused, taken = [line.split() for line in server.access_log(2, "t.log")]
+    assert refused[0] == "401" and float(refused[1]) >= 0.299
+    assert taken[0] == "200" and float(taken[1]) < 0.299
+
+
+def test_the_delayed_refusal_is_as_it_would_have_been(weir, passwords):
+    server = weir(CLOSED + "auth_delay 1ms; error_page 401 /sorry; location = /sorry { auth_basic off; return 200 sorry; }" + ROOT)
+    response = server.get("/")
+    assert (response.status, response.text) == (401, "sorry")
+    assert response.headers["WWW-Authenticate"] == 'Basic realm="closed"'
+
+
+def test_a_client_that_does_not_wait_for_its_refusal(weir, passwords):
+    server = weir(CLOSED + "auth_delay 1h;" + ROOT)
+    connection = server.connect()
+    connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert connection.is_quiet()
+    connection.close()
+    assert " 499 " in server.access_log()[0]
+
+
+def test_a_refusal_by_address_is_not_delayed(weir):
+    assert weir("location / { auth_delay 1h; deny all; }").get("/").status == 403

@@ -503,6 +503,33 @@ static int release(void **state)
     return 0;
 }
 
+static void a_part_of_a_chain_is_shared(void **state)
+{
+    weir_block *block = weir_block_get();
+    weir_chain whole = {0}, part = {0};
+
+    (void) state;
+    memcpy(block->data, "cdef", 4);
+    assert_true(weir_chain_add_memory(&whole, WEIR_STR("ab")));
+    assert_true(weir_chain_add_block(&whole, block, block->data, 4));
+    weir_block_unref(block);
+    assert_true(weir_chain_add_file(&whole, 0, 40, 10));
+
+    assert_true(weir_chain_add_part(&part, &whole, 1, 4));
+    assert_string_equal(spans(&part), "b|cd");
+    weir_chain_clear(&part);
+    assert_true(weir_chain_add_part(&part, &whole, 3, 100));
+    assert_string_equal(spans(&part), "def|#10@40");
+    weir_chain_clear(&part);
+    assert_true(weir_chain_add_part(&part, &whole, 8, 9));
+    assert_string_equal(spans(&part), "#1@42");
+    weir_chain_clear(&part);
+    assert_true(weir_chain_add_part(&part, &whole, 16, 20));
+    assert_true(weir_chain_is_empty(&part));
+    assert_string_equal(spans(&whole), "ab|cdef|#10@40");
+    weir_chain_clear(&whole);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -512,6 +539,7 @@ int main(void)
         cmocka_unit_test(a_zeroed_chain_is_empty),
         cmocka_unit_test(adding_nothing_adds_no_span),
         cmocka_unit_test(spans_stand_in_order),
+        cmocka_unit_test(a_part_of_a_chain_is_shared),
         cmocka_unit_test(a_chain_holds_its_blocks),
         cmocka_unit_test(what_follows_in_the_same_block_is_one_span),
         cmocka_unit_test(copies_fill_a_block_that_nobody_else_holds),

@@ -16,13 +16,6 @@ typedef struct {
     uint64_t status;
 } limit_req_conf;
 
-/* A request that waits. */
-typedef struct {
-    weir_http_exchange *ex;
-    weir_http_hold hold;
-    weir_timer timer;
-} limit_req_delay;
-
 extern const weir_http_module weir_http_limit_req;
 
 static const weir_limit_kind limit_req_kind = {
@@ -91,42 +84,6 @@ static bool limit_req_configured(weir_conf *conf)
     return weir_limit_zones_check(conf, &limit_req_kind);
 }
 
-/* ---- waiting */
-
-static void delay_over(weir_timer *timer)
-{
-    limit_req_delay *delay = WEIR_OWNER(timer, limit_req_delay, timer);
-
-    weir_http_hold_drop(delay->ex, &delay->hold);
-    weir_http_resume(delay->ex);
-}
-
-static void delay_cancel(weir_http_exchange *ex, weir_http_hold *hold)
-{
-    limit_req_delay *delay = WEIR_OWNER(hold, limit_req_delay, hold);
-
-    weir_timer_clear(weir_http_client_connection(ex)->loop, &delay->timer);
-}
-
-static weir_http_verdict delay_begin(weir_http_exchange *ex, uint64_t delay_ms)
-{
-    limit_req_delay *delay = WEIR_NEW(ex->pool, limit_req_delay);
-
-    if (delay == NULL) {
-        return WEIR_HTTP_FAILED;
-    }
-    delay->ex = ex;
-    delay->timer.name = "limit_req delay";
-    delay->timer.expired = delay_over;
-    if (!weir_timer_set(weir_http_client_connection(ex)->loop, &delay->timer, delay_ms)) {
-        return WEIR_HTTP_FAILED;
-    }
-    weir_http_hold_add(ex, &delay->hold, "limit_req delay", delay_cancel);
-    return WEIR_HTTP_WAITING;
-}
-
-/* ---- judging */
-
 /* A client's request counts once, whatever it is redirected to and whatever it asks for in its turn. */
 static weir_http_verdict limit_req_judge(weir_http_exchange *ex, const void *location)
 {
@@ -146,7 +103,9 @@ static weir_http_verdict limit_req_judge(weir_http_exchange *ex, const void *loc
     if (*status == WEIR_LIMIT_REJECTED) {
         return weir_http_answer_because(ex, (unsigned) conf->status, "too many requests");
     }
-    return *status == WEIR_LIMIT_DELAYED ? delay_begin(ex, delay_ms) : WEIR_HTTP_PASS;
+    return *status == WEIR_LIMIT_DELAYED
+               ? weir_http_pause(ex, "limit_req delay", delay_ms, weir_http_resume)
+               : WEIR_HTTP_PASS;
 }
 
 static bool limit_req_applies(const void *location)

@@ -5,6 +5,7 @@
  */
 
 #include "modules/http/engine/core_conf.h"
+#include "modules/http/engine/files.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -59,7 +60,7 @@ static const weir_directive index_directives[] = {
 
 static weir_http_verdict refuse(weir_http_exchange *ex, weir_str path, int error)
 {
-    unsigned status = error == EACCES ? 403 : 404;
+    unsigned status = error == EACCES || error == ELOOP ? 403 : 404;
 
     if (status == 403) {
         weir_log_line(&ex->log, WEIR_LOG_ERR, error, "\"%.*s\" is forbidden", WEIR_STR_ARG(path));
@@ -82,8 +83,9 @@ static bool folder_is_missing(weir_http_exchange *ex, weir_str folder)
 static weir_http_verdict try_name(weir_http_exchange *ex, weir_str folder, weir_str name)
 {
     weir_builder builder;
+    weir_http_file found;
     weir_str path, uri;
-    struct stat found;
+    int error;
 
     weir_builder_open(&builder, ex->pool, SIZE_MAX);
     weir_builder_add(&builder, folder);
@@ -94,19 +96,21 @@ static weir_http_verdict try_name(weir_http_exchange *ex, weir_str folder, weir_
     }
     path.len--;
 
-    if (stat(path.data, &found) != 0) {
-        switch (errno) {
-        case ENOENT:
-            return folder_is_missing(ex, folder) ? refuse(ex, path, ENOENT) : WEIR_HTTP_PASS;
-        case ENOTDIR:
-        case ENAMETOOLONG:
-        case EACCES:
-            return refuse(ex, path, errno);
-        default:
-            weir_log_line(&ex->log, WEIR_LOG_CRIT, errno, "stat() \"%.*s\" failed",
-                          WEIR_STR_ARG(path));
-            return WEIR_HTTP_FAILED;
-        }
+    error = weir_http_file_find(ex, path, false, &found);
+    switch (error) {
+    case 0:
+        break;
+    case ENOENT:
+        return folder_is_missing(ex, folder) ? refuse(ex, path, ENOENT) : WEIR_HTTP_PASS;
+    case ENOTDIR:
+    case ENAMETOOLONG:
+    case EACCES:
+    case ELOOP:
+        return refuse(ex, path, error);
+    default:
+        weir_log_line(&ex->log, WEIR_LOG_CRIT, error, "%s \"%.*s\" failed", found.failed,
+                      WEIR_STR_ARG(path));
+        return WEIR_HTTP_FAILED;
     }
 
     weir_builder_open(&builder, ex->pool, SIZE_MAX);

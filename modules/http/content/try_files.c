@@ -7,9 +7,9 @@
  */
 
 #include "modules/http/engine/core_conf.h"
+#include "modules/http/engine/files.h"
 
 #include <errno.h>
-#include <sys/stat.h>
 
 #include "core/base/number.h"
 
@@ -129,8 +129,9 @@ static weir_http_verdict try_one(weir_http_exchange *ex, const try_file *file)
     weir_str asked = ex->request.path;
     weir_str uri, path;
     size_t root_len;
-    struct stat found;
+    weir_http_file found;
     bool is_made;
+    int error;
 
     if (!weir_template_text(file->path, &ex->script, &uri) || !below_alias(ex, &uri)) {
         return WEIR_HTTP_FAILED;
@@ -144,14 +145,15 @@ static weir_http_verdict try_one(weir_http_exchange *ex, const try_file *file)
 
     weir_log_debug(&ex->log, "trying to use %s: \"%.*s\"", file->is_folder ? "dir" : "file",
                    WEIR_STR_ARG(path));
-    if (stat(path.data, &found) != 0) {
-        if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG && errno != EACCES) {
-            weir_log_line(&ex->log, WEIR_LOG_CRIT, errno, "stat() \"%.*s\" failed",
+    error = weir_http_file_find(ex, path, false, &found);
+    if (error != 0) {
+        if (error != ENOENT && error != ENOTDIR && error != ENAMETOOLONG && error != EACCES) {
+            weir_log_line(&ex->log, WEIR_LOG_CRIT, error, "%s \"%.*s\" failed", found.failed,
                           WEIR_STR_ARG(path));
         }
         return WEIR_HTTP_PASS;
     }
-    if (S_ISDIR(found.st_mode) != file->is_folder) {
+    if (found.is_folder != file->is_folder) {
         return WEIR_HTTP_PASS;
     }
 

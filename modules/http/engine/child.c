@@ -29,6 +29,9 @@ static bool child_send_interim(weir_http_exchange *ex, unsigned status,
 
 static void child_finish(weir_http_exchange *ex)
 {
+    weir_http_exchange *parent = ex->parent;
+    bool is_awaited = (ex->child_flags & WEIR_HTTP_CHILD_IN_BACKGROUND) == 0;
+
     ex->response.body_ended = true;
     /* The parent may end while it is told. */
     weir_list_remove(&ex->sibling);
@@ -36,6 +39,9 @@ static void child_finish(weir_http_exchange *ex)
         ex->child_done(ex);
     }
     weir_http_exchange_end(ex);
+    if (!is_awaited) {
+        weir_http_child_left(parent);
+    }
 }
 
 static void child_pull(weir_http_exchange *ex)
@@ -91,6 +97,46 @@ static const weir_http_wire child_wire = {
     .abort = child_abort,
 };
 
+/* Framing is not copied: it says something of the parent's body. */
+static bool copy_fields(weir_http_exchange *child, const weir_http_exchange *parent)
+{
+    for (size_t i = 0; i < parent->request.fields.count; i++) {
+        const weir_http_field *field = &parent->request.fields.items[i];
+
+        if (field->is_removed || field->name == WEIR_HTTP_CONTENT_LENGTH
+            || field->name == WEIR_HTTP_TRANSFER_ENCODING || field->name == WEIR_HTTP_EXPECT) {
+            continue;
+        }
+        if (!weir_http_fields_add_parsed(&child->request.fields, field->name, field->text,
+                                         field->value)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool share_body(weir_http_exchange *child, const weir_http_exchange *parent)
+{
+    const weir_http_request *theirs = &parent->request;
+    weir_http_request *own = &child->request;
+    weir_builder builder;
+    weir_str length;
+
+    own->method = theirs->method;
+    own->method_text = theirs->method_text;
+    if (!theirs->has_body || !theirs->body_is_collected) {
+        return true;
+    }
+    weir_builder_open(&builder, child->pool, 20);
+    weir_builder_add_uint(&builder, theirs->body.len);
+    own->has_body = true;
+    own->body_is_collected = true;
+    own->content_length = (int64_t) theirs->body.len;
+    return weir_builder_close(&builder, &length)
+           && weir_http_fields_add(&own->fields, WEIR_HTTP_CONTENT_LENGTH, length)
+           && weir_chain_add_part(&own->body, &theirs->body, 0, theirs->body.len);
+}
+
 weir_http_exchange *weir_http_child_new(weir_http_exchange *parent, weir_str path, weir_str args,
                                         unsigned flags, void (*done)(weir_http_exchange *child),
                                         void *subject)
@@ -136,20 +182,12 @@ weir_http_exchange *weir_http_child_new(weir_http_exchange *parent, weir_str pat
     child->request.args = args;
     child->request.body_ended = true;
     weir_http_set_path(&child->request, path);
-    for (size_t i = 0; i < parent->request.fields.count; i++) {
-        const weir_http_field *field = &parent->request.fields.items[i];
-
-        /* It has no body, whatever the parent has. */
-        if (field->is_removed || field->name == WEIR_HTTP_CONTENT_LENGTH
-            || field->name == WEIR_HTTP_TRANSFER_ENCODING || field->name == WEIR_HTTP_EXPECT) {
-            continue;
-        }
-        if (!weir_http_fields_add_parsed(&child->request.fields, field->name, field->text,
-                                         field->value)) {
-            weir_list_remove(&child->sibling);
-            weir_pool_free(child->pool);
-            return NULL;
-        }
+    if (!copy_fields(child, parent)
+        || ((flags & WEIR_HTTP_CHILD_WITH_BODY) != 0 && !share_body(child, parent))) {
+        weir_list_remove(&child->sibling);
+        weir_chain_clear(&child->request.body);
+        weir_pool_free(child->pool);
+        return NULL;
     }
     weir_http_exchange_enter_server(child, parent->server);
     return child;

@@ -105,6 +105,24 @@ static void connection_passed_on(weir_http_connection *client)
     shaken_start(client);
 }
 
+static void count_closed(void *subject)
+{
+    weir_http_counts_row *counts = subject;
+
+    weir_http_count_down(&counts->active);
+}
+
+static bool count_accepted(weir_http_connection *client, weir_pool *pool)
+{
+    client->counts = weir_http_counts_own(weir_http_of_address(client->address)->counts);
+    if (weir_pool_on_free(pool, count_closed, client->counts) == NULL) {
+        return false;
+    }
+    weir_http_count_up(&client->counts->active);
+    weir_http_count_up(&client->counts->accepted);
+    return true;
+}
+
 void weir_http_accepted(weir_connection *connection, void *subject)
 {
     const weir_server_port *port = subject;
@@ -112,12 +130,14 @@ void weir_http_accepted(weir_connection *connection, void *subject)
     const weir_http_cycle *http = weir_http_of_address(address);
     weir_http_connection *client = WEIR_NEW(connection->pool, weir_http_connection);
 
-    if (client == NULL) {
+    if (client != NULL) {
+        client->address = address;
+    }
+    if (client == NULL || !count_accepted(client, connection->pool)) {
         weir_connection_close(connection);
         return;
     }
     client->connection = connection;
-    client->address = address;
     client->server = weir_http_server_of(address->default_server);
     connection->owner = client;
     connection->log.describe = connection_describe;

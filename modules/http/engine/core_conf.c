@@ -311,6 +311,114 @@ static bool server_tokens_call(weir_conf *conf, void *settings, const weir_state
     return true;
 }
 
+/* open_file_cache off | max=N [inactive=TIME] */
+static bool open_file_cache_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    weir_http_core_conf *core = settings;
+    uint64_t inactive_s = 60;
+    uint64_t max = 0;
+    weir_str value;
+
+    core->open_file_cache = NULL;
+    if (statement->count == 2 && weir_str_eq(statement->args[1], WEIR_STR("off"))) {
+        return true;
+    }
+    for (size_t i = 1; i < statement->count; i++) {
+        weir_str arg = statement->args[i];
+
+        if ((weir_conf_parameter(arg, "max=", &value) && weir_parse_uint(value, INT32_MAX, &max)
+             && max != 0)
+            || (weir_conf_parameter(arg, "inactive=", &value)
+                && weir_parse_time_s(value, INT32_MAX, &inactive_s))) {
+            continue;
+        }
+        return weir_conf_refuse_arg(conf, statement, i,
+                                    "invalid \"open_file_cache\" parameter \"%.*s\"",
+                                    WEIR_STR_ARG(arg));
+    }
+    if (max == 0) {
+        return weir_conf_refuse(conf, "\"open_file_cache\" must have the \"max\" parameter");
+    }
+    core->open_file_cache = weir_http_file_cache_new(conf, max, inactive_s * 1000);
+    return core->open_file_cache != NULL;
+}
+
+/* disable_symlinks off | on | if_not_owner [from=PART] */
+static bool disable_symlinks_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    static const struct {
+        weir_str name;
+        weir_http_symlinks kind;
+    } kinds[] = {
+        {WEIR_STR_INIT("off"), WEIR_HTTP_SYMLINKS_TAKEN},
+        {WEIR_STR_INIT("on"), WEIR_HTTP_SYMLINKS_REFUSED},
+        {WEIR_STR_INIT("if_not_owner"), WEIR_HTTP_SYMLINKS_OF_OTHERS_REFUSED},
+    };
+    weir_http_core_conf *core = settings;
+    bool has_kind = false;
+    weir_str value;
+
+    core->symlinks.from = NULL;
+    for (size_t i = 1; i < statement->count; i++) {
+        weir_str arg = statement->args[i];
+        bool is_known = false;
+
+        if (weir_conf_parameter(arg, "from=", &value)) {
+            core->symlinks.from = weir_template_new(conf, weir_space_of(conf, "http"), value);
+            if (core->symlinks.from == NULL) {
+                return false;
+            }
+            continue;
+        }
+        for (size_t k = 0; k < WEIR_COUNT(kinds); k++) {
+            if (weir_str_eq(arg, kinds[k].name)) {
+                core->symlinks.kind = kinds[k].kind;
+                is_known = has_kind = true;
+            }
+        }
+        if (!is_known) {
+            return weir_conf_refuse_arg(conf, statement, i, "invalid parameter \"%.*s\"",
+                                        WEIR_STR_ARG(arg));
+        }
+    }
+    if (!has_kind) {
+        return weir_conf_refuse(
+            conf, "\"disable_symlinks\" must have \"off\", \"on\" or \"if_not_owner\" parameter");
+    }
+    if (core->symlinks.kind == WEIR_HTTP_SYMLINKS_TAKEN && core->symlinks.from != NULL) {
+        return weir_conf_refuse(conf, "\"from=\" cannot be used with \"off\" parameter of "
+                                      "\"disable_symlinks\"");
+    }
+    return true;
+}
+
+/* aio on | off | threads[=POOL] */
+static bool aio_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    weir_http_core_conf *core = settings;
+    weir_str how = statement->args[1];
+
+    core->aio = !weir_str_eq(how, WEIR_STR("off"));
+    if (!core->aio || weir_str_eq(how, WEIR_STR("on")) || weir_str_eq(how, WEIR_STR("threads"))
+        || weir_str_starts(how, WEIR_STR("threads="))) {
+        return true;
+    }
+    return weir_conf_refuse_arg(conf, statement, 1, "invalid value \"%.*s\"", WEIR_STR_ARG(how));
+}
+
+/* directio SIZE | off */
+static bool directio_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    weir_http_core_conf *core = settings;
+
+    core->directio = UINT64_MAX;
+    return weir_str_eq(statement->args[1], WEIR_STR("off"))
+           || weir_parse_size(statement->args[1], true, INT64_MAX, &core->directio)
+           || weir_conf_refuse_arg(conf, statement, 1,
+                                   "\"directio\" directive invalid value \"%.*s\"",
+                                   WEIR_STR_ARG(statement->args[1]));
+}
+
 static const weir_directive core_directives[] = {
     /* ---- blocks */
     {
@@ -482,6 +590,72 @@ static const weir_directive core_directives[] = {
     ROW("if_modified_since",
         WEIR_SLOT_ENUM(weir_http_core_conf, if_modified_since, modified_since_choices), "exact",
         "How a file's time is compared with If-Modified-Since."),
+    {
+        .name = "open_file_cache",
+        .where = WEIR_HTTP_ANYWHERE,
+        .takes = WEIR_TAKES(1, 2),
+        .syntax = "off | max=number [inactive=time]",
+        .slot = CALL(open_file_cache, open_file_cache_call),
+        .preset = "off",
+        .doc = "Keeps descriptors, and what is known of files and folders.",
+    },
+    ROW("open_file_cache_errors", FLAG(open_file_cache_errors), "off",
+        "Keeps also that a file was not there, or could not be opened."),
+    ROW("open_file_cache_min_uses",
+        WEIR_SLOT_UINT(weir_http_core_conf, open_file_cache_min_uses, 1, INT32_MAX), "1",
+        "How often a file is used, within the time of inactivity, before its descriptor is kept."),
+    ROW("open_file_cache_valid", WEIR_SLOT_SECONDS(weir_http_core_conf, open_file_cache_valid_s),
+        "60s", "After which time it is looked at again."),
+    {
+        .name = "disable_symlinks",
+        .where = WEIR_HTTP_ANYWHERE,
+        .takes = WEIR_TAKES(1, 2),
+        .syntax = "off | on [from=part] | if_not_owner [from=part]",
+        .slot = CALL(symlinks, disable_symlinks_call),
+        .preset = "off",
+        .doc = "Refuses paths with symbolic links in them, or with those of other owners.",
+    },
+    ROW("read_ahead", SIZE(read_ahead), "0",
+        "Anything but 0 tells the kernel to read ahead; how much is the kernel's to choose."),
+    {
+        .name = "aio",
+        .where = WEIR_HTTP_ANYWHERE,
+        .takes = WEIR_TAKES(1, 1),
+        .syntax = "on | off | threads[=pool]",
+        .slot = CALL(aio, aio_call),
+        .preset = "off",
+        .doc = "Has files that are not in the page cache read by threads; sendfile is then not "
+               "used.",
+    },
+    {
+        .name = "aio_write",
+        .where = WEIR_HTTP_ANYWHERE,
+        .takes = WEIR_TAKES(1, 1),
+        .warning = "temporary files are written into the page cache, which does not wait",
+        .doc = "Accepted.",
+    },
+    {
+        .name = "directio",
+        .where = WEIR_HTTP_ANYWHERE,
+        .takes = WEIR_TAKES(1, 1),
+        .syntax = "size | off",
+        .slot = CALL(directio, directio_call),
+        .preset = "off",
+        .doc = "Reads files of this size and more past the page cache.",
+    },
+    ROW("directio_alignment",
+        WEIR_SLOT_OF(WEIR_KIND_SIZE, weir_http_core_conf, directio_alignment, size_t, .min = 512,
+                     .max = 65536),
+        "512", "What the places and lengths of such reads are multiples of."),
+    ROW("output_buffers", WEIR_SLOT_SIZES(weir_http_core_conf, output_buffers), "2 32k",
+        "How much of a file is read at once where sendfile is not used: number and size."),
+    {
+        .name = "send_lowat",
+        .where = WEIR_HTTP_ANYWHERE,
+        .takes = WEIR_TAKES(1, 1),
+        .warning = "Linux has no such setting for sockets",
+        .doc = "Accepted.",
+    },
     ROW("log_not_found", FLAG(log_not_found), "on", "Logs files that are not there as errors."),
     ROW("log_subrequest", FLAG(log_subrequest), "off", "Writes subrequests to the access log."),
 
@@ -512,6 +686,8 @@ static const weir_directive core_directives[] = {
     },
     ROW("satisfy", WEIR_SLOT_ENUM(weir_http_core_conf, satisfy, satisfy_choices), "all",
         "Whether all access modules must let a request by, or any."),
+    ROW("auth_delay", MS(auth_delay_ms), "0s",
+        "How long a refusal with 401 is kept back, so that its time tells nothing."),
     {
         .name = "internal",
         .where = WEIR_HTTP_LOCATION,
@@ -605,6 +781,12 @@ static bool core_check(weir_conf *conf, const void *settings)
         || !rate_check(conf, core->limit_rate_after, "limit_rate_after", &core->rate_after,
                        &core->rates_vary)) {
         return false;
+    }
+    if ((core->directio_alignment & (core->directio_alignment - 1)) != 0) {
+        return weir_conf_refuse(conf, "\"directio_alignment\" takes a power of two");
+    }
+    if (core->output_buffers.count == 0 || core->output_buffers.size == 0) {
+        return weir_conf_refuse(conf, "\"output_buffers\" takes a number and a size");
     }
     if (core->large_client_header_buffers.size < core->connection_pool_bytes) {
         return weir_conf_refuse(conf,

@@ -3,6 +3,8 @@
 
 #include "core/net/resolver.h"
 #include "core/server/server.h"
+#include "modules/http/engine/counts.h"
+#include "modules/http/engine/files.h"
 #include "modules/http/engine/module.h"
 #include "modules/http/engine/wire.h"
 
@@ -77,6 +79,18 @@ struct weir_http_core_conf {
     weir_str default_type;
     bool etag;
     unsigned if_modified_since;
+    weir_http_file_cache *open_file_cache; /* NULL: off */
+    bool open_file_cache_errors;
+    uint64_t open_file_cache_min_uses, open_file_cache_valid_s;
+    struct {
+        unsigned kind;             /* weir_http_symlinks */
+        const weir_template *from; /* NULL: all of a path is looked at */
+    } symlinks;
+    size_t read_ahead;
+    bool aio;          /* threads read what is not in the page cache */
+    uint64_t directio; /* files from this size on are read past the page cache */
+    size_t directio_alignment;
+    weir_count_size output_buffers;
     bool log_not_found, log_subrequest;
 
     /* answers */
@@ -90,6 +104,7 @@ struct weir_http_core_conf {
     } server_tokens;
     unsigned satisfy;
     bool internal;
+    uint64_t auth_delay_ms;
 
     const weir_resolver_settings *resolver; /* NULL: none */
     uint64_t resolver_timeout_ms;
@@ -155,6 +170,7 @@ typedef struct weir_http_cycle {
     size_t module_count;
     bool debugs_some;        /* there is a debug_connection */
     weir_array temp_folders; /* weir_str; made once all is read */
+    weir_http_counts *counts;
 } weir_http_cycle;
 
 weir_http_cycle *weir_http_of_cycle(const weir_cycle *cycle);

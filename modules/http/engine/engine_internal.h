@@ -14,6 +14,9 @@ void weir_http_run(weir_http_exchange *ex);
 /* The exchange ended while its phases ran: frees it, now that they are off the stack. */
 void weir_http_exchange_left(weir_http_exchange *ex);
 
+/* One of its children has ended: it may have waited for that. */
+void weir_http_child_left(weir_http_exchange *parent);
+
 /* Frees an exchange that never was one: made for its variables. */
 void weir_http_exchange_drop(void *ex);
 
@@ -39,6 +42,10 @@ extern const uint8_t weir_http_host_bytes[256];
  * complete; false: the phases were restarted for an error page.
  */
 bool weir_http_settle_bare(weir_http_exchange *ex);
+
+/* Up to about `limit` bytes of the file that ex->body begins with, as blocks. As weir_http_source.pull. */
+typedef struct weir_http_file_read weir_http_file_read;
+weir_result weir_http_file_pull(weir_http_exchange *ex, weir_chain *out, uint64_t limit);
 
 /* In each worker: has its idle connections closed in time when it winds down. */
 bool weir_http_drain_start(weir_worker *worker);

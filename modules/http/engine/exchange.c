@@ -12,6 +12,40 @@
 /* nginx's limit on rewrite cycles and internal redirects together. */
 #define REDIRECTS_MAX 10
 
+/* ---- counting: of a wire's exchanges */
+
+enum {
+    NOT_COUNTED,
+    COUNTED_READING,
+    COUNTED_WRITING,
+};
+
+static void count_as(weir_http_exchange *ex, unsigned what)
+{
+    weir_http_counts_row *counts = ex->client->counts;
+
+    if (ex->counted == COUNTED_READING) {
+        weir_http_count_down(&counts->reading);
+    } else if (ex->counted == COUNTED_WRITING) {
+        weir_http_count_down(&counts->writing);
+    }
+    ex->counted = what;
+    if (what == COUNTED_READING) {
+        weir_http_count_up(&counts->reading);
+    } else if (what == COUNTED_WRITING) {
+        weir_http_count_up(&counts->writing);
+    }
+}
+
+/* Subrequests, and what is made for its variables alone, are no requests of clients. */
+void weir_http_exchange_count(weir_http_exchange *ex)
+{
+    if (ex->client->counts != NULL) {
+        count_as(ex, COUNTED_READING);
+        weir_http_count_up(&ex->client->counts->requests);
+    }
+}
+
 /* ---- what log lines say about an exchange */
 
 static void exchange_describe(weir_builder *line, const void *subject)
@@ -275,6 +309,9 @@ void weir_http_exchange_start(weir_http_exchange *ex)
     const char *why = host_check(ex);
     unsigned status;
 
+    if (ex->counted != NOT_COUNTED) {
+        count_as(ex, COUNTED_WRITING);
+    }
     if (why != NULL) {
         weir_http_exchange_refuse(ex, 400, why);
         return;
@@ -390,11 +427,34 @@ static void exchange_free(weir_http_exchange *ex)
     weir_pool_free(ex->pool);
 }
 
+static bool has_background(const weir_http_exchange *ex)
+{
+    for (const weir_list *link = ex->children.next; link != &ex->children; link = link->next) {
+        const weir_http_exchange *child = WEIR_OWNER(link, const weir_http_exchange, sibling);
+
+        if ((child->child_flags & WEIR_HTTP_CHILD_IN_BACKGROUND) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void weir_http_child_left(weir_http_exchange *parent)
+{
+    if (parent->ends_after_children) {
+        weir_http_exchange_end(parent);
+    }
+}
+
 void weir_http_exchange_end(weir_http_exchange *ex)
 {
     weir_list *link;
 
     if (ex->is_ended) {
+        return;
+    }
+    if (!ex->client_is_gone && !ex->response.body_is_short && has_background(ex)) {
+        ex->ends_after_children = true;
         return;
     }
     ex->is_ended = true;
@@ -405,6 +465,10 @@ void weir_http_exchange_end(weir_http_exchange *ex)
     weir_http_holds_cancel(ex);
     exchange_log(ex);
     weir_list_remove(&ex->sibling);
+    if (ex->counted != NOT_COUNTED) {
+        count_as(ex, NOT_COUNTED);
+    }
+    /* With it, the connection may go. */
     ex->wire->ended(ex);
 
     /* The phases on the stack still look at it: whoever runs them frees it. */

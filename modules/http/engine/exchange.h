@@ -137,8 +137,10 @@ struct weir_http_exchange {
     const void *const *settings;     /* the location's, by module index */
     weir_script script;
 
-    weir_chain body;          /* a response's body that is there as a whole */
-    weir_http_source *source; /* else where it comes from; NULL: `body` is all */
+    weir_chain body;                       /* a response's body that is there as a whole */
+    bool body_is_direct;                   /* its file is read past the page cache */
+    struct weir_http_file_read *file_read; /* of its file, in progress; NULL: none */
+    weir_http_source *source;              /* else where it comes from; NULL: `body` is all */
     weir_chain
         ahead; /* what was taken from there before the head went out: weir_http_read_ahead() */
 
@@ -190,6 +192,7 @@ struct weir_http_exchange {
     bool keepalive;         /* the client's connection may stay */
     bool is_running;        /* phases are on the stack */
     bool is_ended;
+    bool ends_after_children; /* all was sent; what goes on in the background is waited for */
     bool client_is_gone;
     bool ignores_client_abort; /* proxy_ignore_client_abort: the content goes on without a client */
     unsigned filter;           /* next in the location's filters */
@@ -199,6 +202,7 @@ struct weir_http_exchange {
     void (*body_collected)(weir_http_exchange *ex);
     void (*ahead_ready)(weir_http_exchange *ex);
     unsigned child_flags;
+    unsigned counted; /* as what, in the counts of the process */
     weir_task run_task;
 };
 
@@ -207,6 +211,8 @@ struct weir_http_exchange {
 /* An exchange in a pool of its own, with empty fields.  NULL: no memory. */
 weir_http_exchange *weir_http_exchange_new(weir_http_connection *client, const weir_http_wire *wire,
                                            void *wire_state);
+/* It is one of a client: counted until it ends. */
+void weir_http_exchange_count(weir_http_exchange *ex);
 /*
  * The head is complete: checks what no wire may let pass (host, framing), finds the server, runs the phases.  The exchange may have ended when it
  * returns.
@@ -227,6 +233,9 @@ void weir_http_exchange_end(weir_http_exchange *ex);
 
 /* Goes on with the handler that said WAITING; posted, so it may be called from anywhere. */
 void weir_http_resume(weir_http_exchange *ex);
+/* Calls `then` after that time, unless the exchange ends before: WAITING, or FAILED without memory. */
+weir_http_verdict weir_http_pause(weir_http_exchange *ex, const char *name, uint64_t time_ms,
+                                  void (*then)(weir_http_exchange *ex));
 
 /* Stores a status of weir's own; error_page and the built-in page are looked at later. Always ANSWERED. */
 weir_http_verdict weir_http_answer(weir_http_exchange *ex, unsigned status);
@@ -252,6 +261,8 @@ weir_http_verdict weir_http_answer_slash(weir_http_exchange *ex);
 void weir_http_respond(weir_http_exchange *ex);
 /* As answer, for content that had said WAITING: sets the status and responds. */
 void weir_http_respond_status(weir_http_exchange *ex, unsigned status, const char *reason);
+/* The bytes will be others: ETag becomes weak (RFC 9110, 8.8.3.1).  False: no memory. */
+bool weir_http_weaken_etag(weir_http_exchange *ex) WEIR_MUST_USE;
 /* The source has more, or has ended or failed. */
 void weir_http_wake(weir_http_exchange *ex);
 /* An interim response, 100 or 103 (RFC 9110, 15.2); `fields` NULL: none. */
@@ -285,6 +296,10 @@ void weir_http_body_timed_out(weir_http_exchange *ex);
 enum {
     WEIR_HTTP_CHILD_HEAD_ONLY = 1, /* the body is not wanted: auth_request, mirror */
     WEIR_HTTP_CHILD_IN_MEMORY = 2, /* the body is collected in child->body */
+    /* Nobody waits for it, but its parent ends no sooner, unless the client goes away: mirror. */
+    WEIR_HTTP_CHILD_IN_BACKGROUND = 4,
+    /* It has the parent's method, and the parent's body, which is collected, if there is one. */
+    WEIR_HTTP_CHILD_WITH_BODY = 8,
 };
 weir_http_exchange *weir_http_child_new(weir_http_exchange *parent, weir_str path, weir_str args,
                                         unsigned flags, void (*done)(weir_http_exchange *child),

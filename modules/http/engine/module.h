@@ -59,7 +59,8 @@ struct weir_http_module {
     weir_result (*response_head)(weir_http_exchange *ex, const void *location);
     /*
      * Only if weir_http_filter_body() was called.  Takes bytes of `in` (what is left is given again with more), adds to `out`; `is_last`: nothing comes
-     * after `in`.  OK, also when nothing was added; FAIL breaks the exchange off.
+     * after `in`.  OK, also when nothing was added; WAIT: there is more to come of what it was given, it is
+     * called again before it is given more; FAIL breaks the exchange off.
      */
     weir_result (*response_body)(weir_http_exchange *ex, const void *location, weir_chain *in,
                                  weir_chain *out, bool is_last);

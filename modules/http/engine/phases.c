@@ -132,6 +132,25 @@ static void access_let_by(weir_http_exchange *ex)
     }
 }
 
+/* ---- auth_delay: who guesses passwords is not told at once, nor in a time that depends on the guess */
+
+static void unauthorized(weir_http_exchange *ex)
+{
+    weir_http_respond_status(ex, 401, ex->end_reason);
+}
+
+static bool is_to_be_delayed(const weir_http_exchange *ex, weir_http_verdict verdict)
+{
+    return verdict == WEIR_HTTP_ANSWERED && ex->is_bare && ex->response.status == 401
+           && ex->phase == WEIR_HTTP_PHASE_ACCESS && ex->core->auth_delay_ms != 0;
+}
+
+static weir_http_verdict delay(weir_http_exchange *ex)
+{
+    weir_log_line(&ex->log, WEIR_LOG_INFO, 0, "delaying unauthorized request");
+    return weir_http_pause(ex, "auth_delay", ex->core->auth_delay_ms, unauthorized);
+}
+
 /* The place behind a module in the hooks of the location that it has moved the exchange to. */
 static unsigned place_behind(const weir_http_hook *hooks, const weir_http_module *module)
 {
@@ -217,6 +236,9 @@ static void run_phases(weir_http_exchange *ex)
         if (ex->is_restarted) {
             ex->is_restarted = false;
             continue;
+        }
+        if (WEIR_UNLIKELY(is_to_be_delayed(ex, verdict))) {
+            verdict = delay(ex);
         }
         switch (verdict) {
         case WEIR_HTTP_PASS:

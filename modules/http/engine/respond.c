@@ -1,9 +1,6 @@
 #include "core/base/number.h"
 #include "modules/http/engine/engine_internal.h"
 
-#include <errno.h>
-#include <unistd.h>
-
 /* From a response that is set to the wire: head filters, then the body through the body filters. */
 
 /* A body filter that is on for an exchange. */
@@ -12,6 +9,7 @@ typedef struct {
     const weir_http_module *module;
     const void *settings;
     weir_chain in; /* what it has not taken yet */
+    bool has_more; /* it gave only some of what it can make of its input */
     bool has_seen_last;
 } body_filter;
 
@@ -193,61 +191,44 @@ void weir_http_send_interim(weir_http_exchange *ex, unsigned status, const weir_
 
 /* ---- bodies */
 
-/* Moves up to `limit` bytes of what begins with a file span, as blocks. */
-static bool read_file(weir_http_exchange *ex, weir_chain *out, uint64_t limit)
-{
-    while (limit != 0 && !weir_chain_is_empty(&ex->body)
-           && ex->body.first->kind == WEIR_SPAN_FILE) {
-        const weir_span *span = ex->body.first;
-        size_t most = limit < WEIR_BLOCK_BYTES ? (size_t) limit : WEIR_BLOCK_BYTES;
-        size_t wanted = span->len < most ? span->len : most;
-        weir_block *block = weir_block_get();
-        ssize_t got = block == NULL ? -1 : pread(span->fd, block->data, wanted, span->offset);
-        bool is_added;
-
-        if (got <= 0) {
-            weir_log_line(&ex->log, WEIR_LOG_ALERT, got == 0 ? 0 : errno,
-                          "a file that is sent was cut short or cannot be read");
-            weir_block_unref(block);
-            return false;
-        }
-        is_added = weir_chain_add_block(out, block, block->data, (size_t) got);
-        weir_block_unref(block);
-        if (!is_added) {
-            return false;
-        }
-        weir_chain_consume(&ex->body, (uint64_t) got);
-        limit -= (uint64_t) got < limit ? (uint64_t) got : limit;
-    }
-    return true;
-}
-
 /* The kernel sends files where it may; filters and `sendfile off` take blocks. */
-static bool pull_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit, bool takes_files)
+static weir_result pull_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit,
+                             bool takes_files)
 {
-    if (takes_files) {
-        return weir_chain_move(out, &ex->body, limit);
+    const weir_http_core_conf *core = ex->core;
+
+    if (takes_files && core->sendfile && !core->aio && !ex->body_is_direct) {
+        return weir_chain_move(out, &ex->body, limit) ? WEIR_OK : WEIR_FAIL;
     }
 
+    uint64_t buffers = (uint64_t) core->output_buffers.count * core->output_buffers.size;
     uint64_t before = out->len;
 
+    limit = limit < buffers ? limit : buffers;
     while (out->len - before < limit && !weir_chain_is_empty(&ex->body)) {
         uint64_t left = limit - (out->len - before);
 
         if (ex->body.first->kind == WEIR_SPAN_FILE) {
-            if (!read_file(ex, out, left)) {
-                return false;
+            weir_result result = weir_http_file_pull(ex, out, left);
+
+            if (result != WEIR_OK) {
+                return result == WEIR_WAIT && out->len != before ? WEIR_OK : result;
+            }
+            if (ex->file_read != NULL) {
+                return WEIR_OK;
             }
         } else if (!weir_chain_move(out, &ex->body,
                                     ex->body.first->len < left ? ex->body.first->len : left)) {
-            return false;
+            return WEIR_FAIL;
         }
     }
-    return true;
+    return WEIR_OK;
 }
 
 static weir_result pull_source(weir_http_exchange *ex, weir_chain *out, uint64_t limit)
 {
+    weir_result result;
+
     if (WEIR_UNLIKELY(!weir_chain_is_empty(&ex->ahead))) {
         return weir_chain_move(out, &ex->ahead, limit) ? WEIR_OK : WEIR_FAIL;
     }
@@ -257,11 +238,9 @@ static weir_result pull_source(weir_http_exchange *ex, weir_chain *out, uint64_t
     if (ex->source != NULL) {
         return ex->source->pull(ex, ex->source, out, limit, &ex->body_source_ended);
     }
-    if (!pull_body(ex, out, limit, ex->core->sendfile && weir_list_is_empty(&ex->body_filters))) {
-        return WEIR_FAIL;
-    }
-    ex->body_source_ended = weir_chain_is_empty(&ex->body);
-    return WEIR_OK;
+    result = pull_body(ex, out, limit, weir_list_is_empty(&ex->body_filters));
+    ex->body_source_ended = result == WEIR_OK && weir_chain_is_empty(&ex->body);
+    return result;
 }
 
 weir_result weir_http_read_ahead(weir_http_exchange *ex, uint64_t limit, bool *ended,
@@ -272,8 +251,8 @@ weir_result weir_http_read_ahead(weir_http_exchange *ex, uint64_t limit, bool *e
     if (!ex->body_source_ended && ex->source != NULL) {
         result = ex->source->pull(ex, ex->source, &ex->ahead, limit, &ex->body_source_ended);
     } else if (!ex->body_source_ended) {
-        result = pull_body(ex, &ex->ahead, limit, false) ? WEIR_OK : WEIR_FAIL;
-        ex->body_source_ended = weir_chain_is_empty(&ex->body);
+        result = pull_body(ex, &ex->ahead, limit, false);
+        ex->body_source_ended = result == WEIR_OK && weir_chain_is_empty(&ex->body);
     }
     ex->ahead_ready = result == WEIR_WAIT ? ready : NULL;
     *ended = result == WEIR_OK && ex->body_source_ended;
@@ -295,20 +274,37 @@ static bool run_filters(weir_http_exchange *ex, weir_chain *out)
         body_filter *next = WEIR_OWNER(link->next, body_filter, link);
         weir_chain *to = link->next == &ex->body_filters ? out : &next->in;
 
-        if (filter->has_seen_last || (weir_chain_is_empty(&filter->in) && !is_last)) {
-            continue;
+        if (!filter->has_seen_last
+            && (filter->has_more || is_last || !weir_chain_is_empty(&filter->in))) {
+            weir_result result =
+                filter->module->response_body(ex, filter->settings, &filter->in, to, is_last);
+
+            if (result == WEIR_FAIL) {
+                return false;
+            }
+            filter->has_more = result == WEIR_WAIT;
+            filter->has_seen_last = is_last && !filter->has_more;
         }
-        if (filter->module->response_body(ex, filter->settings, &filter->in, to, is_last)
-            != WEIR_OK) {
-            return false;
-        }
-        filter->has_seen_last = is_last;
+        is_last = filter->has_seen_last;
     }
     return true;
 }
 
+/* Whether there is more to come of what the filters have. */
+static bool filters_have_more(const weir_http_exchange *ex)
+{
+    for (const weir_list *link = ex->body_filters.next; link != &ex->body_filters;
+         link = link->next) {
+        if (WEIR_OWNER(link, const body_filter, link)->has_more) {
+            return true;
+        }
+    }
+    return false;
+}
+
 weir_result weir_http_pull(weir_http_exchange *ex, weir_chain *out, uint64_t limit, bool *ended)
 {
+    uint64_t before = out->len;
     weir_result result;
 
     *ended = false;
@@ -322,19 +318,34 @@ weir_result weir_http_pull(weir_http_exchange *ex, weir_chain *out, uint64_t lim
         return result;
     }
 
-    uint64_t before = out->len;
+    body_filter *first = WEIR_OWNER(ex->body_filters.next, body_filter, link);
+    const body_filter *last = WEIR_OWNER(ex->body_filters.previous, const body_filter, link);
 
-    while (out->len == before && !source_has_ended(ex)) {
-        body_filter *first = WEIR_OWNER(ex->body_filters.next, body_filter, link);
-
-        result = pull_source(ex, &first->in, limit);
-        if (result != WEIR_OK) {
-            return result;
+    while (out->len == before && !last->has_seen_last) {
+        if (!source_has_ended(ex) && !filters_have_more(ex)) {
+            result = pull_source(ex, &first->in, limit);
+            if (result != WEIR_OK) {
+                return result;
+            }
         }
         if (!run_filters(ex, out)) {
             return WEIR_FAIL;
         }
     }
-    *ended = source_has_ended(ex);
+    *ended = last->has_seen_last;
     return WEIR_OK;
+}
+
+bool weir_http_weaken_etag(weir_http_exchange *ex)
+{
+    weir_http_field *etag = weir_http_fields_find(&ex->response.fields, WEIR_HTTP_ETAG);
+    weir_builder builder;
+
+    if (etag == NULL || weir_str_starts(etag->value, WEIR_STR("W/"))) {
+        return true;
+    }
+    weir_builder_open(&builder, ex->pool, SIZE_MAX);
+    weir_builder_add(&builder, WEIR_STR("W/"));
+    weir_builder_add(&builder, etag->value);
+    return weir_builder_close(&builder, &etag->value);
 }

@@ -57,7 +57,8 @@ static weir_level *http_enter(weir_conf *conf, weir_level *outer, const weir_sta
     }
     weir_servers_begin(conf, &http->servers, &weir_http_servers);
     weir_array_init(&http->temp_folders, pool, sizeof(weir_str), 8);
-    http->level = weir_level_new(conf, outer, http);
+    http->counts = weir_http_counts_new(conf);
+    http->level = http->counts == NULL ? NULL : weir_level_new(conf, outer, http);
     return http->level;
 }
 

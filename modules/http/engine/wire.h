@@ -48,10 +48,11 @@ struct weir_http_connection {
     const weir_server_address *address; /* the listen address it came in by */
     const weir_http_server *server;     /* as SNI chose, else the address's default */
     bool is_tls;
-    bool plain_on_tls_port; /* 497 */
-    bool has_pipelined;     /* the request had come before the last response was out */
-    uint64_t requests;      /* so far */
-    void *wire_state;       /* of h1 or h2 */
+    bool plain_on_tls_port;              /* 497 */
+    bool has_pipelined;                  /* the request had come before the last response was out */
+    uint64_t requests;                   /* so far */
+    struct weir_http_counts_row *counts; /* of this process */
+    void *wire_state;                    /* of h1 or h2 */
 };
 
 extern const weir_http_wire weir_http_h1;

@@ -141,40 +141,6 @@ static bool validator_holds(const weir_http_exchange *ex)
 
 /* ---- cutting */
 
-/* Bytes of `from`, which keeps them. */
-static bool slice(const weir_chain *from, range_part part, weir_chain *to)
-{
-    uint64_t at = 0;
-
-    for (const weir_span *span = from->first; span != NULL && at < part.end;
-         at += span->len, span = span->next) {
-        uint64_t skip = part.start > at ? part.start - at : 0;
-        uint64_t end = part.end - at < span->len ? part.end - at : span->len;
-        bool is_added = true;
-
-        if (skip >= end) {
-            continue;
-        }
-        switch (span->kind) {
-        case WEIR_SPAN_FILE:
-            is_added = weir_chain_add_file(to, span->fd, span->offset + (off_t) skip, end - skip);
-            break;
-        case WEIR_SPAN_BLOCK:
-            is_added =
-                weir_chain_add_block(to, span->block, span->data + skip, (size_t) (end - skip));
-            break;
-        case WEIR_SPAN_MEMORY:
-            is_added =
-                weir_chain_add_memory(to, weir_str_of(span->data + skip, (size_t) (end - skip)));
-            break;
-        }
-        if (!is_added) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* "bytes 0-1/10" */
 static void add_content_range(weir_builder *builder, range_part part, uint64_t length)
 {
@@ -211,7 +177,7 @@ static bool cut_one(weir_http_exchange *ex, range_part part, uint64_t length)
         *state = (range_state){.skip = part.start, .left = part.end - part.start};
         return weir_http_filter_body(ex, &weir_http_range);
     }
-    if (!slice(&ex->body, part, &body)) {
+    if (!weir_chain_add_part(&body, &ex->body, part.start, part.end)) {
         weir_chain_clear(&body);
         return false;
     }
@@ -244,7 +210,7 @@ static bool cut_several(weir_http_exchange *ex, const weir_array *parts, uint64_
         add_content_range(&builder, *part, length);
         weir_builder_add(&builder, WEIR_STR("\r\n\r\n"));
         if (!weir_builder_close(&builder, &text) || !weir_chain_add_memory(body, text)
-            || !slice(&ex->body, *part, body)) {
+            || !weir_chain_add_part(body, &ex->body, part->start, part->end)) {
             return false;
         }
     }

@@ -147,6 +147,7 @@ static bool exchange_begin(h1_connection *h1)
         weir_log_line(&h1->connection->log, WEIR_LOG_CRIT, 0, "no memory for an exchange");
         return false;
     }
+    weir_http_exchange_count(h1->ex);
     return true;
 }
 

@@ -39,6 +39,7 @@ h2_stream *h2_stream_new(h2_connection *h2, int32_t id)
     ex->request.version = WEIR_HTTP_20;
     weir_list_append(&h2->streams, &stream->link);
     h2->stream_count++;
+    weir_http_exchange_count(ex);
     return stream;
 
 failed:

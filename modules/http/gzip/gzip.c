@@ -7,6 +7,7 @@
  */
 
 #include "modules/http/engine/core_conf.h"
+#include "modules/http/gzip/gzip_internal.h"
 
 #include <zlib.h>
 
@@ -367,20 +368,27 @@ static bool gzip_open(weir_http_exchange *ex, const gzip_conf *gzip, gzip_state 
     return true;
 }
 
-/* A weak validator: the bytes are others now (RFC 9110, 8.8.3.1). */
-static bool etag_weaken(weir_http_exchange *ex)
-{
-    weir_http_field *etag = weir_http_fields_find(&ex->response.fields, WEIR_HTTP_ETAG);
-    weir_builder builder;
+/* ---- for all of the folder */
 
-    if (etag == NULL || weir_str_starts(etag->value, WEIR_STR("W/"))) {
-        return true;
-    }
-    weir_builder_open(&builder, ex->pool, SIZE_MAX);
-    weir_builder_add(&builder, WEIR_STR("W/"));
-    weir_builder_add(&builder, etag->value);
-    return weir_builder_close(&builder, &etag->value);
+bool weir_http_gzip_is_welcome(const weir_http_exchange *ex)
+{
+    const gzip_conf *gzip = weir_http_settings(ex, &weir_http_gzip);
+
+    return (unsigned) ex->request.version >= gzip->http_version && client_takes_gzip(ex)
+           && !agent_is_disabled(ex, gzip) && proxy_may_have(ex, gzip->proxied);
 }
+
+bool weir_http_gzip_vary(weir_http_exchange *ex)
+{
+    const gzip_conf *gzip = weir_http_settings(ex, &weir_http_gzip);
+    weir_http_fields *fields = &ex->response.fields;
+
+    return !gzip->vary
+           || weir_http_fields_have_token(fields, WEIR_HTTP_VARY, WEIR_STR("Accept-Encoding"))
+           || weir_http_fields_add(fields, WEIR_HTTP_VARY, WEIR_STR("Accept-Encoding"));
+}
+
+/* ---- heads and bodies */
 
 static weir_result gzip_head(weir_http_exchange *ex, const void *location)
 {
@@ -391,14 +399,10 @@ static weir_result gzip_head(weir_http_exchange *ex, const void *location)
     if (!is_compressible(ex, gzip)) {
         return WEIR_OK;
     }
-    if (gzip->vary
-        && !weir_http_fields_have_token(&response->fields, WEIR_HTTP_VARY,
-                                        WEIR_STR("Accept-Encoding"))
-        && !weir_http_fields_add(&response->fields, WEIR_HTTP_VARY, WEIR_STR("Accept-Encoding"))) {
+    if (!weir_http_gzip_vary(ex)) {
         return WEIR_FAIL;
     }
-    if ((unsigned) ex->request.version < gzip->http_version || !client_takes_gzip(ex)
-        || agent_is_disabled(ex, gzip) || !proxy_may_have(ex, gzip->proxied)) {
+    if (!weir_http_gzip_is_welcome(ex)) {
         return WEIR_OK;
     }
 
@@ -412,7 +416,7 @@ static weir_result gzip_head(weir_http_exchange *ex, const void *location)
     response->content_length = -1;
     response->allow_ranges = false;
     return weir_http_fields_add(&response->fields, WEIR_HTTP_CONTENT_ENCODING, WEIR_STR("gzip"))
-                   && etag_weaken(ex)
+                   && weir_http_weaken_etag(ex)
                ? WEIR_OK
                : WEIR_FAIL;
 }
