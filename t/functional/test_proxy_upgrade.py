@@ -42,6 +42,23 @@ def test_bytes_pass_both_ways_after_a_switch(weir, upstream):
     assert upstream.last.headers["Connection"] == "upgrade"
 
 
+@pytest.mark.parametrize("client_speaks_tls", [False, True])
+@pytest.mark.parametrize("origin_speaks_tls", [False, True])
+def test_what_came_behind_a_head_passes_through_tls_too(weir, new_upstream, certs, client_speaks_tls,
+                                                        origin_speaks_tls):
+    origin = new_upstream(tls=certs.pair("origin") if origin_speaks_tls else None).answers(echo)
+    server = weir("""listen 127.0.0.1:@port@; listen 127.0.0.1:@tls_port@ ssl;
+                     ssl_certificate @certs@/a.crt; ssl_certificate_key @certs@/a.key;"""
+                  + UPGRADE.replace("http://@upstream@", "@scheme@://@origin@"),
+                  scheme="https" if origin_speaks_tls else "http", origin=origin)
+    connection = server.tls_connect("a.test") if client_speaks_tls else server.connect()
+    connection.send(ASKED + b"early")
+    connection.read_until(b"hello")
+    connection.read_until(b"EARLY")
+    connection.send(b"x" * 100_000)
+    connection.read_until(b"X" * 100_000)
+
+
 def test_what_the_client_sent_behind_its_head_passes_too(weir, upstream):
     upstream.answers(echo)
     connection = weir(UPGRADE).connect()

@@ -44,9 +44,8 @@ void proxy_tunnel_start(proxy_state *proxy)
     weir_relay_options options = {.idle_timeout_ms = proxy->conf->read_timeout_ms};
 
     /* What came behind the head belongs to the other protocol already. */
-    if (!weir_str_copy(origin->pool,
-                       weir_str_of(proxy->data + proxy->start, proxy->end - proxy->start),
-                       &origin->early)
+    if (!weir_connection_give_back(
+            origin, weir_str_of(proxy->data + proxy->start, proxy->end - proxy->start))
         || weir_pool_on_free(ex->pool, client_close, proxy) == NULL) {
         proxy_answer(proxy, 500, "internal failure");
         return;

@@ -442,14 +442,10 @@ static weir_connection *h1_take_connection(weir_http_exchange *ex)
     if (!weir_chain_is_empty(&h1->out)) {
         return NULL;
     }
-    if (h1->start != h1->end) {
-        weir_str early;
-
-        if (!weir_str_copy(connection->pool, weir_str_of(h1->data + h1->start, h1->end - h1->start),
-                           &early)) {
-            return NULL;
-        }
-        connection->early = early;
+    if (h1->start != h1->end
+        && !weir_connection_give_back(connection,
+                                      weir_str_of(h1->data + h1->start, h1->end - h1->start))) {
+        return NULL;
     }
     h1_buffer_release(h1);
     weir_connection_clear_timeout(connection);
