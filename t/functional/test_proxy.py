@@ -604,6 +604,15 @@ def test_connections_to_the_origin_are_kept_and_used_again(weir, upstream):
     assert len(upstream.connections) == 1
 
 
+def test_keepalive_0_has_a_connection_for_each_request(weir, upstream):
+    server = weir(PROXY.replace("http://@upstream@", "http://back"),
+                  http="upstream back { server @upstream@; keepalive 0; }", upstream=upstream)
+    for _ in range(3):
+        assert server.get("/").status == 200
+        assert upstream.last.headers["Connection"] == "close"
+    assert len(upstream.connections) == 3
+
+
 def test_a_kept_connection_that_the_origin_closed_is_not_used(weir, upstream):
     upstream.answers(answer(), lambda peer: (peer.send(answer()), peer.close()), answer())
     server = kept(weir, upstream)
