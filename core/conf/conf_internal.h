@@ -224,6 +224,8 @@ typedef struct {
 
 /* NULL: nginx has no such directive. */
 const weir_conf_nginx_name *weir_conf_nginx_find(weir_str name);
+/* All of them, by name; NULL past the end. */
+const weir_conf_nginx_name *weir_conf_nginx_at(size_t i);
 /* Why weir has it not. */
 const char *weir_conf_nginx_reason(const weir_conf_nginx_name *name);
 /*

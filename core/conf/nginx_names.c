@@ -869,6 +869,11 @@ const weir_conf_nginx_name *weir_conf_nginx_find(weir_str name)
                    nginx_compare);
 }
 
+const weir_conf_nginx_name *weir_conf_nginx_at(size_t i)
+{
+    return i < WEIR_COUNT(nginx_names) ? &nginx_names[i] : NULL;
+}
+
 bool weir_conf_nginx_next_of(weir_str module, size_t *position, weir_str *name)
 {
     while (*position < WEIR_COUNT(nginx_names)) {

@@ -216,6 +216,44 @@ static void reference_add_markdown(weir_builder *text, const weir_modules *modul
     weir_builder_add(text, WEIR_STR("\n\n"));
 }
 
+/* ---- what has become of nginx's */
+
+/* By convention the sentence of a row that only accepts, or only refuses, begins with that word. */
+static void reference_add_state(weir_builder *text, const weir_conf_nginx_name *name,
+                                const weir_conf_row *row)
+{
+    weir_str doc;
+
+    if (row == NULL) {
+        weir_builder_printf(text, "refused: %s", weir_conf_nginx_reason(name));
+        return;
+    }
+    doc = weir_str_from_z(row->directive->doc);
+    if (row->directive->warning != NULL) {
+        weir_builder_printf(text, "accepted with a warning: %s", row->directive->warning);
+    } else if (weir_str_starts(doc, WEIR_STR("Accepted: "))) {
+        weir_builder_printf(text, "accepted: %s", row->directive->doc + sizeof("Accepted: ") - 1);
+    } else if (weir_str_starts(doc, WEIR_STR("Refused: "))) {
+        weir_builder_printf(text, "refused: %s", row->directive->doc + sizeof("Refused: ") - 1);
+    } else {
+        weir_builder_add(text, WEIR_STR("works"));
+    }
+}
+
+static void reference_add_nginx(weir_builder *text, const weir_modules *modules)
+{
+    const weir_conf_nginx_name *name;
+
+    weir_builder_add(text,
+                     WEIR_STR("## Directives of nginx, and what becomes of them\n\n"
+                              "| directive | nginx's module | here |\n| --- | --- | --- |\n"));
+    for (size_t i = 0; (name = weir_conf_nginx_at(i)) != NULL; i++) {
+        weir_builder_printf(text, "| `%s` | %s | ", name->name, name->modules);
+        reference_add_state(text, name, weir_modules_rows(modules, weir_str_from_z(name->name)));
+        weir_builder_add(text, WEIR_STR(" |\n"));
+    }
+}
+
 bool weir_conf_print_reference(const weir_modules *modules, int fd)
 {
     const weir_module_entry *entry;
@@ -246,6 +284,7 @@ bool weir_conf_print_reference(const weir_modules *modules, int fd)
         }
     }
 
+    reference_add_nginx(&text, modules);
     is_written = reference_write(&text, fd);
     weir_pool_free(pool);
     return is_written;

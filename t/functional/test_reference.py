@@ -8,6 +8,12 @@ import pytest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
+def states(binary):
+    """What the table says of each of nginx's directives: its module, and what becomes of it."""
+    return {name: (module, state) for name, module, state in re.findall(
+        r"(?m)^\| `(\w+)` \| (.*?) \| (.*?) \|$", binary.run("-h", "all").out)}
+
+
 def entries(text):
     """Each directive's entry without its default, which configure may change."""
     return {part.split("\n")[0]: re.sub(r"(?m)^- default: .*\n", "", part)
@@ -21,3 +27,41 @@ def test_the_reference_is_current(binary):
     said = entries(binary.run("-h", "all").out)
     assert said.keys() == written.keys()
     assert said == written
+
+
+@pytest.mark.weir_only("nginx prints no reference")
+def test_the_table_of_nginx_directives_is_true_of_those_that_are_refused(binary, check):
+    """One of each module, and one for each reason."""
+    refused = {}
+    for name, (module, state) in states(binary).items():
+        if state.startswith("refused") and module.startswith("http_"):
+            refused.setdefault((module, state), name)
+    assert len(refused) > 20
+    for name in refused.values():
+        done = check(f"events {{}} http {{ {name} a b; }}")
+        assert done.code == 1 and f'"{name}"' in done.err, (name, done.err)
+
+
+@pytest.mark.weir_only("nginx prints no reference")
+def test_the_table_of_nginx_directives_is_true_of_those_that_only_warn(binary, check):
+    """With one argument in http{}, where it takes that, each says that it has no effect."""
+    warns = [name for name, (module, state) in states(binary).items()
+             if state.startswith("accepted with a warning") and "http_" in module]
+    assert warns
+    for name in warns:
+        entry = binary.run("-h", name).out
+        if "http" not in re.search(r"Context: *(.*)", entry).group(1).split(", "):
+            continue
+        done = check(f"events {{}} http {{ {name} on; server {{ listen 127.0.0.1:@port@; }} }}")
+        assert done.code != 0 or "[warn]" in done.err, (name, done.err)
+
+
+@pytest.mark.weir_only("nginx prints no reference")
+def test_the_table_knows_every_directive_of_the_tables(binary):
+    """What works is in the tables of the modules, and what is not there is refused."""
+    said = states(binary)
+    for name in ("limit_req", "sub_filter", "proxy_pass", "gzip", "listen"):
+        assert said[name][1] == "works"
+    with_entry = set(re.findall(r"(?m)^### (\w+)$", binary.run("-h", "all").out))
+    for name, (_, state) in said.items():
+        assert (name in with_entry) or state.startswith("refused"), name

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "core/base/random.h"
+
 /* The request's body, as it comes or as a whole. */
 
 #define READ_BYTES (4 * WEIR_BLOCK_BYTES)
@@ -90,13 +92,61 @@ void weir_http_body_readable(weir_http_exchange *ex)
 
 /* ---- as a whole */
 
-/* A file without a name, in client_body_temp_path. */
+static void file_remove(void *path)
+{
+    (void) unlink(path);
+}
+
+/* client_body_in_file_only: a file that others are to find, by $request_body_file. -1: errno. */
+static int named_file_open(weir_http_exchange *ex, weir_str folder)
+{
+    weir_builder builder;
+    weir_str path;
+    int fd;
+
+    /* The name is taken as good as never: one try more than enough. */
+    for (unsigned tries = 0; tries < 10; tries++) {
+        weir_builder_open(&builder, ex->pool, SIZE_MAX);
+        weir_builder_add(&builder, folder);
+        weir_builder_add_byte(&builder, '/');
+        weir_builder_add_padded(&builder, weir_random_fast() % 10000000000, 10);
+        weir_builder_add_byte(&builder, '\0');
+        if (!weir_builder_close(&builder, &path)) {
+            errno = ENOMEM;
+            return -1;
+        }
+        path.len--;
+        fd = open(path.data, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+        if (fd == -1 && errno == EEXIST) {
+            continue;
+        }
+        if (fd != -1 && ex->core->client_body_in_file_only == WEIR_HTTP_BODY_IN_FILE_CLEAN
+            && weir_pool_on_free(ex->pool, file_remove, (void *) (uintptr_t) path.data) == NULL) {
+            (void) unlink(path.data);
+            (void) close(fd);
+            errno = ENOMEM;
+            return -1;
+        }
+        if (fd != -1) {
+            ex->request.body_file_path = path;
+        }
+        return fd;
+    }
+    return -1;
+}
+
+/* In client_body_temp_path: a file without a name, unless it is to have one. */
 static bool file_open(weir_http_exchange *ex)
 {
     weir_str folder = ex->core->client_body_temp_path;
     const char *path = weir_str_z(ex->pool, folder);
 
-    ex->request.body_file = path == NULL ? -1 : open(path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (ex->core->client_body_in_file_only != WEIR_HTTP_BODY_IN_MEMORY) {
+        ex->request.body_file = named_file_open(ex, folder);
+    } else {
+        ex->request.body_file =
+            path == NULL ? -1 : open(path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    }
     if (ex->request.body_file == -1) {
         weir_log_line(&ex->log, WEIR_LOG_CRIT, errno,
                       "open() of a temporary file in \"%.*s\" failed", WEIR_STR_ARG(folder));
@@ -133,12 +183,33 @@ static bool file_write(weir_http_exchange *ex)
     return true;
 }
 
+/* client_body_in_single_buffer: all of it in one piece. */
+static bool body_join(weir_http_exchange *ex)
+{
+    weir_chain *body = &ex->request.body;
+    weir_str text;
+
+    if (body->first == body->last) {
+        return true;
+    }
+    if (!weir_chain_join(body, ex->pool, &text)) {
+        return false;
+    }
+    weir_chain_clear(body);
+    return weir_chain_add_memory(body, text);
+}
+
 /* The rest of the body is in memory or in the file. */
 static bool collect_end(weir_http_exchange *ex)
 {
     weir_http_request *request = &ex->request;
+    bool is_for_file = ex->core->client_body_in_file_only != WEIR_HTTP_BODY_IN_MEMORY;
 
-    if (request->body_file != -1) {
+    if (request->body_file == -1 && ex->core->client_body_in_single_buffer && !is_for_file
+        && !body_join(ex)) {
+        return false;
+    }
+    if (request->body_file != -1 || (is_for_file && !weir_chain_is_empty(&request->body))) {
         off_t size;
 
         if (!file_write(ex)) {

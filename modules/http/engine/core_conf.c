@@ -500,7 +500,7 @@ static const weir_directive core_directives[] = {
     },
     ROW("client_body_in_file_only",
         WEIR_SLOT_ENUM(weir_http_core_conf, client_body_in_file_only, in_file_choices), "off",
-        "Saves every request body to a file."),
+        "Saves every request body that is read as a whole to a file, named by $request_body_file."),
     ROW("client_body_in_single_buffer", FLAG(client_body_in_single_buffer), "off",
         "Keeps a request body in memory in one piece."),
 
@@ -543,8 +543,13 @@ static const weir_directive core_directives[] = {
     ROW("sendfile_max_chunk", SIZE(sendfile_max_chunk), "2m",
         "The most of a response that is sent before other connections have their turn; 0 is no "
         "limit."),
-    ROW("postpone_output", SIZE(postpone_output), "1460",
-        "Waits for this many bytes before sending, where there is more to come."),
+    {
+        .name = "postpone_output",
+        .where = WEIR_HTTP_ANYWHERE,
+        .takes = WEIR_TAKES(1, 1),
+        .warning = "what there is to send is sent, and what comes together goes out together",
+        .doc = "Accepted.",
+    },
     ROW("chunked_transfer_encoding", FLAG(chunked_transfer_encoding), "on",
         "Uses chunked framing where the length of a response is not known."),
     {

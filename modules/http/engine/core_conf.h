@@ -68,7 +68,6 @@ struct weir_http_core_conf {
     bool rates_vary; /* one of them has variables; else this is what they say: */
     uint64_t rate, rate_after;
     size_t sendfile_max_chunk;
-    size_t postpone_output;
 
     /* files and types */
     struct {

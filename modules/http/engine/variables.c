@@ -229,6 +229,24 @@ static bool get_proxy_protocol_tlv(weir_script *script, uintptr_t arg, weir_valu
                                         *(const weir_str *) arg);
 }
 
+/* The port that the client named with the host, in the target or in Host; `arg`: only a colon, if there is one. */
+static bool get_request_port(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    weir_str rest = subject(script)->request.host_port;
+    size_t at = rest.len;
+
+    while (at > 0 && rest.data[at - 1] >= '0' && rest.data[at - 1] <= '9') {
+        at--;
+    }
+    value->found = true;
+    if (at == 0 || at == rest.len || rest.data[at - 1] != ':') {
+        value->text = WEIR_STR_EMPTY;
+        return true;
+    }
+    value->text = arg != 0 ? WEIR_STR(":") : weir_str_from(rest, at);
+    return true;
+}
+
 /* ---- the response */
 
 /* While an error page is made, the status it is made for. */
@@ -533,6 +551,8 @@ const weir_variable weir_http_core_variables[] = {
     {.name = "binary_remote_addr", .get = get_binary_remote_addr},
     {.name = "server_addr", .get = get_server_addr},
     {.name = "server_port", .get = get_server_port},
+    {.name = "request_port", .get = get_request_port, .arg = 0},
+    {.name = "is_request_port", .get = get_request_port, .arg = 1},
     {.name = "connection", .get = get_connection},
     {.name = "connection_requests", .get = get_connection_requests},
     {.name = "connection_time", .get = get_connection_time, .is_volatile = true},

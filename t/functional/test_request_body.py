@@ -1,0 +1,51 @@
+"""Bodies of requests: where they are kept."""
+
+import os
+import stat
+
+import pytest
+
+from harness import wait_until
+from harness.upstream import body_of
+
+
+def proxied(directives):
+    return ("location / { %s proxy_set_header X-File $request_body_file; proxy_pass http://@upstream@; }"
+            % directives)
+
+
+@pytest.mark.parametrize("size", [1, 5000, 300000])
+def test_a_body_may_be_left_in_a_file(weir, upstream, size):
+    server = weir(proxied("client_body_in_file_only on;"))
+    assert server.request("/", "POST", body=body_of(size)).status == 200
+    path = upstream.last.headers["X-File"]
+    assert os.path.dirname(path) == server.folder.file("body")
+    with open(path, "rb") as file:
+        assert file.read() == body_of(size) == upstream.last.body
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+
+
+def test_or_in_a_file_that_goes_with_the_request(weir, upstream):
+    server = weir(proxied("client_body_in_file_only clean;"))
+    assert server.request("/", "POST", body=b"12345").status == 200
+    assert upstream.last.body == b"12345" and upstream.last.headers["X-File"]
+    wait_until(lambda: not os.listdir(server.folder.file("body")), "the file to go")
+
+
+def test_without_a_body_there_is_no_file(weir, upstream):
+    server = weir(proxied("client_body_in_file_only on;"))
+    assert server.get("/").status == 200
+    assert "X-File" not in upstream.last.headers and not os.listdir(server.folder.file("body"))
+
+
+def test_a_body_in_one_buffer_is_the_same(weir, upstream):
+    server = weir(proxied("client_body_in_single_buffer on; client_body_buffer_size 1m;"))
+    assert server.request("/", "POST", body=body_of(300000)).status == 200
+    assert upstream.last.body == body_of(300000)
+
+
+@pytest.mark.weir_only("nginx 1.22 does not have them")
+@pytest.mark.parametrize("host, port", [("a", ""), ("a:81", "81"), ("[::1]", ""), ("[::1]:8080", "8080")])
+def test_the_port_that_was_asked_for(weir, host, port):
+    server = weir('location / { return 200 "$request_port|$is_request_port"; }')
+    assert server.get("/", host=host).text == f"{port}|{':' if port else ''}"
