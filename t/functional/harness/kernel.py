@@ -25,6 +25,12 @@ def is_alive(pid):
     return bool(stat) and stat.rpartition(")")[2].split()[0] != "Z"
 
 
+def bytes_between(hops):
+    """The most that the buffers of so many TCP connections in a row take, as far as they may grow."""
+    return hops * sum(int(_read(f"/proc/sys/net/ipv4/{name}").split()[2])
+                      for name in ("tcp_rmem", "tcp_wmem"))
+
+
 def title(pid):
     """The command line, as ps shows it."""
     return _read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
