@@ -34,6 +34,26 @@ def test_a_slow_client_does_not_hold_the_origin(weir, upstream):
     server.wait_log(r"\[warn\] .*an upstream response is buffered to a temporary file")
 
 
+def test_what_was_buffered_in_a_file_goes_through_filters(weir, upstream):
+    sent = threading.Event()
+
+    def send(peer):
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+                  b"Content-Length: %d\r\n\r\n" % SIZE + body_of(SIZE))
+        sent.set()
+
+    upstream.answers(send)
+    server = weir("sub_filter_types text/plain; sub_filter_once off; sub_filter 0000042 answer;"
+                  + PROXY)
+    connection = server.connect()
+    connection.send(request_bytes("/"))
+    assert sent.wait(20)
+    body = connection.read_response().body
+    assert digest(body) == digest(body_of(SIZE).replace(b"0000042", b"answer"))
+    assert b"answer" in body
+    server.wait_log(r"\[warn\] .*an upstream response is buffered to a temporary file")
+
+
 @pytest.mark.parametrize("told", ["proxy_max_temp_file_size 0;", "proxy_buffering off;"])
 def test_without_a_file_the_origin_waits(weir, upstream, told):
     sent = threading.Event()

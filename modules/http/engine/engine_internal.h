@@ -43,9 +43,13 @@ extern const uint8_t weir_http_host_bytes[256];
  */
 bool weir_http_settle_bare(weir_http_exchange *ex);
 
-/* Up to about `limit` bytes of the file that ex->body begins with, as blocks. As weir_http_source.pull. */
+/*
+ * Up to about `limit` bytes of the file that `from`, ex->body or ex->ahead, begins with, as blocks.  As
+ * weir_http_source.pull; after WAIT it is to be called with the same chain.
+ */
 typedef struct weir_http_file_read weir_http_file_read;
-weir_result weir_http_file_pull(weir_http_exchange *ex, weir_chain *out, uint64_t limit);
+weir_result weir_http_file_pull(weir_http_exchange *ex, weir_chain *from, weir_chain *out,
+                                uint64_t limit);
 
 /* In each worker: has its idle connections closed in time when it winds down. */
 bool weir_http_drain_start(weir_worker *worker);

@@ -141,8 +141,8 @@ struct weir_http_exchange {
     bool body_is_direct;                   /* its file is read past the page cache */
     struct weir_http_file_read *file_read; /* of its file, in progress; NULL: none */
     weir_http_source *source;              /* else where it comes from; NULL: `body` is all */
-    weir_chain
-        ahead; /* what was taken from there before the head went out: weir_http_read_ahead() */
+    /* What was taken from there for body filters, or before the head went out: weir_http_read_ahead(). */
+    weir_chain ahead;
 
     weir_http_exchange *parent; /* NULL: a client's own */
     weir_http_exchange *main;   /* the outermost; itself when there is no parent */

@@ -146,7 +146,7 @@ static weir_http_file_read *read_begin(weir_http_exchange *ex, const weir_span *
 }
 
 /* What was read goes out; what is above the limit, which may have become less meanwhile, is read again. */
-static bool read_take(weir_http_exchange *ex, weir_chain *out, uint64_t limit)
+static bool read_take(weir_http_exchange *ex, weir_chain *from, weir_chain *out, uint64_t limit)
 {
     weir_http_file_read *reading = ex->file_read;
     ssize_t got = reading->got;
@@ -159,7 +159,7 @@ static bool read_take(weir_http_exchange *ex, weir_chain *out, uint64_t limit)
         size_t taken = (uint64_t) got < limit ? (size_t) got : (size_t) limit;
 
         is_added = weir_chain_add_block(out, reading->block, reading->block->data, taken);
-        weir_chain_consume(&ex->body, taken);
+        weir_chain_consume(from, taken);
     }
     ex->file_read = NULL;
     weir_http_hold_drop(ex, &reading->hold);
@@ -167,21 +167,22 @@ static bool read_take(weir_http_exchange *ex, weir_chain *out, uint64_t limit)
     return is_added;
 }
 
-weir_result weir_http_file_pull(weir_http_exchange *ex, weir_chain *out, uint64_t limit)
+weir_result weir_http_file_pull(weir_http_exchange *ex, weir_chain *from, weir_chain *out,
+                                uint64_t limit)
 {
     uint64_t before = out->len;
 
-    while (out->len - before < limit && !weir_chain_is_empty(&ex->body)
-           && ex->body.first->kind == WEIR_SPAN_FILE) {
+    while (out->len - before < limit && !weir_chain_is_empty(from)
+           && from->first->kind == WEIR_SPAN_FILE) {
         uint64_t left = limit - (out->len - before);
 
-        if (ex->file_read == NULL && read_begin(ex, ex->body.first, left) == NULL) {
+        if (ex->file_read == NULL && read_begin(ex, from->first, left) == NULL) {
             return WEIR_FAIL;
         }
         if (!ex->file_read->is_done) {
             return out->len != before ? WEIR_OK : WEIR_WAIT;
         }
-        if (!read_take(ex, out, left)) {
+        if (!read_take(ex, from, out, left)) {
             return WEIR_FAIL;
         }
     }

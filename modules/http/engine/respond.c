@@ -191,6 +191,34 @@ void weir_http_send_interim(weir_http_exchange *ex, unsigned status, const weir_
 
 /* ---- bodies */
 
+/* What lies in files is read into blocks. */
+static weir_result pull_blocks(weir_http_exchange *ex, weir_chain *from, weir_chain *out,
+                               uint64_t limit)
+{
+    const weir_http_core_conf *core = ex->core;
+    uint64_t buffers = (uint64_t) core->output_buffers.count * core->output_buffers.size;
+    uint64_t before = out->len;
+
+    limit = limit < buffers ? limit : buffers;
+    while (out->len - before < limit && !weir_chain_is_empty(from)) {
+        uint64_t left = limit - (out->len - before);
+
+        if (from->first->kind == WEIR_SPAN_FILE) {
+            weir_result result = weir_http_file_pull(ex, from, out, left);
+
+            if (result != WEIR_OK) {
+                return result == WEIR_WAIT && out->len != before ? WEIR_OK : result;
+            }
+            if (ex->file_read != NULL) {
+                return WEIR_OK;
+            }
+        } else if (!weir_chain_move(out, from, from->first->len < left ? from->first->len : left)) {
+            return WEIR_FAIL;
+        }
+    }
+    return WEIR_OK;
+}
+
 /* The kernel sends files where it may; filters and `sendfile off` take blocks. */
 static weir_result pull_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit,
                              bool takes_files)
@@ -200,45 +228,32 @@ static weir_result pull_body(weir_http_exchange *ex, weir_chain *out, uint64_t l
     if (takes_files && core->sendfile && !core->aio && !ex->body_is_direct) {
         return weir_chain_move(out, &ex->body, limit) ? WEIR_OK : WEIR_FAIL;
     }
-
-    uint64_t buffers = (uint64_t) core->output_buffers.count * core->output_buffers.size;
-    uint64_t before = out->len;
-
-    limit = limit < buffers ? limit : buffers;
-    while (out->len - before < limit && !weir_chain_is_empty(&ex->body)) {
-        uint64_t left = limit - (out->len - before);
-
-        if (ex->body.first->kind == WEIR_SPAN_FILE) {
-            weir_result result = weir_http_file_pull(ex, out, left);
-
-            if (result != WEIR_OK) {
-                return result == WEIR_WAIT && out->len != before ? WEIR_OK : result;
-            }
-            if (ex->file_read != NULL) {
-                return WEIR_OK;
-            }
-        } else if (!weir_chain_move(out, &ex->body,
-                                    ex->body.first->len < left ? ex->body.first->len : left)) {
-            return WEIR_FAIL;
-        }
-    }
-    return WEIR_OK;
+    return pull_blocks(ex, &ex->body, out, limit);
 }
 
+/* An origin's response may lie in a temporary file, which filters do not take. */
 static weir_result pull_source(weir_http_exchange *ex, weir_chain *out, uint64_t limit)
 {
+    bool takes_files = weir_list_is_empty(&ex->body_filters);
     weir_result result;
 
-    if (WEIR_UNLIKELY(!weir_chain_is_empty(&ex->ahead))) {
+    if (WEIR_UNLIKELY(!weir_chain_is_empty(&ex->ahead)) && takes_files) {
         return weir_chain_move(out, &ex->ahead, limit) ? WEIR_OK : WEIR_FAIL;
+    }
+    if (!weir_chain_is_empty(&ex->ahead)) {
+        return pull_blocks(ex, &ex->ahead, out, limit);
     }
     if (ex->body_source_ended) {
         return WEIR_OK;
     }
-    if (ex->source != NULL) {
+    if (ex->source != NULL && takes_files) {
         return ex->source->pull(ex, ex->source, out, limit, &ex->body_source_ended);
     }
-    result = pull_body(ex, out, limit, weir_list_is_empty(&ex->body_filters));
+    if (ex->source != NULL) {
+        result = ex->source->pull(ex, ex->source, &ex->ahead, limit, &ex->body_source_ended);
+        return result == WEIR_OK ? pull_blocks(ex, &ex->ahead, out, limit) : result;
+    }
+    result = pull_body(ex, out, limit, takes_files);
     ex->body_source_ended = result == WEIR_OK && weir_chain_is_empty(&ex->body);
     return result;
 }
