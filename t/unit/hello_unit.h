@@ -65,28 +65,35 @@ static inline SSL_CTX *hello_server(void)
 
 /*
  * Whether both readers may differ, as weir's is the stricter one (other records in between, empty ones), or the one that
- * takes more (over 16 KiB).
+ * takes more (over 16 KiB, or with more behind the hello in its last record).
  */
 static inline bool hello_is_disputed(weir_str bytes)
 {
     size_t message = 0;
+    size_t hello = SIZE_MAX;
     uint8_t head[4] = {0};
 
-    while (bytes.len >= HELLO_HEADER) {
+    while (message < hello && bytes.len >= HELLO_HEADER) {
         size_t len = (size_t) (uint8_t) bytes.data[3] << 8 | (uint8_t) bytes.data[4];
 
         if (bytes.data[0] != 22 || len == 0) {
             return true;
         }
-        for (size_t i = 0; i < len && HELLO_HEADER + i < bytes.len && message < sizeof(head); i++) {
-            head[message++] = (uint8_t) bytes.data[HELLO_HEADER + i];
+        for (size_t i = 0; i < len && HELLO_HEADER + i < bytes.len; i++) {
+            if (message < sizeof(head)) {
+                head[message] = (uint8_t) bytes.data[HELLO_HEADER + i];
+            }
+            message++;
+        }
+        if (message >= sizeof(head)) {
+            hello = sizeof(head) + ((size_t) head[1] << 16 | (size_t) head[2] << 8 | head[3]);
         }
         if (bytes.len - HELLO_HEADER < len) {
             break;
         }
         bytes = weir_str_from(bytes, HELLO_HEADER + len);
     }
-    return ((size_t) head[1] << 16 | (size_t) head[2] << 8 | head[3]) > 16384;
+    return hello != SIZE_MAX && (message > hello || hello - sizeof(head) > 16384);
 }
 
 /* Aborts unless both see the same name, where they must. */
