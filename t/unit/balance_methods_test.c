@@ -7,6 +7,7 @@
 static const weir_balance_family family = {.name = "http", .default_port = 80};
 
 static weir_cycle *cycle;
+static weir_pool *pool; /* of picks */
 
 static weir_balance_group *group_of(const char *lines)
 {
@@ -20,19 +21,21 @@ static weir_balance_group *group_of(const char *lines)
     }
     group = weir_balance_group_of_cycle(cycle, &family, WEIR_STR("back"));
     assert_non_null(group);
+    pool = weir_pool_new(4096, 0);
+    assert_non_null(pool);
     return group;
 }
 
 static void end(void)
 {
     weir_cycle_free(cycle);
-    weir_pool_reset(unit.pool);
+    weir_pool_free(pool);
 }
 
 static void go(weir_balance_pick *pick, weir_balance_group *group, const weir_addr *client)
 {
     const weir_balance_subject subject = {
-        .pool = unit.pool, .log = &unit.log, .client_addr = client};
+        .pool = pool, .log = &unit.log, .client_addr = client};
 
     assert_true(weir_balance_begin(pick, group, &subject));
     assert_int_equal(weir_balance_next(pick, NULL), WEIR_OK);
