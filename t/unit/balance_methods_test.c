@@ -34,8 +34,7 @@ static void end(void)
 
 static void go(weir_balance_pick *pick, weir_balance_group *group, const weir_addr *client)
 {
-    const weir_balance_subject subject = {
-        .pool = pool, .log = &unit.log, .client_addr = client};
+    const weir_balance_subject subject = {.pool = pool, .log = &unit.log, .client_addr = client};
 
     assert_true(weir_balance_begin(pick, group, &subject));
     assert_int_equal(weir_balance_next(pick, NULL), WEIR_OK);
