@@ -160,7 +160,8 @@ bool weir_chain_add_block(weir_chain *chain, weir_block *block, const char *data
     }
 
     /* What was read behind what stands there already needs no span of its own. */
-    if (last != NULL && last->block == block && last->data + last->len == data) {
+    if (last != NULL && last->kind == WEIR_SPAN_BLOCK && last->block == block
+        && last->data + last->len == data) {
         last->len += len;
         chain->len += len;
         return true;

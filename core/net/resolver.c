@@ -177,10 +177,10 @@ static resolver_name *resolver_add(weir_resolver *resolver, const weir_dns_name 
 
 /* ---- telling */
 
-static void resolver_query_end(weir_resolver_query *query)
+static void resolver_query_end(const weir_resolver *resolver, weir_resolver_query *query)
 {
     weir_list_remove(&query->link);
-    weir_timer_clear(query->resolver->loop, &query->timer);
+    weir_timer_clear(resolver->loop, &query->timer);
     query->resolver = NULL;
     query->name = NULL;
 }
@@ -214,7 +214,7 @@ static void resolver_tell_all(resolver_name *name)
     while ((link = weir_list_first(&telling)) != NULL) {
         weir_resolver_query *query = WEIR_OWNER(link, weir_resolver_query, link);
 
-        resolver_query_end(query);
+        resolver_query_end(name->resolver, query);
         resolver_tell(name, query);
         query->done(query);
     }
@@ -473,7 +473,7 @@ static void resolver_expired(weir_timer *timer)
     weir_resolver_query *query = WEIR_OWNER(timer, weir_resolver_query, timer);
     const resolver_asking *asking = query->name->asking;
 
-    resolver_query_end(query);
+    resolver_query_end(query->resolver, query);
     query->error = ETIMEDOUT;
     query->found = NULL;
     query->count = 0;
@@ -586,7 +586,7 @@ weir_result weir_resolver_resolve(weir_resolver *resolver, weir_resolver_query *
     query->timer = (weir_timer){.name = "resolver query", .expired = resolver_expired};
     weir_list_append(&known->waiting, &query->link);
     if (timeout_ms != 0 && !weir_timer_set(resolver->loop, &query->timer, timeout_ms)) {
-        resolver_query_end(query);
+        resolver_query_end(query->resolver, query);
         return resolver_fail(query, WEIR_DNS_SERVER_FAILURE);
     }
     return WEIR_WAIT;
@@ -595,7 +595,7 @@ weir_result weir_resolver_resolve(weir_resolver *resolver, weir_resolver_query *
 void weir_resolver_cancel(weir_resolver_query *query)
 {
     if (query->resolver != NULL) {
-        resolver_query_end(query);
+        resolver_query_end(query->resolver, query);
     }
 }
 
@@ -647,7 +647,8 @@ static void resolver_free(weir_resolver *resolver)
 
         /* Those who wait are gone, or will ask no more. */
         while (!weir_list_is_empty(&name->waiting)) {
-            resolver_query_end(WEIR_OWNER(name->waiting.next, weir_resolver_query, link));
+            resolver_query_end(name->resolver,
+                               WEIR_OWNER(name->waiting.next, weir_resolver_query, link));
         }
         resolver_forget(name);
     }

@@ -268,7 +268,7 @@ static bool ask_send_stream(weir_resolver_ask *ask)
         ask_broken(ask, errno, "send() failed");
         return false;
     }
-    ask->stream = malloc(ASK_STREAM_MAX);
+    ask->stream = calloc(1, ASK_STREAM_MAX);
     if (ask->stream == NULL) {
         ask_broken(ask, ENOMEM, "no memory");
         return false;

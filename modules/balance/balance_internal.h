@@ -318,7 +318,7 @@ void balance_weather_changed(const weir_balance_group *group);
 bool balance_turns_prepare(const weir_balance_group *group, balance_view *view, balance_tier *tier);
 /* For methods that found nobody their own way, too: the next one in turn. */
 weir_balance_peer *balance_choose_in_turn(weir_balance_pick *pick, balance_view *view,
-                                          unsigned tier, uint64_t now_ms);
+                                          unsigned number, uint64_t now_ms);
 
 /* ---- random.c */
 

@@ -61,7 +61,7 @@ bool weir_limit_req_call(weir_conf *conf, const weir_limit_kind *kind, weir_arra
     weir_limit_zone *zone = NULL;
     weir_limit_req *added;
 
-    if (!read_words(conf, kind, statement, &zone, &limit)) {
+    if (!read_words(conf, kind, statement, &zone, &limit) || zone == NULL) {
         return false;
     }
     limit.zone = zone;

@@ -1,5 +1,6 @@
 """A DNS server of the test's own, over UDP and TCP, with answers that may change."""
 
+import errno
 import ipaddress
 import socket
 import struct
@@ -44,23 +45,36 @@ class Dns:
     """
 
     def __init__(self, ports):
-        self.port = ports.take()
         self.zone = {}
         self.queries = []
         self.silent = self.truncates = self.wrong_id = self.wrong_name = self.lowers = False
         self.follows = True
         self.code = 0
-        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.bind(("127.0.0.1", self.port))
-        self._tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._tcp.bind(("127.0.0.1", self.port))
-        self._tcp.listen(16)
+        while not self._listens(ports.take()):
+            pass
         self._stopped = False
         self._threads = [threading.Thread(target=run, daemon=True)
                          for run in (self._serve_udp, self._serve_tcp)]
         for thread in self._threads:
             thread.start()
+
+    def _listens(self, port):
+        """On both kinds of socket; of UDP somebody else's may have the number."""
+        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.port = port
+        try:
+            self._udp.bind(("127.0.0.1", port))
+            self._tcp.bind(("127.0.0.1", port))
+        except OSError as error:
+            self._udp.close()
+            self._tcp.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return False
+        self._tcp.listen(16)
+        return True
 
     def __str__(self):
         return f"127.0.0.1:{self.port}"
