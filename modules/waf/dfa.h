@@ -17,7 +17,7 @@
 typedef struct weir_waf_dfa weir_waf_dfa;
 
 /* NULL: the pattern is not understood, or is too large, or there is no memory. */
-const weir_waf_dfa *weir_waf_dfa_new(weir_pool *pool, weir_str pattern);
+const weir_waf_dfa *weir_waf_dfa_new(weir_pool *pool, weir_str text);
 
 /* The states that a worker has met: up to about so much memory, and begun anew when that is full. */
 typedef struct weir_waf_dfa_states weir_waf_dfa_states;

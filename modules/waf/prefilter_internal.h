@@ -26,7 +26,7 @@ typedef struct {
  * The facts of a pattern of PCRE2, in memory of the pool.  What the small parser here does not know makes
  * them fewer, or none.
  */
-void weir_waf_pattern_facts(weir_pool *pool, weir_str pattern, weir_waf_facts *facts);
+void weir_waf_pattern_facts(weir_pool *pool, weir_str text, weir_waf_facts *facts);
 
 /* The facts of a list of which one must occur; texts are copied. */
 void weir_waf_phrase_facts(weir_pool *pool, const weir_waf_phrases *phrases, weir_waf_facts *facts);
