@@ -54,10 +54,7 @@ static void add_target(weir_builder *text, const weir_waf_find *find)
 
     weir_builder_add(text, WEIR_STR("\"!"));
     weir_builder_add(text, weir_waf_variable_name(find->variable));
-    if (find->variable == WEIR_WAF_VAR_XML) {
-        weir_builder_add_byte(text, ':');
-        weir_builder_add(text, find->name);
-    } else if (is_plain_name(find->name)) {
+    if (find->variable == WEIR_WAF_VAR_XML || is_plain_name(find->name)) {
         weir_builder_add_byte(text, ':');
         weir_builder_add(text, find->name);
     } else if (weir_waf_variable_is_collection(find->variable)) {
