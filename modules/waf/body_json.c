@@ -10,6 +10,7 @@
 
 /* What may come next.  Each lists what ends it. */
 typedef enum {
+    JSON_BOM,        /* a byte order mark, or what JSON_START takes */
     JSON_START,      /* a value, or nothing at all */
     JSON_VALUE,      /* a value */
     JSON_FIRST_ITEM, /* a value or ] */
@@ -33,7 +34,7 @@ typedef struct {
 typedef struct {
     json_state state;
     bool is_name;            /* the string is a member's name */
-    uint8_t bom_count;       /* bytes of a byte order mark at the start */
+    uint8_t bom_count;       /* bytes of the byte order mark that have come */
     unsigned unicode_digits; /* that have come */
     uint32_t unicode, high_surrogate;
     json_level *levels;
@@ -376,6 +377,7 @@ static bool json_structure(weir_waf_body *body, json *j, char c)
         return c == ':' || json_bad(body, "no colon after a name");
     case JSON_AFTER:
         return json_after(body, j, c);
+    case JSON_BOM:
     case JSON_IN_STRING:
     case JSON_ESCAPE:
     case JSON_UNICODE:
@@ -392,6 +394,21 @@ static bool is_of_number(char c)
     return (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || (c | 0x20) == 'e';
 }
 
+/* Some senders begin with a byte order mark, and most readers take it (RFC 8259, 8.1). */
+static bool json_bom(weir_waf_body *body, json *j, char c, size_t *taken)
+{
+    static const char bom[] = "\xef\xbb\xbf";
+
+    if (c == bom[j->bom_count]) {
+        j->state = ++j->bom_count == sizeof(bom) - 1 ? JSON_START : JSON_BOM;
+        return true;
+    }
+
+    *taken = 0;
+    j->state = JSON_START;
+    return j->bom_count == 0 || json_bad(body, "a byte order mark that is cut");
+}
+
 static bool json_step(weir_waf_body *body, json *j, weir_str rest, size_t *taken)
 {
     char c = rest.data[0];
@@ -399,6 +416,8 @@ static bool json_step(weir_waf_body *body, json *j, weir_str rest, size_t *taken
 
     *taken = 1;
     switch (j->state) {
+    case JSON_BOM:
+        return json_bom(body, j, c, taken);
     case JSON_IN_STRING:
         return json_in_string(body, j, rest, taken);
     case JSON_ESCAPE:
@@ -428,20 +447,6 @@ static bool json_step(weir_waf_body *body, json *j, weir_str rest, size_t *taken
     return c == ' ' || c == '\t' || c == '\n' || c == '\r' || json_structure(body, j, c);
 }
 
-/* Some senders begin with a byte order mark, and most readers take it (RFC 8259, 8.1). */
-static weir_str without_bom(json *j, weir_str piece)
-{
-    static const char bom[] = "\xef\xbb\xbf";
-
-    while (j->state == JSON_START && j->bom_count < 3 && piece.len > 0
-           && piece.data[0] == bom[j->bom_count]) {
-        piece = weir_str_from(piece, 1);
-        j->bom_count++;
-    }
-
-    return piece;
-}
-
 static bool json_begin(weir_waf_body *body, weir_str content_type)
 {
     json *j = weir_waf_body_memory(body, sizeof(*j));
@@ -456,7 +461,6 @@ static bool json_feed(weir_waf_body *body, weir_str piece)
     json *j = body->state;
     size_t taken;
 
-    piece = without_bom(j, piece);
     while (piece.len > 0) {
         if (!json_step(body, j, piece, &taken)) {
             return false;
@@ -482,7 +486,7 @@ static bool json_end(weir_waf_body *body)
     }
 
     return (j->state == JSON_AFTER && j->depth == 0) || j->state == JSON_START
-           || json_bad(body, "it ends too early");
+           || (j->state == JSON_BOM && j->bom_count == 0) || json_bad(body, "it ends too early");
 }
 
 const weir_waf_body_type weir_waf_body_json = {

@@ -66,11 +66,22 @@ def test_a_mandatory_check_comes_before_the_first_request(weir, upstream):
     wait_until(lambda: server.get("/").status == 200, "the first check to pass")
 
 
-def test_a_reload_forgets_nothing_about_who_is_well(weir, upstream):
-    server = weir(location("mandatory"), http="upstream back { server @upstream@; }")
+@pytest.mark.parametrize("check, status", [("mandatory", 502), ("mandatory persistent", 200)])
+def test_what_is_known_outlives_a_reload_if_it_is_persistent(weir, upstream, check, status):
+    gate = [True]
+
+    def slow(peer):
+        if peer.request.headers.get("User-Agent", "").startswith("weir health check"):
+            wait_until(lambda: gate, "the test to go on")
+        return answer("ok")
+    upstream.answers(slow)
+    server = weir(location(check), http="upstream back { server @upstream@; }")
     wait_until(lambda: server.get("/").status == 200, "the first check to pass")
+    gate.clear()
     server.reload()
-    assert [server.get("/").status for _ in range(5)] == [200] * 5
+    assert server.get("/").status == status
+    gate.append(True)
+    wait_until(lambda: server.get("/").status == 200, "the first check after the reload")
 
 
 def test_the_request_is_as_the_location_says(weir, upstream):

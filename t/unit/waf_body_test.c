@@ -175,6 +175,7 @@ static void scalars_are_named_by_their_path(void **state)
              "json.array_0.array_0=1\njson.array_0.array_1=2\njson.array_1.x=3\n");
     succeeds(*state, WEIR_WAF_JSON, "", WEIR_STR("12"), "json=12\n");
     succeeds(*state, WEIR_WAF_JSON, "", WEIR_STR(""), "");
+    succeeds(*state, WEIR_WAF_JSON, "", WEIR_STR("\xef\xbb\xbf 12"), "json=12\n");
 }
 
 static void strings_become_utf8(void **state)
@@ -203,6 +204,9 @@ static void json_that_is_none_fails_and_keeps_what_was_found(void **state)
         {"[\"\\u00g0\"]", "", "an escape that is none"},
         {"[\"a\nb\"]", "", "a control byte in a string"},
         {"[1}", "json.array_0=1\n", "neither a comma nor the end of what is open"},
+        {"\xef[1]", "", "a byte order mark that is cut"},
+        {"\xef\xbb", "", "it ends too early"},
+        {" \xef\xbb\xbf[1]", "", "no value where one must be"},
     };
 
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
