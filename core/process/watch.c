@@ -129,24 +129,43 @@ static void watcher_look_in(weir_watcher *watcher, uint64_t from_now_ms)
     }
 }
 
+/*
+ * A walk over all paths.  Neighbours share directories: what was just seen to be free of links, and is watched, is not
+ * asked for again.
+ */
+typedef struct {
+    weir_watcher *watcher;
+    char directory[PATH_MAX]; /* the last one, with its slash */
+    size_t len;
+} watch_walk;
+
 /* A directory that is not there yet, or for which there is no room, is left to looking. */
-static void watcher_add_directory(weir_watcher *watcher, const char *path)
+static void walk_enter(watch_walk *walk, const char *path, size_t len)
 {
-    if (inotify_add_watch(watcher->event.fd, path, WATCH_MASK) == -1) {
-        watcher->misses_events = true;
-    }
-}
-
-/* Cuts the last part off; what is left of "/name" is "/". */
-static void watch_cut_to_parent(char *path)
-{
-    char *slash = strrchr(path, '/');
-
-    if (slash == NULL) {
+    if (len == walk->len && memcmp(path, walk->directory, len) == 0) {
         return;
     }
 
-    slash[slash == path ? 1 : 0] = '\0';
+    memcpy(walk->directory, path, len);
+    walk->directory[len] = '\0';
+    walk->len = len;
+    if (inotify_add_watch(walk->watcher->event.fd, walk->directory, WATCH_MASK) == -1) {
+        walk->watcher->misses_events = true;
+    }
+}
+
+/* Where the part of the path ends that the last directory led through, too. */
+static size_t walk_known(const watch_walk *walk, const char *path)
+{
+    size_t known = 0;
+
+    for (size_t i = 0; i < walk->len && path[i] == walk->directory[i]; i++) {
+        if (path[i] == '/') {
+            known = i;
+        }
+    }
+
+    return known;
 }
 
 /* What the path becomes when its first `len` bytes are a link to `target`; false: too long. */
@@ -206,42 +225,43 @@ static bool watch_find_link(const char *path, size_t from, size_t *len,
 }
 
 /* Each directory in which a part of the path, or of what it leads to, may be replaced. */
-static void watcher_add_path(weir_watcher *watcher, const char *file)
+static void walk_path(watch_walk *walk, const char *file)
 {
-    char path[PATH_MAX], directory[PATH_MAX], target[PATH_MAX];
-    size_t len;
+    char path[PATH_MAX], target[PATH_MAX];
 
     if (strlen(file) >= sizeof(path) || file[0] != '/') {
-        watcher->misses_events = true;
+        walk->watcher->misses_events = true;
         return;
     }
     memcpy(path, file, strlen(file) + 1);
 
     for (unsigned links = 0; links < WATCH_LINKS_MAX; links++) {
-        bool is_link = watch_find_link(path, 0, &len, target);
+        size_t end = strlen(path), parent;
+        bool is_link = watch_find_link(path, walk_known(walk, path), &end, target);
 
-        memcpy(directory, path, strlen(path) + 1);
-        if (is_link) {
-            directory[len] = '\0';
+        parent = end;
+        while (path[parent - 1] != '/') {
+            parent--;
         }
-        watch_cut_to_parent(directory);
-        watcher_add_directory(watcher, directory);
+        walk_enter(walk, path, parent);
 
         if (!is_link) {
             return;
         }
 
-        if (!watch_follow(path, len, target)) {
+        if (!watch_follow(path, end, target)) {
             break;
         }
     }
 
-    watcher->misses_events = true;
+    walk->watcher->misses_events = true;
 }
 
-/* Links may lead elsewhere by now: adding a directory again costs nothing. */
+/* Links may lead elsewhere by now: adding a directory again costs little. */
 static void watcher_add_all(weir_watcher *watcher)
 {
+    watch_walk walk = {.watcher = watcher};
+
     watcher->misses_events = watcher->event.fd == -1;
     if (watcher->misses_events) {
         return;
@@ -249,7 +269,7 @@ static void watcher_add_all(weir_watcher *watcher)
 
     for (const watch_set *set = watcher->cycle->watches->first; set != NULL; set = set->next) {
         for (size_t i = 0; i < set->count; i++) {
-            watcher_add_path(watcher, set->paths[i]);
+            walk_path(&walk, set->paths[i]);
         }
     }
 }
