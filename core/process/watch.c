@@ -278,15 +278,15 @@ static void watcher_add_all(weir_watcher *watcher)
 static bool watcher_look_at_set(weir_watcher *watcher, watch_set *set)
 {
     uint64_t now = watch_look_at(set);
-    bool is_still = now == set->seen;
 
-    set->seen = now;
-    if (now == set->adopted) {
-        return false;
+    /* Nothing is written to without need: workers share the memory. */
+    if (now != set->seen) {
+        set->seen = now;
+        return now != set->adopted;
     }
 
-    if (!is_still) {
-        return true;
+    if (now == set->adopted) {
+        return false;
     }
 
     set->adopted = now;

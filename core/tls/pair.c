@@ -354,25 +354,16 @@ bool weir_tls_pair_load(weir_tls_pair *pair, char why[static WEIR_TLS_WHY_BYTES]
     return done;
 }
 
-bool weir_tls_pair_share(weir_tls_pair *pair, const weir_tls_pair *from)
+void weir_tls_pair_borrow(weir_tls_pair *pair, const weir_tls_pair *from)
 {
-    pair->chain = malloc(from->chain_count * sizeof(CRYPTO_BUFFER *));
-    if (pair->chain == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < from->chain_count; i++) {
-        pair->chain[i] = from->chain[i];
-        CRYPTO_BUFFER_up_ref(pair->chain[i]);
-    }
+    pair->chain = from->chain;
     pair->chain_count = from->chain_count;
     pair->private_key = from->private_key;
-    EVP_PKEY_up_ref(pair->private_key);
     pair->signature = from->signature;
     pair->not_after = from->not_after;
     pair->certificate_stamp = from->certificate_stamp;
     pair->key_stamp = from->key_stamp;
     memcpy(pair->digest, from->digest, sizeof(pair->digest));
-    return true;
 }
 
 void weir_tls_pair_release(weir_tls_pair *pair)

@@ -119,23 +119,58 @@ static void *thing_get(weir_conf *conf, const things *of, const weir_str names[s
     return thing;
 }
 
+/*
+ * ---- loans
+ *
+ * What did not change is the new configuration's when the old one is freed, and stays the old one's when the new one is
+ * refused.  It is not counted: a count would be written to for each, in memory that is shared with workers until then.
+ */
+
+static void loan_take(weir_tls_loan *heir, weir_tls_loan *lender)
+{
+    heir->lender = lender;
+    lender->heir = heir;
+}
+
+/* True: nobody else holds it, and it is to be freed. */
+static bool loan_end(weir_tls_loan *loan)
+{
+    if (loan->lender != NULL) {
+        loan->lender->heir = NULL;
+        return false;
+    }
+    if (loan->heir != NULL) {
+        loan->heir->lender = NULL;
+        return false;
+    }
+    return true;
+}
+
 /* ---- pairs */
 
 /* From the configuration before, if the files are as they were. */
 static bool pair_inherit(weir_conf *conf, weir_str key, weir_tls_pair *pair)
 {
     const weir_tls_store *previous = weir_tls_store_previous(conf);
-    const weir_tls_pair *before = previous == NULL ? NULL : weir_map_find(previous->pairs, key);
+    weir_tls_pair *before = previous == NULL ? NULL : weir_map_find(previous->pairs, key);
 
-    return before != NULL
-           && weir_tls_file_is_unchanged(before->certificate, &before->certificate_stamp)
-           && weir_tls_file_is_unchanged(before->key, &before->key_stamp)
-           && weir_tls_pair_share(pair, before);
+    if (before == NULL
+        || !weir_tls_file_is_unchanged(before->certificate, &before->certificate_stamp)
+        || !weir_tls_file_is_unchanged(before->key, &before->key_stamp)) {
+        return false;
+    }
+    weir_tls_pair_borrow(pair, before);
+    loan_take(&pair->loan, &before->loan);
+    return true;
 }
 
 static void pair_release(void *subject)
 {
-    weir_tls_pair_release(subject);
+    weir_tls_pair *pair = subject;
+
+    if (loan_end(&pair->loan)) {
+        weir_tls_pair_release(pair);
+    }
 }
 
 weir_tls_pair *weir_tls_store_pair(weir_conf *conf, weir_str certificate, weir_str key,
@@ -178,17 +213,25 @@ weir_tls_pair *weir_tls_store_pair(weir_conf *conf, weir_str certificate, weir_s
 static bool trust_inherit(weir_conf *conf, weir_str key, weir_tls_trust *trust)
 {
     const weir_tls_store *previous = weir_tls_store_previous(conf);
-    const weir_tls_trust *before = previous == NULL ? NULL : weir_map_find(previous->trusts, key);
+    weir_tls_trust *before = previous == NULL ? NULL : weir_map_find(previous->trusts, key);
 
-    return before != NULL && weir_tls_file_is_unchanged(before->named, &before->stamps[0])
-           && weir_tls_file_is_unchanged(before->trusted, &before->stamps[1])
-           && weir_tls_file_is_unchanged(before->crl, &before->stamps[2])
-           && weir_tls_trust_share(trust, before);
+    if (before == NULL || !weir_tls_file_is_unchanged(before->named, &before->stamps[0])
+        || !weir_tls_file_is_unchanged(before->trusted, &before->stamps[1])
+        || !weir_tls_file_is_unchanged(before->crl, &before->stamps[2])) {
+        return false;
+    }
+    weir_tls_trust_borrow(trust, before);
+    loan_take(&trust->loan, &before->loan);
+    return true;
 }
 
 static void trust_release(void *subject)
 {
-    weir_tls_trust_release(subject);
+    weir_tls_trust *trust = subject;
+
+    if (loan_end(&trust->loan)) {
+        weir_tls_trust_release(trust);
+    }
 }
 
 weir_tls_trust *weir_tls_store_trust(weir_conf *conf, weir_str named, weir_str trusted,
@@ -233,14 +276,15 @@ static void context_release(void *subject)
 {
     weir_tls_context *context = subject;
 
-    SSL_CTX_free(context->ctx);
+    if (loan_end(&context->loan)) {
+        SSL_CTX_free(context->ctx);
+    }
 }
 
 static bool context_inherit(weir_conf *conf, weir_str key, weir_tls_context *context)
 {
     const weir_tls_store *previous = weir_tls_store_previous(conf);
-    const weir_tls_context *before =
-        previous == NULL ? NULL : weir_map_find(previous->contexts, key);
+    weir_tls_context *before = previous == NULL ? NULL : weir_map_find(previous->contexts, key);
     weir_tls_context now;
 
     if (before == NULL) {
@@ -253,7 +297,7 @@ static bool context_inherit(weir_conf *conf, weir_str key, weir_tls_context *con
         return false;
     }
     context->ctx = before->ctx;
-    SSL_CTX_up_ref(context->ctx);
+    loan_take(&context->loan, &before->loan);
     return true;
 }
 

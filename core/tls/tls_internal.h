@@ -80,6 +80,11 @@ typedef struct {
 #define WEIR_TLS_DIGEST_BYTES 32
 #define WEIR_TLS_WHY_BYTES 512
 
+/* What two configurations hold at once, while the second is loaded: the one that stays keeps it. */
+typedef struct weir_tls_loan {
+    struct weir_tls_loan *lender, *heir; /* NULL: there is none, or it is gone */
+} weir_tls_loan;
+
 typedef struct weir_tls_pair {
     weir_str certificate, key, passwords; /* absolute paths, or "data:…" */
     weir_tls_stamp certificate_stamp, key_stamp;
@@ -90,6 +95,7 @@ typedef struct weir_tls_pair {
     int64_t not_after;                     /* seconds since 1970 */
     uint8_t digest[WEIR_TLS_DIGEST_BYTES]; /* of the chain */
     size_t index;                          /* in the store */
+    weir_tls_loan loan;
 } weir_tls_pair;
 
 /* What the files hold; the strings are borrowed. */
@@ -106,8 +112,8 @@ bool weir_tls_pair_parse(weir_tls_pair *pair, const weir_tls_pair_text *text,
                          char why[static WEIR_TLS_WHY_BYTES]);
 /* Reads the files and parses them. */
 bool weir_tls_pair_load(weir_tls_pair *pair, char why[static WEIR_TLS_WHY_BYTES]);
-/* References of its own to what `from` holds. */
-bool weir_tls_pair_share(weir_tls_pair *pair, const weir_tls_pair *from);
+/* What `from` holds, without references of its own. */
+void weir_tls_pair_borrow(weir_tls_pair *pair, const weir_tls_pair *from);
 void weir_tls_pair_release(weir_tls_pair *pair);
 /* Puts chain and key into the context. */
 bool weir_tls_pair_use(const weir_tls_pair *pair, SSL_CTX *context);
@@ -141,6 +147,7 @@ typedef struct weir_tls_trust {
     STACK_OF(CRYPTO_BUFFER) * names;       /* DER, of the authorities in `named`; may be NULL */
     uint8_t digest[WEIR_TLS_DIGEST_BYTES]; /* of the certificates and revocation lists */
     size_t index;                          /* in the store */
+    weir_tls_loan loan;
 } weir_tls_trust;
 
 typedef struct {
@@ -154,7 +161,8 @@ bool weir_tls_trust_read(weir_tls_trust *trust, weir_tls_trust_text *text,
                          char why[static WEIR_TLS_WHY_BYTES]);
 void weir_tls_trust_text_free(const weir_tls_trust_text *text);
 bool weir_tls_trust_load(weir_tls_trust *trust, char why[static WEIR_TLS_WHY_BYTES]);
-bool weir_tls_trust_share(weir_tls_trust *trust, const weir_tls_trust *from);
+/* What `from` holds, without references of its own. */
+void weir_tls_trust_borrow(weir_tls_trust *trust, const weir_tls_trust *from);
 void weir_tls_trust_release(weir_tls_trust *trust);
 /*
  * Verifies the peer's chain, as it stands in the handshake. X509_V_OK, or why not; a client without a certificate is not
@@ -263,6 +271,7 @@ struct weir_tls_context {
     const weir_tls_trust *trust;                  /* that it is of; NULL: none */
     bool early_data;
     bool of_client;
+    weir_tls_loan loan;
 };
 
 /* Fills the digest from the rest. */

@@ -170,29 +170,12 @@ bool weir_tls_trust_load(weir_tls_trust *trust, char why[static WEIR_TLS_WHY_BYT
     return done;
 }
 
-bool weir_tls_trust_share(weir_tls_trust *trust, const weir_tls_trust *from)
+void weir_tls_trust_borrow(weir_tls_trust *trust, const weir_tls_trust *from)
 {
-    if (from->names != NULL) {
-        trust->names = sk_CRYPTO_BUFFER_new_null();
-        if (trust->names == NULL) {
-            return false;
-        }
-    }
-    for (size_t i = 0; from->names != NULL && i < sk_CRYPTO_BUFFER_num(from->names); i++) {
-        CRYPTO_BUFFER *name = sk_CRYPTO_BUFFER_value(from->names, i);
-
-        if (sk_CRYPTO_BUFFER_push(trust->names, name) == 0) {
-            sk_CRYPTO_BUFFER_pop_free(trust->names, CRYPTO_BUFFER_free);
-            trust->names = NULL;
-            return false;
-        }
-        CRYPTO_BUFFER_up_ref(name);
-    }
     trust->store = from->store;
-    X509_STORE_up_ref(trust->store);
+    trust->names = from->names;
     memcpy(trust->stamps, from->stamps, sizeof(trust->stamps));
     memcpy(trust->digest, from->digest, sizeof(trust->digest));
-    return true;
 }
 
 void weir_tls_trust_release(weir_tls_trust *trust)
