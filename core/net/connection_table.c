@@ -31,7 +31,7 @@ static void table_recycle(weir_task *task)
     while ((connection = table->closed) != NULL) {
         table->closed = connection->next;
 
-        if (table->free_count >= TABLE_FREE_KEPT) {
+        if (table->free_count == TABLE_FREE_KEPT) {
             table_free_connection(connection);
         } else {
             weir_pool_reset(connection->pool);
