@@ -380,18 +380,23 @@ static bool modules_add_dynamic(weir_conf *conf, weir_str path, const weir_dynam
     return true;
 }
 
-/* "http_geoip_module" of ".../ngx_http_geoip_module.so"; false for other files. */
+/* "ngx_http_geoip_module" of ".../ngx_http_geoip_module.so"; false for other files. */
 static bool modules_is_of_nginx(weir_str path, weir_str *name)
 {
+    /* nginx's development kit, which others of its modules load before themselves. */
+    static const weir_str kit = WEIR_STR_INIT("ndk_http_module.so");
+
     while (weir_str_find_byte(path, '/') != NULL) {
         path = weir_str_from(path, (size_t) (weir_str_find_byte(path, '/') - path.data) + 1);
     }
 
-    if (!weir_str_starts(path, WEIR_STR("ngx_")) || !weir_str_ends(path, WEIR_STR("_module.so"))) {
+    if (!weir_str_eq(path, kit)
+        && (!weir_str_starts(path, WEIR_STR("ngx_"))
+            || !weir_str_ends(path, WEIR_STR("_module.so")))) {
         return false;
     }
 
-    *name = weir_str_slice(path, strlen("ngx_"), path.len - strlen(".so"));
+    *name = weir_str_slice(path, 0, path.len - strlen(".so"));
     return true;
 }
 
@@ -401,6 +406,12 @@ static bool modules_is_built_in(const weir_modules *modules, weir_str name)
     size_t position = 0;
     weir_str directive;
 
+    /* Not of nginx's own: documented elsewhere. */
+    if (weir_str_eq(name, WEIR_STR("ngx_http_modsecurity_module"))) {
+        return weir_modules_rows(modules, WEIR_STR("modsecurity")) != NULL;
+    }
+
+    name = weir_str_from(name, weir_str_starts(name, WEIR_STR("ngx_")) ? strlen("ngx_") : 0);
     /* The module that holds a whole family has its directives documented under another name. */
     if (weir_str_eq(name, WEIR_STR("stream_module"))) {
         name = WEIR_STR("stream_core_module");
@@ -415,24 +426,21 @@ static bool modules_is_built_in(const weir_modules *modules, weir_str name)
     return false;
 }
 
-/* Packaged configurations load what weir has built in. */
-static bool modules_skip_of_nginx(weir_conf *conf, weir_str name)
+/*
+ * Packaged configurations load what nginx's packages install.  What is not here does nothing by itself: its directives
+ * are refused where they stand.
+ */
+static void modules_skip_of_nginx(weir_conf *conf, weir_str name)
 {
     if (modules_is_built_in(conf->home.modules, name)) {
-        weir_conf_notice(conf, "nginx's module \"ngx_%.*s\" is built in, and not loaded",
+        weir_conf_notice(conf, "nginx's module \"%.*s\" is built in, and not loaded",
                          WEIR_STR_ARG(name));
-        return true;
+    } else {
+        weir_conf_warn(
+            conf,
+            "nginx's module \"%.*s\" is not loaded: weir is without it, and without its directives",
+            WEIR_STR_ARG(name));
     }
-
-    /* It only makes way for a "stream" block, which is refused where it stands. */
-    if (weir_str_eq(name, WEIR_STR("stream_module"))) {
-        weir_conf_warn(conf, "nginx's module \"ngx_stream_module\" is not loaded: this weir is "
-                             "without it");
-        return true;
-    }
-
-    return weir_conf_refuse(conf, "module \"ngx_%.*s\" is nginx's, weir cannot load it",
-                            WEIR_STR_ARG(name));
 }
 
 bool weir_modules_load(weir_conf *conf, weir_str path)
@@ -441,7 +449,8 @@ bool weir_modules_load(weir_conf *conf, weir_str path)
     void *handle;
 
     if (modules_is_of_nginx(path, &name)) {
-        return modules_skip_of_nginx(conf, name);
+        modules_skip_of_nginx(conf, name);
+        return true;
     }
 
     if (!weir_conf_prefix_path(conf, path, &full)) {

@@ -342,14 +342,24 @@ def test_the_boilerplate_of_packaged_configurations_loads(check, folder):
 
 
 @pytest.mark.weir_only("nginx has no module of that name here")
-@pytest.mark.parametrize("module", ["modules/ngx_stream_module.so",
-                                    "modules/ngx_http_geoip_module.so"])
-def test_load_module_of_what_nginx_has_is_understood(check, module):
+@pytest.mark.parametrize("module, said", [
+    ("modules/ngx_stream_module.so", ""),
+    ("modules/ngx_http_modsecurity_module.so", ""),
+    ("/usr/lib/nginx/modules/ngx_http_geoip_module.so",
+     r'\[warn\] .*"ngx_http_geoip_module" is not loaded: weir is without it'),
+    ("modules/ndk_http_module.so", r'\[warn\] .*"ndk_http_module" is not loaded'),
+])
+def test_load_module_of_what_nginx_has_stops_nobody(check, module, said):
     result = check(f"load_module {module};\n" + OK)
-    if "stream" in module:
-        assert result.code == 0 and "[emerg]" not in result.err
-    else:
-        assert result.code == 1 and "geoip" in result.err
+    assert result.code == 0
+    assert re.search(said, result.err) if said else "[warn]" not in result.err
+
+
+@pytest.mark.weir_only("nginx has the module")
+def test_a_directive_of_a_module_that_is_not_here_is_refused(check):
+    result = check("load_module modules/ngx_http_geoip_module.so;\n"
+                   + OK.replace("http {", "http { geoip_country x.dat;"))
+    assert result.code == 1 and "geoip_country" in result.err
 
 
 @pytest.mark.weir_only("nginx staples")
