@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/base/random.h"
 
 /* The request's body, as it comes or as a whole. */
@@ -20,11 +21,57 @@ static weir_result body_fail(weir_http_exchange *ex, unsigned status, const char
     return WEIR_FAIL;
 }
 
+/* ---- how long is waited */
+
+/* The whole time that those who sent `bytes` may have been waited for; UINT64_MAX: any. */
+static uint64_t min_rate_time_ms(const weir_http_core_conf *core, uint64_t bytes)
+{
+    uint64_t rate = core->client_min_rate.bytes_s;
+
+    if (rate == 0 || bytes > INT64_MAX / 1000) {
+        return UINT64_MAX;
+    }
+    return core->client_min_rate.after_ms + bytes * 1000 / rate;
+}
+
+uint64_t weir_http_head_patience_ms(const weir_http_core_conf *core, uint64_t bytes)
+{
+    uint64_t by_rate_ms = min_rate_time_ms(core, bytes);
+    uint64_t timeout_ms = core->client_header_timeout_ms;
+
+    return by_rate_ms < timeout_ms ? by_rate_ms : timeout_ms;
+}
+
+uint64_t weir_http_body_patience_ms(const weir_http_exchange *ex)
+{
+    uint64_t by_rate_ms = min_rate_time_ms(ex->core, ex->request.body_received);
+    uint64_t timeout_ms = ex->core->client_body_timeout_ms;
+    uint64_t left_ms = by_rate_ms > ex->body_waited_ms ? by_rate_ms - ex->body_waited_ms : 0;
+
+    return left_ms < timeout_ms ? left_ms : timeout_ms;
+}
+
 void weir_http_body_timed_out(weir_http_exchange *ex)
 {
+    uint64_t waited_ms = weir_clock_now()->monotonic_ms - ex->body_waits_since_ms;
+
     ex->body_readable = NULL;
     ex->body_collected = NULL;
     ex->keepalive = false;
+    if (waited_ms < ex->core->client_body_timeout_ms) {
+        weir_log_line(&ex->log, WEIR_LOG_INFO, 0,
+                      "client sent its body too slowly: %llu bytes in %llu ms",
+                      (unsigned long long) ex->request.body_received,
+                      (unsigned long long) (ex->body_waited_ms + waited_ms));
+    } else {
+        weir_log_line(&ex->log, WEIR_LOG_INFO, 0,
+                      "client timed out while reading client request body");
+    }
+    if (ex->response.head_is_sent) {
+        ex->client_is_gone = true;
+        ex->wire->abort(ex);
+        return;
+    }
     weir_http_holds_cancel(ex);
     weir_http_respond_status(ex, 408, "client timed out");
 }
@@ -73,6 +120,7 @@ weir_result weir_http_read_body(weir_http_exchange *ex, weir_chain *out, uint64_
         break;
     case WEIR_WAIT:
         ex->body_readable = readable;
+        ex->body_waits_since_ms = weir_clock_now()->monotonic_ms;
         break;
     case WEIR_FAIL:
         return body_fail(ex, 400, "client sent invalid body");
@@ -86,6 +134,7 @@ void weir_http_body_readable(weir_http_exchange *ex)
 
     if (readable != NULL) {
         ex->body_readable = NULL;
+        ex->body_waited_ms += weir_clock_now()->monotonic_ms - ex->body_waits_since_ms;
         readable(ex);
     }
 }

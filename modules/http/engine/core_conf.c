@@ -22,6 +22,9 @@
 #define MS(member) WEIR_SLOT_MS(weir_http_core_conf, member)
 #define CALL(member, call) WEIR_SLOT_CALL(weir_http_core_conf, member, call)
 
+/* How long nobody is measured: what crosses the sea comes in bursts. */
+#define CLIENT_MIN_RATE_AFTER_MS 5000
+
 static const weir_choice lingering_choices[] = {
     {"off", WEIR_HTTP_LINGER_OFF},
     {"on", WEIR_HTTP_LINGER_ON},
@@ -71,6 +74,30 @@ static bool keepalive_timeout_call(weir_conf *conf, void *settings, const weir_s
         && !weir_parse_time_s(statement->args[2], INT32_MAX, &core->keepalive.header_s)) {
         return weir_conf_refuse_arg(conf, statement, 2,
                                     "invalid value \"%.*s\" in \"keepalive_timeout\" directive",
+                                    WEIR_STR_ARG(statement->args[2]));
+    }
+    return true;
+}
+
+/* client_min_rate off | RATE [after=TIME] */
+static bool client_min_rate_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    weir_http_core_conf *core = settings;
+    weir_str rate = statement->args[1];
+    weir_str after;
+
+    core->client_min_rate.bytes_s = 0;
+    core->client_min_rate.after_ms = CLIENT_MIN_RATE_AFTER_MS;
+    if (!weir_str_eq(rate, WEIR_STR("off"))
+        && (!weir_parse_size(rate, false, INT32_MAX, &core->client_min_rate.bytes_s)
+            || core->client_min_rate.bytes_s == 0)) {
+        return weir_conf_refuse_arg(conf, statement, 1,
+                                    "\"client_min_rate\" takes bytes a second, or \"off\"");
+    }
+    if (statement->count == 3
+        && (!weir_conf_parameter(statement->args[2], "after=", &after)
+            || !weir_parse_time_ms(after, INT32_MAX, &core->client_min_rate.after_ms))) {
+        return weir_conf_refuse_arg(conf, statement, 2, "invalid parameter \"%.*s\"",
                                     WEIR_STR_ARG(statement->args[2]));
     }
     return true;
@@ -469,6 +496,17 @@ static const weir_directive core_directives[] = {
                "Number and size of buffers for large heads: no line may be longer than one."),
     SERVER_ROW("client_header_timeout", MS(client_header_timeout_ms), "60s",
                "How long a client may take to send a request head."),
+    {
+        .name = "client_min_rate",
+        .where = WEIR_HTTP_ANYWHERE,
+        .takes = WEIR_TAKES(1, 2),
+        .syntax = "off | rate [after=time]",
+        .slot = CALL(client_min_rate, client_min_rate_call),
+        .preset = "off",
+        .doc =
+            "Bytes a second that a client must send its heads and bodies with, measured over the "
+            "time that weir waits for it, but for the first 5s or what \"after\" says.",
+    },
     SERVER_ROW("ignore_invalid_headers", FLAG(ignore_invalid_headers), "on",
                "Drops fields with invalid names; \"off\" refuses requests that have one."),
     SERVER_ROW("underscores_in_headers", FLAG(underscores_in_headers), "off",

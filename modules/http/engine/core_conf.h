@@ -37,6 +37,10 @@ struct weir_http_core_conf {
     size_t client_header_buffer_size;
     weir_count_size large_client_header_buffers;
     uint64_t client_header_timeout_ms;
+    struct {
+        uint64_t bytes_s; /* 0: off */
+        uint64_t after_ms;
+    } client_min_rate; /* of heads and bodies of requests */
     bool ignore_invalid_headers, underscores_in_headers, merge_slashes;
     uint64_t max_headers;
     size_t connection_pool_bytes, request_pool_bytes;

@@ -200,6 +200,7 @@ struct weir_http_exchange {
     bool body_source_ended;
     void (*body_readable)(weir_http_exchange *ex);
     void (*body_collected)(weir_http_exchange *ex);
+    uint64_t body_waits_since_ms, body_waited_ms; /* for the client to send more of its body */
     void (*ahead_ready)(weir_http_exchange *ex);
     unsigned child_flags;
     unsigned counted; /* as what, in the counts of the process */
@@ -289,7 +290,13 @@ weir_result weir_http_collect_body(weir_http_exchange *ex, void (*done)(weir_htt
 weir_result weir_http_read_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit,
                                 void (*readable)(weir_http_exchange *ex));
 void weir_http_body_failed(weir_http_exchange *ex);
-/* For wires: nothing came for client_body_timeout: 408. */
+/*
+ * For wires, how long more of a request is waited for (client_min_rate and the timeouts), in ms: a head, from its first byte
+ * to its last, of which `bytes` have come; a body, from now to its next byte.
+ */
+uint64_t weir_http_head_patience_ms(const weir_http_core_conf *core, uint64_t bytes);
+uint64_t weir_http_body_patience_ms(const weir_http_exchange *ex);
+/* That time is over: 408, or the end if the response has begun.  The exchange may be gone. */
 void weir_http_body_timed_out(weir_http_exchange *ex);
 
 /* A subrequest: own phases, shared connection. `done` gets the child with its response set; then it is freed. NULL: logged. */

@@ -89,6 +89,15 @@ void h1_wait_for_body(h1_connection *h1, uint64_t from_now_ms)
     deadline_arm(h1);
 }
 
+/* For the rest of the head that has begun. */
+static void h1_wait_for_head(h1_connection *h1)
+{
+    uint64_t came = h1->head_bytes + (h1->end - h1->start);
+
+    h1->deadline_ms = h1->ex->started_ms + weir_http_head_patience_ms(h1->ex->core, came);
+    deadline_arm(h1);
+}
+
 /* The timer may still run: its handler looks at deadline_ms. */
 void h1_wait_for_nothing(h1_connection *h1)
 {
@@ -154,7 +163,6 @@ void h1_end_connection(h1_connection *h1, bool lingers)
 static void h1_idle_readable(weir_connection *connection)
 {
     h1_connection *h1 = connection->owner;
-    uint64_t timeout_ms = h1->client.server->core->client_header_timeout_ms;
 
     weir_connection_set_idle(connection, false);
     weir_connection_enter(connection, &h1_head);
@@ -171,7 +179,16 @@ static void h1_idle_readable(weir_connection *connection)
         weir_connection_set_idle(connection, true);
         return;
     }
-    h1_wait_for(h1, timeout_ms);
+    h1_wait_for_head(h1);
+}
+
+/* The time for a head moves with what came of it only where a rate is asked for. */
+static void h1_head_more(h1_connection *h1)
+{
+    if (h1_head_go_on(h1) == WEIR_WAIT && h1->ex != NULL
+        && h1->ex->core->client_min_rate.bytes_s != 0) {
+        h1_wait_for_head(h1);
+    }
 }
 
 static void h1_head_readable(weir_connection *connection)
@@ -180,7 +197,7 @@ static void h1_head_readable(weir_connection *connection)
 
     /* What was posted for a pipelined request is done here; later it would meet the exchange. */
     weir_task_cancel(&h1->next);
-    (void) h1_head_go_on(h1);
+    h1_head_more(h1);
 }
 
 static void h1_head_timeout(weir_connection *connection)
@@ -268,22 +285,6 @@ static void h1_exchange_hangup(weir_connection *connection)
     }
 }
 
-static void h1_body_timed_out(h1_connection *h1)
-{
-    weir_http_exchange *ex = h1->ex;
-
-    h1->wants_body = false;
-    h1->body_deadline_ms = 0;
-    ex->keepalive = false;
-    weir_log_line(&ex->log, WEIR_LOG_INFO, 0, "client timed out while reading client request body");
-    if (ex->response.head_is_sent) {
-        ex->client_is_gone = true;
-        weir_http_h1.abort(ex);
-    } else {
-        weir_http_body_timed_out(ex);
-    }
-}
-
 static void h1_exchange_timeout(weir_connection *connection)
 {
     h1_connection *h1 = connection->owner;
@@ -293,7 +294,9 @@ static void h1_exchange_timeout(weir_connection *connection)
         return;
     }
     if (h1->body_deadline_ms != 0 && h1->body_deadline_ms <= weir_clock_now()->monotonic_ms) {
-        h1_body_timed_out(h1);
+        h1->wants_body = false;
+        h1->body_deadline_ms = 0;
+        weir_http_body_timed_out(ex);
         return;
     }
     if (h1->deadline_ms == 0 || weir_clock_now()->monotonic_ms < h1->deadline_ms) {
@@ -347,7 +350,7 @@ static void h1_go_on(weir_task *task)
 
 static void h1_next(weir_task *task)
 {
-    (void) h1_head_go_on(WEIR_OWNER(task, h1_connection, next));
+    h1_head_more(WEIR_OWNER(task, h1_connection, next));
 }
 
 static void h1_discard_timeout(weir_connection *connection)

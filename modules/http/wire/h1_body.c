@@ -131,7 +131,7 @@ weir_result h1_read_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit
                 return WEIR_OK;
             }
             h1->wants_body = true;
-            h1_wait_for_body(h1, ex->core->client_body_timeout_ms);
+            h1_wait_for_body(h1, weir_http_body_patience_ms(ex));
             return WEIR_WAIT;
         case WEIR_FAIL:
             ex->client_is_gone = true;

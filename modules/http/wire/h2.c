@@ -405,6 +405,18 @@ static uint32_t code_of(int error)
     }
 }
 
+/* Half a head: nothing else can come before the rest of it (RFC 9113, 4.3). */
+static void wait_for_head(h2_connection *h2, h2_stream *stream, size_t came)
+{
+    bool has_begun_before = stream->head_deadline_ms != 0;
+
+    stream->head_came += has_begun_before ? came : 0;
+    stream->head_deadline_ms =
+        stream->ex->started_ms
+        + weir_http_head_patience_ms(h2->client.server->core, stream->head_came);
+    h2_check_at(h2, stream->head_deadline_ms);
+}
+
 /* False: nothing more is read from this client. */
 static bool take(h2_connection *h2, weir_str bytes)
 {
@@ -436,11 +448,8 @@ static bool take(h2_connection *h2, weir_str bytes)
         h2_condemn(h2, code_of((int) taken), nghttp2_strerror((int) taken));
         return false;
     }
-    if (h2->in_head != NULL && h2->in_head->head_deadline_ms == 0
-        && !h2->in_head->head_is_complete) {
-        h2->in_head->head_deadline_ms =
-            weir_clock_now()->monotonic_ms + h2->client.server->core->client_header_timeout_ms;
-        h2_check_at(h2, h2->in_head->head_deadline_ms);
+    if (h2->in_head != NULL && !h2->in_head->head_is_complete) {
+        wait_for_head(h2, h2->in_head, bytes.len);
     }
     return true;
 }

@@ -79,6 +79,7 @@ typedef struct h2_stream {
     /* The head, until it is whole. */
     struct h2_head *head;
     bool head_is_complete;
+    uint64_t head_came; /* bytes of it, but for those of the read that it began with */
 
     /* The request's body: what came and was not taken yet. */
     weir_chain in;

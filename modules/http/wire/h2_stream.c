@@ -123,7 +123,7 @@ weir_result h2_read_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit
     }
     open_window(stream);
     stream->wants_body = true;
-    stream->body_deadline_ms = weir_clock_now()->monotonic_ms + ex->core->client_body_timeout_ms;
+    stream->body_deadline_ms = weir_clock_now()->monotonic_ms + weir_http_body_patience_ms(ex);
     h2_check_at(stream->h2, stream->body_deadline_ms);
     return WEIR_WAIT;
 }
@@ -284,14 +284,7 @@ static bool stream_check(h2_stream *stream, uint64_t now_ms)
     if (has_come(stream->body_deadline_ms, now_ms)) {
         stream->wants_body = false;
         stream->body_deadline_ms = 0;
-        weir_log_line(&ex->log, WEIR_LOG_INFO, 0,
-                      "client timed out while reading client request body");
-        if (ex->response.head_is_sent) {
-            ex->client_is_gone = true;
-            h2_abort(ex);
-        } else {
-            weir_http_body_timed_out(ex);
-        }
+        weir_http_body_timed_out(ex);
         return true;
     }
     if (has_come(stream->send_deadline_ms, now_ms)) {
