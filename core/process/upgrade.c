@@ -1,4 +1,9 @@
-/* USR2: another binary, beside this one, on the same sockets and zones. */
+/*
+ * USR2: another binary, beside this one, on the same sockets and zones.
+ *
+ * The sockets are named as nginx names them, so that the binary before, or the one after, may be nginx: who moves puts
+ * the one program in the other's place and sends USR2.
+ */
 
 #include "core/process/upgrade_internal.h"
 
@@ -12,7 +17,7 @@
 #include "core/process/privileges_internal.h"
 #include "core/process/zone_internal.h"
 
-#define UPGRADE_SOCKETS "WEIR"
+#define UPGRADE_SOCKETS "NGINX" /* "fd;fd;" */
 #define UPGRADE_ZONES "WEIR_ZONES"
 #define UPGRADE_TEXT_MAX ((size_t) 1 << 20)
 

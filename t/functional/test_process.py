@@ -11,7 +11,8 @@ from signal import SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, 
 
 import pytest
 
-from harness import StartFailed, Traffic, kernel, request_bytes, wait_until
+from harness import Binary, Server, StartFailed, Traffic, kernel, request_bytes, wait_until
+from harness.server import compose
 from harness.upstream import answer, body_of, site
 from harness.wait import TIMEOUT
 from harness.wire import Truncated
@@ -19,6 +20,7 @@ from harness.wire import Truncated
 PAGE = "location / { return 200 $pid; }"
 KILLED = r"worker process \d+ exited on signal 9"
 DAEMON = "daemon on;"
+NGINX = "/usr/sbin/nginx"
 
 
 def slow(event):
@@ -581,6 +583,28 @@ def test_an_upgrade_may_follow_an_upgrade(weir):
         wait_until(lambda: not os.path.exists(server.pid_file + ".oldbin"), "one pid file")
         assert server.master_pid == new
     assert server.get("/").status == 200
+
+
+@pytest.mark.skipif(not os.access(NGINX, os.X_OK), reason="takes nginx")
+@pytest.mark.weir_only("it is about both")
+def test_an_upgrade_may_lead_from_nginx_to_weir_and_back(binary, folder):
+    program = folder.file("program")
+    os.symlink(NGINX, program)
+    running = Binary(program)
+    running.is_nginx = True
+    server = Server(running, folder, compose(PAGE, main=DAEMON, is_nginx=True))
+    with Traffic(server.connect) as traffic:
+        for path in (binary.path, NGINX):
+            os.remove(program)
+            os.symlink(path, program)
+            running.is_nginx = path == NGINX
+            old, new = upgraded(server)
+            traffic.goes_on()
+            server.signal(SIGQUIT, old)
+            wait_until(lambda: not kernel.is_alive(old), "the old master to end")
+            traffic.goes_on()
+            assert server.master_pid == new
+    assert server.finish() == []
 
 
 @pytest.mark.weir_only("nginx has none")
