@@ -12,7 +12,7 @@ static int run(weir_pool *pool, char **argv)
     weir_invocation invocation = {.argv = argv};
     weir_command_line line;
 
-    if (!weir_command_line_parse(&line, pool, argv + 1)) {
+    if (!weir_command_line_parse(&line, pool, argv + 1, weir_static_modules)) {
         return EXIT_FAILURE;
     }
 

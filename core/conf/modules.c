@@ -340,6 +340,21 @@ weir_modules *weir_modules_new_of(weir_pool *pool, const weir_module_entry *entr
     return modules;
 }
 
+const weir_tool *weir_tools_at(const weir_module_entry *entries, size_t i)
+{
+    for (const weir_module_entry *entry = entries; entry->module != NULL; entry++) {
+        const weir_tool *tool = entry->module->tools;
+
+        for (; tool != NULL && tool->name != NULL; tool++) {
+            if (i-- == 0) {
+                return tool;
+            }
+        }
+    }
+
+    return NULL;
+}
+
 weir_modules *weir_modules_new(weir_pool *pool)
 {
     return weir_modules_new_of(pool, weir_static_modules);

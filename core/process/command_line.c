@@ -1,4 +1,4 @@
-/* What weir is asked for; the options are nginx's. */
+/* What weir is asked for; the options are nginx's, the tools are the modules'. */
 
 #include "core/process/command_line.h"
 
@@ -93,7 +93,8 @@ static command_step command_took(bool is_taken)
     return is_taken ? COMMAND_NEXT_ARGUMENT : COMMAND_WRONG;
 }
 
-static command_step command_letter(command_parser *parser, const char *at)
+/* What a tool takes of weir's options, too. */
+static command_step command_common_letter(command_parser *parser, const char *at)
 {
     weir_conf_options *options = &parser->line->options;
 
@@ -102,23 +103,9 @@ static command_step command_letter(command_parser *parser, const char *at)
     case 'h':
         command_help(parser);
         return COMMAND_NEXT_LETTER;
-    case 'v':
-        parser->line->command = WEIR_COMMAND_VERSION;
-        return COMMAND_NEXT_LETTER;
-    case 'V':
-        parser->line->command = WEIR_COMMAND_CONFIGURE;
-        return COMMAND_NEXT_LETTER;
-    case 't':
-        parser->line->command = WEIR_COMMAND_TEST;
-        return COMMAND_NEXT_LETTER;
-    case 'T':
-        parser->line->command = WEIR_COMMAND_DUMP;
-        return COMMAND_NEXT_LETTER;
     case 'q':
         options->is_quiet = true;
         return COMMAND_NEXT_LETTER;
-    case 's':
-        return command_took(command_signal(parser, at + 1));
     case 'p':
         return command_took(
             command_take(parser, at + 1, &parser->prefix, "option \"-p\" requires directory name"));
@@ -137,10 +124,72 @@ static command_step command_letter(command_parser *parser, const char *at)
     }
 }
 
+static command_step command_letter(command_parser *parser, const char *at)
+{
+    if (parser->line->tool != NULL) {
+        return command_common_letter(parser, at);
+    }
+
+    switch (*at) {
+    case 'v':
+        parser->line->command = WEIR_COMMAND_VERSION;
+        return COMMAND_NEXT_LETTER;
+    case 'V':
+        parser->line->command = WEIR_COMMAND_CONFIGURE;
+        return COMMAND_NEXT_LETTER;
+    case 't':
+        parser->line->command = WEIR_COMMAND_TEST;
+        return COMMAND_NEXT_LETTER;
+    case 'T':
+        parser->line->command = WEIR_COMMAND_DUMP;
+        return COMMAND_NEXT_LETTER;
+    case 's':
+        return command_took(command_signal(parser, at + 1));
+    default:
+        return command_common_letter(parser, at);
+    }
+}
+
+/* "weir NAME ...": the first word. */
+static bool command_tool(command_parser *parser, const char *name)
+{
+    const weir_tool *tool;
+
+    for (size_t i = 0; (tool = weir_tools_at(parser->line->modules, i)) != NULL; i++) {
+        if (strcmp(tool->name, name) == 0) {
+            parser->line->command = WEIR_COMMAND_TOOL;
+            parser->line->tool = tool;
+            return true;
+        }
+    }
+
+    return command_unknown("", weir_str_from_z(name));
+}
+
+/* Words, and options with two dashes. */
+static bool command_tool_argument(command_parser *parser, const char *argument)
+{
+    weir_str *added = weir_array_push(&parser->line->arguments);
+
+    if (added == NULL) {
+        return command_refuse("no memory for the arguments", "");
+    }
+
+    *added = weir_str_from_z(argument);
+    return true;
+}
+
 static bool command_argument(command_parser *parser, const char *argument)
 {
+    bool is_word = argument[0] != '-' || argument[1] == '-';
+
+    if (is_word && parser->line->tool != NULL) {
+        return command_tool_argument(parser, argument);
+    }
     if (argument[0] != '-') {
-        return command_unknown("", weir_str_from_z(argument));
+        return parser->line->command == WEIR_COMMAND_RUN
+                   ? command_tool(parser, argument)
+                   : command_unknown("", weir_str_from_z(argument));
     }
 
     for (const char *at = argument + 1; *at != '\0'; at++) {
@@ -200,7 +249,8 @@ static bool command_paths(command_parser *parser)
                                &options->conf_file);
 }
 
-bool weir_command_line_parse(weir_command_line *line, weir_pool *pool, char *const *arguments)
+bool weir_command_line_parse(weir_command_line *line, weir_pool *pool, char *const *arguments,
+                             const weir_module_entry *modules)
 {
     command_parser parser = {.line = line,
                              .pool = pool,
@@ -208,7 +258,8 @@ bool weir_command_line_parse(weir_command_line *line, weir_pool *pool, char *con
                              .prefix = weir_str_from_z(WEIR_PREFIX),
                              .conf_file = weir_str_from_z(WEIR_CONF_PATH)};
 
-    *line = (weir_command_line){.command = WEIR_COMMAND_RUN};
+    *line = (weir_command_line){.command = WEIR_COMMAND_RUN, .modules = modules};
+    weir_array_init(&line->arguments, pool, sizeof(weir_str), 8);
 
     while (*parser.next != NULL) {
         if (!command_argument(&parser, *parser.next++)) {

@@ -26,12 +26,15 @@ static int command_print_configure(void)
     return EXIT_SUCCESS;
 }
 
-static int command_print_help(void)
+static int command_print_help(const weir_module_entry *modules)
 {
+    const weir_tool *tool;
+
     command_print_version();
     fprintf(stderr,
             "Usage: weir [-?hvVtTq] [-s signal] [-p prefix]\n"
             "            [-e filename] [-c filename] [-g directives]\n"
+            "       weir tool [-q] [-p prefix] [-e filename] [-c filename] [-g directives] ...\n"
             "\n"
             "Options:\n"
             "  -?,-h         : this help\n"
@@ -47,6 +50,10 @@ static int command_print_help(void)
             "  -c filename   : set configuration file (default: %s)\n"
             "  -g directives : set global directives out of configuration file\n",
             WEIR_PREFIX, WEIR_ERROR_LOG_PATH, WEIR_CONF_PATH);
+    for (size_t i = 0; (tool = weir_tools_at(modules, i)) != NULL; i++) {
+        fprintf(stderr, "%s  %s %s\n      %s\n", i == 0 ? "\nTools:\n" : "", tool->name,
+                tool->syntax, tool->doc);
+    }
     return EXIT_SUCCESS;
 }
 
@@ -141,7 +148,7 @@ int weir_command_do(const weir_command_line *line)
 {
     switch (line->command) {
     case WEIR_COMMAND_HELP:
-        return weir_str_is_empty(line->directive) ? command_print_help()
+        return weir_str_is_empty(line->directive) ? command_print_help(line->modules)
                                                   : command_print_directive(line->directive);
     case WEIR_COMMAND_VERSION:
         command_print_version();
@@ -153,6 +160,8 @@ int weir_command_do(const weir_command_line *line)
         return command_test(line);
     case WEIR_COMMAND_SIGNAL:
         return command_send_signal(line);
+    case WEIR_COMMAND_TOOL:
+        return line->tool->run(&line->options, line->arguments.items, line->arguments.count);
     case WEIR_COMMAND_RUN:
         break;
     }

@@ -10,11 +10,22 @@
 
 static weir_command_line line;
 
+static int tool_run(const weir_conf_options *options, const weir_str *arguments, size_t count)
+{
+    return options->is_quiet && count == 2 && weir_str_eq(arguments[1], WEIR_STR("--loud")) ? 7 : 1;
+}
+
+static const weir_tool tools[] = {
+    {.name = "first", .run = tool_run}, {.name = "ask", .run = tool_run}, {0}};
+static const weir_module bare_module = {.name = "bare"};
+static const weir_module tool_module = {.name = "with tools", .tools = tools};
+static const weir_module_entry modules[] = {{"core", &bare_module}, {"core", &tool_module}, {0}};
+
 #define parse(...) parse_these((const char *[]){__VA_ARGS__, NULL})
 
 static bool parse_these(const char **arguments)
 {
-    return weir_command_line_parse(&line, unit.pool, (char *const *) arguments);
+    return weir_command_line_parse(&line, unit.pool, (char *const *) arguments, modules);
 }
 
 static void assert_is(weir_str got, const char *wanted)
@@ -49,6 +60,25 @@ static void options_may_share_a_dash(void **state)
     assert_int_equal(line.command, WEIR_COMMAND_TEST);
     assert_true(line.options.is_quiet);
     assert_true(line.options.is_test);
+}
+
+static void the_first_word_names_a_tool_that_has_the_words_after_it(void **state)
+{
+    (void) state;
+    assert_true(parse("-q", "ask", "one", "-c", "/a.conf", "--loud"));
+    assert_int_equal(line.command, WEIR_COMMAND_TOOL);
+    assert_string_equal(line.tool->name, "ask");
+    assert_is(line.options.conf_file, "/a.conf");
+    assert_int_equal(line.arguments.count, 2);
+    assert_int_equal(weir_command_do(&line), 7);
+}
+
+static void a_tool_takes_no_other_command(void **state)
+{
+    (void) state;
+    assert_refused("ask", "-t", "weir: invalid option: \"t\"");
+    assert_refused("-t", "ask", "weir: invalid option: \"ask\"");
+    assert_refused("tell", "me", "weir: invalid option: \"tell\"");
 }
 
 static void values_may_touch_their_option_or_follow(void **state)
@@ -121,6 +151,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_options_it_runs),
         cmocka_unit_test(options_may_share_a_dash),
+        cmocka_unit_test(the_first_word_names_a_tool_that_has_the_words_after_it),
+        cmocka_unit_test(a_tool_takes_no_other_command),
         cmocka_unit_test(values_may_touch_their_option_or_follow),
         cmocka_unit_test(a_relative_file_is_below_the_prefix_and_that_below_here),
         cmocka_unit_test(s_names_a_signal),
