@@ -13,10 +13,13 @@
 #include <libxml/xmlerror.h>
 
 #define PIECE_MAX (1 << 20) /* libxml2 counts in int */
+#define START_BYTES 4       /* libxml2 tells the encoding by as many, if it sees them at once */
 
 typedef struct {
     xmlParserCtxtPtr parser;
     xmlSAXHandler handler;
+    char start[START_BYTES];
+    size_t start_len;
     weir_waf_gathered text;
     size_t depth;
 } xml;
@@ -167,7 +170,8 @@ static bool xml_parse(weir_waf_body *body, const char *bytes, size_t len, bool i
     xml *x = body->state;
     int error = xmlParseChunk(x->parser, bytes, (int) len, is_last ? 1 : 0);
 
-    if (error != XML_ERR_OK && x->parser->wellFormed == 0) {
+    /* Below zero, bytes could not be decoded, and libxml2 reads no further without calling it ill-formed. */
+    if (error < 0 || (error != XML_ERR_OK && x->parser->wellFormed == 0)) {
         const xmlError *last = xmlCtxtGetLastError(x->parser);
         weir_str message = weir_str_trim(weir_str_from_z(
             last == NULL || last->message == NULL ? "not well-formed" : last->message));
@@ -181,11 +185,24 @@ static bool xml_parse(weir_waf_body *body, const char *bytes, size_t len, bool i
     return !body->report.failed;
 }
 
+/* Keeps what is too short to begin with; `*piece` is what comes after it. */
+static bool xml_start_with(weir_waf_body *body, xml *x, weir_str *piece)
+{
+    size_t len = START_BYTES - x->start_len;
+
+    len = len < piece->len ? len : piece->len;
+    memcpy(x->start + x->start_len, piece->data, len);
+    x->start_len += len;
+    *piece = weir_str_from(*piece, len);
+    return x->start_len < START_BYTES
+           || (xml_open(body, x) && xml_parse(body, x->start, x->start_len, false));
+}
+
 static bool xml_feed(weir_waf_body *body, weir_str piece)
 {
     xml *x = body->state;
 
-    if (x->parser == NULL && !xml_open(body, x)) {
+    if (x->start_len < START_BYTES && !xml_start_with(body, x, &piece)) {
         return false;
     }
 
@@ -206,8 +223,12 @@ static bool xml_end(weir_waf_body *body)
     xml *x = body->state;
     bool is_complete;
 
-    if (x == NULL || x->parser == NULL) {
+    if (x == NULL || x->start_len == 0) {
         return !body->report.failed;
+    }
+    if (x->start_len < START_BYTES
+        && !(xml_open(body, x) && xml_parse(body, x->start, x->start_len, false))) {
+        return false;
     }
 
     is_complete = !body->report.failed && xml_parse(body, NULL, 0, true);

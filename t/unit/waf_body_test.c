@@ -245,6 +245,18 @@ static void text_and_attributes_of_xml_are_told(void **state)
     succeeds(*state, WEIR_WAF_XML, "", WEIR_STR(""), "");
 }
 
+static void the_encoding_of_xml_is_told_by_its_first_bytes(void **state)
+{
+    weir_str lines;
+
+    succeeds(*state, WEIR_WAF_XML, "", WEIR_STR("\xff\xfe<\0a\0>\0x\0<\0/\0a\0>\0"), "text =x\n");
+    fails(*state, WEIR_WAF_XML, "", WEIR_STR("<a"), "",
+          "XML parsing error: Extra content at the end of the document");
+    assert_true(parsed(*state, WEIR_WAF_XML, WEIR_STR("\0\0\0<a 0?>"), 0, "",
+                       (weir_waf_body_limits){0}, &lines)
+                    ->failed);
+}
+
 static void xml_that_is_none_fails(void **state)
 {
     weir_str lines;
@@ -459,6 +471,7 @@ int main(void)
         WAF_TEST(json_that_is_none_fails_and_keeps_what_was_found),
         WAF_TEST(depth_is_bounded),
         WAF_TEST(text_and_attributes_of_xml_are_told),
+        WAF_TEST(the_encoding_of_xml_is_told_by_its_first_bytes),
         WAF_TEST(xml_that_is_none_fails),
         WAF_TEST(declared_entities_are_refused),
         WAF_TEST(parts_are_arguments_and_files),
