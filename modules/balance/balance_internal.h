@@ -374,6 +374,14 @@ bool balance_server_settle(weir_conf *conf, weir_balance_group *group,
 /* False: logged. */
 bool balance_state_write(const weir_balance_group *group, const weir_log *log);
 
+/* ---- show.c: JSON, and lines of tables for people */
+
+void balance_show_group(weir_builder *body, weir_balance_group *group);
+void balance_show_server(weir_builder *body, uint64_t id, const weir_balance_server *server);
+void balance_show_group_table(weir_builder *body, weir_balance_group *group);
+void balance_show_server_head(weir_builder *body);
+void balance_show_server_line(weir_builder *body, uint64_t id, const weir_balance_server *server);
+
 /* ---- server.c */
 
 void balance_server_begin(balance_server *server, weir_str name);

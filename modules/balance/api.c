@@ -1,0 +1,491 @@
+#include "modules/balance/api.h"
+
+#include "core/base/json.h"
+#include "core/base/number.h"
+#include "core/process/worker.h"
+#include "modules/balance/balance_internal.h"
+
+/* Calls: where a path leads, what a body says, and what is answered. A change waits for the keeper (control.c). */
+
+static const weir_balance_family call_families[] = {{.name = "http", .default_port = 80},
+                                                    {.name = "stream"}};
+
+/* ---- answers */
+
+static weir_balance_call_step answered(weir_balance_call *call, unsigned status, weir_builder *body)
+{
+    call->is_answered = true;
+    call->status = status;
+    if (!weir_builder_close(body, &call->text)) {
+        call->status = 500;
+        call->text = WEIR_STR_EMPTY;
+    }
+    return WEIR_BALANCE_CALL_ANSWERED;
+}
+
+static void body_open(weir_balance_call *call, weir_builder *body)
+{
+    weir_builder_open(body, call->pool, SIZE_MAX);
+}
+
+weir_balance_call_step weir_balance_call_refuse(weir_balance_call *call, unsigned status,
+                                                const char *code, weir_str text)
+{
+    weir_builder body;
+
+    body_open(call, &body);
+    if (call->is_for_people) {
+        weir_builder_add(&body, text);
+        weir_builder_add_byte(&body, '\n');
+        return answered(call, status, &body);
+    }
+    weir_builder_printf(&body, "{\"error\":{\"status\":%u,\"text\":", status);
+    weir_json_write_string(&body, text);
+    weir_builder_printf(&body, ",\"code\":\"%s\"}}\n", code);
+    return answered(call, status, &body);
+}
+
+static weir_balance_call_step path_not_found(weir_balance_call *call)
+{
+    return weir_balance_call_refuse(call, 404, "PathNotFound", WEIR_STR("path not found"));
+}
+
+static weir_balance_call_step method_not_allowed(weir_balance_call *call)
+{
+    return weir_balance_call_refuse(call, 405, "MethodDisabled", WEIR_STR("method disabled"));
+}
+
+static weir_balance_call_step no_server(weir_balance_call *call)
+{
+    return weir_balance_call_refuse(call, 404, "UpstreamServerNotFound",
+                                    WEIR_STR("upstream server not found"));
+}
+
+static weir_balance_call_step show_list(weir_balance_call *call, const char *json)
+{
+    weir_builder body;
+
+    body_open(call, &body);
+    weir_builder_printf(&body, "%s\n", json);
+    return answered(call, 200, &body);
+}
+
+static bool server_find(const weir_balance_group *group, uint64_t wanted,
+                        weir_balance_server *server)
+{
+    size_t position = 0;
+    uint64_t id;
+
+    while (weir_balance_server_next(group, &position, &id, server)) {
+        if (id == wanted) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static weir_balance_call_step show_servers(weir_balance_call *call, const weir_balance_group *group)
+{
+    weir_builder body;
+    size_t position = 0;
+    uint64_t id;
+    weir_balance_server server;
+    const char *separator = "";
+
+    body_open(call, &body);
+    if (call->is_for_people) {
+        balance_show_server_head(&body);
+        while (weir_balance_server_next(group, &position, &id, &server)) {
+            balance_show_server_line(&body, id, &server);
+        }
+        return answered(call, 200, &body);
+    }
+    weir_builder_add_byte(&body, '[');
+    while (weir_balance_server_next(group, &position, &id, &server)) {
+        weir_builder_add(&body, weir_str_from_z(separator));
+        balance_show_server(&body, id, &server);
+        separator = ",";
+    }
+    weir_builder_add(&body, WEIR_STR("]\n"));
+    return answered(call, 200, &body);
+}
+
+static weir_balance_call_step show_server(weir_balance_call *call, const weir_balance_group *group,
+                                          uint64_t id, unsigned status)
+{
+    weir_builder body;
+    weir_balance_server server;
+
+    if (!server_find(group, id, &server)) {
+        return no_server(call);
+    }
+    body_open(call, &body);
+    if (call->is_for_people) {
+        balance_show_server_head(&body);
+        balance_show_server_line(&body, id, &server);
+        return answered(call, status, &body);
+    }
+    balance_show_server(&body, id, &server);
+    weir_builder_add_byte(&body, '\n');
+    return answered(call, status, &body);
+}
+
+static weir_balance_call_step show_groups(weir_balance_call *call,
+                                          const weir_balance_family *family)
+{
+    const weir_cycle *cycle = weir_worker_current()->cycle;
+    weir_balance_group *group;
+    weir_builder body;
+    const char *separator = "";
+
+    body_open(call, &body);
+    weir_builder_add(&body, call->is_for_people ? WEIR_STR_EMPTY : WEIR_STR("{"));
+    for (size_t i = 0; (group = weir_balance_group_at(cycle, family, i)) != NULL; i++) {
+        if (!weir_balance_group_is_named(group)) {
+            continue;
+        }
+        weir_builder_add(&body, weir_str_from_z(separator));
+        if (call->is_for_people) {
+            balance_show_group_table(&body, group);
+            separator = "\n";
+        } else {
+            weir_json_write_string(&body, group->name);
+            weir_builder_add_byte(&body, ':');
+            balance_show_group(&body, group);
+            separator = ",";
+        }
+    }
+    weir_builder_add(&body, call->is_for_people ? WEIR_STR_EMPTY : WEIR_STR("}\n"));
+    return answered(call, 200, &body);
+}
+
+static weir_balance_call_step show_group(weir_balance_call *call, weir_balance_group *group)
+{
+    weir_builder body;
+
+    body_open(call, &body);
+    if (call->is_for_people) {
+        balance_show_group_table(&body, group);
+    } else {
+        balance_show_group(&body, group);
+        weir_builder_add_byte(&body, '\n');
+    }
+    return answered(call, 200, &body);
+}
+
+/* ---- changes */
+
+static weir_balance_call_step settled(weir_balance_call *call)
+{
+    switch (call->change.outcome) {
+    case WEIR_BALANCE_CHANGE_DONE:
+        break;
+    case WEIR_BALANCE_CHANGE_EXISTS:
+        return weir_balance_call_refuse(call, 409, "UpstreamServerExists",
+                                        WEIR_STR("the server is there already"));
+    case WEIR_BALANCE_CHANGE_NO_SERVER:
+        return no_server(call);
+    case WEIR_BALANCE_CHANGE_NO_ROOM:
+        return weir_balance_call_refuse(call, 507, "UpstreamZoneFull",
+                                        WEIR_STR("the zone has no room for it"));
+    case WEIR_BALANCE_CHANGE_NO_KEEPER:
+        return weir_balance_call_refuse(call, 503, "KeeperBusy",
+                                        WEIR_STR("the keeper did not answer in time"));
+    case WEIR_BALANCE_CHANGE_NOT_KEPT:
+        return weir_balance_call_refuse(
+            call, 500, "UpstreamStateFailed",
+            WEIR_STR("it is changed, but the state file cannot be written"));
+    }
+    return call->change.op == WEIR_BALANCE_REMOVE
+               ? show_servers(call, call->change.group)
+               : show_server(call, call->change.group, call->change.id,
+                             call->change.op == WEIR_BALANCE_ADD ? 201 : 200);
+}
+
+static void change_done(weir_balance_change *change)
+{
+    weir_balance_call *call = WEIR_OWNER(change, weir_balance_call, change);
+
+    (void) settled(call);
+    call->done(call);
+}
+
+static weir_balance_call_step change_begin(weir_balance_call *call)
+{
+    call->change.done = change_done;
+    return weir_balance_change_begin(&call->change)
+               ? WEIR_BALANCE_CALL_WAITS
+               : weir_balance_call_refuse(call, 503, "KeeperBusy",
+                                          WEIR_STR("too many changes at once"));
+}
+
+void weir_balance_call_cancel(weir_balance_call *call)
+{
+    weir_balance_change_cancel(&call->change);
+}
+
+/* ---- what a body says */
+
+typedef struct {
+    weir_balance_call *call;
+    char why[160];
+    bool has_server;
+} call_reading;
+
+static bool bad_member(call_reading *reading, const weir_json_member *member, const char *what)
+{
+    weir_builder text;
+
+    weir_builder_over(&text, reading->why, sizeof(reading->why) - 1);
+    weir_builder_printf(&text, "%s \"%.*s\"", what, WEIR_STR_ARG(member->name));
+    reading->why[weir_builder_cut(&text).len] = '\0';
+    return false;
+}
+
+static bool flag_take(call_reading *reading, const weir_json_member *member)
+{
+    weir_balance_change *change = &reading->call->change;
+    bool is_true = weir_str_eq(member->text, WEIR_STR("true"));
+
+    if (member->kind != WEIR_JSON_BOOL) {
+        return bad_member(reading, member, "invalid value of");
+    }
+    if (weir_str_eq(member->name, WEIR_STR("down"))) {
+        change->server.is_down = is_true;
+        change->mask |= WEIR_BALANCE_HAS_DOWN;
+    } else if (weir_str_eq(member->name, WEIR_STR("drain"))) {
+        change->server.is_draining = is_true;
+        change->mask |= WEIR_BALANCE_HAS_DRAIN;
+    } else if (change->op == WEIR_BALANCE_ADD) {
+        change->server.is_backup = is_true;
+    } else {
+        return bad_member(reading, member, "this cannot be changed:");
+    }
+    return true;
+}
+
+/* Numbers and times, as `server` takes them. */
+static bool parameter_take(call_reading *reading, const weir_json_member *member)
+{
+    static const struct {
+        const char *name;
+        unsigned mask;
+    } known[] = {
+        {"weight", WEIR_BALANCE_HAS_WEIGHT},
+        {"max_conns", WEIR_BALANCE_HAS_MAX_CONNS},
+        {"max_fails", WEIR_BALANCE_HAS_MAX_FAILS},
+        {"fail_timeout", WEIR_BALANCE_HAS_FAIL_TIMEOUT},
+        {"slow_start", WEIR_BALANCE_HAS_SLOW_START},
+        {"route", 0},
+        {"service", 0},
+    };
+    weir_balance_change *change = &reading->call->change;
+    weir_builder parameter;
+    weir_str text;
+
+    for (size_t i = 0; i < WEIR_COUNT(known); i++) {
+        if (!weir_str_eq(member->name, weir_str_from_z(known[i].name))) {
+            continue;
+        }
+        if (known[i].mask == 0 && change->op != WEIR_BALANCE_ADD) {
+            return bad_member(reading, member, "this cannot be changed:");
+        }
+        change->mask |= known[i].mask;
+        weir_builder_open(&parameter, reading->call->pool, 1024);
+        weir_builder_add(&parameter, member->name);
+        weir_builder_add_byte(&parameter, '=');
+        weir_builder_add(&parameter, member->text);
+        return (member->kind != WEIR_JSON_BOOL && weir_builder_close(&parameter, &text)
+                && weir_balance_server_parameter(&change->server, text))
+               || bad_member(reading, member, "invalid value of");
+    }
+    return bad_member(reading, member, "unknown parameter");
+}
+
+/* A name of a state file's, and of a log's: nothing that could end a line or a statement. */
+static bool name_is_good(weir_str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        if ((unsigned char) name.data[i] <= ' ' || name.data[i] == 0x7f || name.data[i] == ';'
+            || name.data[i] == '"' || name.data[i] == '{' || name.data[i] == '}') {
+            return false;
+        }
+    }
+    return name.len != 0 && name.len <= WEIR_BALANCE_NAME_MAX;
+}
+
+static bool member_take(const weir_json_member *member, void *subject)
+{
+    call_reading *reading = subject;
+    weir_balance_change *change = &reading->call->change;
+
+    if (weir_str_eq(member->name, WEIR_STR("down")) || weir_str_eq(member->name, WEIR_STR("drain"))
+        || weir_str_eq(member->name, WEIR_STR("backup"))) {
+        return flag_take(reading, member);
+    }
+    if (!weir_str_eq(member->name, WEIR_STR("server"))) {
+        return parameter_take(reading, member);
+    }
+    if (change->op != WEIR_BALANCE_ADD) {
+        return bad_member(reading, member, "this cannot be changed:");
+    }
+    reading->has_server = true;
+    change->server.name = member->text;
+    return (member->kind == WEIR_JSON_STRING && name_is_good(member->text))
+           || bad_member(reading, member, "invalid value of");
+}
+
+/* Addresses, or names that are looked up from then on. */
+static const char *server_check(weir_balance_change *change)
+{
+    weir_addr addr;
+
+    if (change->op != WEIR_BALANCE_ADD) {
+        return NULL;
+    }
+    if (weir_addr_parse(change->server.name, 1, &addr)) {
+        return change->server.service.len != 0 ? "service requires a domain name" : NULL;
+    }
+    change->server.is_resolved = true;
+    return weir_balance_name_is_good(change->group, &change->server)
+               ? NULL
+               : "no address, and no name with a port";
+}
+
+weir_balance_call_step weir_balance_call_go_on(weir_balance_call *call, weir_str body)
+{
+    call_reading reading = {.call = call};
+    const char *why = NULL;
+
+    weir_balance_server_begin(&call->change.server);
+    if (!weir_json_object_read(body, call->pool, member_take, &reading, &why)) {
+        return weir_balance_call_refuse(call, why != NULL ? 415 : 400,
+                                        why != NULL ? "JsonError" : "UpstreamConfFormatError",
+                                        weir_str_from_z(why != NULL ? why : reading.why));
+    }
+    if (call->change.op == WEIR_BALANCE_ADD && !reading.has_server) {
+        return weir_balance_call_refuse(call, 400, "UpstreamConfFormatError",
+                                        WEIR_STR("missing \"server\" argument"));
+    }
+    why = server_check(&call->change);
+    if (why != NULL) {
+        return weir_balance_call_refuse(call, 400, "UpstreamBadAddress", weir_str_from_z(why));
+    }
+    return change_begin(call);
+}
+
+/* ---- where a path leads */
+
+/* By number; for people, by address, too. */
+static bool id_take(const weir_balance_call *call, const weir_balance_group *group, weir_str text,
+                    uint64_t *id)
+{
+    size_t position = 0;
+    weir_balance_server server;
+
+    if (weir_parse_uint(text, INT64_MAX, id)) {
+        return true;
+    }
+    while (call->is_for_people && weir_balance_server_next(group, &position, id, &server)) {
+        if (weir_str_eq(server.name, text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static weir_balance_call_step server_route(weir_balance_call *call, weir_balance_group *group,
+                                           weir_str id)
+{
+    if (!id_take(call, group, id, &call->change.id)) {
+        return call->is_for_people ? no_server(call)
+                                   : weir_balance_call_refuse(call, 400, "UpstreamBadServerId",
+                                                              WEIR_STR("invalid server ID"));
+    }
+    if (call->verb == WEIR_BALANCE_VERB_GET) {
+        return show_server(call, group, call->change.id, 200);
+    }
+    if (!call->may_write) {
+        return method_not_allowed(call);
+    }
+    if (call->verb == WEIR_BALANCE_VERB_DELETE) {
+        call->change.op = WEIR_BALANCE_REMOVE;
+        return change_begin(call);
+    }
+    if (call->verb != WEIR_BALANCE_VERB_PATCH) {
+        return method_not_allowed(call);
+    }
+    call->change.op = WEIR_BALANCE_PATCH;
+    return WEIR_BALANCE_CALL_TAKES_BODY;
+}
+
+static weir_balance_call_step servers_route(weir_balance_call *call, weir_balance_group *group,
+                                            weir_str id)
+{
+    call->change.group = group;
+    if (id.len != 0) {
+        return server_route(call, group, id);
+    }
+    if (call->verb == WEIR_BALANCE_VERB_GET) {
+        return show_servers(call, group);
+    }
+    if (call->verb != WEIR_BALANCE_VERB_POST || !call->may_write) {
+        return method_not_allowed(call);
+    }
+    call->change.op = WEIR_BALANCE_ADD;
+    return WEIR_BALANCE_CALL_TAKES_BODY;
+}
+
+static weir_balance_call_step family_route(weir_balance_call *call,
+                                           const weir_balance_family *family, weir_str rest)
+{
+    bool only_reads = call->verb == WEIR_BALANCE_VERB_GET;
+    weir_str part = WEIR_STR_EMPTY;
+    weir_balance_group *group;
+
+    if (!weir_str_split(&rest, '/', &part) || part.len == 0) {
+        return only_reads ? show_list(call, "[\"upstreams\"]") : method_not_allowed(call);
+    }
+    if (!weir_str_eq(part, WEIR_STR("upstreams"))) {
+        return path_not_found(call);
+    }
+    if (!weir_str_split(&rest, '/', &part) || part.len == 0) {
+        return only_reads ? show_groups(call, family) : method_not_allowed(call);
+    }
+    group = weir_balance_group_of_cycle(weir_worker_current()->cycle, family, part);
+    if (group == NULL) {
+        return weir_balance_call_refuse(call, 404, "UpstreamNotFound",
+                                        WEIR_STR("upstream not found"));
+    }
+    if (!weir_str_split(&rest, '/', &part) || part.len == 0) {
+        return only_reads ? show_group(call, group) : method_not_allowed(call);
+    }
+    return weir_str_eq(part, WEIR_STR("servers")) ? servers_route(call, group, rest)
+                                                  : path_not_found(call);
+}
+
+weir_balance_call_step weir_balance_call_begin(weir_balance_call *call)
+{
+    weir_str rest = call->path;
+    weir_str part = WEIR_STR_EMPTY;
+
+    if (!weir_str_split(&rest, '/', &part) || part.len == 0) {
+        return show_list(call, "[\"http\",\"stream\"]");
+    }
+    for (size_t i = 0; i < WEIR_COUNT(call_families); i++) {
+        if (weir_str_eq(part, weir_str_from_z(call_families[i].name))) {
+            return family_route(call, &call_families[i], rest);
+        }
+    }
+    return path_not_found(call);
+}
+
+bool weir_balance_calls_enable(weir_conf *conf)
+{
+    for (size_t i = 0; i < WEIR_COUNT(call_families); i++) {
+        if (!weir_balance_control_enable(conf, &call_families[i])) {
+            return false;
+        }
+    }
+    return true;
+}
