@@ -117,6 +117,16 @@ def test_trailer_fields_that_nobody_wants_end_the_connection(weir):
         assert client.read_until_close() == b""
 
 
+@pytest.mark.parametrize("body,status", [
+    (b"3\r\nabc\r\nX", 400), (chunked(b"a" * 1500, b"a" * 1500), 413)], ids=["broken", "too large"])
+def test_a_streamed_body_that_fails_is_answered_on_a_kept_origin_connection(weir, upstream, body, status):
+    server = weir("""client_max_body_size 2k; proxy_http_version 1.1; proxy_set_header Connection "";
+                     location / { proxy_pass http://@upstream@; proxy_request_buffering off; }""")
+    assert server.get("/").status == 200
+    head = request_bytes("/", "POST", {"Transfer-Encoding": "chunked"})
+    assert server.exchange(head + body).status == status
+
+
 def test_no_request_is_looked_for_behind_a_body_that_was_never_asked_for(weir):
     server = weir(RETURN)
     with server.connect() as client:

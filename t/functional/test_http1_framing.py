@@ -71,6 +71,13 @@ BAD_HEADS = {
     "two hosts that differ": get("Host: localhost", "Host: other"),
     "a host with a slash": get("Host: local/host"),
     "a host with a space": get("Host: local host"),
+    "letters behind an address in host": get("Host: [::1]x"),
+    **{f"two of {name}": get("Host: localhost", f"{name}: {value}", f"{name}: {value}")
+       for name, value in [("Authorization", "Basic YTpi"), ("Expect", "100-continue"),
+                           ("Content-Range", "bytes 0-1/2"), ("If-Match", '"a"'),
+                           ("If-None-Match", '"a"'), ("If-Range", '"a"'),
+                           ("If-Modified-Since", "Thu, 01 Jan 1970 00:00:00 GMT"),
+                           ("If-Unmodified-Since", "Thu, 01 Jan 1970 00:00:00 GMT")]},
     "a NUL in the target": b"GET /a\0b HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "a control byte in the target": b"GET /a\x01b HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "a CR in the target": b"GET /a\rb HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -98,6 +105,7 @@ BAD_HEADS = {
 # What nginx 1.22 lets pass, or answers in another way; weir is stricter.
 NGINX_TAKES = {
     "a control byte in a value", "DEL in a value", "a CR alone before the end of a value",
+    "letters behind an address in host",
 }
 
 
@@ -263,6 +271,19 @@ def test_an_absolute_target_names_the_host(weir, upstream):
 def test_an_absolute_target_without_path_is_the_root(weir, upstream):
     assert weir(PROXY).exchange(b"GET http://a.test HTTP/1.1\r\nHost: b\r\n\r\n").status == 200
     assert upstream.last.target == "/"
+
+
+def test_arguments_of_an_absolute_target_without_path_are_those_of_the_root(weir, upstream):
+    assert weir(PROXY).exchange(b"GET http://a.test?q HTTP/1.1\r\nHost: b\r\n\r\n").status == 200
+    assert upstream.last.target == "/?q"
+
+
+@pytest.mark.weir_only("nginx leaves the Host that the client sent beside")
+def test_the_host_field_beside_an_absolute_target_is_not_what_counts(weir, upstream):
+    config = """location / { proxy_pass http://@upstream@; proxy_set_header Host $http_host; }"""
+    request = b"GET http://real.test:81/ HTTP/1.1\r\nHost: other.test\r\n\r\n"
+    assert weir(config).exchange(request).status == 200
+    assert upstream.last.headers["Host"] == "real.test:81"
 
 
 @pytest.mark.parametrize("line", ["X(y): a", "X.y: a", "X@y: a", "X\"y: a", "X-\xe9: a"])

@@ -191,7 +191,8 @@ static bool host_measure(weir_str text, size_t *len, bool *has_capitals)
             in_brackets = true;
             break;
         case WEIR_HTTP_HOST_CLOSES:
-            if (!in_brackets) {
+            /* Behind an address only its port may follow (RFC 3986, 3.2). */
+            if (!in_brackets || (i + 1 < text.len && text.data[i + 1] != ':')) {
                 return false;
             }
             in_brackets = false;
@@ -240,11 +241,38 @@ static bool host_split(weir_http_request *request, weir_pool *pool)
     return true;
 }
 
-/* One Host and no more, from HTTP/1.1 on (RFC 9112, 3.2). The target's authority comes first. */
+/* Fields that say one thing: of two, we might obey the first, and who is behind us the second. */
+static const struct {
+    weir_http_name name;
+    const char *why;
+} singles[] = {
+    {WEIR_HTTP_AUTHORIZATION, "client sent duplicate header line: \"Authorization\""},
+    {WEIR_HTTP_EXPECT, "client sent duplicate header line: \"Expect\""},
+    {WEIR_HTTP_CONTENT_RANGE, "client sent duplicate header line: \"Content-Range\""},
+    {WEIR_HTTP_IF_MATCH, "client sent duplicate header line: \"If-Match\""},
+    {WEIR_HTTP_IF_NONE_MATCH, "client sent duplicate header line: \"If-None-Match\""},
+    {WEIR_HTTP_IF_MODIFIED_SINCE, "client sent duplicate header line: \"If-Modified-Since\""},
+    {WEIR_HTTP_IF_UNMODIFIED_SINCE, "client sent duplicate header line: \"If-Unmodified-Since\""},
+    {WEIR_HTTP_IF_RANGE, "client sent duplicate header line: \"If-Range\""},
+};
+
+static const char *singles_check(const weir_http_fields *fields)
+{
+    for (size_t i = 0; i < WEIR_COUNT(singles); i++) {
+        const weir_http_field *first = weir_http_fields_find(fields, singles[i].name);
+
+        if (WEIR_UNLIKELY(first != NULL) && weir_http_fields_next(fields, first) != NULL) {
+            return singles[i].why;
+        }
+    }
+    return NULL;
+}
+
+/* One Host and no more, from HTTP/1.1 on (RFC 9112, 3.2). */
 static const char *host_check(weir_http_exchange *ex)
 {
     weir_http_request *request = &ex->request;
-    const weir_http_field *host = weir_http_fields_find(&request->fields, WEIR_HTTP_HOST);
+    weir_http_field *host = weir_http_fields_find(&request->fields, WEIR_HTTP_HOST);
 
     if (host == NULL) {
         if (request->version == WEIR_HTTP_11) {
@@ -256,9 +284,13 @@ static const char *host_check(weir_http_exchange *ex)
         }
         if (request->host_port.len == 0) {
             request->host_port = host->value;
+        } else {
+            /* The target's authority is what counts, for all who read the field, too (RFC 9112, 3.2.2). */
+            host->value = request->host_port;
         }
     }
-    return host_split(request, ex->pool) ? NULL : "client sent invalid host";
+    return host_split(request, ex->pool) ? singles_check(&request->fields)
+                                         : "client sent invalid host";
 }
 
 /* The server that Host names, or the default one. Without Host, that of SNI stays. */

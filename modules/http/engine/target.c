@@ -145,6 +145,18 @@ bool weir_http_parse_target(weir_http_request *request, weir_str target, bool me
         return false;
     }
 
+    if (target.data[0] == '?') {
+        /* "http://host?args": the path is the root (RFC 9112, 3.2.1). */
+        char *text = weir_pool_bytes(pool, target.len + 1);
+
+        if (text == NULL) {
+            return false;
+        }
+        text[0] = '/';
+        memcpy(text + 1, target.data, target.len);
+        target = weir_str_of(text, target.len + 1);
+    }
+
     const char *mark = weir_str_find_byte(target, '#');
     weir_str raw = mark == NULL ? target : weir_str_slice(target, 0, (size_t) (mark - target.data));
     weir_str args = WEIR_STR_EMPTY;
@@ -158,12 +170,7 @@ bool weir_http_parse_target(weir_http_request *request, weir_str target, bool me
         raw = weir_str_slice(raw, 0, len);
     }
 
-    bool is_plain = raw.len != 0 && path_is_plain(raw, merge_slashes);
-
-    if (raw.len == 0) {
-        /* "http://host?args": the path is the root (RFC 9112, 3.2.2). */
-        raw = WEIR_STR("/");
-    }
+    bool is_plain = path_is_plain(raw, merge_slashes);
 
     if (is_plain) {
         path = raw;

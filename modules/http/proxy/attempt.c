@@ -362,6 +362,8 @@ void proxy_send(proxy_state *proxy)
 
                 weir_http_hold_drop(ex, &proxy->hold);
                 proxy_let_go(proxy);
+                /* On a kept connection this happens while the phases still run: they are to go on with it. */
+                proxy->is_answered = true;
                 weir_http_body_failed(ex);
                 return;
             }
