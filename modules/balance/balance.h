@@ -315,50 +315,6 @@ bool weir_balance_change_begin(weir_balance_change *change) WEIR_MUST_USE;
 /* Nobody wants to know any more; it may happen all the same. */
 void weir_balance_change_cancel(weir_balance_change *change);
 
-/* ---- active checks: chores of the keeper */
-
-typedef struct weir_balance_check weir_balance_check;
-typedef struct weir_balance_probe weir_balance_probe;
-
-/* How the peers of a group are asked whether they are well.  Lives as long as the cycle. */
-struct weir_balance_check {
-    weir_balance_group *group;
-    uint64_t interval_ms, jitter_ms; /* jitter is added, by chance */
-    uint64_t fails, passes;          /* in a row, for a peer to fall or to rise */
-    uint16_t port;                   /* 0: the peer's own */
-    bool is_mandatory;               /* a new peer takes nothing before its first check */
-    bool is_persistent;
-    /* Begins to ask; answers once by weir_balance_probe_end(), unless cancelled first. */
-    void (*probe)(weir_balance_probe *probe);
-    void (*cancel)(weir_balance_probe *probe);
-
-    /* private to balance */
-    weir_balance_check *next;
-    unsigned number;
-    void *watcher;
-};
-
-/* One peer that is asked, again and again. */
-struct weir_balance_probe {
-    const weir_balance_check *check;
-    weir_worker *keeper;
-    weir_addr addr;
-    weir_str text;
-    void *state; /* the family's, while it asks */
-
-    /* private to balance */
-    weir_pool *pool;
-    weir_timer timer;
-    uint64_t key, round, against;
-    size_t column;
-    bool is_running;
-};
-
-/* While reading, once the group is known.  False: refused. */
-bool weir_balance_check_add(weir_conf *conf, weir_balance_check *check) WEIR_MUST_USE;
-/* `failure` NULL: the peer is well; else why not, which is logged. */
-void weir_balance_probe_end(weir_balance_probe *probe, const char *failure);
-
 /* ---- idle connections, for each worker */
 
 /* What two connections to one peer must have in common to stand in for each other. */

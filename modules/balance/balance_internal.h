@@ -206,10 +206,10 @@ struct weir_balance_group {
     balance_measure measure; /* of least_time, and random two */
     bool counts_inflight;    /* least_time … inflight */
     bool measures_time;
-    bool picks_two;                /* random two */
-    struct balance_sticky *sticky; /* NULL: none */
-    struct balance_queue *queue;   /* NULL: none */
-    weir_balance_check *checks;    /* a list */
+    bool picks_two;                    /* random two */
+    struct balance_sticky *sticky;     /* NULL: none */
+    struct balance_queue *queue;       /* NULL: none */
+    struct weir_balance_check *checks; /* a list: health.h */
     const weir_resolver_settings *resolver;
     uint64_t resolver_timeout_ms;
 
@@ -353,6 +353,8 @@ void balance_queue_stop(weir_worker *worker, const weir_balance_group *group);
 
 /* ---- health.c */
 
+/* While reading, once the group is known.  False: refused. */
+bool balance_check_add(weir_conf *conf, struct weir_balance_check *check) WEIR_MUST_USE;
 /* What is known of a peer is brought in line with the checks that there are. */
 void balance_health_claim(const weir_balance_group *group, weir_balance_state *state, bool is_new);
 

@@ -5,9 +5,10 @@
 #include "core/base/clock.h"
 #include "core/base/random.h"
 #include "core/process/worker.h"
+#include "modules/balance/probe_internal.h"
 
 /*
- * Active checks: a chore of the keeper for each.  How a peer is asked is the family's; when, and what becomes of the
+ * Active checks: a chore of the keeper for each.  How a peer is asked is in probe.c; when, and what becomes of the
  * answers, is here.  A peer takes requests when no check speaks against it: each check has a bit of its own.
  */
 
@@ -18,8 +19,8 @@ typedef struct {
     weir_balance_check *check;
     weir_worker *keeper;
     weir_timer timer;
-    weir_balance_probe **probes; /* by column */
-    uint64_t round;              /* of looking at who is there */
+    balance_probe **probes; /* by column */
+    uint64_t round;         /* of looking at who is there */
 } group_watcher;
 
 static void probe_due(weir_timer *timer);
@@ -58,14 +59,14 @@ void balance_health_claim(const weir_balance_group *group, weir_balance_state *s
 
 /* ---- one peer */
 
-static weir_balance_state *state_of(const weir_balance_probe *probe)
+static weir_balance_state *state_of(const balance_probe *probe)
 {
     balance_record *record = &probe->check->group->zone->records[probe->column];
 
     return atomic_load(&record->key) == probe->key ? &record->state : NULL;
 }
 
-static void probe_arm(weir_balance_probe *probe)
+static void probe_arm(balance_probe *probe)
 {
     const weir_balance_check *check = probe->check;
     uint64_t jitter = check->jitter_ms == 0 ? 0 : weir_random_fast() % (check->jitter_ms + 1);
@@ -73,19 +74,20 @@ static void probe_arm(weir_balance_probe *probe)
     (void) weir_timer_set(probe->keeper->loop, &probe->timer, check->interval_ms + jitter);
 }
 
-static void probe_free(weir_balance_probe *probe)
+static void probe_free(balance_probe *probe)
 {
     weir_timer_clear(probe->keeper->loop, &probe->timer);
-    if (probe->is_running) {
-        probe->check->cancel(probe);
+    if (probe->talking != NULL) {
+        balance_talking_cancel(probe->talking);
     }
+    balance_probe_forget(probe);
     weir_pool_free(probe->pool);
 }
 
-static weir_balance_probe *probe_new(const group_watcher *watcher, const weir_balance_peer *peer)
+static balance_probe *probe_new(const group_watcher *watcher, const weir_balance_peer *peer)
 {
     weir_pool *pool = weir_pool_new(1024, 0);
-    weir_balance_probe *probe = pool == NULL ? NULL : WEIR_NEW(pool, weir_balance_probe);
+    balance_probe *probe = pool == NULL ? NULL : WEIR_NEW(pool, balance_probe);
 
     if (probe == NULL || !weir_str_copy(pool, peer->text, &probe->text)) {
         weir_pool_free(pool);
@@ -107,13 +109,10 @@ static weir_balance_probe *probe_new(const group_watcher *watcher, const weir_ba
 
 static void probe_due(weir_timer *timer)
 {
-    weir_balance_probe *probe = WEIR_OWNER(timer, weir_balance_probe, timer);
-
-    probe->is_running = true;
-    probe->check->probe(probe);
+    balance_talking_start(WEIR_OWNER(timer, balance_probe, timer));
 }
 
-static void peer_fell(const weir_balance_probe *probe, weir_balance_state *state, const char *why)
+static void peer_fell(const balance_probe *probe, weir_balance_state *state, const char *why)
 {
     atomic_fetch_or(&state->failing, UINT64_C(1) << probe->check->number);
     atomic_fetch_add(&state->checks_fell, 1);
@@ -122,7 +121,7 @@ static void peer_fell(const weir_balance_probe *probe, weir_balance_state *state
                   WEIR_STR_ARG(probe->check->group->name), why);
 }
 
-static void peer_rose(const weir_balance_probe *probe, weir_balance_state *state)
+static void peer_rose(const balance_probe *probe, weir_balance_state *state)
 {
     atomic_fetch_and(&state->failing, ~(UINT64_C(1) << probe->check->number));
     atomic_store(&state->risen_ms, weir_clock_now()->monotonic_ms);
@@ -131,13 +130,13 @@ static void peer_rose(const weir_balance_probe *probe, weir_balance_state *state
                   WEIR_STR_ARG(probe->check->group->name));
 }
 
-void weir_balance_probe_end(weir_balance_probe *probe, const char *failure)
+void balance_probe_end(balance_probe *probe, const char *failure)
 {
     const weir_balance_check *check = probe->check;
     weir_balance_state *state = state_of(probe);
     uint64_t bit = UINT64_C(1) << check->number;
 
-    probe->is_running = false;
+    probe->talking = NULL;
     probe_arm(probe);
     if (state == NULL) {
         return;
@@ -168,7 +167,7 @@ void weir_balance_probe_end(weir_balance_probe *probe, const char *failure)
 /* ---- all of a group */
 
 /* Whoever is new is asked at once; with jitter, within that. */
-static void probe_begin(const group_watcher *watcher, weir_balance_probe *probe)
+static void probe_begin(const group_watcher *watcher, balance_probe *probe)
 {
     uint64_t jitter = watcher->check->jitter_ms;
 
@@ -185,7 +184,7 @@ static void watcher_sync(group_watcher *watcher)
     watcher->round++;
     for (size_t i = 0; view != NULL && i < view->count; i++) {
         const weir_balance_peer *peer = &view->peers[i];
-        weir_balance_probe **place = &watcher->probes[peer->column];
+        balance_probe **place = &watcher->probes[peer->column];
 
         if (peer->is_down) {
             continue;
@@ -232,7 +231,7 @@ static bool watcher_start(weir_worker *keeper, weir_chore *chore)
     self->keeper = keeper;
     self->timer.name = "health checks";
     self->timer.expired = watcher_due;
-    self->probes = calloc(check->group->zone->count, sizeof(weir_balance_probe *));
+    self->probes = calloc(check->group->zone->count, sizeof(balance_probe *));
     if (self->probes == NULL || !weir_timer_set(keeper->loop, &self->timer, 0)) {
         free(self->probes);
         free(self);
@@ -258,7 +257,7 @@ static void watcher_stop(weir_worker *keeper, weir_chore *chore)
     check->watcher = NULL;
 }
 
-bool weir_balance_check_add(weir_conf *conf, weir_balance_check *check)
+bool balance_check_add(weir_conf *conf, weir_balance_check *check)
 {
     weir_balance_group *group = check->group;
     weir_chore *chore = WEIR_NEW(weir_conf_pool(conf), weir_chore);

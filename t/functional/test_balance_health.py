@@ -155,6 +155,29 @@ def test_only_one_process_asks(weir, upstream):
     assert len(upstream.open_connections()) <= 2
 
 
+def test_a_check_may_keep_its_connection(weir, upstream):
+    upstream.answers(answer("ok", headers={"Connection": "keep-alive"}))
+    server = weir(location("keepalive_time=1h"), http="upstream back { server @upstream@; }")
+    upstream.wait_requests(6)
+    assert len({request.connection for request in checks(upstream)}) == 1
+    assert "is unhealthy" not in server.log()
+
+
+@pytest.mark.parametrize("goes", ["at the end of each answer", "while it is idle", "with time"])
+def test_a_kept_connection_that_goes_is_replaced_and_is_no_failure(weir, upstream, goes):
+    def ends(peer):
+        peer.send(answer("ok", headers={"Connection": "keep-alive"}))
+        peer.close()
+    kept = {"at the end of each answer": answer("ok", headers={"Connection": "close"}), "while it is idle": ends,
+            "with time": answer("ok", headers={"Connection": "keep-alive"})}
+    upstream.answers(kept[goes])
+    server = weir(location(f"keepalive_time={'100ms' if goes == 'with time' else '1h'}"),
+                  http="upstream back { server @upstream@; }")
+    wait_until(lambda: len({request.connection for request in checks(upstream)}) >= 4,
+               "several connections")
+    assert "is unhealthy" not in server.log()
+
+
 @pytest.mark.parametrize("text, why", [
     ("location / { health_check; }", 'takes a location with "proxy_pass"'),
     ("location / { proxy_pass http://back; health_check match=none; }", 'match "none" not found'),

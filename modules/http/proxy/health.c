@@ -1,13 +1,11 @@
-#include "modules/http/proxy/proxy_internal.h"
-
-#include <errno.h>
+#include "modules/balance/health.h"
 
 #include "core/base/number.h"
-#include "core/process/worker.h"
+#include "modules/http/proxy/proxy_internal.h"
 
 /*
- * health_check and match: how http asks an origin whether it is well.  A probe is one request on a connection of its
- * own, in the keeper; balance says when, and what follows.
+ * health_check and match: what http asks an origin, and whether the answer is good.  Balance says when, makes the
+ * connection, and knows what follows.
  */
 
 #define ANSWER_MAX ((size_t) 64 * 1024) /* of head and body that conditions see */
@@ -27,7 +25,6 @@ typedef struct {
 } match_header;
 
 typedef struct {
-    weir_str name;
     bool statuses_are_negated;
     weir_array statuses; /* status_range; none: 200 to 399 */
     weir_array headers;  /* match_header */
@@ -36,43 +33,8 @@ typedef struct {
 
 typedef struct {
     weir_balance_check check;
-    const weir_statement *statement;
-    weir_level *level;
-    weir_str uri, match_name;
-    const health_match *match; /* NULL: any good status */
-    const proxy_conf *conf;
-    weir_str request;
-    weir_str tls_name;
+    weir_str uri;
 } health_check;
-
-typedef struct {
-    bool is_here; /* only to have settings */
-} health_conf;
-
-/* All of a configuration. */
-typedef struct {
-    weir_map *matches;
-    weir_array checks; /* health_check * */
-} health_registry;
-
-static health_registry *registry_of(weir_conf *conf)
-{
-    static const char key;
-    health_registry *registry = weir_conf_kept(conf, &key);
-    weir_pool *pool = weir_conf_pool(conf);
-
-    if (registry != NULL) {
-        return registry;
-    }
-    registry = WEIR_NEW(pool, health_registry);
-    if (registry == NULL || (registry->matches = weir_map_new(pool, false, 4)) == NULL
-        || !weir_conf_keep(conf, &key, registry)) {
-        weir_conf_refuse(conf, "no memory for health checks");
-        return NULL;
-    }
-    weir_array_init(&registry->checks, pool, sizeof(health_check *), 4);
-    return registry;
-}
 
 static bool status_read(weir_conf *conf, health_match *match, const weir_statement *line)
 {
@@ -173,14 +135,12 @@ static bool match_line_read(weir_conf *conf, health_match *match, const weir_sta
 static bool match_call(weir_conf *conf, void *settings, const weir_statement *statement)
 {
     weir_pool *pool = weir_conf_pool(conf);
-    health_registry *registry = registry_of(conf);
     health_match *made = WEIR_NEW(pool, health_match);
 
     (void) settings;
-    if (registry == NULL || made == NULL) {
-        return registry != NULL && weir_conf_refuse(conf, "no memory for \"match\"");
+    if (made == NULL) {
+        return weir_conf_refuse(conf, "no memory for \"match\"");
     }
-    made->name = statement->args[1];
     weir_array_init(&made->statuses, pool, sizeof(status_range), 4);
     weir_array_init(&made->headers, pool, sizeof(match_header), 4);
     weir_array_init(&made->bodies, pool, sizeof(match_header), 2);
@@ -189,12 +149,7 @@ static bool match_call(weir_conf *conf, void *settings, const weir_statement *st
             return false;
         }
     }
-    if (weir_map_find(registry->matches, made->name) != NULL) {
-        return weir_conf_refuse_arg(conf, statement, 1, "duplicate match \"%.*s\"",
-                                    WEIR_STR_ARG(made->name));
-    }
-    return weir_map_put(registry->matches, made->name, made)
-           || weir_conf_refuse(conf, "no memory for \"match\"");
+    return weir_balance_match_add(conf, &proxy_family, statement, made);
 }
 
 /* ---- what an answer is held against; NULL: it is good, else why not */
@@ -262,273 +217,96 @@ static const char *body_judge(const health_match *match, weir_str body, const we
     return NULL;
 }
 
-/* ---- one probe: connecting -> (TLS handshake) -> sending -> receiving -> closed */
+/* ---- one answer */
 
 typedef struct {
-    weir_balance_probe *probe;
-    const health_check *check;
-    weir_connection *connection;
-    weir_chain out;
     weir_http_response_head head;
     bool head_is_complete;
-    char *data;
-    size_t end, start, scanned;
-} asking;
+    size_t start, scanned; /* in all that came */
+} health_answer;
 
-static void connecting_writable(weir_connection *connection);
-static void sending_writable(weir_connection *connection);
-static void receiving_readable(weir_connection *connection);
-static void asking_timeout(weir_connection *connection);
-
-static const weir_connection_state asking_connecting = {
-    .name = "connecting for a health check",
-    .on_writable = connecting_writable,
-    .on_timeout = asking_timeout,
-};
-static const weir_connection_state asking_sending = {
-    .name = "sending a health check",
-    .on_writable = sending_writable,
-    .on_timeout = asking_timeout,
-};
-static const weir_connection_state asking_receiving = {
-    .name = "reading a health check",
-    .on_readable = receiving_readable,
-    .on_timeout = asking_timeout,
-};
-
-static void asking_close(asking *self)
+static bool answer_begin(weir_balance_talk *talk)
 {
-    weir_chain_clear(&self->out);
-    if (self->connection != NULL) {
-        /* All of this lies in the connection's pool. */
-        weir_connection_close(self->connection);
-    }
-}
+    health_answer *answer = talk->state;
 
-static void asking_end(asking *self, const char *failure)
-{
-    weir_balance_probe *probe = self->probe;
-
-    probe->state = NULL;
-    asking_close(self);
-    weir_balance_probe_end(probe, failure);
-}
-
-static void asking_timeout(weir_connection *connection)
-{
-    asking_end(connection->owner, "it timed out");
-}
-
-static void body_end(asking *self)
-{
-    weir_str body = weir_str_of(self->data + self->start, self->end - self->start);
-
-    asking_end(self, body_judge(self->check->match, body, &self->connection->log));
-}
-
-/* False: it is over. */
-static bool head_take(asking *self)
-{
-    const char *why = NULL;
-    const char *failure;
-
-    for (;;) {
-        size_t taken = 0;
-        weir_str bytes = weir_str_of(self->data + self->start, self->end - self->start);
-        weir_http_head_result result =
-            weir_http_response_head_take(&self->head, bytes, &self->scanned, &taken, &why);
-
-        self->start += taken;
-        switch (result) {
-        case WEIR_HTTP_HEAD_MORE:
-            return true;
-        case WEIR_HTTP_HEAD_INTERIM:
-            continue;
-        case WEIR_HTTP_HEAD_INVALID:
-            asking_end(self, "it answered with no valid HTTP");
-            return false;
-        case WEIR_HTTP_HEAD_COMPLETE:
-            break;
-        }
-        break;
-    }
-    self->head_is_complete = true;
-    failure = head_judge(self->check->match, &self->head, &self->connection->log);
-    if (failure != NULL || self->check->match == NULL || self->check->match->bodies.count == 0) {
-        asking_end(self, failure);
-        return false;
-    }
+    weir_http_response_head_init(&answer->head, talk->pool, LINES_MAX);
     return true;
 }
 
-static bool body_is_complete(const asking *self)
+static weir_balance_talk_result bad(weir_balance_talk *talk, const char *why)
 {
-    return self->end == ANSWER_MAX
-           || (self->head.content_length >= 0
-               && self->end - self->start >= (uint64_t) self->head.content_length);
+    talk->failure = why;
+    return WEIR_BALANCE_TALK_BAD;
 }
 
-static void receiving_readable(weir_connection *connection)
+/* OVER: the head is there. */
+static weir_balance_talk_result head_take(weir_balance_talk *talk, weir_str data, bool is_at_end)
 {
-    asking *self = connection->owner;
+    health_answer *answer = talk->state;
+    const char *why = NULL;
 
     for (;;) {
-        size_t len = 0;
+        size_t taken = 0;
+        weir_http_head_result result = weir_http_response_head_take(
+            &answer->head, weir_str_from(data, answer->start), &answer->scanned, &taken, &why);
 
-        switch (weir_connection_read(connection, self->data + self->end, ANSWER_MAX - self->end,
-                                     &len)) {
-        case WEIR_WAIT:
-            return;
-        case WEIR_FAIL:
-            asking_end(self, "the connection broke");
-            return;
-        case WEIR_OK:
-            break;
-        }
-        if (len == 0) {
-            if (self->head_is_complete) {
-                body_end(self);
-            } else {
-                asking_end(self, "it closed the connection without an answer");
-            }
-            return;
-        }
-        self->end += len;
-        if (!self->head_is_complete && !head_take(self)) {
-            return;
-        }
-        if (self->head_is_complete && body_is_complete(self)) {
-            body_end(self);
-            return;
-        }
-        if (self->end == ANSWER_MAX) {
-            asking_end(self, "its answer is too large");
-            return;
+        answer->start += taken;
+        switch (result) {
+        case WEIR_HTTP_HEAD_MORE:
+            return is_at_end ? bad(talk, data.len == ANSWER_MAX
+                                             ? "its answer is too large"
+                                             : "it closed the connection without an answer")
+                             : WEIR_BALANCE_TALK_MORE;
+        case WEIR_HTTP_HEAD_INTERIM:
+            continue;
+        case WEIR_HTTP_HEAD_INVALID:
+            return bad(talk, "it answered with no valid HTTP");
+        case WEIR_HTTP_HEAD_COMPLETE:
+            answer->head_is_complete = true;
+            return WEIR_BALANCE_TALK_OVER;
         }
     }
 }
 
-static void sending_writable(weir_connection *connection)
+/* Whether all of the body is there, as its head says. */
+static bool body_is_complete(const health_answer *answer, size_t len)
 {
-    asking *self = connection->owner;
-
-    switch (weir_connection_write(connection, &self->out, UINT64_MAX)) {
-    case WEIR_WAIT:
-        return;
-    case WEIR_FAIL:
-        asking_end(self, "sending failed");
-        return;
-    case WEIR_OK:
-        break;
-    }
-    weir_connection_set_timeout(connection, self->check->conf->read_timeout_ms);
-    weir_connection_enter(connection, &asking_receiving);
+    return answer->head.end == WEIR_HTTP_END_NONE
+           || (answer->head.content_length >= 0 && len >= (uint64_t) answer->head.content_length);
 }
 
-static void asking_send(asking *self)
+static weir_balance_talk_result answer_take(weir_balance_talk *talk, weir_str data, bool is_at_end)
 {
-    weir_connection_set_timeout(self->connection, self->check->conf->send_timeout_ms);
-    if (!weir_chain_add_memory(&self->out, self->check->request)) {
-        asking_end(self, "no memory");
-        return;
-    }
-    weir_connection_enter(self->connection, &asking_sending);
-    sending_writable(self->connection);
-}
+    health_answer *answer = talk->state;
+    const health_match *match = talk->check->match;
+    bool wants_body = match != NULL && match->bodies.count != 0;
+    weir_str body;
+    const char *why;
 
-static void shaken(weir_connection *connection, weir_tls_outcome outcome)
-{
-    asking *self = connection->owner;
+    if (!answer->head_is_complete) {
+        weir_balance_talk_result result = head_take(talk, data, is_at_end);
 
-    if (outcome == WEIR_TLS_ESTABLISHED) {
-        asking_send(self);
-    } else {
-        asking_end(self, "the SSL handshake failed");
+        if (result != WEIR_BALANCE_TALK_OVER) {
+            return result;
+        }
+        why = head_judge(match, &answer->head, &talk->log);
+        if (why != NULL) {
+            return bad(talk, why);
+        }
+        /* The body that nobody looks at is read where the connection may stay. */
+        wants_body |= talk->check->question.keepalive_ms != 0 && answer->head.keeps;
     }
-}
-
-static void connected(asking *self)
-{
-    const proxy_conf *conf = self->check->conf;
-    weir_tls_connect_options options = {
-        .verify_name = self->check->tls_name,
-        .handshake_timeout_ms = conf->connect_timeout_ms,
-    };
-
-    if (!conf->pass.url.is_tls) {
-        asking_send(self);
-        return;
+    body = weir_str_from(data, answer->start);
+    if (body_is_complete(answer, body.len)) {
+        talk->may_stay = answer->head.keeps;
+    } else if (wants_body && !is_at_end) {
+        return WEIR_BALANCE_TALK_MORE;
     }
-    if (conf->tls.server_name) {
-        options.server_name = self->check->tls_name;
-    }
-    weir_tls_connect(self->connection, conf->tls_client, &options, shaken);
-}
-
-static void connecting_writable(weir_connection *connection)
-{
-    asking *self = connection->owner;
-    int error = weir_connection_finish_connect(connection);
-
-    if (error == EINPROGRESS) {
-        return;
-    }
-    if (error != 0) {
-        asking_end(self, strerror(error));
-        return;
-    }
-    connected(self);
-}
-
-static void health_probe(weir_balance_probe *probe)
-{
-    const health_check *check = WEIR_OWNER(probe->check, health_check, check);
-    weir_connect_options options = {0};
-    weir_connection *connection;
-    asking *self;
-    int error;
-
-    connection = weir_connect(probe->keeper->loop, &probe->addr, &options, 4096, &asking_connecting,
-                              NULL, &error);
-    if (connection == NULL) {
-        weir_balance_probe_end(probe, strerror(error));
-        return;
-    }
-    connection->log = probe->keeper->log;
-    self = WEIR_NEW(connection->pool, asking);
-    if (self == NULL || (self->data = weir_pool_bytes(connection->pool, ANSWER_MAX)) == NULL) {
-        weir_connection_close(connection);
-        weir_balance_probe_end(probe, "no memory");
-        return;
-    }
-    self->probe = probe;
-    self->check = check;
-    self->connection = connection;
-    connection->owner = self;
-    probe->state = self;
-    weir_http_response_head_init(&self->head, connection->pool, LINES_MAX);
-    weir_connection_set_timeout(connection, check->conf->connect_timeout_ms);
-    if (connection->writable) {
-        connected(self);
-    }
-}
-
-static void health_cancel(weir_balance_probe *probe)
-{
-    asking_close(probe->state);
+    why = match == NULL ? NULL : body_judge(match, body, &talk->log);
+    return why == NULL ? WEIR_BALANCE_TALK_OVER : bad(talk, why);
 }
 
 /* ---- health_check [PARAMETERS] */
-
-static bool time_read(weir_str value, uint64_t *time_ms)
-{
-    return weir_parse_time_ms(value, INT32_MAX, time_ms);
-}
-
-static bool count_read(weir_str value, uint64_t *count)
-{
-    return weir_parse_uint(value, INT32_MAX, count) && *count != 0;
-}
 
 static bool uri_read(health_check *check, weir_str value)
 {
@@ -541,89 +319,39 @@ static bool uri_read(health_check *check, weir_str value)
     return value.len != 0 && value.data[0] == '/';
 }
 
-static bool parameter_read(weir_conf *conf, health_check *check, weir_str arg)
+static weir_balance_argument argument_read(weir_conf *conf, weir_balance_check *check,
+                                           weir_str argument)
 {
+    health_check *self = WEIR_OWNER(check, health_check, check);
     weir_str value;
-    uint64_t number;
 
-    if (weir_conf_parameter(arg, "interval=", &value)) {
-        return time_read(value, &check->check.interval_ms) && check->check.interval_ms != 0;
+    if (weir_conf_parameter(argument, "uri=", &value)) {
+        return uri_read(self, value) ? WEIR_BALANCE_ARGUMENT_GOOD : WEIR_BALANCE_ARGUMENT_WRONG;
     }
-    if (weir_conf_parameter(arg, "jitter=", &value)) {
-        return time_read(value, &check->check.jitter_ms);
+    if (weir_conf_parameter(argument, "keepalive_time=", &value)) {
+        return weir_parse_time_ms(value, INT32_MAX, &check->question.keepalive_ms)
+                   ? WEIR_BALANCE_ARGUMENT_GOOD
+                   : WEIR_BALANCE_ARGUMENT_WRONG;
     }
-    if (weir_conf_parameter(arg, "fails=", &value)) {
-        return count_read(value, &check->check.fails);
+    if (weir_conf_parameter(argument, "type=", &value)
+        || weir_str_starts(argument, WEIR_STR("grpc_"))) {
+        weir_conf_refuse(conf, "the parameter \"%.*s\" of \"health_check\" is not supported",
+                         WEIR_STR_ARG(argument));
+        return WEIR_BALANCE_ARGUMENT_REFUSED;
     }
-    if (weir_conf_parameter(arg, "passes=", &value)) {
-        return count_read(value, &check->check.passes);
-    }
-    if (weir_conf_parameter(arg, "uri=", &value)) {
-        return uri_read(check, value);
-    }
-    if (weir_conf_parameter(arg, "match=", &value)) {
-        check->match_name = value;
-        return value.len != 0;
-    }
-    if (weir_conf_parameter(arg, "port=", &value)) {
-        if (!weir_parse_uint(value, 65535, &number) || number == 0) {
-            return false;
-        }
-        check->check.port = (uint16_t) number;
-        return true;
-    }
-    if (weir_conf_parameter(arg, "keepalive_time=", &value)) {
-        weir_conf_warn(conf,
-                       "\"keepalive_time\" of \"health_check\" has no effect: each check has a "
-                       "connection of its own");
-        return time_read(value, &number);
-    }
-    if (weir_str_eq(arg, WEIR_STR("mandatory"))) {
-        return check->check.is_mandatory = true;
-    }
-    if (weir_str_eq(arg, WEIR_STR("persistent"))) {
-        return check->check.is_persistent = true;
-    }
-    return false;
+    return WEIR_BALANCE_ARGUMENT_UNKNOWN;
 }
 
 static bool health_check_call(weir_conf *conf, void *settings, const weir_statement *statement)
 {
-    health_registry *registry = registry_of(conf);
-    health_check *check = WEIR_NEW(weir_conf_pool(conf), health_check);
-    health_check **place = registry == NULL ? NULL : weir_array_push(&registry->checks);
-    weir_str value;
+    health_check *self = WEIR_NEW(weir_conf_pool(conf), health_check);
 
     (void) settings;
-    if (check == NULL || place == NULL) {
-        return registry != NULL && weir_conf_refuse(conf, "no memory for \"health_check\"");
+    if (self == NULL) {
+        return weir_conf_refuse(conf, "no memory for \"health_check\"");
     }
-    *place = check;
-    check->check = (weir_balance_check){.interval_ms = 5000,
-                                        .fails = 1,
-                                        .passes = 1,
-                                        .probe = health_probe,
-                                        .cancel = health_cancel};
-    check->uri = WEIR_STR("/");
-    check->statement = statement;
-    check->level = weir_conf_level(conf);
-    for (size_t i = 1; i < statement->count; i++) {
-        if (weir_conf_parameter(statement->args[i], "type=", &value)
-            || weir_str_starts(statement->args[i], WEIR_STR("grpc_"))) {
-            return weir_conf_refuse_arg(
-                conf, statement, i, "the parameter \"%.*s\" of \"health_check\" is not supported",
-                WEIR_STR_ARG(statement->args[i]));
-        }
-        if (!parameter_read(conf, check, statement->args[i])) {
-            return weir_conf_refuse_arg(conf, statement, i, "invalid parameter \"%.*s\"",
-                                        WEIR_STR_ARG(statement->args[i]));
-        }
-    }
-    if (check->check.is_persistent && !check->check.is_mandatory) {
-        return weir_conf_refuse_arg(conf, statement, 0,
-                                    "\"persistent\" of \"health_check\" takes \"mandatory\"");
-    }
-    return true;
+    self->uri = WEIR_STR("/");
+    return weir_balance_check_read(conf, &proxy_family, &self->check, statement, argument_read);
 }
 
 /* What the location says of Host, if that is always the same; else the name in proxy_pass. */
@@ -639,61 +367,61 @@ static weir_str host_of(const proxy_conf *conf)
     return conf->pass.url.name;
 }
 
-static bool request_make(weir_conf *conf, health_check *check)
+/* HTTP/1.0: an answer is not chunked, and ends with the connection unless both want to go on. */
+static bool request_make(weir_conf *conf, health_check *self, const proxy_conf *proxy)
 {
+    weir_balance_question *question = &self->check.question;
     weir_builder text;
 
     weir_builder_open(&text, weir_conf_pool(conf), SIZE_MAX);
     weir_builder_add(&text, WEIR_STR("GET "));
-    weir_builder_add(&text, check->uri);
+    weir_builder_add(&text, self->uri);
     weir_builder_add(&text, WEIR_STR(" HTTP/1.0\r\nHost: "));
-    weir_builder_add(&text, host_of(check->conf));
+    weir_builder_add(&text, host_of(proxy));
+    weir_builder_add(&text, WEIR_STR("\r\nUser-Agent: weir health check\r\nConnection: "));
     weir_builder_add(&text,
-                     WEIR_STR("\r\nUser-Agent: weir health check\r\nConnection: close\r\n\r\n"));
-    return weir_builder_close(&text, &check->request)
+                     question->keepalive_ms != 0 ? WEIR_STR("keep-alive") : WEIR_STR("close"));
+    weir_builder_add(&text, WEIR_STR("\r\n\r\n"));
+    return weir_builder_close(&text, &question->request)
            || weir_conf_refuse(conf, "no memory for \"health_check\"");
 }
 
-/* Now that proxy_pass and all matches are known. */
-static bool check_settle(weir_conf *conf, health_registry *registry, health_check *check)
+/* Now that proxy_pass is known. */
+static bool check_settle(weir_conf *conf, weir_balance_check *check)
 {
-    weir_str name;
+    health_check *self = WEIR_OWNER(check, health_check, check);
+    weir_balance_question *question = &check->question;
+    const proxy_conf *proxy = weir_level_settings(check->level, &weir_http_proxy.base);
+    weir_str name, said;
 
-    weir_conf_point_at(conf, check->statement);
-    check->conf = weir_level_settings(check->level, &weir_http_proxy.base);
-    if (check->conf == NULL || check->conf->pass.group == NULL) {
+    if (proxy == NULL || proxy->pass.group == NULL) {
         return weir_conf_refuse_arg(conf, check->statement, 0,
                                     "\"health_check\" takes a location with \"proxy_pass\" to an "
                                     "upstream without variables");
     }
-    if (check->match_name.len != 0) {
-        check->match = weir_map_find(registry->matches, check->match_name);
-        if (check->match == NULL) {
-            return weir_conf_refuse_arg(conf, check->statement, 0, "match \"%.*s\" not found",
-                                        WEIR_STR_ARG(check->match_name));
-        }
+    check->group = proxy->pass.group;
+    name = proxy->pass.url.name;
+    if (proxy->tls.name != NULL && weir_template_is_constant(proxy->tls.name, &said)) {
+        name = said;
     }
-    check->check.group = check->conf->pass.group;
-    check->tls_name = check->conf->pass.url.name;
-    if (check->conf->tls.name != NULL && weir_template_is_constant(check->conf->tls.name, &name)) {
-        check->tls_name = name;
+    if (proxy->pass.url.is_tls) {
+        question->tls = proxy->tls_client;
+        question->verify_name = name;
+        question->server_name = proxy->tls.server_name ? name : WEIR_STR_EMPTY;
     }
-    return request_make(conf, check) && weir_balance_check_add(conf, &check->check);
+    question->connect_ms = proxy->connect_timeout_ms;
+    question->send_ms = proxy->send_timeout_ms;
+    question->read_ms = proxy->read_timeout_ms;
+    question->answer_max = ANSWER_MAX;
+    question->state_bytes = sizeof(health_answer);
+    question->begin = answer_begin;
+    question->take = answer_take;
+    return request_make(conf, self, proxy);
 }
 
 static bool health_configured(weir_conf *conf)
 {
-    health_registry *registry = registry_of(conf);
-
-    if (registry == NULL) {
-        return false;
-    }
-    for (WEIR_ARRAY_EACH(&registry->checks, health_check *, check)) {
-        if (!check_settle(conf, registry, *check)) {
-            return false;
-        }
-    }
-    return true;
+    return weir_balance_checks_settle(conf, &proxy_family, check_settle);
 }
 
 static const weir_directive health_directives[] = {

@@ -85,6 +85,8 @@ static const weir_directive proxy_directives[] = {
         "0", "How many servers are tried; 0 is no limit."),
     ROW("proxy_next_upstream_timeout", MS(next_timeout_ms), "0",
         "How long servers are tried; 0 is no limit."),
+    ROW("health_check_timeout", MS(check_timeout_ms), "5s",
+        "How long one health check of a server may take."),
     ROW("proxy_half_close", FLAG(half_close), "off",
         "Lets one side go on when the other has ended its own."),
     {

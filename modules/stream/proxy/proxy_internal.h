@@ -6,6 +6,7 @@
 #include "modules/stream/engine/core_conf.h"
 
 extern const weir_balance_family stream_proxy_family;
+extern const weir_stream_module weir_stream_proxy;
 
 typedef enum {
     STREAM_PROXY_PROTOCOL_OFF,
@@ -21,6 +22,7 @@ typedef struct {
         weir_balance_group *group; /* NULL: to be found at run time */
     } pass;
     uint64_t connect_timeout_ms, timeout_ms;
+    uint64_t check_timeout_ms; /* of a health check */
     size_t buffer_size;
     const weir_template *upload_rate, *download_rate;
     struct {
@@ -82,6 +84,8 @@ weir_result stream_proxy_find(stream_proxy *proxy) WEIR_MUST_USE;
 /* ---- session.c: one session's way through its peers */
 
 void stream_proxy_start(stream_proxy *proxy);
+/* "name:port" without its port. */
+weir_str stream_proxy_host_name(weir_str host);
 /* For the log. */
 void stream_proxy_describe(weir_builder *line, const weir_stream_session *session);
 

@@ -255,8 +255,7 @@ static void shaken(weir_connection *connection, weir_tls_outcome outcome)
     }
 }
 
-/* "name:port" without its port. */
-static weir_str host_name(weir_str host)
+weir_str stream_proxy_host_name(weir_str host)
 {
     size_t name = host.len;
 
@@ -273,7 +272,7 @@ static void attempt_shake(stream_proxy *proxy)
     const stream_proxy_conf *conf = proxy->conf;
     weir_stream_session *session = proxy->session;
 
-    proxy->tls_name = host_name(proxy->host);
+    proxy->tls_name = stream_proxy_host_name(proxy->host);
     if (conf->tls.name != NULL
         && !weir_template_text(conf->tls.name, &session->script, &proxy->tls_name)) {
         proxy_end(proxy, WEIR_BALANCE_ABANDONED, WEIR_STREAM_INTERNAL_ERROR);
