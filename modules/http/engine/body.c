@@ -62,7 +62,7 @@ void weir_http_body_timed_out(weir_http_exchange *ex)
         weir_log_line(&ex->log, WEIR_LOG_INFO, 0,
                       "client sent its body too slowly: %llu bytes in %llu ms",
                       (unsigned long long) ex->request.body_received,
-                      (unsigned long long) (ex->body_waited_ms + waited_ms));
+                      (unsigned long long) ex->body_waited_ms + waited_ms);
     } else {
         weir_log_line(&ex->log, WEIR_LOG_INFO, 0,
                       "client timed out while reading client request body");

@@ -69,6 +69,9 @@ static void body_end(proxy_state *proxy)
     weir_http_exchange *ex = proxy->ex;
 
     proxy->body_ended = true;
+    if (proxy->store != NULL) {
+        proxy_store_end(proxy);
+    }
     if (proxy->start != proxy->end) {
         weir_log_line(
             &ex->log, WEIR_LOG_WARN, 0,
@@ -98,6 +101,9 @@ static bool give(proxy_state *proxy, weir_chain *out, size_t len)
 
     proxy->start += len;
     proxy_attempt_now(proxy)->length += len;
+    if (proxy->store != NULL) {
+        proxy_store_write(proxy, weir_str_of(data, len));
+    }
     if (proxy->block == NULL) {
         /* Behind a large head, which is no block. */
         return weir_chain_add_copy(out, weir_str_of(data, len));

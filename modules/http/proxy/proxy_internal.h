@@ -128,6 +128,13 @@ typedef struct {
     weir_str temp_path;
     uint64_t max_temp_file_size;
     size_t temp_file_write_size; /* 0: not said */
+    struct {
+        bool is_on;
+        const weir_template *path; /* NULL: as root and alias say */
+    } store;
+    struct {
+        unsigned mode;
+    } store_access;
 
     weir_array hide_headers, pass_headers; /* weir_str */
     unsigned ignore_headers;
@@ -227,6 +234,7 @@ struct weir_http_upstream_state {
     int temp_file; /* -1: none */
     uint64_t temp_bytes;
     struct proxy_writing *writing; /* of more to it; NULL: nothing is under way */
+    struct proxy_store *store;     /* NULL: the response is not stored */
 
     weir_relay *relay; /* NULL: no tunnel */
     weir_connection *tunnel_client;
@@ -315,6 +323,16 @@ void proxy_temp_written(proxy_state *proxy, bool is_written);
 bool proxy_temp_write(proxy_state *proxy, weir_chain *chain) WEIR_MUST_USE;
 /* Closes it, now or when what is being written is done. */
 void proxy_temp_close(proxy_state *proxy);
+
+/* ---- store.c: proxy_store */
+
+bool proxy_store_call(weir_conf *conf, void *settings, const weir_statement *statement);
+bool proxy_store_access_call(weir_conf *conf, void *settings, const weir_statement *statement);
+/* The head is the response's: sets `store` if its body is to be stored. */
+void proxy_store_begin(proxy_state *proxy);
+/* Where `store` is set: more of the body, and its end.  What fails is logged, and the client has the response anyway. */
+void proxy_store_write(proxy_state *proxy, weir_str bytes);
+void proxy_store_end(proxy_state *proxy);
 
 /* ---- tunnel.c */
 

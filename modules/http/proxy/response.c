@@ -512,6 +512,7 @@ void proxy_respond(proxy_state *proxy)
         return;
     }
 
+    proxy_store_begin(proxy);
     proxy->source.pull = proxy_body_pull;
     ex->source = &proxy->source;
     proxy->doing = "reading upstream";

@@ -1,0 +1,95 @@
+"""proxy_store: whole responses are left in files."""
+
+import os
+import stat
+
+import pytest
+
+from harness import wait_until
+from harness.upstream import answer, body_of
+from harness.wire import Truncated
+
+DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
+MIRROR = """
+    location /www/ { root @dir@; error_page 404 = /fetch$uri; log_not_found off; }
+    location /fetch/ { internal; proxy_pass http://@upstream@/; proxy_store on;
+                       proxy_store_access group:rw all:r; alias @dir@/; }"""
+STORE = "location / { proxy_pass http://@upstream@; %s }"
+
+
+@pytest.fixture(autouse=True)
+def writable(folder):
+    """Workers may write there, whoever they are."""
+    for name in ("www", "kept"):
+        os.mkdir(folder.file(name))
+        os.chmod(folder.file(name), 0o777)
+
+
+def content(path):
+    wait_until(lambda: os.path.exists(path), "the file")
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def test_what_was_fetched_once_is_served_from_then_on(weir, upstream):
+    upstream.answers(answer(body_of(200_000), headers=[("Last-Modified", DATE)]))
+    server = weir(MIRROR)
+    assert server.get("/www/a/b/c").body == body_of(200_000)
+    path = server.folder.file("www", "a", "b", "c")
+    assert content(path) == body_of(200_000)
+    again = server.get("/www/a/b/c")
+    assert again.body == body_of(200_000) and again.headers["Last-Modified"] == DATE
+    assert len(upstream.requests) == 1
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o664
+    assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) & 0o755 == 0o755
+
+
+@pytest.mark.parametrize("framing", [
+    b"Content-Length: 5\r\n\r\nhello",
+    b"Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
+    b"Connection: close\r\n\r\nhello",
+    b"Content-Length: 0\r\n\r\n",
+])
+def test_whatever_its_framing(weir, upstream, framing):
+    upstream.answers(b"HTTP/1.1 200 OK\r\n" + framing)
+    server = weir(STORE % "proxy_store @dir@/kept/$arg_name; proxy_http_version 1.1;")
+    said = server.get("/?name=it").body
+    assert content(server.folder.file("kept", "it")) == said in (b"hello", b"")
+    assert stat.S_IMODE(os.stat(server.folder.file("kept", "it")).st_mode) == 0o600
+
+
+def test_a_newer_one_takes_its_place(weir, upstream):
+    server = weir(STORE % "proxy_store @dir@/kept/x;")
+    for body in (b"first and long", b"second"):
+        upstream.answers(answer(body))
+        server.get("/")
+        wait_until(lambda: content(server.folder.file("kept", "x")) == body, "the newer one")
+    assert not [name for name in os.listdir(server.folder.file("kept")) if name != "x"]
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "206 Partial Content", "301 Moved"])
+def test_other_answers_are_not_stored(weir, upstream, status):
+    upstream.answers(answer(b"x", status))
+    server = weir(STORE % "proxy_store @dir@/kept/x;")
+    server.get("/")
+    upstream.answers(answer(b"y"))
+    server.get("/")
+    assert content(server.folder.file("kept", "x")) == b"y"
+
+
+def test_nor_is_half_of_one(weir, upstream):
+    upstream.answers(lambda peer: (peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"), peer.close()))
+    server = weir(STORE % "proxy_store @dir@/kept/x;")
+    with pytest.raises(Truncated):
+        server.get("/")
+    upstream.answers(lambda peer: (peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\ny"), peer.close()))
+    assert server.get("/").body == b"y"
+    assert content(server.folder.file("kept", "x")) == b"y"
+
+
+@pytest.mark.weir_only("nginx logs it otherwise")
+def test_what_cannot_be_stored_is_said_and_served(weir, upstream):
+    upstream.answers(answer(b"x"))
+    server = weir(STORE % "proxy_store @dir@/nginx.conf/kept;")
+    assert server.get("/").body == b"x"
+    server.wait_log("the response is not stored")
