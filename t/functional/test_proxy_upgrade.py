@@ -108,6 +108,20 @@ def test_a_switch_that_nobody_asked_for_is_502(weir, upstream):
     assert server.get("/").status == 502
 
 
+@pytest.mark.weir_only("nginx lets requests that it never sees pass through such a tunnel")
+@pytest.mark.parametrize("config", [
+    UPGRADE, "location / { proxy_pass http://@upstream@; proxy_upgrade on; }"], ids=["set", "on"])
+@pytest.mark.parametrize("protocols", ["h2c", "websocket, H2C"])
+def test_no_tunnel_is_made_for_http_2(weir, upstream, config, protocols):
+    wish = request_bytes(headers={"Connection": "Upgrade, HTTP2-Settings", "Upgrade": protocols,
+                                  "HTTP2-Settings": "AAMAAABkAARAAAAAAAIAAAAA"})
+    server = weir(config)
+    assert server.exchange(wish).status == 200
+    assert "Upgrade" not in upstream.last.headers and "HTTP2-Settings" not in upstream.last.headers
+    upstream.answers(SWITCH.replace(b"websocket", b"h2c"))
+    assert server.exchange(wish).status == 502
+
+
 def test_an_origin_that_refuses_to_switch_is_answered_as_usual(weir, upstream):
     upstream.answers(answer("no", "426 Upgrade Required", {"Upgrade": "websocket"}))
     connection = weir(UPGRADE).connect()

@@ -258,6 +258,8 @@ void proxy_resolve_cancel(proxy_state *proxy);
 /* From the list of settings, or defaults. NULL: refused. */
 proxy_headers *proxy_headers_make(weir_conf *conf, const proxy_conf *settings);
 bool proxy_set_header_call(weir_conf *conf, void *settings, const weir_statement *statement);
+/* The client names a protocol that a tunnel may be made for: any but h2c. */
+bool proxy_may_upgrade(const proxy_state *proxy);
 /* proxy_upgrade: the client asks for another protocol, and the origin is asked, too. */
 bool proxy_passes_upgrade(const proxy_state *proxy);
 /* Makes `head`. False: no memory, or a variable's value that cannot be sent; logged. */

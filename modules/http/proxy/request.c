@@ -198,13 +198,20 @@ static void add_client_fields(proxy_state *proxy, weir_builder *head)
     }
 }
 
-/* Whether this request asks for another protocol, and may. */
+/* HTTP/2 in a tunnel would be requests that no rule here sees; RFC 9113, 3.1 took it back. */
+bool proxy_may_upgrade(const proxy_state *proxy)
+{
+    const weir_http_fields *fields = &proxy->ex->request.fields;
+
+    return weir_http_fields_find(fields, WEIR_HTTP_UPGRADE) != NULL
+           && !weir_http_fields_have_token(fields, WEIR_HTTP_UPGRADE, WEIR_STR("h2c"));
+}
+
 bool proxy_passes_upgrade(const proxy_state *proxy)
 {
     const weir_http_request *request = &proxy->ex->request;
 
-    return proxy->conf->upgrade && request->version == WEIR_HTTP_11
-           && weir_http_fields_find(&request->fields, WEIR_HTTP_UPGRADE) != NULL
+    return proxy->conf->upgrade && request->version == WEIR_HTTP_11 && proxy_may_upgrade(proxy)
            && weir_http_fields_have_token(&request->fields, WEIR_HTTP_CONNECTION,
                                           WEIR_STR("upgrade"));
 }
@@ -235,7 +242,8 @@ static bool add_set_fields(proxy_state *proxy, bool upgrades, weir_builder *head
             if (!weir_template_text(header->value, &ex->script, &value)) {
                 return false;
             }
-            if (value.len == 0) {
+            if (value.len == 0
+                || (header->name == WEIR_HTTP_UPGRADE && !proxy_may_upgrade(proxy))) {
                 continue;
             }
             if (!weir_http_is_field_value(value)) {

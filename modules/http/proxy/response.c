@@ -125,8 +125,7 @@ static void head_complete(proxy_state *proxy)
     }
     if (proxy->answer.status == 101
         && ((!proxy->conf->headers->sets_upgrade && !proxy_passes_upgrade(proxy))
-            || proxy->ex->wire->take_connection == NULL
-            || weir_http_fields_find(&proxy->ex->request.fields, WEIR_HTTP_UPGRADE) == NULL)) {
+            || proxy->ex->wire->take_connection == NULL || !proxy_may_upgrade(proxy))) {
         head_invalid(proxy, "upstream switched protocols without being asked to");
         return;
     }
