@@ -152,12 +152,17 @@ static void connect_want(int fd, int level, int option, int value, const char *n
 }
 
 /* 0, or the errno of what is needed and could not be had. */
-static int connect_prepare(int fd, const weir_connect_options *options, const weir_log *log)
+static int connect_prepare(int fd, bool is_unix, const weir_connect_options *options,
+                           const weir_log *log)
 {
     const int on = 1;
 
     if (options->socket_keepalive) {
         connect_want(fd, SOL_SOCKET, SO_KEEPALIVE, 1, "SO_KEEPALIVE", log);
+    }
+    /* On a socket that connects it keeps back the ACK for what is sent next (200 ms at most), and has no later effect. */
+    if (options->speaks_first && !is_unix) {
+        connect_want(fd, SOL_TCP, TCP_DEFER_ACCEPT, 1, "TCP_DEFER_ACCEPT", log);
     }
     if (options->rcvbuf != 0) {
         connect_want(fd, SOL_SOCKET, SO_RCVBUF, options->rcvbuf, "SO_RCVBUF", log);
@@ -183,7 +188,7 @@ static int connect_prepare(int fd, const weir_connect_options *options, const we
 static int connect_begin(int fd, const weir_addr *addr, const weir_connect_options *options,
                          const weir_log *log)
 {
-    int error = connect_prepare(fd, options, log);
+    int error = connect_prepare(fd, weir_addr_is_unix(addr), options, log);
 
     if (error != 0) {
         return error;

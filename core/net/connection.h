@@ -72,7 +72,11 @@ struct weir_connection {
     bool failed;  /* a verb failed, logged */
     bool is_idle; /* keep-alive: may be closed when connections run out or at QUIT */
     bool tcp_nodelay_set;
-    /* For the owner to set: nothing follows what is written now.  TLS takes leave in the same flight. */
+    /*
+     * For the owner to set: when all that is written now has gone out, it shuts or closes at once, so that
+     * one packet takes the last bytes and the FIN (the kernel keeps them back for it, 200 ms at most).
+     * TLS takes leave in the same flight.
+     */
     bool write_is_last;
     weir_list idle_link; /* in the worker's list of idle connections */
     weir_task wake;      /* posts on_readable again: when bytes are left in buffers */
@@ -111,6 +115,12 @@ static inline weir_result weir_connection_read(weir_connection *connection, char
  * counted as received meanwhile.  False: no memory.
  */
 bool weir_connection_give_back(weir_connection *connection, weir_str bytes) WEIR_MUST_USE;
+
+/* Whether the next read gives bytes without asking the socket. */
+static inline bool weir_connection_holds_unread(const weir_connection *connection)
+{
+    return connection->returned.len != 0 || connection->transport->holds_unread(connection);
+}
 
 /*
  * Writes the chain's bytes, up to `limit` (UINT64_MAX: all), and consumes what went out.
@@ -164,6 +174,8 @@ typedef struct {
     weir_addr bind_addr; /* len 0: any */
     bool transparent;    /* IP_TRANSPARENT */
     bool socket_keepalive;
+    /* There is something to be sent at once: it acknowledges the peer's SYN, which saves a packet. */
+    bool speaks_first;
     int sndlowat, rcvbuf, sndbuf; /* 0: default */
 } weir_connect_options;
 

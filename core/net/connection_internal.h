@@ -71,9 +71,4 @@ void weir_pipes_free(weir_pipes *pipes);
 extern const weir_connection_state weir_connection_new;
 void weir_connection_describe(weir_builder *line, const void *subject);
 
-static inline bool weir_connection_holds_unread(const weir_connection *connection)
-{
-    return connection->returned.len != 0 || connection->transport->holds_unread(connection);
-}
-
 #endif

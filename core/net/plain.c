@@ -171,7 +171,8 @@ static weir_result plain_write_memory(weir_connection *connection, weir_chain *c
     bool more;
 
     count = plain_cut(vectors, count, &bytes, limit);
-    more = bytes < limit && bytes < chain->len;
+    /* What is the last goes out with the FIN that follows it. */
+    more = bytes < chain->len ? bytes < limit : connection->write_is_last;
     result = weir_socket_send(connection, vectors, count, bytes, more, len);
     plain_sent(connection, chain, *len);
     return result;

@@ -31,10 +31,11 @@ typedef struct {
     size_t piped;
     bool is_bulk;
 
-    /* moving -> ending -> done */
+    /* moving -> ending -> done, moving -> broken */
     enum {
         DIRECTION_MOVING,
         DIRECTION_ENDING, /* the end was read; FIN goes out when all is flushed */
+        DIRECTION_BROKEN, /* `from` failed behind what was read; the relay ends when all is flushed */
         DIRECTION_DONE,
     } state;
 } relay_direction;
@@ -111,6 +112,8 @@ static weir_result direction_splice_out(relay_direction *direction)
 static weir_result direction_flush(relay_direction *direction)
 {
     if (!weir_chain_is_empty(&direction->held)) {
+        /* Shut or closed at once behind it. */
+        direction->to->write_is_last = direction->state == DIRECTION_ENDING;
         return weir_connection_write(direction->to, &direction->held, UINT64_MAX);
     }
     return direction->pipe != NULL ? direction_splice_out(direction) : WEIR_OK;
@@ -163,6 +166,27 @@ static weir_result direction_out_of_memory(const relay_direction *direction)
     return WEIR_FAIL;
 }
 
+/*
+ * The peer has sent its FIN: what came is likely to have been all. That it was is learnt before it is flushed, so
+ * that it takes the FIN along: a packet, and a wake-up of who gets it, less for each session.
+ */
+static size_t direction_look_for_end(relay_direction *direction, char *buffer, size_t size)
+{
+    size_t len = 0;
+
+    switch (weir_connection_read(direction->from, buffer, size, &len)) {
+    case WEIR_OK:
+        direction_count(direction, len);
+        break;
+    case WEIR_WAIT:
+        break;
+    case WEIR_FAIL:
+        direction->state = DIRECTION_BROKEN;
+        break;
+    }
+    return len;
+}
+
 static weir_result direction_copy_in(relay_direction *direction, size_t size)
 {
     size_t most = direction->relay->options.copy_bytes;
@@ -181,6 +205,9 @@ static weir_result direction_copy_in(relay_direction *direction, size_t size)
     if (result == WEIR_OK) {
         direction_count(direction, len);
         direction->is_bulk = len == WEIR_BLOCK_BYTES;
+        if (len != 0 && len < size && direction->from->hangup) {
+            len += direction_look_for_end(direction, block->data + len, size - len);
+        }
         if (!weir_chain_add_block(&direction->held, block, block->data, len)) {
             result = direction_out_of_memory(direction);
         }
@@ -318,6 +345,10 @@ static bool direction_move(relay_direction *direction)
             if (result == WEIR_OK) {
                 return false;
             }
+        }
+        if (result == WEIR_OK && direction->state == DIRECTION_BROKEN) {
+            relay_end(relay, direction->from_broke);
+            return false;
         }
         if (result == WEIR_FAIL) {
             relay_end(relay, direction->to_broke);

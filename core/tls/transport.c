@@ -181,8 +181,10 @@ weir_result weir_tls_peek(weir_tls *tls, weir_str *bytes)
 static weir_result send_bytes(weir_tls *tls, const char *data, size_t len, size_t *sent)
 {
     struct iovec vector = {.iov_base = (char *) (uintptr_t) data, .iov_len = len};
+    /* Behind the leave that was taken comes the FIN. */
+    bool more = tls->shut && tls->connection->write_is_last;
 
-    return weir_socket_send(tls->connection, &vector, 1, len, false, sent);
+    return weir_socket_send(tls->connection, &vector, 1, len, more, sent);
 }
 
 /* What an earlier send() left over. */

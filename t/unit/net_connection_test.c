@@ -13,6 +13,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
+
 /* What the handlers of the test's states saw. */
 static struct {
     unsigned readable, writable, timeout, hangup;
@@ -377,6 +379,31 @@ static void shut_ends_one_direction_only(void **state)
     weir_connection_close(connection);
 }
 
+/* The kernel keeps bytes back for 200 ms at most: on a machine that was busy for so long there is nothing to see. */
+#define KEPT_BACK_US 100000
+
+static void the_last_bytes_go_with_the_end(void **state)
+{
+    net_fixture *f = *state;
+    uint64_t begin_us = weir_clock_monotonic_us();
+    int client;
+    weir_connection *connection = net_accept(f, &client);
+    weir_chain chain = {0};
+    char text[8];
+    ssize_t got;
+
+    assert_true(weir_chain_add_memory(&chain, WEIR_STR("bye")));
+    connection->write_is_last = true;
+    assert_int_equal(weir_connection_write(connection, &chain, UINT64_MAX), WEIR_OK);
+    got = recv(client, text, sizeof(text), MSG_DONTWAIT | MSG_PEEK);
+    assert_true(got == -1 || weir_clock_monotonic_us() - begin_us > KEPT_BACK_US);
+    weir_connection_close(connection);
+    assert_int_equal(net_receive(client, text, sizeof(text)), 3);
+    assert_memory_equal(text, "bye", 3);
+    assert_true(net_is_closed(client));
+    close(client);
+}
+
 static void reset_sends_rst(void **state)
 {
     net_fixture *f = *state;
@@ -694,6 +721,37 @@ static void connects(void **state)
     weir_connection_close(origin);
 }
 
+static void who_speaks_first_acknowledges_with_what_it_says(void **state)
+{
+    net_fixture *f = *state;
+    uint64_t begin_us = weir_clock_monotonic_us();
+    weir_connect_options options = {.speaks_first = true};
+    weir_chain chain = {0};
+    weir_connection *origin;
+    char text[5];
+    size_t len;
+    int error = 0;
+
+    origin = weir_connect(f->loop, &f->addr, &options, 512, &waiting, f, &error);
+    assert_non_null(origin);
+    net_turn_until(f, is_writable, origin);
+    assert_int_equal(weir_connection_finish_connect(origin), 0);
+    net_settle(f);
+    assert_true(f->accepted == NULL || weir_clock_monotonic_us() - begin_us > KEPT_BACK_US);
+
+    assert_true(weir_chain_add_memory(&chain, WEIR_STR("hello")));
+    assert_int_equal(weir_connection_write(origin, &chain, UINT64_MAX), WEIR_OK);
+    while (f->accepted == NULL) {
+        weir_loop_turn(f->loop, -1);
+    }
+    weir_connection_enter(f->accepted, &waiting);
+    net_settle(f);
+    assert_int_equal(weir_connection_read(f->accepted, text, 5, &len), WEIR_OK);
+    assert_int_equal(len, 5);
+    weir_connection_close(f->accepted);
+    weir_connection_close(origin);
+}
+
 static void connects_from_an_address(void **state)
 {
     net_fixture *f = *state;
@@ -769,6 +827,7 @@ int main(void)
         NET_TEST(writes_memory_and_files_in_order),
         NET_TEST(a_file_that_shrank_fails_and_does_not_spin),
         NET_TEST(shut_ends_one_direction_only),
+        NET_TEST(the_last_bytes_go_with_the_end),
         NET_TEST(reset_sends_rst),
         NET_TEST(a_handler_may_close_connections_that_are_ready_too),
         NET_TEST(closing_in_on_readable_spares_on_writable),
@@ -784,6 +843,7 @@ int main(void)
         NET_TEST(knows_both_addresses),
         NET_TEST(accepted_sockets_send_without_delay),
         NET_TEST(connects),
+        NET_TEST(who_speaks_first_acknowledges_with_what_it_says),
         NET_TEST(connects_from_an_address),
         NET_TEST(a_refused_connection_says_so),
         NET_TEST(connecting_counts_against_the_limit),

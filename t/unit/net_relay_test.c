@@ -315,6 +315,46 @@ static void a_broken_side_is_named(void **state)
     }
 }
 
+static void what_came_before_a_reset_is_passed_on(void **state)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    relay_fixture r;
+    char text[16];
+
+    relay_begin(&r, state, &(weir_relay_options){.half_close = true});
+    net_settle(r.net);
+    net_send(r.client, "last words", 10);
+    setsockopt(r.client, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    close(r.client);
+    r.client = socket(AF_INET, SOCK_STREAM, 0);
+    net_turn_until(r.net, is_done, &r);
+    assert_int_equal(r.end, WEIR_RELAY_BROKEN_A);
+    assert_int_equal(net_receive(r.origin, text, 10), 10);
+    assert_memory_equal(text, "last words", 10);
+    relay_finish(&r);
+}
+
+static bool b_writes_its_last(const void *subject)
+{
+    return ((const relay_fixture *) subject)->b->write_is_last;
+}
+
+static void what_came_with_the_end_is_passed_on_with_it(void **state)
+{
+    relay_fixture r;
+    char text[16];
+
+    relay_begin(&r, state, &(weir_relay_options){.half_close = true});
+    net_settle(r.net);
+    net_send(r.client, "last words", 10);
+    shutdown(r.client, SHUT_WR);
+    net_turn_until(r.net, b_writes_its_last, &r);
+    assert_int_equal(net_receive(r.origin, text, 16), 10); /* and the end */
+    assert_memory_equal(text, "last words", 10);
+    assert_int_equal(r.done, 0);
+    relay_finish(&r);
+}
+
 static void silence_times_out_and_bytes_put_it_off(void **state)
 {
     relay_fixture r;
@@ -642,6 +682,8 @@ int main(void)
         RELAY_TEST(a_stalled_peer_stops_reading_from_the_other),
         RELAY_TEST(ending_early_with_bytes_on_their_way_leaks_nothing),
         RELAY_TEST(a_broken_side_is_named),
+        RELAY_TEST(what_came_before_a_reset_is_passed_on),
+        RELAY_TEST(what_came_with_the_end_is_passed_on_with_it),
         RELAY_TEST(silence_times_out_and_bytes_put_it_off),
         RELAY_TEST(rates_are_kept),
         RELAY_TEST(without_pipes_bytes_are_copied),

@@ -459,7 +459,7 @@ static void exchange_free(weir_http_exchange *ex)
     weir_pool_free(ex->pool);
 }
 
-static bool has_background(const weir_http_exchange *ex)
+bool weir_http_exchange_has_background(const weir_http_exchange *ex)
 {
     for (const weir_list *link = ex->children.next; link != &ex->children; link = link->next) {
         const weir_http_exchange *child = WEIR_OWNER(link, const weir_http_exchange, sibling);
@@ -485,7 +485,8 @@ void weir_http_exchange_end(weir_http_exchange *ex)
     if (ex->is_ended) {
         return;
     }
-    if (!ex->client_is_gone && !ex->response.body_is_short && has_background(ex)) {
+    if (!ex->client_is_gone && !ex->response.body_is_short
+        && weir_http_exchange_has_background(ex)) {
         ex->ends_after_children = true;
         return;
     }

@@ -227,6 +227,8 @@ void weir_http_client_gone(weir_http_exchange *ex);
 void weir_http_body_readable(weir_http_exchange *ex);
 /* Pulls response body bytes through the body filters. As weir_http_source.pull. */
 weir_result weir_http_pull(weir_http_exchange *ex, weir_chain *out, uint64_t limit, bool *ended);
+/* Whether its end has to wait for children in the background, such as mirrors. */
+bool weir_http_exchange_has_background(const weir_http_exchange *ex);
 /* The wire has sent everything, or can send no more: log phase, clean-ups. The exchange is freed. */
 void weir_http_exchange_end(weir_http_exchange *ex);
 

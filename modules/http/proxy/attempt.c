@@ -552,6 +552,7 @@ static void attempt_connect(proxy_state *proxy)
     const weir_balance_peer *peer = proxy->pick.peer;
     weir_connect_options options = {
         .socket_keepalive = conf->socket_keepalive,
+        .speaks_first = true,
         .rcvbuf = (int) conf->socket_rcvbuf,
         .sndbuf = (int) conf->socket_sndbuf,
     };

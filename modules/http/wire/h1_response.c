@@ -266,7 +266,18 @@ static uint64_t rate_allows(h1_connection *h1)
     return 0;
 }
 
-static weir_result write_out(h1_connection *h1)
+/* Whether the connection is closed as soon as what is there has gone out. */
+static bool is_last(const h1_connection *h1, bool source_waits)
+{
+    const weir_http_exchange *ex = h1->ex;
+
+    return !ex->keepalive && !ex->response.is_upgrade
+           && (h1->pull_ended
+               || (!source_waits && h1->framing == END_LENGTH && h1->response_left == 0))
+           && !weir_http_exchange_has_background(ex);
+}
+
+static weir_result write_out(h1_connection *h1, bool source_waits)
 {
     weir_http_exchange *ex = h1->ex;
     uint64_t allowed = rate_allows(h1);
@@ -276,9 +287,7 @@ static weir_result write_out(h1_connection *h1)
     if (allowed == 0) {
         return WEIR_WAIT;
     }
-    h1->connection->write_is_last =
-        !ex->keepalive && !ex->response.is_upgrade
-        && (h1->pull_ended || (h1->framing == END_LENGTH && h1->response_left == 0));
+    h1->connection->write_is_last = is_last(h1, source_waits);
     result = weir_connection_write(h1->connection, &h1->out, allowed);
     ex->bytes_sent += before - h1->out.len;
     if (result == WEIR_OK && !weir_chain_is_empty(&h1->out)) {
@@ -323,7 +332,7 @@ static pump_end pump(h1_connection *h1)
             }
             continue;
         }
-        switch (write_out(h1)) {
+        switch (write_out(h1, pull_result == WEIR_WAIT)) {
         case WEIR_OK:
             if (pull_result == WEIR_WAIT && weir_chain_is_empty(&h1->out)) {
                 h1_wait_for_nothing(h1);

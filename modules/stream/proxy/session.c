@@ -420,6 +420,8 @@ static void attempt_connect(stream_proxy *proxy)
     weir_stream_session *session = proxy->session;
     weir_connect_options options = {
         .socket_keepalive = conf->socket_keepalive,
+        .speaks_first = conf->protocol != STREAM_PROXY_PROTOCOL_OFF || conf->tls_client != NULL
+                        || weir_connection_holds_unread(session->client),
         .rcvbuf = (int) conf->socket_rcvbuf,
         .sndbuf = (int) conf->socket_sndbuf,
     };
