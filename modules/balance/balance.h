@@ -125,10 +125,11 @@ weir_balance_group *weir_balance_group_of_cycle(const weir_cycle *cycle,
 weir_balance_group *weir_balance_group_implied(weir_conf *conf, const weir_balance_family *family,
                                                weir_str host, uint16_t default_port);
 /*
- * A group of addresses that are known at run time only, the first of which comes first; lives in `pool`, and keeps no
- * connections.  An empty name is that of the first address.  NULL: no memory.
+ * A group of addresses that are known at run time only, the first of which comes first; lives in `pool`. Its idle connections
+ * wait with those of all such groups of the cycle, in each worker.  An empty name is that of the first address.  NULL: no memory.
  */
-weir_balance_group *weir_balance_group_of_addrs(weir_pool *pool, weir_str name,
+weir_balance_group *weir_balance_group_of_addrs(weir_pool *pool, const weir_cycle *cycle,
+                                                const weir_balance_family *family, weir_str name,
                                                 const weir_addr *addrs, size_t count);
 
 weir_str weir_balance_group_name(const weir_balance_group *group);
@@ -325,11 +326,13 @@ typedef struct {
     weir_str bound;    /* the local address that was asked for */
 } weir_balance_key;
 
-/* What goes with a connection to a peer; lies in its pool. */
+typedef struct balance_kept balance_kept;
+
+/* What goes with a connection to a peer; lies in its pool, and knows nothing of its group, which may be gone. */
 typedef struct {
     weir_list link;
     weir_connection *connection;
-    weir_balance_group *group;
+    balance_kept *kept;
     weir_addr addr;
     weir_balance_key key; /* scope is left out where the group shares connections */
     uint64_t requests;    /* so far */

@@ -186,6 +186,19 @@ struct balance_sticky;
 struct balance_queue;
 struct balance_zone;
 
+/* Connections that a worker keeps between requests, and the rules for them. */
+struct balance_kept {
+    size_t max;     /* 0: none are kept */
+    bool is_shared; /* among locations */
+    uint64_t requests, time_ms, timeout_ms;
+    unsigned said; /* bits of the directives that were given */
+    /* ---- the worker's own */
+    weir_list idle; /* of links, the one used last first */
+    size_t count;
+};
+
+void balance_kept_init(balance_kept *kept);
+
 struct weir_balance_group {
     weir_str name;
     const weir_balance_family *family;
@@ -213,17 +226,11 @@ struct weir_balance_group {
     const weir_resolver_settings *resolver;
     uint64_t resolver_timeout_ms;
 
-    struct {
-        size_t max;     /* 0: none are kept */
-        bool is_shared; /* among locations */
-        uint64_t requests, time_ms, timeout_ms;
-        unsigned said; /* bits of the directives that were given */
-    } keepalive;
+    balance_kept own_kept;
+    balance_kept *kept; /* where its connections wait: its own, or, of run time, the registry's */
 
     /* ---- the worker's own */
     balance_view *view; /* NULL: none was made yet */
-    weir_list idle;     /* of links, the one used last first */
-    size_t idle_count;
 };
 
 /* This worker's requests under way at a peer. */
@@ -252,6 +259,7 @@ typedef struct {
     weir_map *named, *implied;
     weir_map *zones;
     weir_array groups;               /* weir_balance_group * */
+    balance_kept kept;               /* of addresses that are known at run time only */
     balance_zone own;                /* of groups without a zone */
     struct balance_lookups *lookups; /* the keeper's, while it works */
     struct balance_control *control; /* NULL: nothing is changed at run time */

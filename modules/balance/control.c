@@ -492,7 +492,7 @@ const weir_balance_peer *weir_balance_peers(weir_balance_group *group, size_t *c
 
 size_t weir_balance_idle_count(const weir_balance_group *group)
 {
-    return group->idle_count;
+    return group->kept->count;
 }
 
 weir_balance_report weir_balance_peer_report(const weir_balance_peer *peer, bool is_alone)

@@ -46,6 +46,7 @@ static balance_registry *registry_get(weir_conf *conf, const weir_balance_family
         registry->implied = weir_map_new(pool, true, 16);
         registry->zones = weir_map_new(pool, false, 4);
         weir_array_init(&registry->groups, pool, sizeof(weir_balance_group *), 16);
+        balance_kept_init(&registry->kept);
         registry->own.name = weir_str_from_z(registry_name(family));
         registry->own.is_own = true;
         weir_array_init(&registry->own.groups, pool, sizeof(weir_balance_group *), 16);
@@ -80,6 +81,15 @@ weir_str weir_balance_group_name(const weir_balance_group *group)
 
 /* ---- groups */
 
+void balance_kept_init(balance_kept *kept)
+{
+    weir_list_init(&kept->idle);
+    kept->max = KEEPALIVE_MAX;
+    kept->requests = KEEPALIVE_REQUESTS;
+    kept->time_ms = KEEPALIVE_TIME_MS;
+    kept->timeout_ms = KEEPALIVE_TIMEOUT_MS;
+}
+
 static void group_end(void *subject)
 {
     weir_balance_group *group = subject;
@@ -103,11 +113,8 @@ static weir_balance_group *group_new(weir_conf *conf, balance_registry *registry
     group->family = registry->family;
     group->method = &balance_round_robin;
     weir_array_init(&group->read, weir_conf_temp_pool(conf), sizeof(balance_seat), 4);
-    weir_list_init(&group->idle);
-    group->keepalive.max = KEEPALIVE_MAX;
-    group->keepalive.requests = KEEPALIVE_REQUESTS;
-    group->keepalive.time_ms = KEEPALIVE_TIME_MS;
-    group->keepalive.timeout_ms = KEEPALIVE_TIMEOUT_MS;
+    balance_kept_init(&group->own_kept);
+    group->kept = &group->own_kept;
     return group;
 }
 
@@ -248,16 +255,18 @@ weir_balance_group *weir_balance_group_implied(weir_conf *conf, const weir_balan
     return group;
 }
 
-weir_balance_group *weir_balance_group_of_addrs(weir_pool *pool, weir_str name,
+weir_balance_group *weir_balance_group_of_addrs(weir_pool *pool, const weir_cycle *cycle,
+                                                const weir_balance_family *family, weir_str name,
                                                 const weir_addr *addrs, size_t count)
 {
+    balance_registry *registry = balance_registry_of_cycle(cycle, family);
     weir_balance_group *group = WEIR_NEW(pool, weir_balance_group);
 
     if (group == NULL) {
         return NULL;
     }
     group->method = &balance_round_robin;
-    weir_list_init(&group->idle);
+    group->kept = &registry->kept;
     group->view = balance_view_of_addrs(pool, name, addrs, count);
     if (group->view == NULL) {
         return NULL;
@@ -353,13 +362,14 @@ static bool resolvers_settle(weir_conf *conf, balance_registry *registry)
 
 bool weir_balance_configured(weir_conf *conf, const weir_balance_family *family)
 {
-    balance_registry *registry = balance_registry_of_cycle(weir_conf_cycle(conf), family);
+    /* Without a single group, too: connections to addresses of run time are kept there. */
+    balance_registry *registry = registry_get(conf, family);
     size_t position = 0;
     weir_str name;
     void *value;
 
     if (registry == NULL) {
-        return true;
+        return false;
     }
     while (weir_map_next(registry->zones, &position, &name, &value)) {
         balance_zone *zone = value;
@@ -523,28 +533,28 @@ bool weir_balance_keepalive_call(weir_conf *conf, void *settings, const weir_sta
     if (weir_str_eq(name, WEIR_STR("keepalive"))) {
         said = SAID_MAX;
         is_good = weir_parse_uint(text, INT32_MAX, &number);
-        group->keepalive.max = (size_t) number;
-        group->keepalive.is_shared = statement->count == 2;
+        group->own_kept.max = (size_t) number;
+        group->own_kept.is_shared = statement->count == 2;
         if (statement->count == 3 && !weir_str_eq(statement->args[2], WEIR_STR("local"))) {
             return weir_conf_refuse_arg(conf, statement, 2, "invalid parameter \"%.*s\"",
                                         WEIR_STR_ARG(statement->args[2]));
         }
     } else if (weir_str_eq(name, WEIR_STR("keepalive_requests"))) {
         said = SAID_REQUESTS;
-        is_good = weir_parse_uint(text, UINT32_MAX, &group->keepalive.requests);
+        is_good = weir_parse_uint(text, UINT32_MAX, &group->own_kept.requests);
     } else if (weir_str_eq(name, WEIR_STR("keepalive_time"))) {
         said = SAID_TIME;
-        is_good = weir_parse_time_ms(text, INT64_MAX, &group->keepalive.time_ms);
+        is_good = weir_parse_time_ms(text, INT64_MAX, &group->own_kept.time_ms);
     } else {
         said = SAID_TIMEOUT;
-        is_good = weir_parse_time_ms(text, INT64_MAX, &group->keepalive.timeout_ms);
+        is_good = weir_parse_time_ms(text, INT64_MAX, &group->own_kept.timeout_ms);
     }
 
-    if ((group->keepalive.said & said) != 0) {
+    if ((group->own_kept.said & said) != 0) {
         return weir_conf_refuse_arg(conf, statement, 0, "\"%.*s\" directive is duplicate",
                                     WEIR_STR_ARG(name));
     }
-    group->keepalive.said |= said;
+    group->own_kept.said |= said;
     return is_good
            || weir_conf_refuse_arg(conf, statement, 1,
                                    "invalid value \"%.*s\" in \"%.*s\" directive",

@@ -11,7 +11,7 @@ static void kept_readable(weir_connection *connection);
 static void kept_close(weir_connection *connection);
 
 /* kept -> whatever its next owner enters | closed */
-static const weir_connection_state kept = {
+static const weir_connection_state kept_idle = {
     .name = "kept idle",
     .on_readable = kept_readable,
     .on_timeout = kept_close,
@@ -29,22 +29,22 @@ weir_balance_link *weir_balance_link_new(weir_connection *connection, weir_balan
     }
     weir_list_init(&link->link);
     link->connection = connection;
-    link->group = group;
+    link->kept = group->kept;
     link->addr = peer->addr;
     link->key.tls = key->tls;
-    link->key.scope = group->keepalive.is_shared ? NULL : key->scope;
+    link->key.scope = group->kept->is_shared ? NULL : key->scope;
     return link;
 }
 
 bool weir_balance_keeps_idle(const weir_balance_group *group)
 {
-    return group->keepalive.max != 0;
+    return group->kept->max != 0;
 }
 
 static void kept_leave(weir_balance_link *link)
 {
     weir_list_remove(&link->link);
-    link->group->idle_count--;
+    link->kept->count--;
     weir_connection_set_idle(link->connection, false);
 }
 
@@ -65,8 +65,7 @@ static void kept_readable(weir_connection *connection)
 static bool fits(const weir_balance_link *link, const weir_balance_peer *peer,
                  const weir_balance_key *key)
 {
-    return link->key.tls == key->tls
-           && (link->group->keepalive.is_shared || link->key.scope == key->scope)
+    return link->key.tls == key->tls && (link->kept->is_shared || link->key.scope == key->scope)
            && weir_addr_eq(&link->addr, &peer->addr) && weir_str_eq(link->key.name, key->name)
            && weir_str_eq(link->key.bound, key->bound);
 }
@@ -74,7 +73,8 @@ static bool fits(const weir_balance_link *link, const weir_balance_peer *peer,
 weir_balance_link *weir_balance_idle_take(weir_balance_group *group, const weir_balance_peer *peer,
                                           const weir_balance_key *key)
 {
-    for (weir_list *place = group->idle.next; place != &group->idle; place = place->next) {
+    for (weir_list *place = group->kept->idle.next; place != &group->kept->idle;
+         place = place->next) {
         weir_balance_link *link = WEIR_OWNER(place, weir_balance_link, link);
         weir_connection *connection = link->connection;
 
@@ -89,42 +89,48 @@ weir_balance_link *weir_balance_idle_take(weir_balance_group *group, const weir_
 
 void weir_balance_idle_put(weir_balance_link *link)
 {
-    weir_balance_group *group = link->group;
+    balance_kept *kept = link->kept;
     weir_connection *connection = link->connection;
     const weir_worker *worker = weir_worker_current();
 
     link->requests++;
-    if (group->keepalive.max == 0 || connection->hangup || connection->failed
-        || link->requests >= group->keepalive.requests
-        || weir_clock_now()->monotonic_ms - connection->started_ms >= group->keepalive.time_ms
+    if (kept->max == 0 || connection->hangup || connection->failed
+        || link->requests >= kept->requests
+        || weir_clock_now()->monotonic_ms - connection->started_ms >= kept->time_ms
         || (worker != NULL && worker->is_draining)) {
         weir_connection_close(connection);
         return;
     }
 
-    if (group->idle_count == group->keepalive.max) {
-        weir_balance_link *oldest = WEIR_OWNER(group->idle.previous, weir_balance_link, link);
+    if (kept->count == kept->max) {
+        weir_balance_link *oldest = WEIR_OWNER(kept->idle.previous, weir_balance_link, link);
 
         kept_close(oldest->connection);
     }
     connection->owner = link;
     connection->log = *weir_loop_log(connection->loop);
-    weir_list_prepend(&group->idle, &link->link);
-    group->idle_count++;
-    weir_connection_set_timeout(connection, group->keepalive.timeout_ms);
+    weir_list_prepend(&kept->idle, &link->link);
+    kept->count++;
+    weir_connection_set_timeout(connection, kept->timeout_ms);
     weir_connection_set_idle(connection, true);
-    weir_connection_enter(connection, &kept);
+    weir_connection_enter(connection, &kept_idle);
 }
 
 /* ---- the worker's end */
 
-static void close_all(const balance_registry *registry)
+static void close_kept(balance_kept *kept)
+{
+    while (!weir_list_is_empty(&kept->idle)) {
+        kept_close(WEIR_OWNER(kept->idle.next, weir_balance_link, link)->connection);
+    }
+}
+
+static void close_all(balance_registry *registry)
 {
     for (WEIR_ARRAY_EACH(&registry->groups, weir_balance_group *, group)) {
-        while (!weir_list_is_empty(&(*group)->idle)) {
-            kept_close(WEIR_OWNER((*group)->idle.next, weir_balance_link, link)->connection);
-        }
+        close_kept((*group)->kept);
     }
+    close_kept(&registry->kept);
 }
 
 static void drain(weir_worker *worker, void *subject)
@@ -142,7 +148,7 @@ bool weir_balance_worker_start(weir_worker *worker, const weir_balance_family *f
 
 void weir_balance_worker_stop(weir_worker *worker, const weir_balance_family *family)
 {
-    const balance_registry *registry = balance_registry_of_cycle(worker->cycle, family);
+    balance_registry *registry = balance_registry_of_cycle(worker->cycle, family);
 
     if (registry == NULL) {
         return;

@@ -247,3 +247,25 @@ def test_newer_settings_are_checked(check):
     result = check("events { } http { resolver 127.0.0.1 status_zone=z; }")
     assert result.code == 0
     assert '"status_zone" has no effect' in result.err
+
+
+@pytest.mark.weir_only("nginx keeps none without an upstream block")
+def test_connections_to_such_names_are_kept_by_address(start, upstream, new_upstream, dns):
+    other = new_upstream(host="127.0.0.2", port=upstream.port)
+    dns.has("back.test", "127.0.0.1")
+    dns.has("same.test", "127.0.0.1")
+    dns.has("other.test", "127.0.0.2")
+    server = start()
+    for name in ("back.test", "same.test", "other.test", "127.0.0.1", "back.test"):
+        assert server.get(f"/?to={name}").status == 200
+    assert [request.connection for request in upstream.requests] == [0, 0, 0, 0]
+    assert len(other.requests) == 1
+
+
+@pytest.mark.weir_only("nginx keeps none without an upstream block")
+def test_a_kept_connection_to_such_a_name_that_died_is_replaced(start, upstream, dns):
+    dns.has("back.test", "127.0.0.1")
+    upstream.answers(lambda peer: (peer.send(answer()), peer.close()))
+    server = start()
+    for _ in range(3):
+        assert server.get("/?to=back.test").status == 200

@@ -510,7 +510,10 @@ bool weir_http_file_answer(weir_http_exchange *ex, const weir_http_file *file)
     response->status = 200;
     response->content_length = (int64_t) file->size;
     response->last_modified_s = file->modified_s;
-    response->content_type = weir_http_content_type(ex->core, ex->request.extension);
+    /* An origin that redirected here may have said it (X-Accel-Redirect). */
+    if (response->content_type.len == 0) {
+        response->content_type = weir_http_content_type(ex->core, ex->request.extension);
+    }
     ex->body_is_direct = file->is_direct;
     weir_chain_clear(&ex->body);
     return weir_chain_add_file(&ex->body, file->fd, 0, file->size);

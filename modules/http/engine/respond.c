@@ -134,6 +134,10 @@ void weir_http_respond(weir_http_exchange *ex)
         ex->response.status =
             ex->error_status >= 494 && ex->error_status <= 497 ? 400 : ex->error_status;
         ex->response.status_text = WEIR_STR_EMPTY;
+        if (ex->response.status >= 300) {
+            /* The page's time is not that of what was asked for. */
+            ex->response.last_modified_s = -1;
+        }
     }
     if (WEIR_UNLIKELY(ex->core->rates_vary)) {
         ex->limit_rate = ex->limit_rate_is_set ? ex->limit_rate : rate_of(ex, ex->core->limit_rate);

@@ -189,19 +189,20 @@ static bool find_group(proxy_state *proxy)
 {
     weir_http_exchange *ex = proxy->ex;
     const proxy_pass *pass = &proxy->conf->pass;
+    const weir_cycle *cycle = weir_http_of_address(ex->client->address)->cycle;
     weir_addr addr;
 
     if (pass->group != NULL && weir_str_eq(proxy->url.host, pass->url.host)) {
         proxy->group = pass->group;
         return true;
     }
-    proxy->group = weir_balance_group_of_cycle(weir_http_of_address(ex->client->address)->cycle,
-                                               &proxy_family, proxy->url.host);
+    proxy->group = weir_balance_group_of_cycle(cycle, &proxy_family, proxy->url.host);
     if (proxy->group != NULL) {
         return true;
     }
     if (weir_addr_parse(proxy->url.host, proxy_url_default_port(&proxy->url), &addr)) {
-        proxy->group = weir_balance_group_of_addrs(ex->pool, WEIR_STR_EMPTY, &addr, 1);
+        proxy->group =
+            weir_balance_group_of_addrs(ex->pool, cycle, &proxy_family, WEIR_STR_EMPTY, &addr, 1);
         return proxy->group != NULL;
     }
     if (ex->core->resolver != NULL) {

@@ -34,7 +34,9 @@ static bool resolve_group(proxy_state *proxy)
         addrs[i] = query->found[(first + i) % query->count].addr;
         weir_addr_set_port(&addrs[i], (uint16_t) port);
     }
-    proxy->group = weir_balance_group_of_addrs(pool, proxy->url.host, addrs, query->count);
+    proxy->group =
+        weir_balance_group_of_addrs(pool, weir_http_of_address(proxy->ex->client->address)->cycle,
+                                    &proxy_family, proxy->url.host, addrs, query->count);
     return proxy->group != NULL;
 }
 

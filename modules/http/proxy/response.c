@@ -347,7 +347,7 @@ static bool redirect_inside(proxy_state *proxy)
 {
     static const weir_http_name kept[] = {
         WEIR_HTTP_SET_COOKIE, WEIR_HTTP_CONTENT_DISPOSITION, WEIR_HTTP_CACHE_CONTROL,
-        WEIR_HTTP_EXPIRES,    WEIR_HTTP_ACCEPT_RANGES,
+        WEIR_HTTP_EXPIRES,    WEIR_HTTP_ACCEPT_RANGES,       WEIR_HTTP_CONTENT_TYPE,
     };
     weir_http_exchange *ex = proxy->ex;
     weir_str target = accel(proxy, WEIR_HTTP_X_ACCEL_REDIRECT, PROXY_IGNORE_REDIRECT);

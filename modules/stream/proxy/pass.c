@@ -63,8 +63,9 @@ static bool resolved_group(stream_proxy *proxy)
         addrs[i] = query->found[i].addr;
         weir_addr_set_port(&addrs[i], port);
     }
-    proxy->group =
-        weir_balance_group_of_addrs(proxy->session->pool, proxy->host, addrs, query->count);
+    proxy->group = weir_balance_group_of_addrs(
+        proxy->session->pool, weir_stream_of_address(proxy->session->address)->cycle,
+        &stream_proxy_family, proxy->host, addrs, query->count);
     return proxy->group != NULL;
 }
 
@@ -139,6 +140,7 @@ weir_result stream_proxy_find(stream_proxy *proxy)
 {
     weir_stream_session *session = proxy->session;
     const stream_proxy_conf *conf = proxy->conf;
+    const weir_cycle *cycle = weir_stream_of_address(session->address)->cycle;
     weir_addr addr;
 
     proxy->host = conf->pass.text;
@@ -149,8 +151,7 @@ weir_result stream_proxy_find(stream_proxy *proxy)
     if (!weir_template_text(conf->pass.template, &session->script, &proxy->host)) {
         return WEIR_FAIL;
     }
-    proxy->group = weir_balance_group_of_cycle(weir_stream_of_address(session->address)->cycle,
-                                               &stream_proxy_family, proxy->host);
+    proxy->group = weir_balance_group_of_cycle(cycle, &stream_proxy_family, proxy->host);
     if (proxy->group != NULL) {
         return WEIR_OK;
     }
@@ -162,6 +163,7 @@ weir_result stream_proxy_find(stream_proxy *proxy)
                       WEIR_STR_ARG(proxy->host));
         return WEIR_FAIL;
     }
-    proxy->group = weir_balance_group_of_addrs(session->pool, WEIR_STR_EMPTY, &addr, 1);
+    proxy->group = weir_balance_group_of_addrs(session->pool, cycle, &stream_proxy_family,
+                                               WEIR_STR_EMPTY, &addr, 1);
     return proxy->group != NULL ? WEIR_OK : WEIR_FAIL;
 }

@@ -1,0 +1,105 @@
+"""What nginx.conf files in the wild are made of: each idiom does here what it does in nginx."""
+
+import re
+
+import pytest
+
+from harness.upstream import answer
+
+DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
+
+
+def echo(peer):
+    request = peer.request
+    return answer(f"{request.method} {request.target} {request.headers.get('X-User', '-')}".encode())
+
+
+def site(peer):
+    """Statuses by path, and who is let in by a field."""
+    status = re.search(r"/st/(\d+)", peer.request.target)
+    if peer.request.target == "/auth":
+        return answer(b"", {"good": "200 OK", "bad": "403 No"}.get(peer.request.headers.get("X-Token"), "401 Who"),
+                      [("X-User", "joe"), ("WWW-Authenticate", "Bearer")])
+    return answer(b"origin", f"{status.group(1)} Said") if status else echo(peer)
+
+
+def test_a_file_given_by_x_accel_redirect_has_the_origins_type(weir, upstream, folder):
+    folder.write("files/secret.bin", b"secret")
+    upstream.answers(answer(b"", headers=[
+        ("X-Accel-Redirect", "/protected/secret.bin"), ("Content-Type", "application/x-foo"),
+        ("Content-Disposition", "attachment"), ("Set-Cookie", "a=b"), ("X-Custom", "c"),
+        ("Last-Modified", DATE), ("ETag", '"origin"')]))
+    server = weir("""location / { proxy_pass http://@upstream@; add_header X-Outer o; }
+                     location /protected/ { internal; alias @dir@/files/; add_header X-Inner i; }""")
+    said = server.get("/")
+    assert said.body == b"secret" and said.headers["Content-Type"] == "application/x-foo"
+    assert said.headers["Content-Disposition"] == "attachment" and said.headers["Set-Cookie"] == "a=b"
+    assert said.headers["X-Inner"] == "i" and "X-Outer" not in said.headers and "X-Custom" not in said.headers
+    assert said.headers["Last-Modified"] != DATE and said.headers["ETag"] != '"origin"'
+    assert server.get("/protected/secret.bin").status == 404
+
+
+def test_an_error_page_has_no_time_of_its_own(weir, folder):
+    folder.write("www/50x.html", b"sorry")
+    server = weir("root @dir@/www; error_page 503 /50x.html; error_page 404 =200 /50x.html;"
+                  "location /a { return 503; } location = /50x.html { internal; }")
+    page = server.get("/a")
+    assert page.status == 503 and page.body == b"sorry" and "Last-Modified" not in page.headers
+    assert "Last-Modified" in server.get("/nothing").headers
+
+
+def test_maintenance_by_a_file(weir, folder):
+    folder.write("www/maint.html", b"later")
+    server = weir("""root @dir@/www; error_page 503 @maint; location @maint { rewrite ^ /maint.html break; }
+                     location / { if (-f $document_root/maint.html) { return 503; } return 200 up; }""")
+    assert (server.get("/x").status, server.get("/x").text) == (503, "later")
+    assert server.request("/x", "POST", body=b"d").status == 405
+
+
+def test_statuses_of_origins_become_pages_redirects_and_answers(weir, upstream, folder):
+    upstream.answers(site)
+    folder.write("www/a.txt", b"a file")
+    server = weir("""root @dir@/www;
+        location /in/ { proxy_pass http://@upstream@/; proxy_intercept_errors on;
+            error_page 404 = @nf; error_page 403 =200 /a.txt;
+            error_page 410 https://gone.test/x; }
+        location /out/ { proxy_pass http://@upstream@/; error_page 404 /a.txt; }
+        location @nf { return 404 "$uri $request_uri $upstream_status"; }""")
+    assert server.get("/in/st/404?q").text == "/in/st/404 /in/st/404?q 404"
+    assert server.request("/in/st/404", "POST", body=b"x").status == 404
+    assert (server.get("/in/st/403").status, server.get("/in/st/403").text) == (200, "a file")
+    assert server.get("/in/st/410").headers["Location"] == "https://gone.test/x"
+    assert server.get("/in/st/418").text == server.get("/out/st/404").text == "origin"
+
+
+def test_who_is_not_let_in_is_sent_to_log_in(weir, upstream):
+    upstream.answers(site)
+    server = weir("""
+        location / { auth_request /authz; auth_request_set $user $upstream_http_x_user;
+            error_page 401 = @login; proxy_set_header X-User $user; add_header X-U $user;
+            proxy_pass http://@upstream@; }
+        location @login { return 302 /login?to=$request_uri; }
+        location = /authz { internal; proxy_pass http://@upstream@/auth; proxy_pass_request_body off;
+            proxy_set_header Content-Length ""; proxy_set_header X-Token $http_x_token; }""")
+    sent = server.get("/page?x")
+    assert sent.status == 302 and sent.headers["Location"].endswith("/login?to=/page?x")
+    assert server.get("/page", headers=[("X-Token", "bad")]).status == 403
+    inside = server.request("/page", "POST", headers=[("X-Token", "good")], body=b"x")
+    assert inside.text == "POST /page joe" and inside.headers["X-U"] == "joe"
+
+
+@pytest.mark.parametrize("path, said", [
+    ("/old/a/b?old=1&z=2", "GET /new/a/b"), ("/old/a/b?z=2", "GET /old/a/b?z=2"),
+    ("/m/v2/users?a=b", "GET /v2-api/users?a=b"), ("/m/x", "GET /none?"),
+    ("/fixed/foo?x=1", "GET /at"), ("/caught/a/b?z=1", "GET /a/b?z=1"),
+])
+def test_where_requests_go_is_worked_out(weir, upstream, path, said):
+    upstream.answers(echo)
+    server = weir("""
+        set $back @upstream@;
+        location /old/ { if ($arg_old) { rewrite ^/old/(.*)$ /new/$1? break; } proxy_pass http://@upstream@; }
+        location /m/ { proxy_pass http://$back$mapped?$args; }
+        location /fixed/ { proxy_pass http://$back/at; }
+        location ~ ^/caught/(.*)$ { proxy_pass http://$back/$1$is_args$args; }""",
+        http=r'map $uri $mapped { ~^/m/(?<ver>v\d+)/(?<rest>.*)$ /$ver-api/$rest; default /none; }')
+    assert server.get(path).text == said + " -"
