@@ -1,5 +1,6 @@
 """Responses between a fast origin and a slow client, and the X-Accel fields."""
 
+import os
 import re
 import threading
 import time
@@ -66,6 +67,19 @@ def test_without_a_file_the_origin_waits(weir, upstream, told):
     connection.read_exactly(SIZE)
     assert sent.wait(TIMEOUT)
     assert "temporary file" not in server.log()
+
+
+@pytest.mark.weir_only("nginx breaks such responses off")
+def test_a_file_that_cannot_be_had_makes_the_origin_wait_and_loses_nothing(weir, upstream):
+    sent = threading.Event()
+    upstream.answers(pour(sent))
+    server = weir("proxy_temp_path @dir@/temp;" + PROXY)
+    os.rmdir(server.folder.file("temp"))
+    connection = server.connect()
+    connection.send(request_bytes("/"))
+    server.wait_log(r"\[crit\] .*temporary file")
+    assert digest(connection.read_response().body) == digest(body_of(SIZE))
+    assert server.get("/").status == 200
 
 
 def test_slow_clients_of_chunked_and_unframed_responses_get_all(weir, upstream):

@@ -305,7 +305,7 @@ static bool may_read_ahead(const proxy_state *proxy)
         return false;
     }
     return (!is_in_file(proxy) && proxy->body.len < conf->buffers.count * conf->buffers.size)
-           || proxy->temp_bytes < conf->max_temp_file_size;
+           || (proxy->temp_bytes < conf->max_temp_file_size && !proxy->temp_failed);
 }
 
 static void read_ahead(proxy_state *proxy)
@@ -324,8 +324,10 @@ static void read_ahead(proxy_state *proxy)
         }
         result = fill(proxy, &more, AHEAD_BYTES);
         done += more.len;
-        if (is_in_file(proxy)
-            || (proxy->body.len + more.len > in_memory && conf->max_temp_file_size != 0)) {
+        if (proxy->temp_failed) {
+            weir_chain_append(&proxy->body, &more);
+        } else if (is_in_file(proxy)
+                   || (proxy->body.len + more.len > in_memory && conf->max_temp_file_size != 0)) {
             if (!weir_chain_is_empty(&more) && !proxy_temp_write(proxy, &more)) {
                 weir_chain_clear(&more);
                 body_fail(proxy);
@@ -360,9 +362,9 @@ static void receive(proxy_state *proxy)
     }
 }
 
-void proxy_temp_written(proxy_state *proxy, bool is_written)
+void proxy_temp_written(proxy_state *proxy, bool is_kept)
 {
-    if (!is_written) {
+    if (!is_kept) {
         body_fail(proxy);
     }
     receive(proxy);

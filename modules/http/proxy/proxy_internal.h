@@ -233,6 +233,7 @@ struct weir_http_upstream_state {
     weir_task go_on;
     int temp_file; /* -1: none */
     uint64_t temp_bytes;
+    bool temp_failed;              /* the disk took no more: the origin waits for the client */
     struct proxy_writing *writing; /* of more to it; NULL: nothing is under way */
     struct proxy_store *store;     /* NULL: the response is not stored */
 
@@ -316,12 +317,15 @@ void proxy_buffer_release(proxy_state *proxy);
 void proxy_head_keep(proxy_state *proxy);
 void proxy_head_release(proxy_state *proxy);
 
-/* A piece is in the temporary file, or could not be written. */
-void proxy_temp_written(proxy_state *proxy, bool is_written);
+/* A piece was written, as far as the disk took it; false: there was no memory to note it. */
+void proxy_temp_written(proxy_state *proxy, bool is_kept);
 
 /* ---- temp.c: the temporary file */
 
-/* Begins to write the chain, which is taken; `writing` is NULL when it is done already.  False: failed, logged. */
+/*
+ * Begins to write the chain, which is taken; `writing` is NULL when it is done already.  What the disk does not take stays in
+ * memory, and is the last that was read ahead.  False: no memory; logged.
+ */
 bool proxy_temp_write(proxy_state *proxy, weir_chain *chain) WEIR_MUST_USE;
 /* Closes it, now or when what is being written is done. */
 void proxy_temp_close(proxy_state *proxy);

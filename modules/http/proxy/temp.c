@@ -83,19 +83,26 @@ static void temp_work(weir_job *job)
     writing->error = 0;
 }
 
-/* What was written is the body's; false: it could not be. */
+/* What was written is the body's, and so is what was not: a full disk is no reason to lose a response. */
 static bool temp_finish(proxy_state *proxy, proxy_writing *writing)
 {
-    bool is_written = writing->error == 0 && temp_add(proxy, writing->written);
+    bool is_kept = writing->written == 0 || temp_add(proxy, writing->written);
 
     if (writing->error != 0) {
         weir_log_line(&proxy->ex->log, WEIR_LOG_CRIT, writing->error,
-                      "pwrite() to a temporary file failed while %s", proxy->doing);
+                      "pwrite() to a temporary file failed while %s, the rest is read as the "
+                      "client takes it",
+                      proxy->doing);
+        proxy->temp_failed = true;
     }
     proxy->writing = NULL;
+    if (is_kept) {
+        weir_chain_consume(&writing->chain, writing->written);
+        weir_chain_append(&proxy->body, &writing->chain);
+    }
     weir_chain_clear(&writing->chain);
     free(writing);
-    return is_written;
+    return is_kept;
 }
 
 static void temp_done(weir_job *job)
@@ -117,7 +124,9 @@ bool proxy_temp_write(proxy_state *proxy, weir_chain *chain)
     proxy_writing *writing;
 
     if (proxy->temp_file == -1 && !temp_open(proxy)) {
-        return false;
+        proxy->temp_failed = true;
+        weir_chain_append(&proxy->body, chain);
+        return true;
     }
     writing = calloc(1, sizeof(*writing));
     if (writing == NULL) {
@@ -149,4 +158,5 @@ void proxy_temp_close(proxy_state *proxy)
     }
     proxy->temp_file = -1;
     proxy->temp_bytes = 0;
+    proxy->temp_failed = false;
 }
