@@ -127,15 +127,15 @@ bool weir_connection_set_peer(weir_connection *connection, const weir_addr *peer
     return true;
 }
 
-void weir_connection_set_nodelay(weir_connection *connection)
+void weir_connection_set_nodelay(weir_connection *connection, bool is_on)
 {
-    const int on = 1;
+    const int value = is_on;
 
-    if (connection->tcp_nodelay_set || weir_addr_is_unix(&connection->peer)) {
+    if (connection->tcp_nodelay == is_on || weir_addr_is_unix(&connection->peer)) {
         return;
     }
-    connection->tcp_nodelay_set = true;
-    if (setsockopt(connection->event.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == -1) {
+    connection->tcp_nodelay = is_on;
+    if (setsockopt(connection->event.fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof(value)) == -1) {
         weir_log_line(&connection->log, WEIR_LOG_ALERT, errno, "setsockopt(TCP_NODELAY) failed");
     }
 }

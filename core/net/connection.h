@@ -71,7 +71,7 @@ struct weir_connection {
     bool hangup;  /* the peer will send no more */
     bool failed;  /* a verb failed, logged */
     bool is_idle; /* keep-alive: may be closed when connections run out or at QUIT */
-    bool tcp_nodelay_set;
+    bool tcp_nodelay;
     /*
      * For the owner to set: when all that is written now has gone out, it shuts or closes at once, so that
      * one packet takes the last bytes and the FIN (the kernel keeps them back for it, 200 ms at most).
@@ -153,8 +153,8 @@ void weir_connection_clear_timeout(weir_connection *connection);
 
 /* The local address, asked from the kernel once. */
 const weir_addr *weir_connection_local(weir_connection *connection);
-/* Once; accepted connections have it from their listening socket. */
-void weir_connection_set_nodelay(weir_connection *connection);
+/* TCP_NODELAY, if the socket has it otherwise; accepted connections have it from their listening socket. */
+void weir_connection_set_nodelay(weir_connection *connection, bool is_on);
 /* Another address for the client (realip); socket_peer keeps the first. False when the pool is used up. */
 bool weir_connection_set_peer(weir_connection *connection, const weir_addr *peer) WEIR_MUST_USE;
 

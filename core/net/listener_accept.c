@@ -182,7 +182,7 @@ static bool listener_accept(weir_listener *listener)
     connection->peer = peer;
     connection->writable = true;
     connection->readable = listener->options.deferred;
-    connection->tcp_nodelay_set = !weir_addr_is_unix(&listener->addr);
+    connection->tcp_nodelay = !weir_addr_is_unix(&listener->addr);
     listener_reorder(listener);
     listener_begin(listener, connection);
     return true;

@@ -231,7 +231,7 @@ void weir_tls_connect(weir_connection *connection, weir_tls_client *client,
         return;
     }
     /* Our Finished must not make the request after it wait for the origin's delayed acknowledgement. */
-    weir_connection_set_nodelay(connection);
+    weir_connection_set_nodelay(connection, true);
     weir_connection_set_timeout(connection, options->handshake_timeout_ms);
     weir_connection_enter(connection, &connect_shaking);
     connect_shake(connection);

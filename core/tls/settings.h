@@ -111,6 +111,12 @@ bool weir_tls_refuse_unless_off(weir_conf *conf, void *settings, const weir_stat
         .takes = WEIR_TAKES_SOME, .doc = DOC                                                       \
     }
 
+/* Beside the next, where replays can be told apart: HTTP has 425 and idempotent methods (RFC 8470). */
+#define WEIR_TLS_EARLY_DATA_DIRECTIVE(TYPE, MEMBER, WHERE)                                         \
+    WEIR_TLS_ROW("ssl_early_data", WHERE, WEIR_SLOT_FLAG(TYPE, MEMBER.early_data),                 \
+                 "Takes requests before the handshake is complete (0-RTT), which may be replays.", \
+                 .preset = "off")
+
 #define WEIR_TLS_SERVER_DIRECTIVES(TYPE, MEMBER, WHERE)                                            \
     WEIR_TLS_ROW("ssl_certificate", WHERE, WEIR_SLOT_LIST(TYPE, MEMBER.certificates),              \
                  "A PEM file with the certificate and its chain, or \"data:\" and the PEM; may "   \
@@ -169,10 +175,6 @@ bool weir_tls_refuse_unless_off(weir_conf *conf, void *settings, const weir_stat
                      "A PEM file of certificate authorities, trusted but not named to clients."),  \
         WEIR_TLS_ROW("ssl_crl", WHERE, WEIR_SLOT_STR(TYPE, MEMBER.crl),                            \
                      "A PEM file of revocation lists for client certificates."),                   \
-        WEIR_TLS_ROW("ssl_early_data", WHERE, WEIR_SLOT_FLAG(TYPE, MEMBER.early_data),             \
-                     "Takes requests before the handshake is complete (0-RTT), which may be "      \
-                     "replays.",                                                                   \
-                     .preset = "off"),                                                             \
         WEIR_TLS_ROW("ssl_reject_handshake", WHERE, WEIR_SLOT_FLAG(TYPE, MEMBER.reject_handshake), \
                      "Refuses all handshakes for this server.", .preset = "off"),                  \
         WEIR_TLS_ROW("ssl_handshake_timeout", WHERE,                                               \

@@ -300,6 +300,8 @@ def test_a_session_lives_on_over_a_reload(stream, upstream):
     ("server { listen 127.0.0.1:@port@; proxy_pass @closed@; }", "no port in upstream|not found"),
     ("server { listen 127.0.0.1:@port@; location / { } return x; }",
      '"location" directive is not allowed here'),
+    ("server { listen 127.0.0.1:@port@; return x; ssl_early_data on; }",
+     '"ssl_early_data" directive is not allowed here'),
     ("server { listen 127.0.0.1:@port@; return $no_such; }", 'unknown "no_such" variable'),
     ("server { listen 127.0.0.1:@port@ ssl; return x; }", 'no "ssl_certificate" is defined'),
 ])

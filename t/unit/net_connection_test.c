@@ -683,9 +683,14 @@ static void accepted_sockets_send_without_delay(void **state)
     socklen_t len = sizeof(nodelay);
     weir_connection *connection = net_accept(f, &client);
 
-    assert_true(connection->tcp_nodelay_set);
+    assert_true(connection->tcp_nodelay);
     getsockopt(connection->event.fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, &len);
     assert_int_not_equal(nodelay, 0);
+
+    /* Unless their owner does not want it. */
+    weir_connection_set_nodelay(connection, false);
+    getsockopt(connection->event.fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, &len);
+    assert_int_equal(nodelay, 0);
     weir_connection_close(connection);
     close(client);
 }

@@ -222,6 +222,7 @@ static const weir_directive tls_unit_directives[] = {
         .leave = tls_unit_leave,
     },
     WEIR_TLS_SERVER_DIRECTIVES(tls_unit_settings, server, TLS_UNIT_SERVER),
+    WEIR_TLS_EARLY_DATA_DIRECTIVE(tls_unit_settings, server, TLS_UNIT_SERVER),
     WEIR_TLS_CLIENT_DIRECTIVES("proxy_ssl_", tls_unit_settings, client, TLS_UNIT_SERVER),
     {0},
 };

@@ -16,6 +16,7 @@ static bool ssl_call(weir_conf *conf, void *settings, const weir_statement *stat
 
 static const weir_directive ssl_directives[] = {
     WEIR_TLS_SERVER_DIRECTIVES(weir_http_ssl_conf, tls, (WEIR_HTTP_MAIN | WEIR_HTTP_SERVER)),
+    WEIR_TLS_EARLY_DATA_DIRECTIVE(weir_http_ssl_conf, tls, (WEIR_HTTP_MAIN | WEIR_HTTP_SERVER)),
     {
         .name = "ssl",
         .where = WEIR_HTTP_MAIN | WEIR_HTTP_SERVER,

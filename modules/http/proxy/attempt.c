@@ -572,7 +572,7 @@ static void attempt_connect(proxy_state *proxy)
     origin_adopt(proxy, origin);
     proxy->link = weir_balance_link_new(origin, proxy->group, peer, &proxy->key);
     if (proxy->body_is_streamed) {
-        weir_connection_set_nodelay(origin);
+        weir_connection_set_nodelay(origin, true);
     }
     if (origin->writable) {
         connected(proxy);

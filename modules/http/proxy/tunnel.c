@@ -69,8 +69,8 @@ void proxy_tunnel_start(proxy_state *proxy)
         return;
     }
     weir_connection_clear_timeout(origin);
-    weir_connection_set_nodelay(proxy->tunnel_client);
-    weir_connection_set_nodelay(origin);
+    weir_connection_set_nodelay(proxy->tunnel_client, ex->core->tcp_nodelay);
+    weir_connection_set_nodelay(origin, ex->core->tcp_nodelay);
     proxy->relay = weir_relay_start(proxy->tunnel_client, origin, &options, relayed, proxy);
     if (proxy->relay == NULL) {
         weir_http_exchange_end(ex);

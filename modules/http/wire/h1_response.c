@@ -405,9 +405,7 @@ void h1_respond(weir_http_exchange *ex)
     if (h1->framing == END_NONE) {
         h1->pull_ended = true;
     }
-    if (ex->core->tcp_nodelay) {
-        weir_connection_set_nodelay(h1->connection);
-    }
+    weir_connection_set_nodelay(h1->connection, ex->core->tcp_nodelay);
     h1_pump(h1);
 }
 

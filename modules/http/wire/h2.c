@@ -556,9 +556,7 @@ void weir_http_h2_start(weir_http_connection *client)
         weir_connection_close(connection);
         return;
     }
-    if (client->server->core->tcp_nodelay) {
-        weir_connection_set_nodelay(connection);
-    }
+    weir_connection_set_nodelay(connection, client->server->core->tcp_nodelay);
     weir_connection_enter(connection, &h2_open);
     (void) h2_pump(h2);
 }

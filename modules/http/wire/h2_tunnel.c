@@ -156,7 +156,7 @@ static h2_tunnel *tunnel_new(h2_stream *stream)
         (void) close(fds[1]);
         return NULL;
     }
-    tunnel->far->tcp_nodelay_set = true; /* nothing is held back here that could be sent at once */
+    tunnel->far->tcp_nodelay = true; /* nothing is held back here that could be sent at once */
     tunnel->h2 = stream->h2;
     tunnel->stream = stream;
     tunnel->id = stream->id;

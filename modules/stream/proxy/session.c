@@ -228,10 +228,8 @@ static void attempt_relay(stream_proxy *proxy)
                       WEIR_STR_ARG(proxy->peer));
     }
     session->doing = "proxying connection";
-    if (session->core->tcp_nodelay) {
-        weir_connection_set_nodelay(session->client);
-        weir_connection_set_nodelay(origin);
-    }
+    weir_connection_set_nodelay(session->client, session->core->tcp_nodelay);
+    weir_connection_set_nodelay(origin, session->core->tcp_nodelay);
     proxy->relay = weir_relay_start(session->client, origin, &options, relay_done, proxy);
     if (proxy->relay == NULL) {
         proxy_end(proxy, WEIR_BALANCE_ABANDONED, WEIR_STREAM_INTERNAL_ERROR);
