@@ -96,10 +96,18 @@ static bool address_add(weir_conf *conf, weir_server_address *address, weir_serv
 
 /* ---- ports */
 
+/* Beside a wildcard's socket, the kernel gives an address one of its own only if both have reuseport. */
+static bool may_stand_beside(const weir_server_address *wildcard,
+                             const weir_server_address *address)
+{
+    return address->options_are_given && address->options.reuseport && wildcard->options.reuseport;
+}
+
 /* The port whose wildcard socket takes this address's connections, or that of the address itself. */
 static bool port_takes(const weir_server_address *wildcard, const weir_server_address *address)
 {
     return wildcard != address && weir_addr_is_wildcard(&wildcard->addr)
+           && !may_stand_beside(wildcard, address)
            && wildcard->addr.sa.sa_family == address->addr.sa.sa_family
            && weir_addr_port(&wildcard->addr) == weir_addr_port(&address->addr);
 }
@@ -167,6 +175,18 @@ static bool has_wildcard(const weir_servers *servers, const weir_server_address 
     return false;
 }
 
+/* nginx makes such an address a socket of its own, and does not start where the kernel forbids it. */
+static void warn_of_lost_options(weir_conf *conf, const weir_server_address *address)
+{
+    char text[WEIR_ADDR_TEXT_MAX];
+
+    weir_conf_point_at(conf, address->default_server->statement);
+    weir_conf_warn(conf,
+                   "the socket options of \"listen\" %.*s have no effect: the socket of all "
+                   "addresses takes its connections (\"reuseport\" for both keeps them apart)",
+                   WEIR_STR_ARG(weir_addr_text(&address->addr, true, text)));
+}
+
 /* ---- all of it */
 
 /* TLS for every server of an address that has ssl. */
@@ -217,7 +237,11 @@ bool weir_servers_settle(weir_conf *conf, weir_servers *servers)
     }
 
     for (WEIR_ARRAY_EACH(&servers->addresses, weir_server_address *, address)) {
-        if (!has_wildcard(servers, *address) && !port_make(conf, servers, *address)) {
+        if (has_wildcard(servers, *address)) {
+            if ((*address)->options_are_given) {
+                warn_of_lost_options(conf, *address);
+            }
+        } else if (!port_make(conf, servers, *address)) {
             return false;
         }
         (*address)->has_one_server =

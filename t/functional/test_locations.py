@@ -301,3 +301,24 @@ def test_a_dead_origin_may_be_answered_by_another_location(weir, upstream):
     response = server.get("/x?y")
     assert (response.status, response.text) == (200, "ok")
     assert upstream.last.target == "/x?y"
+
+
+# Addresses of one port
+
+BESIDE = "events {{}} http {{ server {{ listen @port@ {}; }} server {{ listen 127.0.0.1:@port@ {}; }} }}"
+
+
+@pytest.mark.weir_only("nginx does not start where the kernel refuses the second socket")
+@pytest.mark.parametrize("options", ["backlog=5", "bind", "reuseport", "so_keepalive=on"])
+def test_options_that_a_wildcards_socket_overrides_are_warned_of(check, options):
+    done = check(BESIDE.format("", options))
+    assert done.code == 0 and 'socket options of "listen" 127.0.0.1:' in done.err
+
+
+def test_with_reuseport_both_have_sockets_of_their_own(check, weir):
+    assert "socket options" not in check(BESIDE.format("reuseport", "reuseport")).err
+    server = weir(http="server { listen @port@ reuseport; return 200 all; }"
+                       "server { listen 127.0.0.1:@port@ reuseport; return 200 one; }", server=None)
+    assert server.get("/").text == "one"
+    with Connection(socket.create_connection(("127.0.0.2", server.port))) as elsewhere:
+        assert elsewhere.request("/").text == "all"

@@ -2,10 +2,12 @@
 
 import os
 import re
+import subprocess
 
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+NGINX = "/usr/sbin/nginx"
 
 
 def states(binary):
@@ -65,3 +67,49 @@ def test_the_table_knows_every_directive_of_the_tables(binary):
     with_entry = set(re.findall(r"(?m)^### (\w+)$", binary.run("-h", "all").out))
     for name, (_, state) in said.items():
         assert (name in with_entry) or state.startswith("refused"), name
+
+
+# ---- contexts, beside nginx
+
+CONTEXTS = {
+    "main": "%s events {}",
+    "http": "events {} http { %s }",
+    "server": "events {} http { server { %s } }",
+    "location": "events {} http { server { location / { %s } } }",
+    "if in location": "events {} http { server { location / { if ($uri) { %s } } } }",
+    "if in server": "events {} http { server { if ($uri) { %s } } }",
+    "limit_except": "events {} http { server { location / { limit_except GET { %s } } } }",
+    "upstream": "events {} http { upstream u { server 127.0.0.1:1; %s } }",
+}
+# nginx runs once for each: of some 2500 cases one in this many, but all with WEIR_TEST_ALL=1 (90 s).
+SHARE = 1 if os.environ.get("WEIR_TEST_ALL") else 120
+LATER_IN_NGINX = {("resolver", "upstream"), ("resolver_timeout", "upstream")}
+
+
+def declared(binary):
+    """The contexts of each directive outside of stream, as the reference has them."""
+    found = {}
+    for part in re.split(r"(?m)^(?=## )", binary.run("-h", "all").out):
+        if not part.startswith("## stream:"):
+            for name, contexts in re.findall(r"(?ms)^### (\w+)$.*?^- context: (.*?)$", part):
+                found.setdefault(name, set()).update(contexts.split(", "))
+    return found
+
+
+@pytest.mark.weir_only("nginx is what weir is compared with")
+@pytest.mark.skipif(not os.path.exists(NGINX), reason="there is no nginx here")
+def test_directives_are_allowed_where_nginx_allows_them(binary, folder):
+    known = declared(binary)
+    assert len(known) > 250
+    cases = [(name, context) for name in sorted(known) for context in CONTEXTS]
+    wrong = []
+    for name, context in cases[::SHARE]:
+        # No directive takes so many words: where it stands is looked at first.
+        folder.write("nginx.conf", (CONTEXTS[context] % (name + " no" * 20 + ";")).encode())
+        said = subprocess.run([NGINX, "-t", "-e", "/dev/null", "-c", folder.file("nginx.conf")],
+                              capture_output=True, text=True, check=False, timeout=30).stderr
+        if f'unknown directive "{name}"' in said or (name, context) in LATER_IN_NGINX:
+            continue
+        if ("is not allowed here" in said) == (context in known[name]):
+            wrong.append((name, context, said))
+    assert not wrong

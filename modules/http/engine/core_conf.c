@@ -577,7 +577,13 @@ static const weir_directive core_directives[] = {
     ROW("send_timeout", MS(send_timeout_ms), "60s", "The time between two writes of a response."),
     ROW("tcp_nodelay", FLAG(tcp_nodelay), "on", "Sends small pieces at once."),
     ROW("tcp_nopush", FLAG(tcp_nopush), "off", "Sends full packets where sendfile is used."),
-    ROW("sendfile", FLAG(sendfile), "off", "Lets the kernel send files."),
+    {
+        .name = "sendfile",
+        .where = WEIR_HTTP_ANYWHERE | WEIR_HTTP_LOCATION_IF,
+        .slot = FLAG(sendfile),
+        .preset = "off",
+        .doc = "Lets the kernel send files.",
+    },
     ROW("sendfile_max_chunk", SIZE(sendfile_max_chunk), "2m",
         "The most of a response that is sent before other connections have their turn; 0 is no "
         "limit."),
