@@ -155,9 +155,9 @@ def weir(request, binary, folder):
 @pytest.fixture
 def check(binary, folder):
     """Runs the program on a whole configuration, with -t unless told otherwise."""
-    def run(config, *arguments, **names):
+    def run(config, *arguments, stdin=b"", **names):
         path = folder.file("weir.conf")
         folder.write("weir.conf", folder.fill(config, **names).encode())
         return binary.run("-p", folder.path + "/", "-e", folder.file("error.log"), "-c", path,
-                          *(arguments or ("-t",)))
+                          *(arguments or ("-t",)), stdin=stdin)
     return run

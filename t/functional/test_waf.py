@@ -242,3 +242,71 @@ def test_the_audit_log_has_what_is_relevant(weir, form, kind):
         assert parts == list("ABCFHZ")
         assert "POST /page HTTP/1.1" in text and "q=evil" in text
         assert 'ModSecurity: Access denied with code 403 (phase 2). Matched' in text
+
+
+# ---- weir waf explain
+
+EXPLAINED = """
+    events {}
+    http {
+        server { listen 127.0.0.1:8080; return 301 https://$host$request_uri; }
+        server { listen 127.0.0.1:8081; server_name other.test; return 204; }
+        server {
+            listen 127.0.0.1:8081; server_name shop.test;
+            %s
+            modsecurity_rules 'SecRule REMOTE_ADDR "@ipMatch 192.0.2.0/24" "id:5,phase:1,deny,status:406"';
+            auth_request /nobody;
+            location / { proxy_pass http://127.0.0.1:1; }
+            location /form { modsecurity_rules 'SecRuleRemoveById 1'; proxy_pass http://127.0.0.1:1; }
+            location /off { modsecurity off; proxy_pass http://127.0.0.1:1; }
+        }
+    }
+"""
+
+
+@pytest.fixture
+def explain(check):
+    def run(request, *options):
+        return check(EXPLAINED % rules(DENY_EVIL), "waf", "explain", "--port=8081", *options,
+                     stdin=request.replace("\n", "\r\n").encode())
+    return run
+
+
+def explained(result):
+    assert result.code == 0, result.err
+    return json.loads(result.out)
+
+
+def test_explain_tells_off_line_what_the_rules_make_of_a_request(explain):
+    verdict = explained(explain("GET /?q=evil HTTP/1.1\nHost: shop.test\n\n"))
+    assert (verdict["verdict"], verdict["status"], verdict["rule"]) == ("blocked", 403, 1)
+    first = verdict["rules"][0]["matches"][0]
+    assert (first["variable"], first["value"]) == ("ARGS:q", "evil")
+    assert verdict["exclusion"] == 'SecRuleUpdateTargetById 1 "!ARGS:q"\n'
+
+
+def test_explain_looks_at_bodies_and_at_the_location_that_the_request_would_reach(explain):
+    form = ("POST %s HTTP/1.1\nHost: shop.test\nContent-Length: 6\n"
+            "Content-Type: application/x-www-form-urlencoded\n\nq=evil")
+    assert explained(explain(form % "/"))["phase"] == 2
+    let_by = explain(form % "/form")
+    assert explained(let_by)["verdict"] == "passed"
+    assert 'location "/form"' in let_by.err
+
+
+def test_explain_can_be_told_the_client(explain):
+    get = "GET / HTTP/1.1\nHost: shop.test\n\n"
+    assert explained(explain(get))["verdict"] == "passed"
+    assert explained(explain(get, "--client=192.0.2.7"))["rule"] == 5
+
+
+@pytest.mark.parametrize("request_text, why", [
+    ("GET /off HTTP/1.1\nHost: shop.test\n\n", "no rules are on in location /off"),
+    ("GET / HTTP/1.1\nHost: other.test\n\n", "no rules judged the request"),
+    ("NO REQUEST\n\n", "no rules judged the request"),
+    ("", "there is no request on stdin"),
+])
+def test_explain_says_why_there_is_nothing_to_explain(explain, request_text, why):
+    result = explain(request_text)
+    assert result.code == 1 and result.out == ""
+    assert why in result.err

@@ -307,9 +307,14 @@ bool weir_http_waf_configured(weir_conf *conf)
            != NULL;
 }
 
+weir_http_waf_main *weir_http_waf_main_of(const weir_cycle *cycle)
+{
+    return weir_cycle_object(cycle, OBJECT_NAME);
+}
+
 bool weir_http_waf_worker_start(weir_worker *worker)
 {
-    weir_http_waf_main *main = weir_cycle_object(worker->cycle, OBJECT_NAME);
+    weir_http_waf_main *main = weir_http_waf_main_of(worker->cycle);
 
     if (main == NULL || worker->is_keeper) {
         return true;
@@ -324,7 +329,7 @@ bool weir_http_waf_worker_start(weir_worker *worker)
 
 void weir_http_waf_worker_stop(weir_worker *worker)
 {
-    weir_http_waf_main *main = weir_cycle_object(worker->cycle, OBJECT_NAME);
+    weir_http_waf_main *main = weir_http_waf_main_of(worker->cycle);
 
     if (main != NULL) {
         weir_waf_worker_free(main->worker);

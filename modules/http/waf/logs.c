@@ -211,6 +211,10 @@ static void learn(weir_http_waf_state *state)
 
 void weir_http_waf_write_logs(weir_http_waf_state *state)
 {
+    if (weir_http_waf_is_explaining()) {
+        weir_http_waf_explain_verdict(state);
+        return;
+    }
     audit(state);
     verdict(state);
     learn(state);

@@ -100,5 +100,13 @@ extern const weir_directive weir_http_waf_directives[];
 bool weir_http_waf_configured(weir_conf *conf);
 bool weir_http_waf_worker_start(weir_worker *worker);
 void weir_http_waf_worker_stop(weir_worker *worker);
+/* NULL: no rules are named. */
+weir_http_waf_main *weir_http_waf_main_of(const weir_cycle *cycle);
+
+/* explain.c: this process is "weir waf explain" */
+bool weir_http_waf_is_explaining(void);
+/* Written to stdout, whatever it is, in place of all logs. */
+void weir_http_waf_explain_verdict(weir_http_waf_state *state);
+extern const weir_tool weir_http_waf_tools[];
 
 #endif

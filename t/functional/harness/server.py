@@ -48,9 +48,9 @@ class Binary:
         with open(self.path, "rb") as file:
             self.is_sanitized = b"__asan_init" in file.read()
 
-    def run(self, *arguments, cwd=None, env=None):
+    def run(self, *arguments, cwd=None, env=None, stdin=b""):
         done = subprocess.run([self.path, *map(str, arguments)], cwd=cwd, env=env,
-                              stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT * 2,
+                              input=stdin, capture_output=True, timeout=TIMEOUT * 2,
                               check=False)
         return Checked(done.returncode, done.stdout.decode("utf-8", "replace"),
                        done.stderr.decode("utf-8", "replace"))
