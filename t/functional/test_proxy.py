@@ -44,6 +44,19 @@ def test_the_target_follows_the_rules_of_proxy_pass(weir, upstream, location, pa
     assert upstream.last.raw_head.split(b" ")[1] == sent.encode("latin-1")
 
 
+@pytest.mark.weir_only("nginx lets such arguments end the request line")
+@pytest.mark.parametrize("rule,sent", [
+    ('set $args "p=$uri";', "/%0D%0AX-Smuggled:%20y?p=/%0D%0AX-Smuggled:%20y"),
+    ("rewrite ^ /a?p=$http_x? break;", "/a?p=b%20HTTP/1.0"),
+    ("rewrite ^ /a/$http_x? break;", "/a/b%20HTTP/1.0")])
+def test_no_variable_ends_the_request_line(weir, upstream, rule, sent):
+    server = weir(f"location / {{ {rule} proxy_pass http://@upstream@; }}")
+    response = server.get("/%0d%0aX-Smuggled:%20y", headers={"X": "b HTTP/1.0"})
+    assert response.status == 200
+    assert upstream.last.target == sent
+    assert "X-Smuggled" not in upstream.last.headers
+
+
 def test_a_unix_socket_is_an_origin(weir, new_upstream):
     origin = new_upstream(unix=True)
     config = """location /   { proxy_pass http://@origin@; }

@@ -230,15 +230,7 @@ static void add_path(weir_builder *target, const weir_http_request *request, wei
     }
 }
 
-static void add_args(weir_builder *target, const weir_http_request *request)
-{
-    if (request->args.len != 0) {
-        weir_builder_add_byte(target, '?');
-        weir_builder_add(target, request->args);
-    }
-}
-
-/* A target made of variables: what would end the request line is escaped. */
+/* What variables may have a part in: what would end the target, or the request line, is escaped. */
 static void add_safely(weir_builder *target, weir_str uri)
 {
     static const char digits[] = "0123456789ABCDEF";
@@ -253,6 +245,14 @@ static void add_safely(weir_builder *target, weir_str uri)
         } else {
             weir_builder_add_byte(target, (char) c);
         }
+    }
+}
+
+static void add_args(weir_builder *target, const weir_http_request *request)
+{
+    if (request->args.len != 0) {
+        weir_builder_add_byte(target, '?');
+        add_safely(target, request->args);
     }
 }
 
