@@ -190,7 +190,7 @@ def test_status_reason_and_fields_pass(weir, upstream):
 
 
 @pytest.mark.parametrize("status", [200, 201, 203, 206, 301, 302, 400, 401, 403, 404, 410, 418,
-                                    429, 500, 503, 507])
+                                    429, 444, 499, 500, 503, 507])
 def test_any_status_of_the_origin_passes(weir, upstream, status):
     upstream.answers(answer("body", f"{status} Some Reason"))
     response = weir(PROXY).get("/")

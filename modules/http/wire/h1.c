@@ -367,7 +367,7 @@ static void h1_ended(weir_http_exchange *ex)
     h1_connection *h1 = ex->wire_state;
     bool keeps = ex->keepalive && !ex->client_is_gone && !ex->response.body_is_short;
     bool body_ended = ex->request.body_ended;
-    bool must_close_at_once = ex->client_is_gone || ex->response.status == 444;
+    bool must_close_at_once = ex->client_is_gone;
     bool is_cut = ex->response.body_is_short && ex->response.head_is_sent;
     uint64_t length = ex->request.content_length < 0 ? 0 : (uint64_t) ex->request.content_length;
 
