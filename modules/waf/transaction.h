@@ -117,6 +117,12 @@ typedef struct {
 /* What the rules have decided; once decided, it stays. */
 const weir_waf_intervention *weir_waf_intervened(const weir_waf_transaction *tx);
 
+/*
+ * The budget of "work" or "memory" is used up: the verdict, and its line in the log, once.  For whoever cannot have the
+ * memory of the transaction that a body takes.
+ */
+void weir_waf_exhausted(weir_waf_transaction *tx, const char *what);
+
 /* Not SecRuleEngine Off. */
 bool weir_waf_is_on(const weir_waf_transaction *tx);
 

@@ -230,7 +230,5 @@ void weir_waf_add_matched(weir_waf_transaction *tx, weir_builder *line,
 void weir_waf_add_escaped(weir_builder *line, weir_str text);
 /* A regex was given up. */
 void weir_waf_limit_was_hit(weir_waf_transaction *tx);
-/* The budget of work or memory is used up: the verdict, once. */
-void weir_waf_exhausted(weir_waf_transaction *tx, const char *what);
 
 #endif

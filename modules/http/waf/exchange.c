@@ -159,7 +159,7 @@ static bool read_span(weir_http_exchange *ex, const weir_span *span, char *to, s
     return true;
 }
 
-/* Copied, as whoever sends a chain on gives its blocks back. */
+/* Copied, as whoever sends a chain on gives its blocks back.  False: the file cannot be read, logged. */
 static bool join(weir_http_waf_state *state, const weir_chain *chain, uint64_t limit,
                  weir_str *text)
 {
@@ -167,11 +167,11 @@ static bool join(weir_http_waf_state *state, const weir_chain *chain, uint64_t l
     char *to = weir_pool_bytes(weir_waf_transaction_pool(state->tx), bytes);
     size_t len = 0;
 
+    /* A verdict, not a failure: where rules only detect, the request goes on. */
     if (to == NULL) {
-        weir_log_line(&state->ex->log, WEIR_LOG_ERR, 0,
-                      "no memory to inspect a body of %zu bytes: see \"modsecurity_memory_limit\"",
-                      bytes);
-        return false;
+        weir_waf_exhausted(state->tx, "memory");
+        *text = WEIR_STR_EMPTY;
+        return true;
     }
     for (const weir_span *span = chain->first; span != NULL && len < bytes; span = span->next) {
         size_t part = span->len < bytes - len ? span->len : bytes - len;

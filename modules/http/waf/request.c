@@ -117,6 +117,22 @@ static weir_http_verdict read_body(weir_http_waf_state *state)
     return WEIR_HTTP_ANSWERED;
 }
 
+/* Decoding would let a few bytes become gigabytes; CRS refuses the field itself (920450). */
+static void note_coding(const weir_http_waf_state *state)
+{
+    const weir_http_exchange *ex = state->ex;
+    const weir_http_field *coding =
+        weir_http_fields_find(&ex->request.fields, WEIR_HTTP_CONTENT_ENCODING);
+
+    if (coding != NULL && !weir_str_eq_nocase(coding->value, WEIR_STR("identity"))) {
+        weir_log_line(
+            &ex->log, WEIR_LOG_WARN, 0,
+            "ModSecurity: the request's body is coded with \"%.*s\": it is inspected as it "
+            "came, not decoded",
+            WEIR_STR_ARG(coding->value));
+    }
+}
+
 static weir_http_verdict add_body(weir_http_waf_state *state)
 {
     if (!weir_waf_wants_request_body(state->tx)) {
@@ -124,6 +140,9 @@ static weir_http_verdict add_body(weir_http_waf_state *state)
     }
     if (body_is_refused(state, state->ex->request.body.len)) {
         return refuse_body(state);
+    }
+    if (state->ex->request.body.len != 0) {
+        note_coding(state);
     }
     return weir_http_waf_add_body(state) ? WEIR_HTTP_PASS : WEIR_HTTP_FAILED;
 }

