@@ -65,6 +65,17 @@ def test_a_target_finds_its_file_or_not(weir, www, target, status, text):
         assert response.text == text
 
 
+@pytest.mark.weir_only("nginx serves what lies above")
+@pytest.mark.parametrize("target", ["/part../a.txt", "/part..", "/part..%2fa.txt", "/part%2e%2e/a.txt",
+                                    "/part../dir/index.html"])
+def test_an_alias_whose_location_ends_without_slash_leads_nowhere_else(weir, www, target):
+    server = weir("location /part { alias @dir@/www/dir/; } location = /x { alias @dir@/www/a.txt; }")
+    assert server.get(target).status == 404
+    server.wait_log(r"\[error\] .*would leave the folder of \"alias\"")
+    assert server.get("/part/index.html").text == "index of dir"
+    assert server.get("/x").text == "0123456789"
+
+
 def test_a_file_that_is_missing_is_told_in_the_log(weir, www):
     server = weir(CONFIG)
     server.get("/missing")

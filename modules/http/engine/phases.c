@@ -29,6 +29,23 @@ void weir_http_enter_phase(weir_http_exchange *ex, weir_http_phase phase)
     ex->handler = 0;
 }
 
+/*
+ * "location /img { alias /data/img/; }" and a path "/img../secret": no segment of it is "..", but what is left of it behind
+ * the location's name would lead out of the folder.
+ */
+static bool leaves_alias(const weir_http_exchange *ex, const weir_http_location *location)
+{
+    weir_str rest;
+
+    if (!location->core->root.is_alias || location->kind == WEIR_HTTP_LOCATION_REGEX
+        || location->kind == WEIR_HTTP_LOCATION_NAMED
+        || ex->request.path.len <= location->name.len) {
+        return false;
+    }
+    rest = weir_str_from(ex->request.path, location->name.len);
+    return weir_str_eq(rest, WEIR_STR("..")) || weir_str_starts(rest, WEIR_STR("../"));
+}
+
 static weir_http_verdict find_config(weir_http_exchange *ex)
 {
     bool needs_slash;
@@ -41,6 +58,13 @@ static weir_http_verdict find_config(weir_http_exchange *ex)
     weir_http_exchange_enter(ex, location);
     if (location->core->internal && !ex->is_internal) {
         return weir_http_answer_because(ex, 404, "internal location");
+    }
+    if (leaves_alias(ex, location)) {
+        weir_log_line(&ex->log, WEIR_LOG_ERR, 0,
+                      "\"%.*s\" would leave the folder of \"alias\": end the name of its location "
+                      "with a slash",
+                      WEIR_STR_ARG(ex->request.path));
+        return weir_http_answer_because(ex, 404, "path leaves alias");
     }
     if (location->limited != NULL && (location->limited_methods & 1u << ex->request.method) == 0) {
         weir_http_exchange_enter(ex, location->limited);
