@@ -380,6 +380,18 @@ def test_early_hints_and_trailers_of_an_origin_pass(weir, upstream):
     assert [hint.headers["link"] for hint in response.interim] == ["</a.css>; rel=preload"]
 
 
+@pytest.mark.parametrize("way", ["on", "off"])
+def test_trailers_of_a_request_pass_to_the_origin_where_asked(weir, upstream, way):
+    upstream.takes_trailers = True
+    client = speak(weir(f"proxy_pass_request_trailers on; proxy_request_buffering {way};" + PROXY))
+    stream = client.headers(post(("te", "trailers")), end=False)
+    client.data(stream, b"hello")
+    client.headers([("x-sum", "1"), ("x-forwarded-for", "1.1.1.1"), ("cookie", "a=b"), ("x_under", "1")], stream=stream)
+    assert client.read_response(stream).status == 200
+    request = upstream.requests[-1]
+    assert request.body == b"hello" and request.raw.endswith(b"\r\n0\r\nx-sum: 1\r\n\r\n")
+
+
 def test_an_idle_connection_ends_after_keepalive_timeout(weir):
     client = speak(weir(ON + "keepalive_timeout 300ms; location / { return 200 ok; }"))
     client.get()

@@ -260,6 +260,58 @@ def test_trailers_of_the_origin_do_not_pass_unless_asked(weir, upstream):
         assert (response.body, "X-Sum" in response.trailers) == (b"hi", False)
 
 
+# Behind the body of a request: what passes, and what would mean something in its head.
+TRAILERS = """X-Sum: 1\r\nX-Sum: 2\r\nContent-Digest: sha-256=:aa=:\r\n"""
+NO_TRAILERS = """Host: evil\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nAuthorization: Basic x\r\nCookie: a=b
+Connection: close\r\nX-Forwarded-For: 1.1.1.1\r\nx-forwarded-proto: https\r\nX_Forwarded_For: 1.1.1.1\r\nX-Set: no
+X-Unset: no\r\nX-Listed: no\r\nX-In-Head: no\r\nX-HTTP-Method-Override: PUT\r\nContent-Type: a/b\r\nTrailer: x
+""".replace("\r\n", "\n").replace("\n", "\r\n")
+WITH_TRAILERS = (b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: x-listed\r\nX-In-Head: yes\r\n"
+                 b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"
+                 + (TRAILERS + NO_TRAILERS).encode() + b"\r\n")
+
+
+@pytest.mark.weir_only("a directive of weir's own")
+@pytest.mark.parametrize("way", ["proxy_request_buffering on;", "proxy_request_buffering off;"])
+def test_trailers_of_the_client_pass_where_asked_but_for_those_of_heads(weir, upstream, way):
+    upstream.takes_trailers = True
+    config = way + 'proxy_pass_request_trailers on; proxy_set_header X-Set yes; proxy_set_header X-Unset "";'
+    connection = weir(config + PROXY).connect()
+    for _ in range(2):
+        connection.send(WITH_TRAILERS)
+        assert connection.read_response().status == 200
+        request = upstream.requests[-1]
+        assert request.body == b"hello" and "Content-Length" not in request.headers
+        assert request.raw.endswith(b"\r\n0\r\n" + TRAILERS.encode() + b"\r\n")
+        assert (request.headers["X-In-Head"], request.headers["X-Set"]) == ("yes", "yes")
+
+
+@pytest.mark.weir_only("a directive of weir's own")
+@pytest.mark.parametrize("way", ["", "proxy_request_buffering off;", "proxy_pass_request_trailers on; proxy_http_version 1.0;",
+                                 "proxy_pass_request_trailers on; proxy_pass_request_headers off;",
+                                 "proxy_pass_request_trailers on; proxy_set_body other;",
+                                 "proxy_pass_request_trailers on; proxy_pass_request_body off;"])
+def test_trailers_of_the_client_do_not_pass_otherwise(weir, upstream, way):
+    connection = weir(way + PROXY).connect()
+    connection.send(WITH_TRAILERS)
+    assert connection.read_response().status == 200
+    assert b"X-Sum" not in upstream.requests[-1].raw
+
+
+@pytest.mark.weir_only("a directive of weir's own")
+def test_trailers_of_the_client_go_to_the_next_server_too(weir, three):
+    for origin in three:
+        origin.takes_trailers = True
+    three[0].answers(lambda peer: peer.close())
+    connection = weir("proxy_next_upstream error non_idempotent; proxy_pass_request_trailers on;" + BACK,
+                      http=group(three[0], f"{three[1]} backup")).connect()
+    connection.send(WITH_TRAILERS)
+    assert connection.read_response().status == 200
+    for origin in three[:2]:
+        request = origin.requests[-1]
+        assert request.body == b"hello" and request.trailers["X-Sum"]
+
+
 def test_large_bodies_pass_both_ways_at_once(weir, upstream):
     upstream.answers(lambda peer: answer(peer.request.body))
     body = body_of(4_000_000)

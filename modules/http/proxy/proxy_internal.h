@@ -106,7 +106,7 @@ typedef struct {
     weir_array *set_headers; /* proxy_header, as written; NULL: none */
     const weir_template *method, *set_body;
     unsigned http_version; /* weir_http_version */
-    bool pass_request_headers, pass_request_body, request_buffering;
+    bool pass_request_headers, pass_request_body, pass_request_trailers, request_buffering;
     bool upgrade; /* passes a client's wish for another protocol on */
 
     uint64_t connect_timeout_ms, send_timeout_ms, read_timeout_ms;
@@ -269,6 +269,15 @@ bool proxy_head_make(proxy_state *proxy) WEIR_MUST_USE;
 bool proxy_request_begin(proxy_state *proxy) WEIR_MUST_USE;
 /* Adds what has come of a streamed body. As weir_http_read_body(). */
 weir_result proxy_body_read(proxy_state *proxy, void (*readable)(weir_http_exchange *ex));
+/* A field line of a head or trailer section. */
+void proxy_add_line(weir_builder *head, weir_str name, weir_str value);
+
+/* ---- trailers.c: what the client says behind its body */
+
+/* Of a body that is whole: something may go out behind it. */
+bool proxy_has_trailers(const proxy_state *proxy);
+/* The lines of those that pass; in the exchange's pool.  False: no memory. */
+bool proxy_trailers_make(const proxy_state *proxy, weir_str *section) WEIR_MUST_USE;
 
 /* ---- attempt.c: tries and their ends */
 

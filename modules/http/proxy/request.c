@@ -151,7 +151,7 @@ static bool connection_names_fields(const weir_http_request *request)
                    && !weir_str_eq_nocase(field->value, WEIR_STR("close"))));
 }
 
-static void add_line(weir_builder *head, weir_str name, weir_str value)
+void proxy_add_line(weir_builder *head, weir_str name, weir_str value)
 {
     size_t bytes = name.len + value.len + 4;
     char *room = weir_builder_room(head, bytes);
@@ -194,7 +194,7 @@ static void add_client_fields(proxy_state *proxy, weir_builder *head)
         if (WEIR_UNLIKELY(request->wants_identity) && field->name == WEIR_HTTP_ACCEPT_ENCODING) {
             continue;
         }
-        add_line(head, field->text, field->value);
+        proxy_add_line(head, field->text, field->value);
     }
 }
 
@@ -223,7 +223,7 @@ static void add_upgrade(const proxy_state *proxy, weir_builder *head)
     weir_builder_add(head, WEIR_STR("Connection: upgrade\r\n"));
     for (const weir_http_field *field = weir_http_fields_find(fields, WEIR_HTTP_UPGRADE);
          field != NULL; field = weir_http_fields_next(fields, field)) {
-        add_line(head, WEIR_STR("Upgrade"), field->value);
+        proxy_add_line(head, WEIR_STR("Upgrade"), field->value);
     }
 }
 
@@ -253,7 +253,7 @@ static bool add_set_fields(proxy_state *proxy, bool upgrades, weir_builder *head
                 return false;
             }
         }
-        add_line(head, header->text, value);
+        proxy_add_line(head, header->text, value);
     }
     return true;
 }
@@ -277,9 +277,9 @@ static bool add_framing(proxy_state *proxy, weir_builder *head)
             return true;
         }
         length = 0;
-    } else if (request->body_is_collected) {
+    } else if (request->body_is_collected && !proxy_has_trailers(proxy)) {
         length = request->body.len;
-    } else if (request->content_length >= 0) {
+    } else if (request->content_length >= 0 && !request->body_is_collected) {
         length = (uint64_t) request->content_length;
     } else {
         proxy->body_is_chunked = true;
@@ -336,7 +336,7 @@ bool proxy_head_make(proxy_state *proxy)
     weir_builder_add(&head, conf->http_version == WEIR_HTTP_10 ? WEIR_STR(" HTTP/1.0\r\n")
                                                                : WEIR_STR(" HTTP/1.1\r\n"));
     if (!headers->sets_host) {
-        add_line(&head, WEIR_STR("Host"), proxy->url.name);
+        proxy_add_line(&head, WEIR_STR("Host"), proxy->url.name);
     }
     if (upgrades) {
         add_upgrade(proxy, &head);
@@ -379,20 +379,15 @@ static bool share(weir_chain *out, const weir_chain *body)
     return true;
 }
 
-bool proxy_request_begin(proxy_state *proxy)
+/* The last chunk, and what the client says behind its body. */
+static bool end_chunks(proxy_state *proxy)
 {
-    const weir_http_request *request = &proxy->ex->request;
+    weir_str trailers;
 
-    weir_chain_clear(&proxy->out);
-    proxy->is_sent = false;
-    if (!weir_chain_add_memory(&proxy->out, proxy->head)) {
-        return false;
-    }
-    if (proxy->conf->set_body != NULL) {
-        return weir_chain_add_memory(&proxy->out, proxy->body_text);
-    }
-    return !proxy->conf->pass_request_body || proxy->body_is_streamed
-           || share(&proxy->out, &request->body);
+    return proxy_trailers_make(proxy, &trailers)
+           && weir_chain_add_memory(&proxy->out, WEIR_STR("0\r\n"))
+           && (trailers.len == 0 || weir_chain_add_memory(&proxy->out, trailers))
+           && weir_chain_add_memory(&proxy->out, WEIR_STR("\r\n"));
 }
 
 static bool frame_chunk(proxy_state *proxy, weir_chain *body, bool ended)
@@ -412,7 +407,37 @@ static bool frame_chunk(proxy_state *proxy, weir_chain *body, bool ended)
             return false;
         }
     }
-    return !ended || weir_chain_add_memory(&proxy->out, WEIR_STR("0\r\n\r\n"));
+    return !ended || end_chunks(proxy);
+}
+
+/* A collected body, behind which something is to be said. */
+static bool share_chunked(proxy_state *proxy)
+{
+    weir_chain body = {0};
+
+    if (share(&body, &proxy->ex->request.body) && frame_chunk(proxy, &body, true)) {
+        return true;
+    }
+    weir_chain_clear(&body);
+    return false;
+}
+
+bool proxy_request_begin(proxy_state *proxy)
+{
+    const weir_http_request *request = &proxy->ex->request;
+
+    weir_chain_clear(&proxy->out);
+    proxy->is_sent = false;
+    if (!weir_chain_add_memory(&proxy->out, proxy->head)) {
+        return false;
+    }
+    if (proxy->conf->set_body != NULL) {
+        return weir_chain_add_memory(&proxy->out, proxy->body_text);
+    }
+    if (!proxy->conf->pass_request_body || proxy->body_is_streamed) {
+        return true;
+    }
+    return proxy->body_is_chunked ? share_chunked(proxy) : share(&proxy->out, &request->body);
 }
 
 weir_result proxy_body_read(proxy_state *proxy, void (*readable)(weir_http_exchange *ex))

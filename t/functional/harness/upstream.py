@@ -30,6 +30,7 @@ class Request:
         self.raw_head = raw_head
         self.raw = raw_head
         self.body = b""
+        self.trailers = Headers()
         self.connection = connection
 
     def __repr__(self):
@@ -137,13 +138,20 @@ class Peer:
             self.request.raw += line
             assert re.fullmatch(rb"[0-9A-Fa-f]+\r\n", line), f"chunk line {line!r}"
             size = int(line, 16)
-            data = self._take(size + 2) if size else self._take_until(b"\r\n")
+            data = self._take(size + 2) if size else self._take_trailers()
             self.request.raw += data
             assert data.endswith(b"\r\n"), "a chunk must end with CR LF"
             if size == 0:
-                assert data == b"\r\n", f"no trailers were expected, got {data!r}"
+                _, self.request.trailers = parse_head(b"\r\n" + data)
+                assert self.upstream.takes_trailers or data == b"\r\n", f"no trailers were expected, got {data!r}"
                 return b"".join(parts)
             parts.append(data[:-2])
+
+    def _take_trailers(self):
+        section = self._take_until(b"\r\n")
+        while section != b"\r\n" and not section.endswith(b"\r\n\r\n"):
+            section += self._take_until(b"\r\n")
+        return section
 
     def _read_request(self):
         head = self._take_until(b"\r\n\r\n")
@@ -167,6 +175,7 @@ class Upstream:
         self.failures = []          # of our own threads
         self._answers = [OK]
         self._early = False
+        self.takes_trailers = False     # a test that expects some says so
         self._protocol = None
         self._lock = threading.Lock()
         self._threads = []
