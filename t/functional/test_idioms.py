@@ -103,3 +103,13 @@ def test_where_requests_go_is_worked_out(weir, upstream, path, said):
         location ~ ^/caught/(.*)$ { proxy_pass http://$back/$1$is_args$args; }""",
         http=r'map $uri $mapped { ~^/m/(?<ver>v\d+)/(?<rest>.*)$ /$ver-api/$rest; default /none; }')
     assert server.get(path).text == said + " -"
+
+
+def test_an_error_page_goes_before_a_redirect_inside(weir, upstream):
+    upstream.answers(answer(b"", "500 Oops", [("X-Accel-Redirect", "/x"), ("Content-Type", "a/b")]))
+    server = weir("""location / { proxy_pass http://@upstream@; proxy_intercept_errors on; error_page 500 /page; }
+                     location /accel/ { proxy_pass http://@upstream@/; }
+                     location /x { return 200 inside; } location /page { return 200 page; }""")
+    assert (server.get("/").status, server.get("/").text) == (500, "page")
+    inside = server.get("/accel/")
+    assert (inside.status, inside.text, inside.headers["Content-Type"]) == (200, "inside", "a/b")

@@ -131,9 +131,13 @@ static bool get_by_secret(weir_script *script, const secure_conf *secure, weir_v
     weir_str part;
     weir_str text;
 
-    /* What stands before the first slash is empty. */
-    if (!weir_str_split(&link, '/', &part) || !weir_str_split(&link, '/', &part)
-        || !weir_str_split(&link, '/', &part) || link.len == 0) {
+    /* The first piece is empty, the second the prefix. */
+    for (unsigned i = 0; i < 3; i++) {
+        if (!weir_str_split(&link, '/', &part)) {
+            return true;
+        }
+    }
+    if (link.len == 0) {
         return true;
     }
     weir_builder_open(&builder, script->pool, SIZE_MAX);

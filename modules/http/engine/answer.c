@@ -27,9 +27,12 @@ weir_http_verdict weir_http_answer_text(weir_http_exchange *ex, unsigned status,
     ex->response.status = status;
     ex->response.from_upstream = false;
     ex->response.content_length = (int64_t) text.len;
-    ex->response.content_type = content_type.len != 0
-                                    ? content_type
-                                    : weir_http_content_type(ex->core, ex->request.extension);
+    /* An origin that redirected here may have said it (X-Accel-Redirect). */
+    if (content_type.len != 0) {
+        ex->response.content_type = content_type;
+    } else if (ex->response.content_type.len == 0) {
+        ex->response.content_type = weir_http_content_type(ex->core, ex->request.extension);
+    }
     ex->is_bare = false;
     weir_chain_clear(&ex->body);
     return weir_chain_add_memory(&ex->body, text) ? WEIR_HTTP_ANSWERED : WEIR_HTTP_FAILED;

@@ -54,7 +54,9 @@ static void head_is_final(weir_http_exchange *ex)
     response->has_no_body = is_bodiless(ex) && !response->is_upgrade;
     if (response->status == 204) {
         response->content_length = -1;
-        response->content_type = WEIR_STR_EMPTY;
+        if (!response->from_upstream) {
+            response->content_type = WEIR_STR_EMPTY;
+        }
     }
     ex->wire->respond(ex);
 }

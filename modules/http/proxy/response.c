@@ -487,7 +487,7 @@ void proxy_respond(proxy_state *proxy)
         proxy_answer(proxy, 500, "internal failure");
         return;
     }
-    if (redirect_inside(proxy) || intercept(proxy)) {
+    if (intercept(proxy) || redirect_inside(proxy)) {
         return;
     }
 
