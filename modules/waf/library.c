@@ -508,8 +508,18 @@ static const weir_waf_prefilter *prefilter_make(weir_waf_library *library)
     return is_fine ? made : NULL;
 }
 
+static void groups_place(weir_waf_library *library)
+{
+    for (WEIR_ARRAY_EACH(&library->groups, weir_waf_group, group)) {
+        group->words = (uint32_t) (group->predicates.count + 63) / 64;
+        group->first_word = library->group_words;
+        library->group_words += group->words;
+    }
+}
+
 bool weir_waf_library_close(weir_waf_library *library, weir_waf_fault *fault)
 {
+    groups_place(library);
     library->prefilter = prefilter_make(library);
     library->temp = NULL;
     if (library->prefilter == NULL) {

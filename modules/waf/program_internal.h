@@ -257,6 +257,8 @@ typedef struct {
     bool is_multi_match;
     uint64_t variables[2]; /* bit by variable: what it depends on */
     weir_array predicates; /* uint32_t, by place; NONE: as long as there is a value */
+    uint32_t words,
+        first_word; /* of its bits, among those of all groups; once the library is closed */
     weir_str key;
 } weir_waf_group;
 
@@ -270,6 +272,7 @@ struct weir_waf_library {
     weir_array slot_names; /* weir_str, as first written */
     weir_map *groups_by_key;
     weir_array groups;     /* weir_waf_group */
+    uint32_t group_words;  /* of the bits of all of them */
     weir_array chains;     /* weir_waf_chain */
     weir_array predicates; /* const weir_waf_operator *: those the filter is asked about */
     weir_waf_matcher *matcher;

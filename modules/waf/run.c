@@ -59,7 +59,7 @@ static void ask_node(weir_waf_transaction *tx, const weir_waf_group *group, weir
     tx->work += 8 * group->predicates.count;
 }
 
-static bool ask_value(weir_waf_transaction *tx, const weir_waf_group *group, weir_waf_value *value,
+static bool ask_chain(weir_waf_transaction *tx, const weir_waf_group *group, weir_waf_value *value,
                       uint64_t *bits)
 {
     const weir_waf_chain *chains = tx->library->chains.items;
@@ -79,6 +79,30 @@ static bool ask_value(weir_waf_transaction *tx, const weir_waf_group *group, wei
     }
 }
 
+/* Adds to the bits what the group says of a value. */
+static bool ask_value(weir_waf_transaction *tx, uint32_t number, weir_waf_value *value,
+                      uint64_t *bits)
+{
+    const weir_waf_group *group = WEIR_ARRAY_AT(&tx->library->groups, weir_waf_group, number);
+    bool is_asked;
+    uint64_t *known = weir_waf_known_bits(tx, value, number, &is_asked);
+
+    if (known == NULL) {
+        return ask_chain(tx, group, value, bits);
+    }
+    if (!is_asked) {
+        if (!ask_chain(tx, group, value, known)) {
+            return false;
+        }
+        weir_waf_known_asked(tx, value, number);
+    }
+    for (uint32_t i = 0; i < group->words; i++) {
+        bits[i] |= known[i];
+    }
+    tx->work += group->words;
+    return true;
+}
+
 /* Fills the bits of a group.  WAIT: the turn is over. */
 static weir_result group_fill(weir_waf_transaction *tx, uint32_t number)
 {
@@ -86,8 +110,7 @@ static weir_result group_fill(weir_waf_transaction *tx, uint32_t number)
     weir_waf_value *value;
 
     if (!tx->at.in_group) {
-        tx->groups[number] =
-            WEIR_NEW_ARRAY(tx->pool, uint64_t, (group->predicates.count + 63) / 64);
+        tx->groups[number] = WEIR_NEW_ARRAY(tx->pool, uint64_t, group->words);
         tx->at.group_cursor = (weir_waf_cursor){.has_no_exclusions = true};
         tx->at.in_group = true;
         if (tx->groups[number] == NULL) {
@@ -96,7 +119,7 @@ static weir_result group_fill(weir_waf_transaction *tx, uint32_t number)
     }
     while (!tx->is_exhausted
            && (value = weir_waf_next_value(tx, &group->targets, &tx->at.group_cursor)) != NULL) {
-        if (!ask_value(tx, group, value, tx->groups[number])) {
+        if (!ask_value(tx, number, value, tx->groups[number])) {
             break;
         }
         if (turn_is_over(tx)) {
@@ -139,8 +162,8 @@ static int64_t test_number(weir_waf_transaction *tx, const weir_waf_test *test)
     return weir_waf_number_of(weir_waf_expand(tx, parameter));
 }
 
-static bool run_operator(weir_waf_transaction *tx, const weir_waf_test *test, weir_str text,
-                         weir_waf_run *run)
+static weir_waf_matched run_operator(weir_waf_transaction *tx, const weir_waf_test *test,
+                                     weir_str text, weir_waf_run *run)
 {
     weir_waf_matched matched;
     weir_str expanded;
@@ -157,29 +180,36 @@ static bool run_operator(weir_waf_transaction *tx, const weir_waf_test *test, we
     if (matched == WEIR_WAF_LIMIT) {
         weir_waf_limit_was_hit(tx);
     }
-    return matched == WEIR_WAF_MATCH;
+    return matched;
+}
+
+static weir_waf_matched matched_if(bool is_so)
+{
+    return is_so ? WEIR_WAF_MATCH : WEIR_WAF_NO_MATCH;
 }
 
 /* Without negation. */
-static bool test_node(weir_waf_transaction *tx, const weir_waf_link *link, weir_waf_node *node,
-                      weir_waf_run *run)
+static weir_waf_matched test_node(weir_waf_transaction *tx, const weir_waf_link *link,
+                                  weir_waf_node *node, weir_waf_run *run)
 {
     const weir_waf_test *test = &link->test;
 
     tx->work += 16;
     switch (test->kind) {
     case WEIR_WAF_TEST_NUMBER:
-        return compare(test->comparison, weir_waf_number_of(node->text), test_number(tx, test));
+        return matched_if(
+            compare(test->comparison, weir_waf_number_of(node->text), test_number(tx, test)));
     case WEIR_WAF_TEST_ALWAYS:
-        return true;
+        return WEIR_WAF_MATCH;
     case WEIR_WAF_TEST_NEVER:
-        return false;
+        return WEIR_WAF_NO_MATCH;
     case WEIR_WAF_TEST_OPERATOR:
-        return (test->predicate == WEIR_WAF_NONE
-                || weir_waf_node_may_match(tx, node, test->predicate))
-               && run_operator(tx, test, node->text, run);
+        return test->predicate == WEIR_WAF_NONE
+                       || weir_waf_node_may_match(tx, node, test->predicate)
+                   ? run_operator(tx, test, node->text, run)
+                   : WEIR_WAF_NO_MATCH;
     }
-    return false;
+    return WEIR_WAF_NO_MATCH;
 }
 
 /* ---- what a match does */
@@ -270,17 +300,19 @@ static void value_matched(weir_waf_transaction *tx, const weir_waf_rule *rule,
     weir_waf_do_effects(tx, link);
 }
 
-static bool try_node(weir_waf_transaction *tx, const weir_waf_rule *rule, const weir_waf_link *link,
-                     weir_waf_find *found, weir_waf_node *node)
+/* What the operator says; it has matched, in the rule's sense, if that is MATCH and it is not negated, or the other way round. */
+static weir_waf_matched try_node(weir_waf_transaction *tx, const weir_waf_rule *rule,
+                                 const weir_waf_link *link, weir_waf_find *found,
+                                 weir_waf_node *node)
 {
     weir_waf_run run = {.captured = 0};
+    weir_waf_matched result = test_node(tx, link, node, &run);
 
-    if (test_node(tx, link, node, &run) == link->is_negated) {
-        return false;
+    if ((result == WEIR_WAF_MATCH) != link->is_negated) {
+        found->value = node->text;
+        value_matched(tx, rule, link, found, &run);
     }
-    found->value = node->text;
-    value_matched(tx, rule, link, found, &run);
-    return true;
+    return result;
 }
 
 /* multiMatch: the value itself, and what each transformation made of it if that is another. */
@@ -302,7 +334,8 @@ static bool try_each(weir_waf_transaction *tx, const weir_waf_rule *rule, const 
         weir_waf_node *node = weir_waf_node_of(tx, value, path[i]);
 
         if (node != NULL && node != last) {
-            matched |= try_node(tx, rule, link, found, node);
+            matched |=
+                (try_node(tx, rule, link, found, node) == WEIR_WAF_MATCH) != link->is_negated;
             last = node;
         }
     }
@@ -315,6 +348,7 @@ static bool try_value(weir_waf_transaction *tx, const weir_waf_rule *rule,
     const weir_waf_target *target =
         WEIR_ARRAY_AT(&link->targets, weir_waf_target, tx->at.cursor.target);
     weir_waf_find found = {.variable = target->variable, .name = value->name};
+    weir_waf_matched result;
     weir_waf_node *node;
 
     if (tx->removes_targets && weir_waf_target_is_removed(tx, rule, target->variable, value)) {
@@ -324,7 +358,15 @@ static bool try_value(weir_waf_transaction *tx, const weir_waf_rule *rule,
         return try_each(tx, rule, link, &found, value);
     }
     node = weir_waf_node_of(tx, value, link->chain);
-    return node != NULL && try_node(tx, rule, link, &found, node);
+    if (node == NULL) {
+        return false;
+    }
+    result = try_node(tx, rule, link, &found, node);
+    if (result == WEIR_WAF_NO_MATCH && link->group != WEIR_WAF_NONE
+        && link->test.predicate != WEIR_WAF_NONE) {
+        weir_waf_known_no_match(tx, value, link);
+    }
+    return (result == WEIR_WAF_MATCH) != link->is_negated;
 }
 
 /* ---- links */

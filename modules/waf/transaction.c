@@ -20,7 +20,8 @@ weir_waf_worker *weir_waf_worker_new(void)
     worker->pool = pool;
     worker->matcher = weir_waf_matcher_new(pool);
     worker->line = weir_pool_bytes(pool, WEIR_WAF_LINE_MAX);
-    if (worker->matcher == NULL || worker->line == NULL) {
+    worker->known = weir_waf_known_new(pool);
+    if (worker->matcher == NULL || worker->line == NULL || worker->known == NULL) {
         weir_pool_free(pool);
         return NULL;
     }
@@ -30,6 +31,7 @@ weir_waf_worker *weir_waf_worker_new(void)
 void weir_waf_worker_free(weir_waf_worker *worker)
 {
     if (worker != NULL) {
+        weir_waf_known_free(worker->known);
         weir_pool_free(worker->spare);
         weir_pool_free(worker->pool);
     }

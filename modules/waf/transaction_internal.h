@@ -18,10 +18,15 @@ typedef struct weir_waf_node {
     struct weir_waf_node **at; /* what each chain makes of it; NULL: nothing was asked */
 } weir_waf_node;
 
+typedef struct weir_waf_known weir_waf_known;
+typedef struct weir_waf_known_text weir_waf_known_text;
+
 typedef struct {
     weir_str name; /* of a member; empty for scalars */
     weir_str text;
-    weir_waf_node *node; /* NULL: not made yet */
+    weir_waf_node *node;        /* NULL: not made yet */
+    weir_waf_known_text *known; /* what was known of it in `known_in`; NULL: nothing */
+    uint32_t known_in;
     weir_waf_variable variable;
 } weir_waf_value;
 
@@ -85,6 +90,7 @@ typedef struct {
 
 struct weir_waf_worker {
     weir_waf_matcher *matcher;
+    weir_waf_known *known;
     weir_pool *pool;
     weir_pool *spare; /* of the last transaction */
     size_t spare_bytes;
@@ -176,6 +182,22 @@ bool weir_waf_node_may_match(weir_waf_transaction *tx, weir_waf_node *node, uint
 
 /* The values of a variable have changed: what was asked of them holds no more. */
 void weir_waf_changed(weir_waf_transaction *tx, weir_waf_variable variable);
+
+/* ---- known.c: what groups have said of texts, from one request to the next */
+
+/* NULL: no memory. */
+weir_waf_known *weir_waf_known_new(weir_pool *pool);
+void weir_waf_known_free(weir_waf_known *known);
+/*
+ * The bits of a group for a value, lent until the next call: what is known (`*is_asked`), or room that the caller fills, and says
+ * weir_waf_known_asked() when all of it is done.  NULL: nothing is kept of the value.
+ */
+uint64_t *weir_waf_known_bits(weir_waf_transaction *tx, weir_waf_value *value, uint32_t group,
+                              bool *is_asked);
+void weir_waf_known_asked(weir_waf_transaction *tx, weir_waf_value *value, uint32_t group);
+/* The link's operator was run on what its chain makes of the value, and does not match it. */
+void weir_waf_known_no_match(weir_waf_transaction *tx, weir_waf_value *value,
+                             const weir_waf_link *link);
 
 /* ---- cursor.c */
 weir_waf_value *weir_waf_next_value(weir_waf_transaction *tx, const weir_array *targets,

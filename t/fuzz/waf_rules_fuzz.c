@@ -86,6 +86,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         CHECK(weir_waf_library_close(library, &fault));
         filtered = run(program, worker, request);
+        /* Its texts are kept when they are seen again, and known after that. */
+        for (unsigned turn = 0; turn < 2; turn++) {
+            CHECK(run(program, worker, request).rule_id == filtered.rule_id
+                  || filtered.rule_id == 0);
+        }
         weir_waf_library_set_filter(library, false);
         plain = run(program, worker, request);
         /* The budget may end elsewhere: more is done without the filter. */

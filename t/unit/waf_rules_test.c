@@ -433,6 +433,65 @@ static void a_budget_that_is_used_up_is_a_verdict(void **state)
     assert_logged(unit, "budget of work is used up");
 }
 
+static void a_text_that_was_seen_before_gets_the_same_verdict(void **state)
+{
+    static const struct {
+        const char *target;
+        uint64_t denied_by;
+    } requests[] = {
+        {"/?x=aaab", 1},   {"/?x=aaac", 0},    {"/?x=b", 0},
+        {"/?x=NEEDLE", 2}, {"/?x=a+needl", 0}, {"/?x=%2541", 3},
+        {"/?y=aaab", 1},   {"/?aaab=x", 0},    {"/?x=unlike%20%25", 0},
+    };
+    rules_unit *unit = *state;
+    const weir_waf_program *program;
+
+    unit->library = weir_waf_library_new(unit->pool, unit->temp, NULL, NULL);
+    program =
+        read_rules(unit, NULL,
+                   "SecRuleEngine On\n"
+                   "SecRule ARGS \"@rx ^a+b$\" \"id:1,phase:2,deny,t:none\"\n"
+                   "SecRule ARGS \"@rx ne+dle\" \"id:2,phase:2,deny,t:none,t:lowercase\"\n"
+                   "SecRule ARGS \"@streq A\" \"id:3,phase:2,deny,t:none,t:urlDecode,multiMatch\"\n"
+                   "SecRule ARGS \"!@rx ^[a-zA-Z0-9%+ ]*$\" \"id:4,phase:2,deny,t:none\"\n");
+    assert_non_null(program);
+    assert_true(weir_waf_library_close(unit->library, &unit->fault));
+    for (unsigned turn = 0; turn < 4; turn++) {
+        for (size_t i = 0; i < WEIR_COUNT(requests); i++) {
+            const weir_waf_intervention *intervention =
+                ask_program(unit, program, requests[i].target, NULL);
+
+            if (intervention->rule_id != requests[i].denied_by) {
+                fail_msg("turn %u, %s: rule %u", turn, requests[i].target,
+                         (unsigned) intervention->rule_id);
+            }
+        }
+    }
+}
+
+/* More texts than are kept: what is full begins anew, and nothing else changes. */
+static void more_texts_than_are_kept_do_no_harm(void **state)
+{
+    rules_unit *unit = *state;
+    const weir_waf_program *program;
+    char target[1024];
+
+    unit->library = weir_waf_library_new(unit->pool, unit->temp, NULL, NULL);
+    program = read_rules(unit, NULL,
+                         "SecRuleEngine On\n"
+                         "SecRule ARGS \"@rx x9+8z\" \"id:1,phase:2,deny,t:none\"\n");
+    assert_non_null(program);
+    assert_true(weir_waf_library_close(unit->library, &unit->fault));
+    for (unsigned i = 0; i < 12000; i++) {
+        bool denied = i % 7 == 0;
+
+        snprintf(target, sizeof(target), "/?x=%0900u%s", i / 2, denied ? "x998z" : "x99z");
+        for (unsigned turn = 0; turn < 2; turn++) {
+            assert_int_equal(ask_program(unit, program, target, NULL)->rule_id, denied ? 1 : 0);
+        }
+    }
+}
+
 static void arguments_over_the_limit_are_not_taken(void **state)
 {
     assert_denied(ask(*state,
@@ -465,6 +524,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(allow_ends_what_would_have_denied, setup, teardown),
         cmocka_unit_test_setup_teardown(a_line_of_the_log_has_modsecuritys_form, setup, teardown),
         cmocka_unit_test_setup_teardown(a_budget_that_is_used_up_is_a_verdict, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_text_that_was_seen_before_gets_the_same_verdict, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(more_texts_than_are_kept_do_no_harm, setup, teardown),
         cmocka_unit_test_setup_teardown(arguments_over_the_limit_are_not_taken, setup, teardown),
     };
 

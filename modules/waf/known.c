@@ -1,0 +1,173 @@
+/*
+ * What groups have said of texts, kept from one request to the next.
+ *
+ * Most values of a request (names, User-Agent, Accept, paths) have been seen before.  Whether an operator can match a text
+ * depends on the text, its transformations and the Unicode map alone, so what was found out once holds: a text that
+ * is known costs a look, where another is transformed and searched.  An operator that was run and found nothing takes its bit back.
+ *
+ * Texts are compared byte by byte; a hash only says where to look.  A text is kept when it is seen again, so that
+ * what comes once (tokens, random words) displaces nothing.  What is full begins anew.
+ */
+
+#include "modules/waf/transaction_internal.h"
+
+#define TABLE_SIZE 2048 /* a power of two */
+#define SEEN_SIZE 8192  /* a power of two */
+#define LOOK_AT_MAX 8   /* of texts in one place: somebody may have chosen them to collide */
+#define TEXT_MAX 1024   /* longer ones hardly come twice */
+#define BYTES_MAX (4 * 1024 * 1024)
+
+struct weir_waf_known_text {
+    weir_waf_known_text *next; /* in the same place of the table */
+    uint64_t hash;
+    weir_str text;
+    uint64_t *asked; /* bit by group */
+    uint64_t *bits;  /* of all groups, one after the other */
+};
+
+struct weir_waf_known {
+    weir_pool *pool; /* of the texts */
+    const weir_waf_library *library;
+    const struct weir_waf_unicode_map *unicode_map;
+    uint32_t generation; /* counts how often it has begun anew; 0: never */
+    weir_waf_known_text *table[TABLE_SIZE];
+    uint32_t seen[SEEN_SIZE]; /* halves of hashes */
+};
+
+weir_waf_known *weir_waf_known_new(weir_pool *pool)
+{
+    weir_waf_known *known = WEIR_NEW(pool, weir_waf_known);
+
+    if (known != NULL) {
+        known->pool = weir_pool_new(65536, BYTES_MAX);
+    }
+    return known == NULL || known->pool == NULL ? NULL : known;
+}
+
+void weir_waf_known_free(weir_waf_known *known)
+{
+    weir_pool_free(known->pool);
+}
+
+static void begin_anew(weir_waf_known *known, const weir_waf_transaction *tx)
+{
+    weir_pool_reset(known->pool);
+    memset(known->table, 0, sizeof(known->table));
+    known->library = tx->library;
+    known->unicode_map = tx->settings->unicode_map;
+    known->generation++;
+}
+
+static weir_waf_known_text *text_keep(weir_waf_known *known, const weir_waf_transaction *tx,
+                                      weir_str text, uint64_t hash)
+{
+    weir_waf_known_text **place = &known->table[hash & (TABLE_SIZE - 1)];
+    weir_waf_known_text *kept = WEIR_NEW(known->pool, weir_waf_known_text);
+
+    if (kept == NULL || !weir_str_copy(known->pool, text, &kept->text)) {
+        return NULL;
+    }
+    kept->asked = WEIR_NEW_ARRAY(known->pool, uint64_t, tx->library->groups.count / 64 + 1);
+    kept->bits = WEIR_NEW_ARRAY(known->pool, uint64_t, tx->library->group_words + 1);
+    if (kept->asked == NULL || kept->bits == NULL) {
+        return NULL;
+    }
+    kept->hash = hash;
+    kept->next = *place;
+    *place = kept;
+    return kept;
+}
+
+/* True: it was there before, as far as is remembered. */
+static bool was_seen(weir_waf_known *known, uint64_t hash)
+{
+    uint32_t *place = &known->seen[(hash >> 11) & (SEEN_SIZE - 1)];
+    bool is_the_same = *place == (uint32_t) (hash >> 32);
+
+    *place = (uint32_t) (hash >> 32);
+    return is_the_same;
+}
+
+static weir_waf_known_text *text_find(weir_waf_known *known, const weir_waf_transaction *tx,
+                                      weir_str text)
+{
+    uint64_t hash = weir_str_hash(text);
+    weir_waf_known_text *found = known->table[hash & (TABLE_SIZE - 1)];
+
+    for (unsigned i = 0; found != NULL && i < LOOK_AT_MAX; found = found->next, i++) {
+        if (found->hash == hash && weir_str_eq(found->text, text)) {
+            return found;
+        }
+    }
+    if (!was_seen(known, hash)) {
+        return NULL;
+    }
+    found = text_keep(known, tx, text, hash);
+    if (found == NULL) {
+        begin_anew(known, tx);
+        found = text_keep(known, tx, text, hash);
+    }
+    return found;
+}
+
+/* What is known of the value; NULL: nothing is kept of it. */
+static weir_waf_known_text *text_of(weir_waf_transaction *tx, weir_waf_value *value)
+{
+    weir_waf_known *known = tx->worker->known;
+
+    if (value->text.len > TEXT_MAX) {
+        return NULL;
+    }
+    if (known->library != tx->library) {
+        begin_anew(known, tx);
+    }
+    if (known->unicode_map != tx->settings->unicode_map) {
+        return NULL;
+    }
+    /* Another transaction may have filled it while this one waited. */
+    if (value->known_in != known->generation) {
+        value->known = text_find(known, tx, value->text);
+        value->known_in = known->generation;
+        tx->work += 16 + value->text.len / 4;
+    }
+    return value->known;
+}
+
+static bool was_asked(const weir_waf_known_text *text, uint32_t group)
+{
+    return (text->asked[group / 64] >> group % 64 & 1) != 0;
+}
+
+uint64_t *weir_waf_known_bits(weir_waf_transaction *tx, weir_waf_value *value, uint32_t group,
+                              bool *is_asked)
+{
+    const weir_waf_group *of = WEIR_ARRAY_AT(&tx->library->groups, weir_waf_group, group);
+    weir_waf_known_text *text = text_of(tx, value);
+
+    if (text == NULL) {
+        return NULL;
+    }
+    *is_asked = was_asked(text, group);
+    return text->bits + of->first_word;
+}
+
+void weir_waf_known_asked(weir_waf_transaction *tx, weir_waf_value *value, uint32_t group)
+{
+    weir_waf_known_text *text = text_of(tx, value);
+
+    if (text != NULL) {
+        text->asked[group / 64] |= (uint64_t) 1 << group % 64;
+    }
+}
+
+void weir_waf_known_no_match(weir_waf_transaction *tx, weir_waf_value *value,
+                             const weir_waf_link *link)
+{
+    const weir_waf_group *of;
+    weir_waf_known_text *text = text_of(tx, value);
+
+    if (text != NULL && was_asked(text, link->group)) {
+        of = WEIR_ARRAY_AT(&tx->library->groups, weir_waf_group, link->group);
+        text->bits[of->first_word + link->place / 64] &= ~((uint64_t) 1 << link->place % 64);
+    }
+}
