@@ -247,6 +247,29 @@ def test_a_head_as_large_as_http_1_takes_is_taken(server):
     assert client.get().status == 200
 
 
+def test_a_head_that_is_much_too_large_is_answered_on_its_stream(server):
+    attack = Attack(server)
+    fields = block(GET) + b"".join(literal(f"x-{i}", "v" * 1000) for i in range(120))
+    waiting = attack.client.headers(with_fields((":path", "/hang")))
+    stream = attack.client.headers(fields)
+    assert attack.client.read_response(stream).status == 400
+    assert attack.client.get().text == "hello"
+    attack.client.reset(waiting)
+    attack.expect_calm()
+
+
+def test_heads_that_are_much_too_large_end_the_connection_in_the_end(server):
+    attack = Attack(server)
+    fields = block(GET) + b"".join(literal(f"x-{i}", "v" * 1000) for i in range(120))
+    parts = [fields[n:n + 16384] for n in range(0, len(fields), 16384)]
+
+    def head(n):
+        return frame_bytes(HEADERS, END_STREAM, stream_of(n), parts[0]) + b"".join(
+            frame_bytes(CONTINUATION, END_HEADERS if part is parts[-1] else 0, stream_of(n), part) for part in parts[1:])
+    assert attack.go_on(head, batch=2)
+    attack.expect_end(ENHANCE_YOUR_CALM)
+
+
 def test_the_table_of_fields_does_not_grow(server):
     attack = Attack(server)
     for number in range(3000):

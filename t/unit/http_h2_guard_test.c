@@ -4,7 +4,7 @@
 
 /* What a client's frames cost, looked at as they come. */
 
-#define BLOCK_MAX 1000
+#define HEAD_MAX 250 /* and four times that at most */
 
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -14,7 +14,7 @@ static h2_guard begun(void)
 
     h2_guard_begin(&guard, 1000);
     assert_int_equal(
-        h2_guard_look(&guard, weir_str_of(preface, sizeof(preface) - 1), BLOCK_MAX, 1000),
+        h2_guard_look(&guard, weir_str_of(preface, sizeof(preface) - 1), HEAD_MAX, 1000),
         H2_GUARD_FINE);
     return guard;
 }
@@ -27,10 +27,10 @@ static h2_guard_verdict frame(h2_guard *guard, unsigned type, unsigned flags, un
     h2_guard_verdict verdict;
 
     head[8] = 1;
-    verdict = h2_guard_look(guard, weir_str_of(head, sizeof(head)), BLOCK_MAX, now_ms);
+    verdict = h2_guard_look(guard, weir_str_of(head, sizeof(head)), HEAD_MAX, now_ms);
     return verdict != H2_GUARD_FINE
                ? verdict
-               : h2_guard_look(guard, weir_str_of(payload, len), BLOCK_MAX, now_ms);
+               : h2_guard_look(guard, weir_str_of(payload, len), HEAD_MAX, now_ms);
 }
 
 /* How many frames are let pass before the flood is seen. */
@@ -102,6 +102,20 @@ static void a_charge_counts_as_frames_do(void **state)
     assert_int_equal(frame(&guard, 6, 0, 8, 1000), H2_GUARD_FLOOD);
 }
 
+static void field_sections_that_are_too_long_cost_by_their_bytes(void **state)
+{
+    h2_guard guard = begun();
+    int64_t whole = guard.credit;
+
+    (void) state;
+    assert_int_equal(frame(&guard, 1, 0, 250, 1000), H2_GUARD_FINE);
+    assert_int_equal(whole - guard.credit, 1);
+    assert_int_equal(frame(&guard, 9, 4, 640, 1000), H2_GUARD_FINE);
+    assert_int_equal(whole - guard.credit, 1 + 2 + 5);
+    assert_int_equal(frame(&guard, 1, 4, 250, 1000), H2_GUARD_FINE);
+    assert_int_equal(whole - guard.credit, 1 + 2 + 5 + 1);
+}
+
 static void a_field_section_is_bounded_over_its_frames(void **state)
 {
     h2_guard guard = begun();
@@ -125,7 +139,7 @@ static void it_asks_for_what_nghttp2_does_not_look_at(void **state)
     (void) state;
     assert_int_equal(frame(&guard, 9, 4, 16385, 1000), H2_GUARD_FRAME_SIZE);
     guard = begun();
-    assert_int_equal(h2_guard_look(&guard, weir_str_of(priority_of_zero, 9), BLOCK_MAX, 1000),
+    assert_int_equal(h2_guard_look(&guard, weir_str_of(priority_of_zero, 9), HEAD_MAX, 1000),
                      H2_GUARD_STREAM_ZERO);
 }
 
@@ -146,9 +160,9 @@ static void frames_may_be_cut_anywhere(void **state)
         h2_guard whole = begun();
         h2_guard cut = begun();
 
-        (void) h2_guard_look(&whole, weir_str_of(bytes, len), BLOCK_MAX, 1000);
-        (void) h2_guard_look(&cut, weir_str_of(bytes, at), BLOCK_MAX, 1000);
-        (void) h2_guard_look(&cut, weir_str_of(bytes + at, len - at), BLOCK_MAX, 1000);
+        (void) h2_guard_look(&whole, weir_str_of(bytes, len), HEAD_MAX, 1000);
+        (void) h2_guard_look(&cut, weir_str_of(bytes, at), HEAD_MAX, 1000);
+        (void) h2_guard_look(&cut, weir_str_of(bytes + at, len - at), HEAD_MAX, 1000);
         assert_int_equal(cut.credit, whole.credit);
         assert_int_equal(cut.left, 0);
         assert_int_equal(cut.head_len, 0);
@@ -163,6 +177,7 @@ int main(void)
         cmocka_unit_test(time_fills_the_credit),
         cmocka_unit_test(what_is_earned_is_bounded),
         cmocka_unit_test(a_charge_counts_as_frames_do),
+        cmocka_unit_test(field_sections_that_are_too_long_cost_by_their_bytes),
         cmocka_unit_test(a_field_section_is_bounded_over_its_frames),
         cmocka_unit_test(it_asks_for_what_nghttp2_does_not_look_at),
         cmocka_unit_test(frames_may_be_cut_anywhere),

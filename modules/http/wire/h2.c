@@ -18,8 +18,6 @@
 #define READS 16
 /* Written in one turn of the loop, to be fair to others. */
 #define OUT_SHARE (1024 * 1024)
-/* As nghttp2 compresses no fields, and no HTTP/1 line has fewer bytes: a field section is no longer than this. */
-#define BLOCK_MAX(core) (weir_http_head_limit(core) * 2)
 
 static void h2_readable(weir_connection *connection);
 static void h2_writable(weir_connection *connection);
@@ -422,7 +420,7 @@ static bool take(h2_connection *h2, weir_str bytes)
 {
     ssize_t taken;
 
-    switch (h2_guard_look(&h2->guard, bytes, BLOCK_MAX(h2->client.server->core),
+    switch (h2_guard_look(&h2->guard, bytes, weir_http_head_limit(h2->client.server->core),
                           weir_clock_now()->monotonic_ms)) {
     case H2_GUARD_FINE:
         break;

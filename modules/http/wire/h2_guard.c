@@ -79,7 +79,13 @@ static int64_t cost_of(unsigned type, unsigned flags, uint32_t len)
     }
 }
 
-static h2_guard_verdict take_head(h2_guard *guard, size_t block_max)
+/* Of a request that is refused already: the rest is decoded, for the table's sake alone (RFC 9113, 4.3). */
+static int64_t cost_of_excess(const h2_guard *guard, uint32_t len, size_t head_max)
+{
+    return guard->block_bytes > head_max ? len / 128 : 0;
+}
+
+static h2_guard_verdict take_head(h2_guard *guard, size_t head_max)
 {
     uint32_t len =
         (uint32_t) guard->head[0] << 16 | (uint32_t) guard->head[1] << 8 | guard->head[2];
@@ -104,14 +110,15 @@ static h2_guard_verdict take_head(h2_guard *guard, size_t block_max)
     if (type == FRAME_HEADERS || type == FRAME_CONTINUATION) {
         guard->in_block = (guard->head[4] & FLAG_END_HEADERS) == 0;
         guard->block_bytes += len;
-        if (guard->block_bytes > block_max) {
+        guard->credit -= cost_of_excess(guard, len, head_max);
+        if (guard->block_bytes > head_max * H2_HEAD_TIMES) {
             return H2_GUARD_TOO_LARGE;
         }
     }
     return H2_GUARD_FINE;
 }
 
-h2_guard_verdict h2_guard_look(h2_guard *guard, weir_str bytes, size_t block_max, uint64_t now_ms)
+h2_guard_verdict h2_guard_look(h2_guard *guard, weir_str bytes, size_t head_max, uint64_t now_ms)
 {
     size_t i = 0;
 
@@ -130,7 +137,7 @@ h2_guard_verdict h2_guard_look(h2_guard *guard, weir_str bytes, size_t block_max
         if (guard->head_len < sizeof(guard->head)) {
             continue;
         }
-        verdict = take_head(guard, block_max);
+        verdict = take_head(guard, head_max);
         if (verdict != H2_GUARD_FINE) {
             return verdict;
         }

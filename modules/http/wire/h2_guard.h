@@ -29,8 +29,12 @@ typedef enum {
 
 /* From the client's preface on. */
 void h2_guard_begin(h2_guard *guard, uint64_t now_ms);
-/* Looks at what came. `block_max`: bytes that a field section may have as it is sent. */
-h2_guard_verdict h2_guard_look(h2_guard *guard, weir_str bytes, size_t block_max, uint64_t now_ms);
+/*
+ * Looks at what came. `head_max`: bytes of a field section as it is sent that any request may have.  What is longer costs by
+ * its bytes, so that it can be read to its end and answered on its stream; H2_HEAD_TIMES as long is the end.
+ */
+#define H2_HEAD_TIMES 4
+h2_guard_verdict h2_guard_look(h2_guard *guard, weir_str bytes, size_t head_max, uint64_t now_ms);
 
 /* Beside the frame's own cost. */
 enum {
