@@ -324,10 +324,9 @@ static void read_ahead(proxy_state *proxy)
         }
         result = fill(proxy, &more, AHEAD_BYTES);
         done += more.len;
-        if (proxy->temp_failed) {
-            weir_chain_append(&proxy->body, &more);
-        } else if (is_in_file(proxy)
-                   || (proxy->body.len + more.len > in_memory && conf->max_temp_file_size != 0)) {
+        if (!proxy->temp_failed
+            && (is_in_file(proxy)
+                || (proxy->body.len + more.len > in_memory && conf->max_temp_file_size != 0))) {
             if (!weir_chain_is_empty(&more) && !proxy_temp_write(proxy, &more)) {
                 weir_chain_clear(&more);
                 body_fail(proxy);
