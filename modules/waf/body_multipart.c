@@ -174,6 +174,12 @@ static void part_begin(multipart *m)
     m->held_end = 0;
 }
 
+/* With an empty name it is a value, as in ModSecurity: not every origin takes it for a file. */
+static bool is_file(const multipart *m)
+{
+    return m->disposition.has_filename && m->disposition.filename.len != 0;
+}
+
 static bool part_file(weir_waf_body *body, multipart *m)
 {
     weir_waf_file file = {
@@ -201,7 +207,7 @@ static bool part_end(weir_waf_body *body, multipart *m)
         return true;
     }
 
-    if (m->disposition.has_filename) {
+    if (is_file(m)) {
         return part_file(body, m);
     }
     return weir_waf_body_keep(body, weir_waf_gathered_text(&m->data), &value)
@@ -212,7 +218,7 @@ static bool part_end(weir_waf_body *body, multipart *m)
 static bool data_add(weir_waf_body *body, multipart *m, weir_str text)
 {
     m->size += text.len;
-    return m->disposition.has_filename || weir_waf_gather(body, &m->data, text);
+    return is_file(m) || weir_waf_gather(body, &m->data, text);
 }
 
 static bool data_line(weir_waf_body *body, multipart *m, weir_str text, unsigned end_len,

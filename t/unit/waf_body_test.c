@@ -308,6 +308,18 @@ static void parts_are_arguments_and_files(void **state)
     assert_text(report->multipart.filename, WEIR_STR("x\"y'z"));
 }
 
+/* Not every origin takes it for a file: what it holds is looked at. */
+static void a_part_with_an_empty_file_name_is_an_argument(void **state)
+{
+    const weir_waf_body_report *report =
+        tells_as(*state, WEIR_WAF_MULTIPART, CT,
+                 WEIR_STR("--b\r\nContent-Disposition: form-data; name=\"a\"; filename=\"\"\r\n\r\n"
+                          "1\r\n--b--\r\n"),
+                 "header a=Content-Disposition: form-data; name=\"a\"; filename=\"\"\na=1\n");
+
+    assert_text(report->message, WEIR_STR_EMPTY);
+}
+
 typedef struct {
     const char *content_type, *text, *flag;
 } flagged;
@@ -475,6 +487,7 @@ int main(void)
         WAF_TEST(xml_that_is_none_fails),
         WAF_TEST(declared_entities_are_refused),
         WAF_TEST(parts_are_arguments_and_files),
+        WAF_TEST(a_part_with_an_empty_file_name_is_an_argument),
         WAF_TEST(doubtful_forms_set_their_flag),
         WAF_TEST(what_looks_like_a_boundary_is_told),
         WAF_TEST(multipart_that_nobody_should_send_fails),
