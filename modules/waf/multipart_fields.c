@@ -208,7 +208,10 @@ static bool parameter_set(weir_waf_body *body, weir_str value, bool *has, weir_s
     return true;
 }
 
-/* One "name=value" from `*at` on. */
+/*
+ * One "name=value" from `*at` on.  A blank before "=", and names in other than lower case, are refused as by ModSecurity: not every origin
+ * reads them as a browser's, and what is a file to one is a value to another.
+ */
 static bool parameter_take(weir_waf_body *body, weir_str value, size_t *at,
                            weir_waf_disposition *disposition, bool *has_extended)
 {
@@ -221,7 +224,6 @@ static bool parameter_take(weir_waf_body *body, weir_str value, size_t *at,
         (*at)++;
     }
     end = *at;
-    *at = skip_blanks(value, *at);
     if (end == start || weir_waf_byte_at(value, *at) != '=') {
         return disposition_bad(body, "parameter", value);
     }
@@ -240,13 +242,13 @@ static bool parameter_take(weir_waf_body *body, weir_str value, size_t *at,
     }
 
     name = weir_str_slice(value, start, end);
-    if (weir_str_eq_nocase(name, WEIR_STR("name"))) {
+    if (weir_str_eq(name, WEIR_STR("name"))) {
         return parameter_set(body, value, &disposition->has_name, &disposition->name, text);
     }
-    if (weir_str_eq_nocase(name, WEIR_STR("filename"))) {
+    if (weir_str_eq(name, WEIR_STR("filename"))) {
         return parameter_set(body, value, &disposition->has_filename, &disposition->filename, text);
     }
-    if (weir_str_eq_nocase(name, WEIR_STR("filename*"))) {
+    if (weir_str_eq(name, WEIR_STR("filename*"))) {
         return parameter_set(body, value, has_extended, &text, text);
     }
     return disposition_bad(body, "unknown parameter", value);

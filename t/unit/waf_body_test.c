@@ -418,6 +418,10 @@ static void multipart_that_nobody_should_send_fails(void **state)
          "Invalid Content-Disposition header (not form-data): attachment."},
         {CT, "--b\r\nContent-Disposition: form-data; name=a; name=b\r\n\r\n",
          "Invalid Content-Disposition header (duplicate parameter): form-data; name=a; name=b."},
+        {CT, "--b\r\nContent-Disposition: form-data; name=a; FileName=b\r\n\r\n",
+         "Invalid Content-Disposition header (unknown parameter): form-data; name=a; FileName=b."},
+        {CT, "--b\r\nContent-Disposition: form-data; name=a; filename =b\r\n\r\n",
+         "Invalid Content-Disposition header (parameter): form-data; name=a; filename =b."},
         {CT, "--b\r\nContent-Disposition: form-data; name=a; filename*=b\r\n\r\n",
          "Invalid Content-Disposition header (filename* without filename): form-data; name=a; "
          "filename*=b."},
