@@ -158,6 +158,15 @@ static weir_waf_value *slot_value(weir_waf_transaction *tx, uint32_t slot)
     return value;
 }
 
+static bool slot_fits(weir_waf_transaction *tx, const weir_waf_target *target, uint32_t slot)
+{
+    if (target->slots != NULL) {
+        return (target->slots[slot / 64] >> slot % 64 & 1) != 0;
+    }
+    return weir_waf_target_fits(tx, target,
+                                *WEIR_ARRAY_AT(&tx->library->slot_names, weir_str, slot));
+}
+
 static weir_waf_value *next_of_tx(weir_waf_transaction *tx, const weir_waf_target *target,
                                   weir_waf_cursor *cursor)
 {
@@ -168,9 +177,8 @@ static weir_waf_value *next_of_tx(weir_waf_transaction *tx, const weir_waf_targe
     if (cursor->part == 0) {
         while (cursor->index < tx->library->slot_names.count) {
             uint32_t slot = cursor->index++;
-            weir_str name = *WEIR_ARRAY_AT(&tx->library->slot_names, weir_str, slot);
 
-            if (tx->slots[slot].is_set && weir_waf_target_fits(tx, target, name)) {
+            if (tx->slots[slot].is_set && slot_fits(tx, target, slot)) {
                 return slot_value(tx, slot);
             }
         }

@@ -508,6 +508,56 @@ static const weir_waf_prefilter *prefilter_make(weir_waf_library *library)
     return is_fine ? made : NULL;
 }
 
+/* Which TX variables a pattern names is known once all names are. */
+static bool target_find_slots(weir_waf_library *library, weir_waf_target *target)
+{
+    size_t count = library->slot_names.count;
+    uint64_t *slots;
+
+    if (target->variable != WEIR_WAF_VAR_TX || target->pattern == NULL || target->slots != NULL) {
+        return true;
+    }
+    slots = WEIR_NEW_ARRAY(library->pool, uint64_t, count / 64 + 1);
+    for (size_t i = 0; slots != NULL && i < count; i++) {
+        weir_str name = *WEIR_ARRAY_AT(&library->slot_names, weir_str, i);
+
+        if (weir_waf_pattern_matches(library->matcher, target->pattern, name)) {
+            slots[i / 64] |= (uint64_t) 1 << i % 64;
+        }
+    }
+    target->slots = slots;
+    return slots != NULL;
+}
+
+static bool rule_find_slots(weir_waf_library *library, const weir_waf_rule *rule)
+{
+    bool done = true;
+
+    for (WEIR_ARRAY_EACH(&rule->links, weir_waf_link, link)) {
+        for (WEIR_ARRAY_EACH(&link->targets, weir_waf_target, target)) {
+            done = done && target_find_slots(library, target);
+        }
+    }
+    return done;
+}
+
+static bool programs_find_slots(weir_waf_library *library)
+{
+    size_t position = 0;
+    weir_str key;
+    void *program;
+    bool done = true;
+
+    while (weir_map_next(library->programs, &position, &key, &program)) {
+        const weir_waf_program *of = program;
+
+        for (WEIR_ARRAY_EACH(&of->entries, const weir_waf_entry, entry)) {
+            done = done && (entry->rule == NULL || rule_find_slots(library, entry->rule));
+        }
+    }
+    return done;
+}
+
 static void groups_place(weir_waf_library *library)
 {
     for (WEIR_ARRAY_EACH(&library->groups, weir_waf_group, group)) {
@@ -522,7 +572,7 @@ bool weir_waf_library_close(weir_waf_library *library, weir_waf_fault *fault)
     groups_place(library);
     library->prefilter = prefilter_make(library);
     library->temp = NULL;
-    if (library->prefilter == NULL) {
+    if (library->prefilter == NULL || !programs_find_slots(library)) {
         weir_builder message;
 
         weir_builder_over(&message, fault->message, sizeof(fault->message) - 1);

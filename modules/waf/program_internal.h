@@ -46,6 +46,7 @@ typedef struct {
     uint64_t selector_hash;
     const weir_waf_operator *pattern; /* of a selector in slashes; NULL: it is a name */
     uint32_t slot;                    /* TX with a name; else NONE */
+    const uint64_t *slots; /* of a rule's TX:/…/: bits of those whose names fit; else NULL */
 } weir_waf_target;
 
 /* ---- transformations: each list is a node of a tree, by its last step */
