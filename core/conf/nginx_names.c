@@ -834,6 +834,18 @@ static const weir_conf_nginx_name nginx_names[] = {
     {"zone_sync_timeout", "stream_zone_sync_module"},
 };
 
+#define WEIR_HTTP_ONLY                                                                             \
+    "weir passes requests on as HTTP only: let a server that speaks it stand behind proxy_pass"
+
+/* Of single directives, before those of their modules. */
+static const struct {
+    const char *names; /* the beginning of their names */
+    const char *reason;
+} nginx_name_reasons[] = {
+    {"proxy_cache", "weir keeps no responses: leave that to a cache behind it, or see proxy_store"},
+    {"post_action", "what follows an answer belongs to the origin, or to mirror"},
+};
+
 static const struct {
     const char *modules; /* the beginning of their names */
     const char *reason;
@@ -842,10 +854,11 @@ static const struct {
     {"http_perl_", "weir runs no Perl"},
     {"http_js_", "weir runs no scripts"},
     {"stream_js_", "weir runs no scripts"},
-    {"http_fastcgi_", "weir passes requests on as HTTP only"},
-    {"http_uwsgi_", "weir passes requests on as HTTP only"},
-    {"http_scgi_", "weir passes requests on as HTTP only"},
-    {"http_memcached_", "weir passes requests on as HTTP only"},
+    {"http_fastcgi_", WEIR_HTTP_ONLY},
+    {"http_uwsgi_", WEIR_HTTP_ONLY},
+    {"http_scgi_", WEIR_HTTP_ONLY},
+    {"http_memcached_", WEIR_HTTP_ONLY},
+    {"http_tunnel_", "weir is no forward proxy, and answers CONNECT with 405"},
     {"http_xslt_", "weir does not transform documents"},
     {"http_image_filter_", "weir does not transform images"},
     {"http_flv_", "weir serves no media streams"},
@@ -892,6 +905,12 @@ const char *weir_conf_nginx_reason(const weir_conf_nginx_name *name)
 {
     weir_str modules = weir_str_from_z(name->modules);
 
+    for (size_t i = 0; i < WEIR_COUNT(nginx_name_reasons); i++) {
+        if (weir_str_starts(weir_str_from_z(name->name),
+                            weir_str_from_z(nginx_name_reasons[i].names))) {
+            return nginx_name_reasons[i].reason;
+        }
+    }
     for (size_t i = 0; i < WEIR_COUNT(nginx_reasons); i++) {
         if (weir_str_starts(modules, weir_str_from_z(nginx_reasons[i].modules))) {
             return nginx_reasons[i].reason;
