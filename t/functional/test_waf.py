@@ -310,3 +310,12 @@ def test_explain_says_why_there_is_nothing_to_explain(explain, request_text, why
     result = explain(request_text)
     assert result.code == 1 and result.out == ""
     assert why in result.err
+
+
+@pytest.mark.parametrize("config, why", [
+    ("events {}", "the configuration has no http block"),
+    ("events {} http { server { listen 127.0.0.1:8080; } }", "the configuration has no rules"),
+])
+def test_explain_needs_rules(check, config, why):
+    result = check(config, "waf", "explain", stdin=b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert result.code == 1 and why in result.err

@@ -303,6 +303,17 @@ static bool request_read(explain *self)
     return true;
 }
 
+static void explain_undo(explain *self)
+{
+    weir_http_waf_main *main = weir_http_waf_main_of(self->cycle);
+
+    if (main != NULL) {
+        weir_waf_worker_free(main->worker);
+    }
+    weir_loop_free(self->loop);
+    weir_cycle_free(self->cycle);
+}
+
 static int tool_run(const weir_conf_options *options, const weir_str *arguments, size_t count)
 {
     explain self = {.pool = weir_pool_new(16384, 0), .fd = -1};
@@ -318,10 +329,8 @@ static int tool_run(const weir_conf_options *options, const weir_str *arguments,
         close(self.fd);
     }
     /* What a connection that did not end may still point to stays until the process ends. */
-    if (self.loop != NULL && weir_connections_open(self.loop) == 0) {
-        weir_waf_worker_free(weir_http_waf_main_of(self.cycle)->worker);
-        weir_loop_free(self.loop);
-        weir_cycle_free(self.cycle);
+    if (self.cycle != NULL && (self.loop == NULL || weir_connections_open(self.loop) == 0)) {
+        explain_undo(&self);
     }
     weir_pool_free(self.pool);
     return is_done ? EXIT_SUCCESS : EXIT_FAILURE;
