@@ -267,7 +267,10 @@ static uint8_t network_mask(unsigned prefix_bits, unsigned i)
     if (prefix_bits >= (i + 1) * 8) {
         return 0xff;
     }
-    return prefix_bits <= i * 8 ? 0 : (uint8_t) (0xff << (8 - prefix_bits % 8));
+    if (prefix_bits <= i * 8) {
+        return 0;
+    }
+    return (uint8_t) (0xff00u >> prefix_bits % 8);
 }
 
 bool weir_network_parse(weir_str text, weir_network *network)
