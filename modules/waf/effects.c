@@ -62,10 +62,25 @@ static bool is_score(weir_str name)
     return weir_str_find(name, WEIR_STR("anomaly_score")) != NULL;
 }
 
-/* For the verdict: what this rule adds to the request's score, whatever its paranoia level. */
-static void note_score(weir_waf_transaction *tx, weir_str name, int64_t by)
+/* tx.blocking_anomaly_score=+%{tx.anomaly_score_pl1}: what rules have added is added up once more. */
+static bool is_sum(const weir_waf_transaction *tx, const weir_waf_effect *effect)
 {
-    if (by > 0 && is_score(name)) {
+    const weir_waf_macro *value = &effect->value;
+
+    return value->count == 1 && value->parts[0].slot != WEIR_WAF_NONE
+           && weir_str_find(
+                  *WEIR_ARRAY_AT(&tx->library->slot_names, weir_str, value->parts[0].slot),
+                  WEIR_STR("anomaly_score_pl"))
+                  != NULL;
+}
+
+/* For the verdict: what this rule adds to the request's score, whatever its paranoia level. */
+static void note_score(weir_waf_transaction *tx, const weir_waf_effect *effect, uint32_t slot,
+                       int64_t by)
+{
+    if (effect->assignment == WEIR_WAF_ADD && by > 0
+        && is_score(*WEIR_ARRAY_AT(&tx->library->slot_names, weir_str, slot))
+        && !is_sum(tx, effect)) {
         tx->current.score += by;
     }
 }
@@ -145,8 +160,7 @@ static void set_slot(weir_waf_transaction *tx, const weir_waf_effect *effect, ui
     }
     weir_waf_slot_set_number(tx, slot,
                              changed(weir_waf_slot_number(tx, slot), effect->assignment, by));
-    note_score(tx, *WEIR_ARRAY_AT(&tx->library->slot_names, weir_str, slot),
-               effect->assignment == WEIR_WAF_ADD ? by : 0);
+    note_score(tx, effect, slot, by);
 }
 
 static void do_setvar(weir_waf_transaction *tx, const weir_waf_effect *effect)

@@ -260,20 +260,24 @@ static void note_find(weir_waf_transaction *tx, const weir_waf_rule *rule)
     }
 }
 
+/* A fingerprint lies in the run, which ends: it is copied. */
+static weir_str capture_of(weir_waf_transaction *tx, const weir_waf_run *run, uint32_t i)
+{
+    weir_str text = run->captures[i];
+
+    if (text.data >= run->fingerprint && text.data < run->fingerprint + sizeof(run->fingerprint)
+        && !weir_str_copy(tx->pool, text, &text)) {
+        weir_waf_exhausted(tx, "memory");
+        return WEIR_STR_EMPTY;
+    }
+    return text;
+}
+
 static void set_captures(weir_waf_transaction *tx, const weir_waf_run *run)
 {
     for (uint32_t i = 0; i < WEIR_WAF_CAPTURES; i++) {
         if ((run->captured >> i & 1) != 0) {
-            weir_str text = run->captures[i];
-
-            /* A fingerprint lies in the run, which ends. */
-            if (text.data >= run->fingerprint
-                && text.data < run->fingerprint + sizeof(run->fingerprint)
-                && !weir_str_copy(tx->pool, text, &text)) {
-                weir_waf_exhausted(tx, "memory");
-                return;
-            }
-            (void) weir_waf_slot_set(tx, i, text);
+            (void) weir_waf_slot_set(tx, i, capture_of(tx, run, i));
         } else {
             weir_waf_slot_unset(tx, i);
         }
@@ -291,7 +295,7 @@ static void value_matched(weir_waf_transaction *tx, const weir_waf_rule *rule,
         tx, &tx->matched,
         (weir_waf_value){.name = found->name, .text = found->value, .variable = found->variable});
     if (run != NULL && link->test.kind == WEIR_WAF_TEST_OPERATOR && !link->is_negated) {
-        tx->found.matched = (run->captured & 1) != 0 ? run->captures[0] : WEIR_STR_EMPTY;
+        tx->found.matched = (run->captured & 1) != 0 ? capture_of(tx, run, 0) : WEIR_STR_EMPTY;
         if (link->captures) {
             set_captures(tx, run);
         }

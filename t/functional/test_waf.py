@@ -170,7 +170,8 @@ def test_the_core_rule_set_of_debian_stops_attacks_and_lets_browsers_by(weir, pr
 
 def test_the_verdict_says_why_and_what_would_let_the_request_pass(weir):
     scored = ('SecAction "id:1,phase:1,pass,nolog,setvar:tx.inbound_anomaly_score_threshold=5"',
-              'SecRule ARGS "@rx ev(il)" "id:2,phase:2,pass,log,capture,msg:\'no\',setvar:tx.anomaly_score=+5"',
+              'SecRule ARGS "@rx ev(il)" "id:2,phase:2,pass,log,capture,msg:\'no\',setvar:tx.anomaly_score_pl1=+5"',
+              'SecAction "id:4,phase:2,pass,nolog,setvar:tx.anomaly_score=+%{tx.anomaly_score_pl1}"',
               'SecRule TX:anomaly_score "@ge %{tx.inbound_anomaly_score_threshold}" "id:3,phase:2,deny"')
     server = weir(rules(*scored) + "modsecurity_verdict_log verdict.json; location / { return 200 fine; }")
     assert server.get("/?q=good").text == "fine"
