@@ -145,8 +145,14 @@ static bool group_key(weir_waf_library *library, const weir_waf_link *link, weir
     weir_builder_printf(&builder, "%u %d", link->chain, link->is_multi_match);
     for (WEIR_ARRAY_EACH(&link->targets, const weir_waf_target, target)) {
         if (target->kind == WEIR_WAF_TARGET_VALUES) {
-            weir_builder_printf(&builder, "|%d:", (int) target->variable);
-            weir_builder_add_lower(&builder, target->selector);
+            weir_builder_printf(&builder, "|%d %zu", (int) target->variable, target->selector.len);
+            if (target->pattern == NULL) {
+                weir_builder_add_byte(&builder, ':');
+                weir_builder_add_lower(&builder, target->selector);
+            } else {
+                weir_builder_add_byte(&builder, '/');
+                weir_builder_add(&builder, target->selector);
+            }
         }
     }
     return weir_builder_close(&builder, key);

@@ -247,6 +247,20 @@ static void values_are_decoded_selected_excluded_and_counted(void **state)
     }
 }
 
+static void a_name_and_patterns_of_the_same_letters_are_not_the_same(void **state)
+{
+    static const char rules[] = "SecRule ARGS:d \"@rx evil\" \"id:1,phase:2,deny\"\n"
+                                "SecRule ARGS:/d/ \"@rx evil\" \"id:2,phase:2,deny\"\n"
+                                "SecRule ARGS:/^\\d/ \"@rx evil\" \"id:3,phase:2,deny\"\n"
+                                "SecRule ARGS:/^\\D/ \"@rx evil\" \"id:4,phase:2,deny\"\n";
+    rules_unit *unit = *state;
+
+    assert_denied(ask(unit, rules, "/?d=evil", NULL), 1);
+    assert_denied(ask(unit, rules, "/?ed=evil", NULL), 2);
+    assert_denied(ask(unit, rules, "/?1=evil", NULL), 3);
+    assert_denied(ask(unit, rules, "/?x=evil", NULL), 4);
+}
+
 static void a_form_is_seen_in_phase_2(void **state)
 {
     const char *rule = "SecRule ARGS_POST:a \"@streq 1 2\" \"id:1,phase:2,deny\"";
@@ -509,6 +523,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_same_text_is_the_same_program, setup, teardown),
         cmocka_unit_test_setup_teardown(values_are_decoded_selected_excluded_and_counted, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_name_and_patterns_of_the_same_letters_are_not_the_same,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_form_is_seen_in_phase_2, setup, teardown),
         cmocka_unit_test_setup_teardown(the_raw_body_is_there_for_forms_only, setup, teardown),
         cmocka_unit_test_setup_teardown(scores_add_up_for_each_value_that_matches, setup, teardown),
