@@ -193,7 +193,8 @@ static void knows_what_nginx_has(void **state)
     (void) state;
     assert_non_null(strstr(conf_unit_refusal("http { server { fastcgi_pass a; } }"),
                            "    nginx has it (http_fastcgi_module), weir does not: weir passes "
-                           "requests on as HTTP only\n"));
+                           "requests on as HTTP only: let a server that speaks it stand behind "
+                           "proxy_pass\n"));
     assert_non_null(strstr(conf_unit_refusal("mail {}"), "weir proxies no mail\n"));
     assert_non_null(strstr(conf_unit_refusal("http { aio on; }"), "this version does not"));
     assert_null(strstr(unit.messages, "did you mean"));
