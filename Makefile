@@ -7,9 +7,11 @@
 
 BUILDDIR ?= objs
 
-BUILD = $(MAKE) --no-print-directory -f $(BUILDDIR)/Makefile
+# As many jobs as there are processors, unless make was told how many.
+JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+BUILD = $(MAKE) --no-print-directory $(JOBS) -f $(BUILDDIR)/Makefile
 
-.PHONY: reference all run test check unit check-clang check-layers check-format check-banned format tidy \
+.PHONY: reference all run test check unit run-unit check-clang check-layers check-format check-banned format tidy \
     bench bench-picks fuzz install clean distclean
 
 all: $(BUILDDIR)/configured
@@ -25,16 +27,17 @@ unit: $(BUILDDIR)/configured
 	+@$(BUILD) unit
 	@auto/run-unit $(BUILDDIR)
 
-# One make at a time in a build folder: what it builds, then what is run.
+# Most unit tests wait, for time or for another process: meanwhile the sources are looked at.
 check: $(BUILDDIR)/configured
-	+@$(BUILD) unit check-clang
+	+@$(BUILD) unit
+	+@$(MAKE) --no-print-directory -O $(JOBS) run-unit check-clang check-layers check-format check-banned
+
+run-unit:
 	@auto/run-unit $(BUILDDIR)
-	@auto/check-layers
-	@auto/check-format
-	@auto/check-banned
 
 check-clang: $(BUILDDIR)/configured
-	+@$(BUILD) check-clang
+	+@$(BUILD) $(BUILDDIR)/weir_abi.h
+	@auto/check-clang $(BUILDDIR)
 
 check-layers:
 	@auto/check-layers

@@ -137,21 +137,6 @@ $(PICKS): %: %.o $(LIBRARY) $(BORINGSSL_PREREQUISITE)
 .PHONY: unit-tsan
 unit-tsan: $(filter %_tsan_test,$(UNIT_PROGRAMS))
 
-# The other compiler's opinion, of what changed since it was last asked: for "make check".
-
-CHECKED := $(SOURCES) $(MAIN_SOURCES) $(UNIT_TESTS) $(UNIT_HELPERS)
-CLANG := $(if $(findstring clang,$(CC)),,$(shell command -v clang))
-
-.PHONY: check-clang
-check-clang: $(if $(CLANG),$(patsubst %.c,$(BUILDDIR)/clang/%.ok,$(CHECKED)))
-
-$(BUILDDIR)/clang/%.ok: %.c $(BUILDDIR)/Makefile | $(BUILDDIR)/weir_abi.h
-	@mkdir -p $(@D)
-	$(call say,clang $<)
-	$(Q)$(CLANG) $(CFLAGS) $(CPPFLAGS) -I. -I$(BUILDDIR) -MMD -MP -MF $@.d -MT $@ -Werror \
-	    -fsyntax-only $<
-	@touch $@
-
 # Fuzz targets: each t/fuzz/*_fuzz.c, in a folder configured --with-sanitizers=fuzzer.
 
 FUZZ_PROGRAMS := $(patsubst %.c,$(BUILDDIR)/%,$(sort $(wildcard t/fuzz/*_fuzz.c)))
@@ -189,8 +174,10 @@ install: all
 	$(foreach page,$(wildcard doc/*.8),install -D -m 644 -t '$(DESTDIR)$(MAN_PATH)' $(page)$(newline))
 
 # What clang-tidy is given.
-.PHONY: print-flags
+.PHONY: print-flags print-warnings
 print-flags:
 	@echo $(CPPFLAGS) -I. -I$(BUILDDIR)
+print-warnings:
+	@echo $(filter -O% -W%,$(CFLAGS))
 
 -include $(shell find $(BUILDDIR) -name '*.d' -not -path '*/boringssl/*' 2> /dev/null)
