@@ -421,11 +421,6 @@ static bool modules_is_built_in(const weir_modules *modules, weir_str name)
     size_t position = 0;
     weir_str directive;
 
-    /* Not of nginx's own: documented elsewhere. */
-    if (weir_str_eq(name, WEIR_STR("ngx_http_modsecurity_module"))) {
-        return weir_modules_rows(modules, WEIR_STR("modsecurity")) != NULL;
-    }
-
     name = weir_str_from(name, weir_str_starts(name, WEIR_STR("ngx_")) ? strlen("ngx_") : 0);
     /* The module that holds a whole family has its directives documented under another name. */
     if (weir_str_eq(name, WEIR_STR("stream_module"))) {

@@ -364,6 +364,7 @@ static const weir_conf_nginx_name nginx_names[] = {
     {"mirror_request_body", "http_mirror_module"},
     {"modern_browser", "http_browser_module"},
     {"modern_browser_value", "http_browser_module"},
+    {"modsecurity", "http_modsecurity_module"}, /* not nginx's own */
     {"mp4", "http_mp4_module"},
     {"mp4_buffer_size", "http_mp4_module"},
     {"mp4_limit_rate", "http_mp4_module"},

@@ -34,19 +34,22 @@ struct weir_waf_known {
     uint32_t seen[SEEN_SIZE]; /* halves of hashes */
 };
 
+static void texts_free(void *subject)
+{
+    weir_waf_known *known = subject;
+
+    weir_pool_free(known->pool);
+}
+
 weir_waf_known *weir_waf_known_new(weir_pool *pool)
 {
     weir_waf_known *known = WEIR_NEW(pool, weir_waf_known);
 
-    if (known != NULL) {
-        known->pool = weir_pool_new(65536, BYTES_MAX);
+    if (known == NULL || weir_pool_on_free(pool, texts_free, known) == NULL) {
+        return NULL;
     }
-    return known == NULL || known->pool == NULL ? NULL : known;
-}
-
-void weir_waf_known_free(weir_waf_known *known)
-{
-    weir_pool_free(known->pool);
+    known->pool = weir_pool_new(65536, BYTES_MAX);
+    return known->pool == NULL ? NULL : known;
 }
 
 static void begin_anew(weir_waf_known *known, const weir_waf_transaction *tx)

@@ -31,7 +31,6 @@ weir_waf_worker *weir_waf_worker_new(void)
 void weir_waf_worker_free(weir_waf_worker *worker)
 {
     if (worker != NULL) {
-        weir_waf_known_free(worker->known);
         weir_pool_free(worker->spare);
         weir_pool_free(worker->pool);
     }

@@ -185,9 +185,8 @@ void weir_waf_changed(weir_waf_transaction *tx, weir_waf_variable variable);
 
 /* ---- known.c: what groups have said of texts, from one request to the next */
 
-/* NULL: no memory. */
+/* Goes with the pool.  NULL: no memory. */
 weir_waf_known *weir_waf_known_new(weir_pool *pool);
-void weir_waf_known_free(weir_waf_known *known);
 /*
  * The bits of a group for a value, lent until the next call: what is known (`*is_asked`), or room that the caller fills, and says
  * weir_waf_known_asked() when all of it is done.  NULL: nothing is kept of the value.
