@@ -275,6 +275,7 @@ static void response_forget(proxy_state *proxy)
     proxy->start = proxy->end = proxy->scanned = 0;
     proxy->interims = 0;
     proxy->head_is_complete = proxy->body_ended = proxy->body_failed = proxy->keeps = false;
+    proxy->takes_trailers = false;
 }
 
 static void attempt_connect(proxy_state *proxy);
@@ -715,7 +716,7 @@ void proxy_begin_tries(proxy_state *proxy)
 
 void proxy_start(proxy_state *proxy)
 {
-    if (!make_key(proxy) || !proxy_head_make(proxy)) {
+    if (!make_key(proxy) || !proxy->wire->make_head(proxy)) {
         proxy_answer(proxy, 500, "internal failure");
     } else if (proxy->group == NULL) {
         proxy_resolve(proxy);

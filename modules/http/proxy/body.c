@@ -62,9 +62,9 @@ void proxy_head_release(proxy_state *proxy)
     proxy->head_large = NULL;
 }
 
-/* ---- taking the framing off */
+/* ---- ends */
 
-static void body_end(proxy_state *proxy)
+void proxy_body_end(proxy_state *proxy)
 {
     weir_http_exchange *ex = proxy->ex;
 
@@ -79,7 +79,7 @@ static void body_end(proxy_state *proxy)
             proxy->doing);
         proxy->keeps = false;
     }
-    if (proxy->chunked.trailers != NULL) {
+    if (proxy->takes_trailers) {
         ex->response.trailers = proxy->trailers;
     }
     proxy_release(proxy);
@@ -94,8 +94,7 @@ static void body_fail(proxy_state *proxy)
     proxy_buffer_release(proxy);
 }
 
-/* Gives out bytes of the buffer. */
-static bool give(proxy_state *proxy, weir_chain *out, size_t len)
+bool proxy_body_give(proxy_state *proxy, weir_chain *out, size_t len)
 {
     const char *data = proxy->data + proxy->start;
 
@@ -109,64 +108,6 @@ static bool give(proxy_state *proxy, weir_chain *out, size_t len)
         return weir_chain_add_copy(out, weir_str_of(data, len));
     }
     return weir_chain_add_block(out, proxy->block, data, len);
-}
-
-static bool take_chunks(proxy_state *proxy, weir_chain *out)
-{
-    while (proxy->start < proxy->end || proxy->chunked.is_complete) {
-        size_t framing;
-        size_t content;
-        weir_result result = weir_http_chunked_next(
-            &proxy->chunked, weir_str_of(proxy->data + proxy->start, proxy->end - proxy->start),
-            &framing, &content);
-
-        if (result == WEIR_FAIL) {
-            weir_log_line(&proxy->ex->log, WEIR_LOG_ERR, 0,
-                          "upstream sent invalid chunked response while %s", proxy->doing);
-            return false;
-        }
-        proxy->start += framing;
-        if (result == WEIR_WAIT) {
-            return true;
-        }
-        if (content == 0) {
-            body_end(proxy);
-            return true;
-        }
-        if (!give(proxy, out, content)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Takes what is in the buffer. False: broken, or no memory; logged. */
-static bool take(proxy_state *proxy, weir_chain *out)
-{
-    size_t here = proxy->end - proxy->start;
-
-    switch (proxy->answer.end) {
-    case WEIR_HTTP_END_NONE:
-        body_end(proxy);
-        return true;
-    case WEIR_HTTP_END_LENGTH:
-        if (here > proxy->left) {
-            here = (size_t) proxy->left;
-        }
-        if (here != 0 && !give(proxy, out, here)) {
-            return false;
-        }
-        proxy->left -= here;
-        if (proxy->left == 0) {
-            body_end(proxy);
-        }
-        return true;
-    case WEIR_HTTP_END_CHUNKED:
-        return take_chunks(proxy, out);
-    case WEIR_HTTP_END_CLOSE:
-        return here == 0 || give(proxy, out, here);
-    }
-    return false;
 }
 
 /* ---- reading */
@@ -196,7 +137,7 @@ static void ended_by_origin(proxy_state *proxy)
     if (proxy->answer.end == WEIR_HTTP_END_CLOSE
         && (origin->tls == NULL || !weir_tls_is_truncated(origin))) {
         proxy->keeps = false;
-        body_end(proxy);
+        proxy_body_end(proxy);
         return;
     }
     weir_log_line(&proxy->ex->log, WEIR_LOG_ERR, 0,
@@ -233,7 +174,7 @@ static weir_result fill(proxy_state *proxy, weir_chain *out, uint64_t limit)
                 proxy_rate_count(proxy, len);
             }
             proxy->end += len;
-            if (!take(proxy, out)) {
+            if (!proxy->wire->take_body(proxy, out)) {
                 body_fail(proxy);
                 return WEIR_FAIL;
             }
@@ -259,7 +200,7 @@ static weir_result fill(proxy_state *proxy, weir_chain *out, uint64_t limit)
 void proxy_body_begin(proxy_state *proxy)
 {
     proxy->deadline_ms = 0;
-    if (!take(proxy, &proxy->body)) {
+    if (!proxy->wire->take_body(proxy, &proxy->body)) {
         body_fail(proxy);
         return;
     }
@@ -275,7 +216,8 @@ void proxy_body_drop(proxy_state *proxy)
 
     proxy->deadline_ms = 0;
     proxy->chunked.trailers = NULL;
-    if (!take(proxy, &dropped)) {
+    proxy->takes_trailers = false;
+    if (!proxy->wire->take_body(proxy, &dropped)) {
         body_fail(proxy);
     } else if (!proxy->body_ended && proxy->answer.end != WEIR_HTTP_END_CLOSE && room(proxy)
                && weir_connection_read(proxy->origin, proxy->data + proxy->end,
@@ -283,7 +225,7 @@ void proxy_body_drop(proxy_state *proxy)
                       == WEIR_OK
                && len != 0) {
         proxy->end += len;
-        (void) take(proxy, &dropped);
+        (void) proxy->wire->take_body(proxy, &dropped);
     }
     weir_chain_clear(&dropped);
 }

@@ -312,6 +312,7 @@ static bool proxy_check(weir_conf *conf, const void *settings)
     if (proxy->pass.location == NULL) {
         return true;
     }
+    proxy->wire = &proxy_h1;
     proxy->headers = proxy_headers_make(conf, proxy);
     proxy->hidden = proxy_hidden_make(conf, proxy);
     if (proxy->headers == NULL || proxy->hidden == NULL) {
@@ -364,6 +365,7 @@ static proxy_state *proxy_new(weir_http_exchange *ex, const proxy_conf *conf)
     }
     proxy->ex = ex;
     proxy->conf = conf;
+    proxy->wire = conf->wire;
     proxy->temp_file = -1;
     proxy->started_ms = weir_clock_now()->monotonic_ms;
     proxy->go_on.name = "proxied response";

@@ -101,6 +101,8 @@ typedef struct {
     weir_array *rules; /* proxy_rule; one without anything is `default`; NULL: nothing was said */
 } proxy_rules;
 
+typedef struct proxy_wire proxy_wire;
+
 typedef struct {
     proxy_pass pass;
     weir_array *set_headers; /* proxy_header, as written; NULL: none */
@@ -145,6 +147,7 @@ typedef struct {
     weir_tls_client_conf tls;
 
     /* ---- made of these by `check`, where something is passed on */
+    const proxy_wire *wire;
     proxy_headers *headers;
     proxy_hidden *hidden;
     weir_tls_client *tls_client; /* NULL: no TLS */
@@ -178,6 +181,7 @@ typedef struct weir_http_upstream_state proxy_state;
 struct weir_http_upstream_state {
     weir_http_exchange *ex;
     const proxy_conf *conf;
+    const proxy_wire *wire;
     weir_http_hold hold;
     weir_http_source source;
     bool is_answered; /* while the content handler was on the stack */
@@ -220,6 +224,7 @@ struct weir_http_upstream_state {
     bool head_is_complete;
     unsigned interims; /* 1xx that came before it */
     weir_http_fields trailers;
+    bool takes_trailers; /* they are passed on, and told by variables */
     uint64_t left;
     weir_http_chunked chunked;
     bool keeps; /* the connection, after the body */
@@ -240,6 +245,24 @@ struct weir_http_upstream_state {
     weir_relay *relay; /* NULL: no tunnel */
     weir_connection *tunnel_client;
 };
+
+/*
+ * The wire toward origins: a version of HTTP, which turns a request into bytes of `out`, and bytes between `start` and
+ * `end` into an answer.  Who is asked, retries, time, memory, and what becomes of an answer, is the same for all.
+ */
+struct proxy_wire {
+    /* Makes `head`, once for all tries.  False: no memory, or what cannot be sent; logged. */
+    bool (*make_head)(proxy_state *proxy);
+    /* A try has its connection: what comes before the body goes out.  False: no memory. */
+    bool (*begin)(proxy_state *proxy);
+    /* The body, or more of it, which is taken, follows; `ended`: with all that comes behind it.  False: no memory. */
+    bool (*add_body)(proxy_state *proxy, weir_chain *body, bool ended);
+    /* Takes what is there of a head into `answer`; see weir_http_response_head_take(). */
+    weir_http_head_result (*take_head)(proxy_state *proxy, const char **why);
+    /* Adds what is there of the body to `out`, and calls proxy_body_end() at its end.  False: broken, or no memory; logged. */
+    bool (*take_body)(proxy_state *proxy, weir_chain *out);
+};
+extern const proxy_wire proxy_h1;
 
 /* ---- pass.c: where to */
 
@@ -263,8 +286,14 @@ bool proxy_set_header_call(weir_conf *conf, void *settings, const weir_statement
 bool proxy_may_upgrade(const proxy_state *proxy);
 /* proxy_upgrade: the client asks for another protocol, and the origin is asked, too. */
 bool proxy_passes_upgrade(const proxy_state *proxy);
-/* Makes `head`. False: no memory, or a variable's value that cannot be sent; logged. */
-bool proxy_head_make(proxy_state *proxy) WEIR_MUST_USE;
+/* Of proxy_method, or the client; what follows from it is noted.  False: no memory, or no method; logged. */
+bool proxy_method_settle(proxy_state *proxy, weir_str *text) WEIR_MUST_USE;
+/*
+ * The lines of the head that settings, framing and client make, but for Host and Connection.  False: no memory, or a
+ * variable's value that cannot be sent; logged.
+ */
+bool proxy_add_lines(proxy_state *proxy, bool upgrades, weir_builder *head) WEIR_MUST_USE;
+void proxy_add_upgrade(const proxy_state *proxy, weir_builder *head);
 /* Puts head and body into `out`, for a new try. */
 bool proxy_request_begin(proxy_state *proxy) WEIR_MUST_USE;
 /* Adds what has come of a streamed body. As weir_http_read_body(). */
@@ -315,6 +344,10 @@ void proxy_respond(proxy_state *proxy);
 
 /* What is left behind the head, and the framing's end. */
 void proxy_body_begin(proxy_state *proxy);
+/* For wires: gives out `len` bytes of the buffer.  False: no memory. */
+bool proxy_body_give(proxy_state *proxy, weir_chain *out, size_t len) WEIR_MUST_USE;
+/* For wires: the body was whole. */
+void proxy_body_end(proxy_state *proxy);
 /* The answer's body is not wanted: if the rest of it is here already, the connection may be kept. */
 void proxy_body_drop(proxy_state *proxy);
 weir_result proxy_body_pull(weir_http_exchange *ex, weir_http_source *source, weir_chain *out,

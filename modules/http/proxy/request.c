@@ -216,7 +216,7 @@ bool proxy_passes_upgrade(const proxy_state *proxy)
                                           WEIR_STR("upgrade"));
 }
 
-static void add_upgrade(const proxy_state *proxy, weir_builder *head)
+void proxy_add_upgrade(const proxy_state *proxy, weir_builder *head)
 {
     const weir_http_fields *fields = &proxy->ex->request.fields;
 
@@ -293,7 +293,7 @@ static bool add_framing(proxy_state *proxy, weir_builder *head)
     return true;
 }
 
-static bool add_method(proxy_state *proxy, weir_builder *head)
+bool proxy_method_settle(proxy_state *proxy, weir_str *method_text)
 {
     const weir_http_request *request = &proxy->ex->request;
     weir_http_method method = request->method;
@@ -312,45 +312,19 @@ static bool add_method(proxy_state *proxy, weir_builder *head)
     }
     proxy->answer.answers_head = method == WEIR_HTTP_HEAD;
     proxy->is_idempotent = weir_http_method_is_idempotent(method);
-    weir_builder_add(head, text);
+    *method_text = text;
     return true;
 }
 
-bool proxy_head_make(proxy_state *proxy)
+bool proxy_add_lines(proxy_state *proxy, bool upgrades, weir_builder *head)
 {
-    const proxy_conf *conf = proxy->conf;
-    const proxy_headers *headers = conf->headers;
-    bool keeps = conf->http_version == WEIR_HTTP_11 && proxy->group != NULL
-                 && weir_balance_keeps_idle(proxy->group);
-    bool upgrades = conf->upgrade && proxy_passes_upgrade(proxy);
-    weir_builder head;
-
-    weir_builder_open(&head, proxy->ex->pool, SIZE_MAX);
-    /* Most heads fit, and are then written without being moved. */
-    (void) weir_builder_room(&head, proxy->ex->request.head_bytes + proxy->target.len + 256);
-    if (!add_method(proxy, &head)) {
+    if (!add_set_fields(proxy, upgrades, head) || !add_framing(proxy, head)) {
         return false;
     }
-    weir_builder_add_byte(&head, ' ');
-    weir_builder_add(&head, proxy->target);
-    weir_builder_add(&head, conf->http_version == WEIR_HTTP_10 ? WEIR_STR(" HTTP/1.0\r\n")
-                                                               : WEIR_STR(" HTTP/1.1\r\n"));
-    if (!headers->sets_host) {
-        proxy_add_line(&head, WEIR_STR("Host"), proxy->url.name);
+    if (proxy->conf->pass_request_headers) {
+        add_client_fields(proxy, head);
     }
-    if (upgrades) {
-        add_upgrade(proxy, &head);
-    } else if (!headers->sets_connection && !keeps) {
-        weir_builder_add(&head, WEIR_STR("Connection: close\r\n"));
-    }
-    if (!add_set_fields(proxy, upgrades, &head) || !add_framing(proxy, &head)) {
-        return false;
-    }
-    if (conf->pass_request_headers) {
-        add_client_fields(proxy, &head);
-    }
-    weir_builder_add(&head, WEIR_STR("\r\n"));
-    return weir_builder_close(&head, &proxy->head);
+    return true;
 }
 
 /* ---- the body */
@@ -379,65 +353,30 @@ static bool share(weir_chain *out, const weir_chain *body)
     return true;
 }
 
-/* The last chunk, and what the client says behind its body. */
-static bool end_chunks(proxy_state *proxy)
+/* What is there of the body when a try begins. */
+static bool begin_body(proxy_state *proxy, weir_chain *body)
 {
-    weir_str trailers;
-
-    return proxy_trailers_make(proxy, &trailers)
-           && weir_chain_add_memory(&proxy->out, WEIR_STR("0\r\n"))
-           && (trailers.len == 0 || weir_chain_add_memory(&proxy->out, trailers))
-           && weir_chain_add_memory(&proxy->out, WEIR_STR("\r\n"));
-}
-
-static bool frame_chunk(proxy_state *proxy, weir_chain *body, bool ended)
-{
-    char text[32];
-    weir_builder line;
-
-    if (!weir_chain_is_empty(body)) {
-        weir_builder_over(&line, text, sizeof(text));
-        weir_builder_add_hex(&line, body->len);
-        weir_builder_add(&line, WEIR_STR("\r\n"));
-        if (!weir_chain_add_copy(&proxy->out, weir_builder_cut(&line))) {
-            return false;
-        }
-        weir_chain_append(&proxy->out, body);
-        if (!weir_chain_add_memory(&proxy->out, WEIR_STR("\r\n"))) {
-            return false;
-        }
+    if (proxy->conf->set_body != NULL) {
+        return weir_chain_add_memory(body, proxy->body_text);
     }
-    return !ended || end_chunks(proxy);
-}
-
-/* A collected body, behind which something is to be said. */
-static bool share_chunked(proxy_state *proxy)
-{
-    weir_chain body = {0};
-
-    if (share(&body, &proxy->ex->request.body) && frame_chunk(proxy, &body, true)) {
-        return true;
-    }
-    weir_chain_clear(&body);
-    return false;
+    return !proxy->conf->pass_request_body || share(body, &proxy->ex->request.body);
 }
 
 bool proxy_request_begin(proxy_state *proxy)
 {
-    const weir_http_request *request = &proxy->ex->request;
+    weir_chain body = {0};
 
     weir_chain_clear(&proxy->out);
     proxy->is_sent = false;
-    if (!weir_chain_add_memory(&proxy->out, proxy->head)) {
+    if (!proxy->wire->begin(proxy)) {
         return false;
     }
-    if (proxy->conf->set_body != NULL) {
-        return weir_chain_add_memory(&proxy->out, proxy->body_text);
-    }
-    if (!proxy->conf->pass_request_body || proxy->body_is_streamed) {
+    if (proxy->body_is_streamed
+        || (begin_body(proxy, &body) && proxy->wire->add_body(proxy, &body, true))) {
         return true;
     }
-    return proxy->body_is_chunked ? share_chunked(proxy) : share(&proxy->out, &request->body);
+    weir_chain_clear(&body);
+    return false;
 }
 
 weir_result proxy_body_read(proxy_state *proxy, void (*readable)(weir_http_exchange *ex))
@@ -453,11 +392,7 @@ weir_result proxy_body_read(proxy_state *proxy, void (*readable)(weir_http_excha
     if (!weir_chain_is_empty(&body)) {
         proxy->body_was_taken = true;
     }
-    if (!proxy->body_is_chunked) {
-        weir_chain_append(&proxy->out, &body);
-        return WEIR_OK;
-    }
-    if (!frame_chunk(proxy, &body, ex->request.body_ended)) {
+    if (!proxy->wire->add_body(proxy, &body, ex->request.body_ended)) {
         weir_chain_clear(&body);
         return WEIR_FAIL;
     }

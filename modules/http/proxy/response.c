@@ -90,33 +90,13 @@ static void head_invalid(proxy_state *proxy, const char *why)
     proxy_fail(proxy, PROXY_FAILED_INVALID, 502);
 }
 
-static void framing_begin(proxy_state *proxy)
-{
-    const weir_http_response_head *answer = &proxy->answer;
-
-    proxy->keeps = answer->keeps;
-    proxy->ex->response.content_length = answer->content_length;
-    if (answer->end == WEIR_HTTP_END_LENGTH) {
-        proxy->left = (uint64_t) answer->content_length;
-    }
-    if (answer->end == WEIR_HTTP_END_CHUNKED) {
-        memset(&proxy->chunked, 0, sizeof(proxy->chunked));
-        proxy->chunked.pool = proxy->ex->pool;
-        proxy->chunked.trailer_bytes_max = proxy->conf->buffer_size;
-        if (proxy->conf->pass_trailers) {
-            weir_http_fields_init(&proxy->trailers, proxy->ex->pool, PROXY_FIELDS_MAX);
-            proxy->chunked.trailers = &proxy->trailers;
-        }
-    }
-}
-
 static void head_complete(proxy_state *proxy)
 {
     proxy_attempt *attempt = proxy_attempt_now(proxy);
 
     proxy->head_is_complete = true;
     proxy_head_keep(proxy);
-    framing_begin(proxy);
+    proxy->ex->response.content_length = proxy->answer.content_length;
     attempt->status = proxy->answer.status;
     attempt->header_ms = weir_clock_now()->monotonic_ms - attempt->started_ms;
     if (proxy->answer.status >= 400 && proxy_status_goes_on(proxy)) {
@@ -138,23 +118,7 @@ static bool head_take(proxy_state *proxy)
     const char *why;
 
     for (;;) {
-        size_t scanned = proxy->scanned - proxy->start;
-        size_t taken;
-        weir_http_head_result result = weir_http_response_head_take(
-            &proxy->answer, weir_str_of(proxy->data + proxy->start, proxy->end - proxy->start),
-            &scanned, &taken, &why);
-
-        proxy->scanned = proxy->start + scanned;
-        proxy->start += taken;
-
-        /* A head that is too big is so, even if it came at once. */
-        if (result != WEIR_HTTP_HEAD_INVALID
-            && proxy->answer.bytes + (result == WEIR_HTTP_HEAD_MORE ? proxy->end - proxy->start : 0)
-                   > proxy->conf->buffer_size) {
-            head_invalid(proxy, "upstream sent too big header");
-            return false;
-        }
-        switch (result) {
+        switch (proxy->wire->take_head(proxy, &why)) {
         case WEIR_HTTP_HEAD_MORE:
             return true;
         case WEIR_HTTP_HEAD_INTERIM:

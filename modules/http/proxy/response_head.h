@@ -9,6 +9,7 @@ typedef enum {
     WEIR_HTTP_END_LENGTH,
     WEIR_HTTP_END_CHUNKED,
     WEIR_HTTP_END_CLOSE,
+    WEIR_HTTP_END_STREAM, /* HTTP/2: its own frames tell (RFC 9113, 8.1) */
 } weir_http_end;
 
 /*

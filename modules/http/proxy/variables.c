@@ -190,7 +190,7 @@ static bool get_trailer(weir_script *script, uintptr_t arg, weir_value *value)
 {
     const proxy_state *proxy = state_of(script);
 
-    if (proxy == NULL || proxy->chunked.trailers == NULL) {
+    if (proxy == NULL || !proxy->takes_trailers) {
         return true;
     }
     return weir_http_field_value(&proxy->trailers, *(const weir_str *) arg, script->pool, value);
