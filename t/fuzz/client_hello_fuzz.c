@@ -1,6 +1,6 @@
 /*
  * ClientHellos: whatever the bytes, none too many is read; what was decided on a prefix is not decided otherwise on more;
- * and BoringSSL's server sees the same name.
+ * and BoringSSL's server sees the same name, version and protocols.
  */
 
 #include <stddef.h>
@@ -11,6 +11,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static SSL_CTX *server;
+static hello_seen seen;
 
 static void check(bool holds)
 {
@@ -42,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(weir_str_eq(part.server_name, whole.server_name) && weir_str_eq(part.alpn, whole.alpn)
               && part.version == whole.version);
     }
-    hello_compare(server, bytes);
+    hello_compare(server, bytes, &seen);
     weir_pool_free(pool);
     return 0;
 }

@@ -15,6 +15,7 @@ typedef struct {
     weir_pool *pool;
     SSL_CTX *client, *server;
     hello_text text, cut;
+    hello_seen seen;
 } hello_unit;
 
 static int set_up(void **state)
@@ -288,7 +289,7 @@ static void bytes_behind_the_hello_do_not_matter(void **state)
     assert_str(hello.server_name, NAME);
 }
 
-static void boringssl_sees_the_same_name_in_whatever_records(void **state)
+static void boringssl_sees_the_same_in_whatever_records(void **state)
 {
     static const char *const names[] = {NULL,
                                         "a",
@@ -303,8 +304,8 @@ static void boringssl_sees_the_same_name_in_whatever_records(void **state)
         for (size_t size = 1; size < 600; size = size * 2 + 1) {
             weir_str bytes = new_hello(unit, names[i], i % 2 == 0 ? "\x02h2" : NULL);
 
-            hello_compare(unit->server, bytes);
-            hello_compare(unit->server, in_records_of(unit, bytes, size));
+            hello_compare(unit->server, bytes, &unit->seen);
+            hello_compare(unit->server, in_records_of(unit, bytes, size), &unit->seen);
         }
     }
 }
@@ -317,7 +318,7 @@ static uint32_t next_random(uint32_t *seed)
     return *seed;
 }
 
-static void boringssl_sees_the_same_name_in_mutated_hellos(void **state)
+static void boringssl_sees_the_same_in_mutated_hellos(void **state)
 {
     hello_unit *unit = *state;
     uint32_t seed = 2463534242;
@@ -340,13 +341,262 @@ static void boringssl_sees_the_same_name_in_mutated_hellos(void **state)
         hello_compare(unit->server,
                       weir_str_slice(bytes, 0,
                                      next_random(&seed) % 8 == 0 ? next_random(&seed) % bytes.len
-                                                                 : bytes.len));
+                                                                 : bytes.len),
+                      &unit->seen);
         /* Most changes are undone by a new one; some stay, so that faults meet. */
         if (i % 5 == 4) {
             (void) in_records_of(unit, new_hello(unit, NAME, "\x02h2"),
                                  1 + next_random(&seed) % 600);
         }
     }
+}
+
+/* ---- hellos made of parts that are each well-formed or not, with lengths that fit */
+
+static uint32_t below(uint32_t *seed, uint32_t limit)
+{
+    return next_random(seed) % limit;
+}
+
+/* One of the words, each a text and its length. */
+static void put_one_of(hello_text *text, uint32_t *seed, const weir_str *words, size_t count)
+{
+    weir_str word = words[below(seed, (uint32_t) count)];
+
+    put(text, word.data, word.len);
+}
+
+/* Begins a vector whose length takes `bytes` bytes; what follows until close_vector() is in it. */
+static size_t open_vector(hello_text *text, size_t bytes)
+{
+    put(text, "\0\0", bytes);
+    return text->len;
+}
+
+static void close_vector(hello_text *text, size_t begin, size_t bytes)
+{
+    size_t len = text->len - begin;
+
+    for (size_t i = 1; i <= bytes; i++, len >>= 8) {
+        text->data[begin - i] = (char) len;
+    }
+}
+
+static void put_filling(hello_text *text, char byte, size_t len)
+{
+    assert_true(len <= sizeof(text->data) - text->len);
+    memset(text->data + text->len, byte, len);
+    text->len += len;
+}
+
+/* What seldom happens: about once in 12. */
+static bool seldom(uint32_t *seed)
+{
+    return below(seed, 12) == 0;
+}
+
+static void put_server_name(hello_text *text, uint32_t *seed)
+{
+    static const weir_str names[] = {
+        WEIR_STR_INIT("www.example.org"),
+        WEIR_STR_INIT("UPPER.Example"),
+        WEIR_STR_INIT("dot.example."),
+        WEIR_STR_INIT("10.0.0.1"),
+        WEIR_STR_INIT("a"),
+        WEIR_STR_INIT("with space"),
+        WEIR_STR_INIT("b\xc3\xbc.example"),
+    };
+    size_t list = open_vector(text, 2);
+    size_t name;
+
+    put(text, seldom(seed) ? "\1" : "\0", 1);
+    name = open_vector(text, 2);
+    if (seldom(seed)) {
+        static const size_t sizes[] = {0, 254, 255, 256, 300};
+
+        put_filling(text, 'n', sizes[below(seed, 5)]);
+    } else {
+        put_one_of(text, seed, names, WEIR_COUNT(names));
+    }
+    if (seldom(seed)) {
+        put(text, "\0.test", 6);
+    }
+    close_vector(text, name, 2);
+    if (seldom(seed)) {
+        put(text, "\0\0\6second", 9);
+    }
+    close_vector(text, list, 2);
+}
+
+static void put_alpn(hello_text *text, uint32_t *seed)
+{
+    static const weir_str names[] = {
+        WEIR_STR_INIT("\2h2"),     WEIR_STR_INIT("\10http/1.1"),   WEIR_STR_INIT("\10http/1.0"),
+        WEIR_STR_INIT("\3foo"),    WEIR_STR_INIT("\12acme-tls/1"), WEIR_STR_INIT("\2\x0a\x0a"),
+        WEIR_STR_INIT("\4a\0,\""), WEIR_STR_INIT("\1,"),
+    };
+    size_t list = open_vector(text, 2);
+
+    for (uint32_t count = seldom(seed) ? below(seed, 30) : 1 + below(seed, 3); count != 0;
+         count--) {
+        put_one_of(text, seed, names, WEIR_COUNT(names));
+    }
+    if (seldom(seed)) {
+        put(text, below(seed, 2) == 0 ? "\0" : "\xff", 1);
+    }
+    close_vector(text, list, 2);
+}
+
+static void put_versions(hello_text *text, uint32_t *seed)
+{
+    static const weir_str versions[] = {
+        WEIR_STR_INIT("\3\4"),     WEIR_STR_INIT("\3\3"), WEIR_STR_INIT("\3\2"),
+        WEIR_STR_INIT("\3\1"),     WEIR_STR_INIT("\3\0"), WEIR_STR_INIT("\x1a\x1a"),
+        WEIR_STR_INIT("\x7f\x1c"), WEIR_STR_INIT("\3\5"), WEIR_STR_INIT("\0\2"),
+        WEIR_STR_INIT("\xfe\xfd"),
+    };
+    size_t list = open_vector(text, 1);
+
+    for (uint32_t count = seldom(seed) ? below(seed, 40) : 1 + below(seed, 4); count != 0;
+         count--) {
+        put_one_of(text, seed, versions, WEIR_COUNT(versions));
+    }
+    if (seldom(seed)) {
+        put(text, "\3", 1);
+    }
+    close_vector(text, list, 1);
+}
+
+static void put_key_share(hello_text *text, uint32_t *seed)
+{
+    size_t list = open_vector(text, 2);
+
+    (void) seed;
+    put(text, "\0\x1d\0\x20", 4);
+    put_filling(text, '\x09', 32);
+    close_vector(text, list, 2);
+}
+
+/* The extensions; those without a function have this body and no other. */
+static const struct {
+    uint16_t type;
+    void (*put)(hello_text *text, uint32_t *seed);
+    weir_str body;
+} parts[] = {
+    {0, put_server_name, WEIR_STR_INIT("")},
+    {16, put_alpn, WEIR_STR_INIT("")},
+    {43, put_versions, WEIR_STR_INIT("")},
+    {51, put_key_share, WEIR_STR_INIT("")},
+    {10, NULL, WEIR_STR_INIT("\0\4\0\x1d\0\x17")},
+    {13, NULL, WEIR_STR_INIT("\0\6\4\3\2\3\4\1")},
+    {45, NULL, WEIR_STR_INIT("\1\1")},
+    {11, NULL, WEIR_STR_INIT("\1\0")},
+    {0xff01, NULL, WEIR_STR_INIT("\0")},
+    {23, NULL, WEIR_STR_INIT("")},
+    {21, NULL, WEIR_STR_INIT("\0\0\0\0\0\0\0\0")},
+    {0x2a2a, NULL, WEIR_STR_INIT("")},
+    {0x1234, NULL, WEIR_STR_INIT("whatever it is")},
+};
+
+static void put_part(hello_text *text, uint32_t *seed, size_t part)
+{
+    size_t body;
+
+    put_u16(text, parts[part].type);
+    body = open_vector(text, 2);
+    if (parts[part].put != NULL) {
+        parts[part].put(text, seed);
+    } else {
+        put(text, parts[part].body.data, parts[part].body.len);
+    }
+    if (text->len != body && below(seed, 24) == 0) {
+        text->data[body + below(seed, (uint32_t) (text->len - body))] = (char) next_random(seed);
+    }
+    if (text->len != body && below(seed, 48) == 0) {
+        text->len--;
+    }
+    if (below(seed, 48) == 0) {
+        put(text, "\0", 1);
+    }
+    close_vector(text, body, 2);
+}
+
+static void put_parts(hello_text *text, uint32_t *seed)
+{
+    size_t order[WEIR_COUNT(parts)];
+    size_t extensions = open_vector(text, 2);
+
+    for (size_t i = 0; i < WEIR_COUNT(parts); i++) {
+        size_t other = below(seed, (uint32_t) i + 1);
+
+        order[i] = order[other];
+        order[other] = i;
+    }
+    for (size_t i = 0; i < WEIR_COUNT(parts); i++) {
+        if (below(seed, 10) != 0) {
+            put_part(text, seed, order[i]);
+        }
+    }
+    if (seldom(seed)) {
+        put_part(text, seed, below(seed, WEIR_COUNT(parts)));
+    }
+    close_vector(text, extensions, 2);
+}
+
+static weir_str made_hello(hello_unit *unit, uint32_t *seed)
+{
+    static const weir_str versions[] = {
+        WEIR_STR_INIT("\3\3"), WEIR_STR_INIT("\3\3"), WEIR_STR_INIT("\3\3"), WEIR_STR_INIT("\3\1"),
+        WEIR_STR_INIT("\3\2"), WEIR_STR_INIT("\3\0"), WEIR_STR_INIT("\3\4"), WEIR_STR_INIT("\4\0"),
+    };
+    static const weir_str ciphers = WEIR_STR_INIT("\x1a\x1a\x13\1\xc0\x2b\xc0\x2f\xc0\x09\0\xff");
+    hello_text *text = &unit->text;
+    size_t message, vector;
+
+    text->len = 0;
+    put(text, "\x16\3\1\0\0\1\0\0\0", 9);
+    message = text->len;
+    put_one_of(text, seed, versions, WEIR_COUNT(versions));
+    put_filling(text, 'r', 32);
+    vector = open_vector(text, 1);
+    put_filling(text, 's', seldom(seed) ? below(seed, 34) : 32 * below(seed, 2));
+    close_vector(text, vector, 1);
+    vector = open_vector(text, 2);
+    put(text, ciphers.data, seldom(seed) ? below(seed, (uint32_t) ciphers.len) : ciphers.len);
+    close_vector(text, vector, 2);
+    put(text, seldom(seed) ? "\2\1\0" : "\1\0\0", 2);
+    if (text->data[text->len - 2] == '\2') {
+        put(text, "\0", 1);
+    }
+    if (!seldom(seed)) {
+        put_parts(text, seed);
+    }
+    if (below(seed, 48) == 0) {
+        put(text, "\0", 1);
+    }
+    close_vector(text, message, 2);
+    return in_records_of(unit, weir_str_of(text->data, text->len),
+                         below(seed, 3) == 0 ? 1 + below(seed, 400) : 16384);
+}
+
+static void boringssl_sees_the_same_in_hellos_of_odd_parts(void **state)
+{
+    hello_unit *unit = *state;
+    uint32_t seed = 88675123;
+    int named = 0, of_13 = 0, of_old = 0, with_alpn = 0, without_alpn = 0, refused = 0;
+
+    for (int i = 0; i < 20000; i++) {
+        hello_compare(unit->server, made_hello(unit, &seed), &unit->seen);
+        named += unit->seen.name[0] != '\0';
+        of_13 += unit->seen.version == TLS1_3_VERSION;
+        of_old += unit->seen.version != 0 && unit->seen.version < TLS1_2_VERSION;
+        with_alpn += unit->seen.has_alpn;
+        without_alpn += unit->seen.is_past_alpn;
+        refused += !unit->seen.was_asked;
+    }
+    /* They are worth comparing only as long as BoringSSL takes many of each kind. */
+    assert_true(named > 2000 && of_13 > 1000 && of_old > 200);
+    assert_true(with_alpn > 1000 && without_alpn > 100 && refused > 2000);
 }
 
 int main(void)
@@ -363,9 +613,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(other_protocols_are_told_at_the_first_byte_that_shows_it,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(bytes_behind_the_hello_do_not_matter, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(boringssl_sees_the_same_name_in_whatever_records, set_up,
+        cmocka_unit_test_setup_teardown(boringssl_sees_the_same_in_whatever_records, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(boringssl_sees_the_same_name_in_mutated_hellos, set_up,
+        cmocka_unit_test_setup_teardown(boringssl_sees_the_same_in_mutated_hellos, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(boringssl_sees_the_same_in_hellos_of_odd_parts, set_up,
                                         tear_down),
     };
 
