@@ -23,9 +23,12 @@ struct weir_balance_talk {
     const weir_balance_check *check;
     weir_pool *pool; /* of this talk */
     weir_log log;
-    void *state;         /* the family's, zeroed */
-    const char *failure; /* for the log */
-    bool may_stay;       /* set by the family: the connection is at the end of an answer */
+    weir_str peer;         /* "127.0.0.1:80" */
+    void *state;           /* the family's, zeroed */
+    uint64_t started_ms;   /* monotonic */
+    uint64_t connected_ms; /* then; 0: the connection was there */
+    const char *failure;   /* for the log */
+    bool may_stay;         /* set by the family: the connection is at the end of an answer */
 };
 
 /* What to ask, how, and for how long; lives as long as the cycle. */

@@ -317,6 +317,7 @@ static void preamble_writable(weir_connection *connection)
 
 static void connected(talking *self)
 {
+    self->talk.connected_ms = weir_clock_now()->monotonic_ms;
     if (self->question->preamble.len == 0) {
         talking_shake(self);
         return;
@@ -350,6 +351,7 @@ static void talking_begin(talking *self)
 {
     const weir_balance_question *question = self->question;
 
+    self->talk.started_ms = weir_clock_now()->monotonic_ms;
     if (!connection_get(self)) {
         return;
     }
@@ -369,8 +371,8 @@ static talking *talking_new(balance_probe *probe)
     talking *self = pool == NULL ? NULL : WEIR_NEW(pool, talking);
 
     if (self != NULL) {
-        self->talk =
-            (weir_balance_talk){.check = probe->check, .pool = pool, .log = probe->keeper->log};
+        self->talk = (weir_balance_talk){
+            .check = probe->check, .pool = pool, .log = probe->keeper->log, .peer = probe->text};
         self->probe = probe;
         self->question = question;
         self->talk.state = weir_pool_zalloc(pool, question->state_bytes + 1);

@@ -101,25 +101,75 @@ def test_another_port_may_be_asked(weir, new_upstream):
     assert not checks(one)
 
 
+STATE = "X-State"
+
+
 @pytest.mark.parametrize("conditions, good, bad", [
-    ("status 200 300-303;", answer("", "302 There"), answer("", "404 No")),
-    ("status ! 500-599;", answer("", "404 No"), answer("", "503 No")),
-    ("header X-State = ready;", answer(headers={"X-State": "ready"}), answer()),
-    ("header X-State ~ ^re;", answer(headers={"X-State": "ready"}),
-     answer(headers={"X-State": "unready"})),
-    ("header X-State != down;", answer(), answer(headers={"X-State": "down"})),
-    ("header X-State;", answer(headers={"X-State": "x"}), answer()),
-    ("header ! X-State;", answer(), answer(headers={"X-State": "x"})),
-    ('status 200; body ~ "all is (well|good)";', answer("yes, all is well"), answer("all is lost")),
-    ("body !~ maintenance;", answer("ok"), answer("under maintenance")),
+    ("status 200;", [answer()], [answer("", "201 Made")]),
+    ("status 200 300-303;", [answer("", "302 There"), answer()],
+     [answer("", "404 No"), answer("", "304 Same")]),
+    ("status ! 500-599 404;", [answer("", "403 No")], [answer("", "503 No"), answer("", "404 No")]),
+    ("status 200-399; status ! 301 302;", [answer()],
+     [answer("", "302 There"), answer("", "404 No")]),
+    ("header X-State = ready;", [answer(headers={STATE: "ready"}), answer(headers={"x-state": "ready"})],
+     [answer(), answer(headers={STATE: "Ready"})]),
+    ("header X-State != down;", [answer(headers={STATE: "up"})],
+     [answer(headers={STATE: "down"}), answer()]),
+    ("header X-State ~ ^re;", [answer(headers={STATE: "ready"})],
+     [answer(headers={STATE: "unready"}), answer()]),
+    ("header X-State !~ ^un;", [answer(headers={STATE: "ready"})],
+     [answer(headers={STATE: "unready"}), answer()]),
+    ("header X-State;", [answer(headers={STATE: ""})], [answer()]),
+    ("header ! X-State;", [answer()], [answer(headers={STATE: "x"})]),
+    ('header X-State = "";', [answer(headers={STATE: ""})], [answer(headers={STATE: "x"})]),
+    ('status 200; body ~ "all is (well|good)";', [answer("yes, all is well")], [answer("all is lost")]),
+    ("body !~ maintenance;", [answer("ok"), answer("ok", "503 No")], [answer("under maintenance")]),
+    ("body ~ end$;", [answer("x" * 200000 + "end")], [answer("x" * 262144 + "end")]),
+    ("require $upstream_http_x_state;", [answer(headers={STATE: "1"})],
+     [answer(), answer(headers={STATE: "0"}), answer(headers={STATE: ""})]),
+    ("require $is_ready $upstream_http_x_more;", [answer(headers={STATE: "ready", "X-More": "y"})],
+     [answer(headers={STATE: "ready"}), answer(headers={STATE: "no", "X-More": "y"})]),
+    ("status 200; require $upstream_http_x_state;", [answer(headers={STATE: "1"})],
+     [answer("", "500 No", headers={STATE: "1"})]),
 ])
 def test_an_answer_is_held_against_the_conditions(weir, upstream, conditions, good, bad):
-    upstream.answers(bad)
-    server = weir(location("match=m"),
-                  http=f"match m {{ {conditions} }} upstream back {{ server @upstream@; }}")
-    server.wait_log("is unhealthy")
-    upstream.answers(good)
-    server.wait_log("is healthy again")
+    upstream.answers(bad[0])
+    server = weir(location("match=m"), http=f"""
+        map $upstream_http_x_state $is_ready {{ ready 1; }}
+        match m {{ {conditions} }} upstream back {{ server @upstream@; }}""")
+    for number in range(max(len(good), len(bad))):
+        upstream.answers(bad[min(number, len(bad) - 1)])
+        wait_until(lambda n=number: server.log().count("is unhealthy") == n + 1, "it to fall")
+        upstream.answers(good[min(number, len(good) - 1)])
+        wait_until(lambda n=number: server.log().count("is healthy again") == n + 1, "it to rise")
+
+
+def test_required_variables_are_those_of_the_check(weir, upstream):
+    upstream.answers(answer("body", headers={"Set-Cookie": "c=crumb"}))
+    seen = "$request|$uri|$args|$host|$status|$upstream_addr|$upstream_status|" \
+           "$upstream_response_length|$upstream_cookie_c|$sent_http_set_cookie|$proxy_host"
+    wanted = "GET /well?q=1 HTTP/1.0|/well|q=1|my.host|200|@upstream@|200|4|crumb|c=crumb|back"
+    server = weir(location("uri=/well?q=1 mandatory match=m", "proxy_set_header Host my.host;"),
+                  http=f"""map "{seen}" $is_seen {{ "{wanted}" 1; }}
+                  match m {{ require $is_seen; body ~ body; }} upstream back {{ server @upstream@; }}""")
+    wait_until(lambda: server.get("/").status == 200, "the first check to pass")
+
+
+def test_required_variables_that_only_a_client_has_are_empty(weir, upstream):
+    names = """remote_addr remote_port binary_remote_addr server_addr server_port connection_requests
+        pipe tcpinfo_rtt proxy_protocol_addr proxy_protocol_tlv_ssl ssl_protocol ssl_client_s_dn
+        ssl_server_name ssl_session_id https request_body request_body_file request_completion
+        request_filename document_root realpath_root remote_user realip_remote_addr http_user_agent
+        cookie_a arg_a bytes_sent body_bytes_sent gzip_ratio http2 limit_rate request_id request_time
+        proxy_add_x_forwarded_for upstream_trailer_a upstream_queue_time upstream_last_server_name
+        limit_conn_status limit_req_status end_reason secure_link secure_link_expires content_length
+        time_local connection connection_time request_length server_name hostname nginx_version
+        """.split()
+    server = weir(location("match=m"), http=f"""
+        map "{'|'.join(f'${name}' for name in names)}" $any {{ default 1; }}
+        match m {{ require $any $remote_user; }} upstream back {{ server @upstream@; }}""")
+    server.wait_log("is unhealthy: a required variable is empty or 0")
+    assert upstream.wait_requests(3)
 
 
 @pytest.mark.parametrize("failure", ["closed", "silent", "no http", "reset"])
@@ -198,7 +248,19 @@ def test_wrong_settings_are_refused(check, text, why):
     ("header X < a;", 'invalid condition "<"'),
     ("body = x;", 'invalid condition "="'),
     ("color red;", 'unknown condition "color"'),
-    ("require $x;", '"require" in "match" is not supported'),
+    ("require;", 'invalid number of arguments in "require"'),
+    ("require x;", 'invalid variable name "x"'),
+    ("require $no_such;", 'unknown "no_such" variable'),
+    ("status;", 'invalid number of arguments in "status"'),
+    ("status 200-;", 'invalid status "200-"'),
+    ("status 99;", 'invalid status "99"'),
+    ("status 300-200;", 'invalid status "300-200"'),
+    ("status 200 ! 404;", 'invalid status "!"'),
+    ("header;", 'invalid number of arguments in "header"'),
+    ("header !;", 'invalid number of arguments in "header"'),
+    ("body x;", 'invalid number of arguments in "body"'),
+    ("body ~ (;", "missing"),
+    ("status 200; } match m { status 200;", 'duplicate match "m"'),
 ])
 def test_wrong_conditions_are_refused(check, text, why):
     done = check(f"events {{}} http {{ match m {{ {text} }} }}")

@@ -200,6 +200,12 @@ weir_http_location *weir_http_location_find(weir_http_exchange *ex, bool *needs_
 weir_http_location *weir_http_location_named(const weir_http_server *server, weir_str name);
 /* Puts an exchange into a location: settings, log, limits. */
 void weir_http_exchange_enter(weir_http_exchange *ex, const weir_http_location *location);
+/*
+ * An exchange for its variables alone, with a location's settings: no client asked, so what is said of one is empty, and
+ * no phase runs.  Request and response are the caller's to fill in; it goes with `pool`.  NULL: no memory.
+ */
+weir_http_exchange *weir_http_exchange_unasked(const weir_http_location *location, weir_pool *pool,
+                                               const weir_log *log);
 
 /* The type for a path's extension, from types and default_type. */
 weir_str weir_http_content_type(const weir_http_core_conf *core, weir_str extension);

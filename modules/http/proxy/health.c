@@ -1,227 +1,32 @@
 #include "modules/balance/health.h"
 
+#include "core/base/clock.h"
 #include "core/base/number.h"
 #include "modules/http/proxy/proxy_internal.h"
 
 /*
- * health_check and match: what http asks an origin, and whether the answer is good.  Balance says when, makes the
- * connection, and knows what follows.
+ * health_check: what http asks an origin, and whether the answer is good.  Balance says when, makes the connection, and
+ * knows what follows.
  */
 
-#define ANSWER_MAX ((size_t) 64 * 1024) /* of head and body that conditions see */
+#define BODY_MAX ((size_t) 256 * 1024) /* that conditions see, as in NGINX Plus */
+#define HEAD_MAX ((size_t) 64 * 1024)
+#define ANSWER_MAX (HEAD_MAX + BODY_MAX)
 #define LINES_MAX 200
-
-/* ---- match NAME { … } */
-
-typedef struct {
-    unsigned first, last;
-} status_range;
-
-typedef struct {
-    weir_str name;
-    const weir_regex *regex; /* NULL: compare */
-    weir_str text;           /* empty, without regex: the field is there, or not */
-    bool is_negated;
-} match_header;
-
-typedef struct {
-    bool statuses_are_negated;
-    weir_array statuses; /* status_range; none: 200 to 399 */
-    weir_array headers;  /* match_header */
-    weir_array bodies;   /* match_header, without names */
-} health_match;
 
 typedef struct {
     weir_balance_check check;
+    const weir_http_location *location; /* where it stands */
     weir_str uri;
+    weir_str host;
 } health_check;
-
-static bool status_read(weir_conf *conf, health_match *match, const weir_statement *line)
-{
-    size_t i = 1;
-
-    if (line->count > 1 && weir_str_eq(line->args[1], WEIR_STR("!"))) {
-        match->statuses_are_negated = true;
-        i++;
-    }
-    for (; i < line->count; i++) {
-        weir_str rest = line->args[i];
-        weir_str part = WEIR_STR_EMPTY;
-        status_range *range = weir_array_push(&match->statuses);
-        uint64_t first, last;
-
-        if (range == NULL) {
-            return weir_conf_refuse(conf, "no memory for \"match\"");
-        }
-        if (!weir_str_split(&rest, '-', &part) || !weir_parse_uint(part, 999, &first)
-            || !weir_parse_uint(rest.len == 0 ? part : rest, 999, &last) || first > last) {
-            return weir_conf_refuse_arg(conf, line, i, "invalid status \"%.*s\"",
-                                        WEIR_STR_ARG(line->args[i]));
-        }
-        *range = (status_range){(unsigned) first, (unsigned) last};
-    }
-    return match->statuses.count != 0
-           || weir_conf_refuse_arg(conf, line, 0, "\"status\" takes codes");
-}
-
-/* What follows a field's name, or "body": "= text", "~ regex", and their opposites. */
-static bool condition_read(weir_conf *conf, match_header *header, const weir_statement *line,
-                           size_t i, bool takes_text)
-{
-    weir_str sign = line->args[i];
-
-    if (i + 2 != line->count) {
-        return weir_conf_refuse_arg(conf, line, 0, "invalid number of arguments in \"%.*s\"",
-                                    WEIR_STR_ARG(line->args[0]));
-    }
-    header->is_negated = sign.len == 2 && sign.data[0] == '!';
-    if (weir_str_eq(sign, WEIR_STR("~")) || weir_str_eq(sign, WEIR_STR("!~"))) {
-        header->regex = weir_regex_new(conf, NULL, line->args[i + 1], false);
-        return header->regex != NULL;
-    }
-    if (takes_text && (weir_str_eq(sign, WEIR_STR("=")) || weir_str_eq(sign, WEIR_STR("!=")))) {
-        header->text = line->args[i + 1];
-        return true;
-    }
-    return weir_conf_refuse_arg(conf, line, i, "invalid condition \"%.*s\"", WEIR_STR_ARG(sign));
-}
-
-static bool header_read(weir_conf *conf, health_match *match, const weir_statement *line)
-{
-    match_header *header = weir_array_push(&match->headers);
-
-    if (header == NULL) {
-        return weir_conf_refuse(conf, "no memory for \"match\"");
-    }
-    if (line->count == 2) {
-        header->name = line->args[1];
-        return true;
-    }
-    if (line->count == 3 && weir_str_eq(line->args[1], WEIR_STR("!"))) {
-        header->name = line->args[2];
-        header->is_negated = true;
-        return true;
-    }
-    if (line->count < 3) {
-        return weir_conf_refuse_arg(conf, line, 0, "\"header\" takes a name");
-    }
-    header->name = line->args[1];
-    return condition_read(conf, header, line, 2, true);
-}
-
-static bool match_line_read(weir_conf *conf, health_match *match, const weir_statement *line)
-{
-    weir_str name = line->args[0];
-
-    if (weir_str_eq(name, WEIR_STR("status"))) {
-        return status_read(conf, match, line);
-    }
-    if (weir_str_eq(name, WEIR_STR("header"))) {
-        return header_read(conf, match, line);
-    }
-    if (weir_str_eq(name, WEIR_STR("body"))) {
-        match_header *body = weir_array_push(&match->bodies);
-
-        return body == NULL ? weir_conf_refuse(conf, "no memory for \"match\"")
-                            : condition_read(conf, body, line, 1, false);
-    }
-    return weir_conf_refuse_arg(conf, line, 0,
-                                weir_str_eq(name, WEIR_STR("require"))
-                                    ? "\"%.*s\" in \"match\" is not supported"
-                                    : "unknown condition \"%.*s\" in \"match\"",
-                                WEIR_STR_ARG(name));
-}
-
-static bool match_call(weir_conf *conf, void *settings, const weir_statement *statement)
-{
-    weir_pool *pool = weir_conf_pool(conf);
-    health_match *made = WEIR_NEW(pool, health_match);
-
-    (void) settings;
-    if (made == NULL) {
-        return weir_conf_refuse(conf, "no memory for \"match\"");
-    }
-    weir_array_init(&made->statuses, pool, sizeof(status_range), 4);
-    weir_array_init(&made->headers, pool, sizeof(match_header), 4);
-    weir_array_init(&made->bodies, pool, sizeof(match_header), 2);
-    for (const weir_statement *line = statement->first_child; line != NULL; line = line->next) {
-        if (!match_line_read(conf, made, line)) {
-            return false;
-        }
-    }
-    return weir_balance_match_add(conf, &proxy_family, statement, made);
-}
-
-/* ---- what an answer is held against; NULL: it is good, else why not */
-
-static const char *status_judge(const health_match *match, unsigned status)
-{
-    bool is_listed = false;
-
-    if (match == NULL || match->statuses.count == 0) {
-        return status >= 200 && status < 400 ? NULL : "the status is not good";
-    }
-    for (WEIR_ARRAY_EACH(&match->statuses, const status_range, range)) {
-        is_listed |= status >= range->first && status <= range->last;
-    }
-    return is_listed != match->statuses_are_negated ? NULL : "the status does not match";
-}
-
-static bool header_is_met(const match_header *header, const weir_http_fields *fields,
-                          const weir_log *log)
-{
-    bool is_met = false;
-    bool is_there = false;
-
-    for (size_t i = 0; i < fields->count; i++) {
-        const weir_http_field *field = &fields->items[i];
-
-        if (!weir_str_eq_nocase(field->text, header->name)) {
-            continue;
-        }
-        is_there = true;
-        is_met |= header->regex != NULL
-                      ? weir_regex_test(header->regex, field->value, log) == WEIR_REGEX_MATCH
-                      : weir_str_eq(field->value, header->text);
-    }
-    if (header->regex == NULL && header->text.len == 0) {
-        return is_there != header->is_negated;
-    }
-    return is_met != header->is_negated;
-}
-
-static const char *head_judge(const health_match *match, const weir_http_response_head *head,
-                              const weir_log *log)
-{
-    const char *why = status_judge(match, head->status);
-
-    if (why != NULL || match == NULL) {
-        return why;
-    }
-    for (WEIR_ARRAY_EACH(&match->headers, const match_header, header)) {
-        if (!header_is_met(header, &head->fields, log)) {
-            return "a header does not match";
-        }
-    }
-    return NULL;
-}
-
-static const char *body_judge(const health_match *match, weir_str body, const weir_log *log)
-{
-    for (WEIR_ARRAY_EACH(&match->bodies, const match_header, condition)) {
-        if ((weir_regex_test(condition->regex, body, log) == WEIR_REGEX_MATCH)
-            == condition->is_negated) {
-            return "the body does not match";
-        }
-    }
-    return NULL;
-}
 
 /* ---- one answer */
 
 typedef struct {
     weir_http_response_head head;
     bool head_is_complete;
+    uint64_t head_ms;      /* when it was; monotonic */
     size_t start, scanned; /* in all that came */
 } health_answer;
 
@@ -253,9 +58,10 @@ static weir_balance_talk_result head_take(weir_balance_talk *talk, weir_str data
         answer->start += taken;
         switch (result) {
         case WEIR_HTTP_HEAD_MORE:
-            return is_at_end ? bad(talk, data.len == ANSWER_MAX
-                                             ? "its answer is too large"
-                                             : "it closed the connection without an answer")
+            if (data.len > HEAD_MAX) {
+                return bad(talk, "the head of its answer is too large");
+            }
+            return is_at_end ? bad(talk, "it closed the connection without an answer")
                              : WEIR_BALANCE_TALK_MORE;
         case WEIR_HTTP_HEAD_INTERIM:
             continue;
@@ -263,6 +69,7 @@ static weir_balance_talk_result head_take(weir_balance_talk *talk, weir_str data
             return bad(talk, "it answered with no valid HTTP");
         case WEIR_HTTP_HEAD_COMPLETE:
             answer->head_is_complete = true;
+            answer->head_ms = weir_clock_now()->monotonic_ms;
             return WEIR_BALANCE_TALK_OVER;
         }
     }
@@ -275,12 +82,118 @@ static bool body_is_complete(const health_answer *answer, size_t len)
            || (answer->head.content_length >= 0 && len >= (uint64_t) answer->head.content_length);
 }
 
+/* ---- variables, as if the check had been a client's request that was passed on */
+
+static bool request_fill(weir_http_exchange *ex, const health_check *self)
+{
+    weir_http_request *request = &ex->request;
+    weir_str rest = self->uri;
+    weir_builder line;
+
+    request->method = WEIR_HTTP_GET;
+    request->method_text = weir_http_method_text(WEIR_HTTP_GET);
+    request->version = WEIR_HTTP_10;
+    request->target = self->uri;
+    (void) weir_str_split(&rest, '?', &request->path);
+    request->args = rest;
+    request->host = request->host_port = self->host;
+    weir_builder_open(&line, ex->pool, SIZE_MAX);
+    weir_builder_printf(&line, "GET %.*s HTTP/1.0", WEIR_STR_ARG(self->uri));
+    return weir_builder_close(&line, &request->line);
+}
+
+static bool attempt_fill(proxy_state *proxy, const weir_balance_talk *talk, weir_str data)
+{
+    const health_answer *answer = talk->state;
+    proxy_attempt *attempt;
+
+    weir_array_init(&proxy->attempts, proxy->ex->pool, sizeof(proxy_attempt), 1);
+    attempt = weir_array_push(&proxy->attempts);
+    if (attempt == NULL) {
+        return false;
+    }
+    *attempt = (proxy_attempt){
+        .addr = talk->peer,
+        .status = answer->head.status,
+        .started_ms = talk->started_ms,
+        .connect_ms = talk->connected_ms == 0 ? 0 : talk->connected_ms - talk->started_ms,
+        .header_ms = answer->head_ms - talk->started_ms,
+        .response_ms = weir_clock_now()->monotonic_ms - talk->started_ms,
+        .length = data.len - answer->start,
+        .received = data.len,
+        .sent = talk->check->question.request.len,
+    };
+    return true;
+}
+
+/* NULL: no memory. */
+static weir_script *script_of(const weir_balance_talk *talk, weir_str data)
+{
+    const health_check *self = WEIR_OWNER(talk->check, const health_check, check);
+    const health_answer *answer = talk->state;
+    weir_http_exchange *ex = weir_http_exchange_unasked(self->location, talk->pool, &talk->log);
+    proxy_state *proxy = ex == NULL ? NULL : WEIR_NEW(ex->pool, proxy_state);
+
+    if (proxy == NULL) {
+        return NULL;
+    }
+    proxy->ex = ex;
+    proxy->conf = weir_http_settings(ex, &weir_http_proxy);
+    proxy->url = proxy->conf->pass.url;
+    proxy->group = talk->check->group;
+    proxy->answer = answer->head;
+    proxy->head_is_complete = true;
+    proxy->temp_file = -1;
+    ex->upstream = proxy;
+    ex->response.status = answer->head.status;
+    ex->response.fields = answer->head.fields;
+    return request_fill(ex, self) && attempt_fill(proxy, talk, data) ? &ex->script : NULL;
+}
+
+/* ---- what it is held against */
+
+/* NULL: it is good, as far as its head says. */
+static const char *head_judge(const weir_balance_talk *talk)
+{
+    const health_answer *answer = talk->state;
+    const proxy_health_match_answer seen = {
+        .status = answer->head.status, .fields = &answer->head.fields, .log = &talk->log};
+
+    if (talk->check->match != NULL) {
+        return proxy_health_match_judge(talk->check->match, PROXY_HEALTH_HEAD, &seen);
+    }
+    return seen.status >= 200 && seen.status < 400 ? NULL : "the status is not good";
+}
+
+static const char *rest_judge(const weir_balance_talk *talk, weir_str data)
+{
+    const health_answer *answer = talk->state;
+    const proxy_health_match *match = talk->check->match;
+    proxy_health_match_answer seen = {.body = weir_str_from(data, answer->start),
+                                      .log = &talk->log};
+    const char *why;
+
+    if (match == NULL) {
+        return NULL;
+    }
+    if (seen.body.len > BODY_MAX) {
+        seen.body.len = BODY_MAX;
+    }
+    why = proxy_health_match_judge(match, PROXY_HEALTH_BODY, &seen);
+    if (why != NULL || !proxy_health_match_looks_at(match, PROXY_HEALTH_VARIABLES)) {
+        return why;
+    }
+    seen.script = script_of(talk, data);
+    return seen.script == NULL ? "no memory"
+                               : proxy_health_match_judge(match, PROXY_HEALTH_VARIABLES, &seen);
+}
+
 static weir_balance_talk_result answer_take(weir_balance_talk *talk, weir_str data, bool is_at_end)
 {
     health_answer *answer = talk->state;
-    const health_match *match = talk->check->match;
-    bool wants_body = match != NULL && match->bodies.count != 0;
-    weir_str body;
+    const proxy_health_match *match = talk->check->match;
+    bool wants_body = match != NULL && proxy_health_match_looks_at(match, PROXY_HEALTH_BODY);
+    size_t len;
     const char *why;
 
     if (!answer->head_is_complete) {
@@ -289,20 +202,20 @@ static weir_balance_talk_result answer_take(weir_balance_talk *talk, weir_str da
         if (result != WEIR_BALANCE_TALK_OVER) {
             return result;
         }
-        why = head_judge(match, &answer->head, &talk->log);
+        why = head_judge(talk);
         if (why != NULL) {
             return bad(talk, why);
         }
-        /* The body that nobody looks at is read where the connection may stay. */
-        wants_body |= talk->check->question.keepalive_ms != 0 && answer->head.keeps;
     }
-    body = weir_str_from(data, answer->start);
-    if (body_is_complete(answer, body.len)) {
+    /* The body that nobody looks at is read where the connection may stay. */
+    wants_body |= talk->check->question.keepalive_ms != 0 && answer->head.keeps;
+    len = data.len - answer->start;
+    if (body_is_complete(answer, len)) {
         talk->may_stay = answer->head.keeps;
-    } else if (wants_body && !is_at_end) {
+    } else if (wants_body && len < BODY_MAX && !is_at_end) {
         return WEIR_BALANCE_TALK_MORE;
     }
-    why = match == NULL ? NULL : body_judge(match, body, &talk->log);
+    why = rest_judge(talk, data);
     return why == NULL ? WEIR_BALANCE_TALK_OVER : bad(talk, why);
 }
 
@@ -351,6 +264,7 @@ static bool health_check_call(weir_conf *conf, void *settings, const weir_statem
         return weir_conf_refuse(conf, "no memory for \"health_check\"");
     }
     self->uri = WEIR_STR("/");
+    self->location = weir_http_conf_location(conf);
     return weir_balance_check_read(conf, &proxy_family, &self->check, statement, argument_read);
 }
 
@@ -373,11 +287,12 @@ static bool request_make(weir_conf *conf, health_check *self, const proxy_conf *
     weir_balance_question *question = &self->check.question;
     weir_builder text;
 
+    self->host = host_of(proxy);
     weir_builder_open(&text, weir_conf_pool(conf), SIZE_MAX);
     weir_builder_add(&text, WEIR_STR("GET "));
     weir_builder_add(&text, self->uri);
     weir_builder_add(&text, WEIR_STR(" HTTP/1.0\r\nHost: "));
-    weir_builder_add(&text, host_of(proxy));
+    weir_builder_add(&text, self->host);
     weir_builder_add(&text, WEIR_STR("\r\nUser-Agent: weir health check\r\nConnection: "));
     weir_builder_add(&text,
                      question->keepalive_ms != 0 ? WEIR_STR("keep-alive") : WEIR_STR("close"));
@@ -429,7 +344,7 @@ static const weir_directive health_directives[] = {
         .name = "match",
         .where = WEIR_HTTP_MAIN,
         .takes = WEIR_TAKES(1, 1),
-        .slot = WEIR_SLOT_ONLY_CALL(match_call),
+        .slot = WEIR_SLOT_ONLY_CALL(proxy_health_match_call),
         .syntax = "name { ... }",
         .block = WEIR_BLOCK_RAW,
         .doc = "Conditions that the answer to a health check must meet.",

@@ -387,6 +387,30 @@ void proxy_store_end(proxy_state *proxy);
 /* After 101: bytes go both ways until one side ends. The exchange is gone afterwards. */
 void proxy_tunnel_start(proxy_state *proxy);
 
+/* ---- health_match.c: what the answer to a health check must be */
+
+/* match NAME { ... }: conditions, all of which must be met. */
+typedef struct proxy_health_match proxy_health_match;
+bool proxy_health_match_call(weir_conf *conf, void *settings, const weir_statement *statement);
+
+/* What there is of an answer, for conditions. */
+typedef enum {
+    PROXY_HEALTH_HEAD,
+    PROXY_HEALTH_BODY,      /* as much of it as is looked at */
+    PROXY_HEALTH_VARIABLES, /* once the rest has been met */
+} proxy_health_match_part;
+typedef struct {
+    unsigned status;
+    const weir_http_fields *fields;
+    weir_str body;
+    weir_script *script;
+    const weir_log *log;
+} proxy_health_match_answer;
+bool proxy_health_match_looks_at(const proxy_health_match *match, proxy_health_match_part part);
+/* NULL: the conditions of that part are met; else what is wrong, for the log. */
+const char *proxy_health_match_judge(const proxy_health_match *match, proxy_health_match_part part,
+                                     const proxy_health_match_answer *answer);
+
 /* ---- rewrite.c: Location, Refresh, Set-Cookie */
 
 bool proxy_redirect_call(weir_conf *conf, void *settings, const weir_statement *statement);
