@@ -324,7 +324,6 @@ void weir_waf_collect_body(weir_waf_transaction *tx)
         (void) weir_waf_set(tx, WEIR_WAF_VAR_INBOUND_DATA_ERROR, WEIR_STR("1"));
     }
     sum_arguments(tx);
-    memset(tx->groups, 0, tx->library->groups.count * sizeof(*tx->groups));
 }
 
 /* ---- the response */
@@ -355,5 +354,4 @@ void weir_waf_set_response(weir_waf_transaction *tx, unsigned status, weir_str p
             && weir_waf_set(tx, WEIR_WAF_VAR_RESPONSE_PROTOCOL, protocol)
             && weir_builder_close(&builder, &line)
             && weir_waf_set(tx, WEIR_WAF_VAR_STATUS_LINE, line));
-    memset(tx->groups, 0, tx->library->groups.count * sizeof(*tx->groups));
 }

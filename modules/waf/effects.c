@@ -253,7 +253,6 @@ static void do_ctl(weir_waf_transaction *tx, const weir_waf_effect *effect)
     case WEIR_WAF_CTL_BODY_PROCESSOR:
         if (tx->at.phase == WEIR_WAF_PHASE_REQUEST_HEAD) {
             (void) weir_waf_set(tx, WEIR_WAF_VAR_REQBODY_PROCESSOR, processors[effect->choice]);
-            weir_waf_changed(tx, WEIR_WAF_VAR_REQBODY_PROCESSOR);
         }
         break;
     case WEIR_WAF_CTL_REMOVE_ID:

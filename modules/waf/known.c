@@ -11,19 +11,11 @@
 
 #include "modules/waf/transaction_internal.h"
 
-#define TABLE_SIZE 2048 /* a power of two */
+#define TABLE_SIZE 4096 /* a power of two */
 #define SEEN_SIZE 8192  /* a power of two */
 #define LOOK_AT_MAX 8   /* of texts in one place: somebody may have chosen them to collide */
 #define TEXT_MAX 1024   /* longer ones hardly come twice */
 #define BYTES_MAX (4 * 1024 * 1024)
-
-struct weir_waf_known_text {
-    weir_waf_known_text *next; /* in the same place of the table */
-    uint64_t hash;
-    weir_str text;
-    uint64_t *asked; /* bit by group */
-    uint64_t *bits;  /* of all groups, one after the other */
-};
 
 struct weir_waf_known {
     weir_pool *pool; /* of the texts */
@@ -70,9 +62,9 @@ static weir_waf_known_text *text_keep(weir_waf_known *known, const weir_waf_tran
     if (kept == NULL || !weir_str_copy(known->pool, text, &kept->text)) {
         return NULL;
     }
-    kept->asked = WEIR_NEW_ARRAY(known->pool, uint64_t, tx->library->groups.count / 64 + 1);
-    kept->bits = WEIR_NEW_ARRAY(known->pool, uint64_t, tx->library->group_words + 1);
-    if (kept->asked == NULL || kept->bits == NULL) {
+    kept->asked = WEIR_NEW_ARRAY(known->pool, uint64_t, tx->library->group_words);
+    kept->may_match = WEIR_NEW_ARRAY(known->pool, uint64_t, tx->library->place_words);
+    if (kept->asked == NULL || kept->may_match == NULL) {
         return NULL;
     }
     kept->hash = hash;
@@ -113,8 +105,7 @@ static weir_waf_known_text *text_find(weir_waf_known *known, const weir_waf_tran
     return found;
 }
 
-/* What is known of the value; NULL: nothing is kept of it. */
-static weir_waf_known_text *text_of(weir_waf_transaction *tx, weir_waf_value *value)
+weir_waf_known_text *weir_waf_known_of(weir_waf_transaction *tx, weir_waf_value *value)
 {
     weir_waf_known *known = tx->worker->known;
 
@@ -136,41 +127,12 @@ static weir_waf_known_text *text_of(weir_waf_transaction *tx, weir_waf_value *va
     return value->known;
 }
 
-static bool was_asked(const weir_waf_known_text *text, uint32_t group)
-{
-    return (text->asked[group / 64] >> group % 64 & 1) != 0;
-}
-
-uint64_t *weir_waf_known_bits(weir_waf_transaction *tx, weir_waf_value *value, uint32_t group,
-                              bool *is_asked)
-{
-    const weir_waf_group *of = WEIR_ARRAY_AT(&tx->library->groups, weir_waf_group, group);
-    weir_waf_known_text *text = text_of(tx, value);
-
-    if (text == NULL) {
-        return NULL;
-    }
-    *is_asked = was_asked(text, group);
-    return text->bits + of->first_word;
-}
-
-void weir_waf_known_asked(weir_waf_transaction *tx, weir_waf_value *value, uint32_t group)
-{
-    weir_waf_known_text *text = text_of(tx, value);
-
-    if (text != NULL) {
-        text->asked[group / 64] |= (uint64_t) 1 << group % 64;
-    }
-}
-
 void weir_waf_known_no_match(weir_waf_transaction *tx, weir_waf_value *value,
                              const weir_waf_link *link)
 {
-    const weir_waf_group *of;
-    weir_waf_known_text *text = text_of(tx, value);
+    weir_waf_known_text *text = weir_waf_known_of(tx, value);
 
-    if (text != NULL && was_asked(text, link->group)) {
-        of = WEIR_ARRAY_AT(&tx->library->groups, weir_waf_group, link->group);
-        text->bits[of->first_word + link->place / 64] &= ~((uint64_t) 1 << link->place % 64);
+    if (text != NULL && weir_waf_bit_is_set(text->asked, link->group)) {
+        weir_waf_bit_clear(text->may_match, link->place);
     }
 }

@@ -116,112 +116,6 @@ bool weir_waf_chain_of(weir_waf_library *library, const weir_array *list, uint32
     return true;
 }
 
-/* ---- groups */
-
-/* Only what changes between phases can be asked about once for many rules. */
-static bool can_be_grouped(const weir_waf_link *link)
-{
-    if (link->is_unconditional) {
-        return false;
-    }
-    for (WEIR_ARRAY_EACH(&link->targets, const weir_waf_target, target)) {
-        weir_waf_variable_source source = weir_waf_variable_source_of(target->variable);
-
-        if (target->kind == WEIR_WAF_TARGET_COUNT
-            || (target->kind == WEIR_WAF_TARGET_VALUES && source != WEIR_WAF_SOURCE_STORED
-                && source != WEIR_WAF_SOURCE_BOTH)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Exclusions are left out: a group may look at more values than its rules do. */
-static bool group_key(weir_waf_library *library, const weir_waf_link *link, weir_str *key)
-{
-    weir_builder builder;
-
-    weir_builder_open(&builder, library->pool, SIZE_MAX);
-    weir_builder_printf(&builder, "%u %d", link->chain, link->is_multi_match);
-    for (WEIR_ARRAY_EACH(&link->targets, const weir_waf_target, target)) {
-        if (target->kind == WEIR_WAF_TARGET_VALUES) {
-            weir_builder_printf(&builder, "|%d %zu", (int) target->variable, target->selector.len);
-            if (target->pattern == NULL) {
-                weir_builder_add_byte(&builder, ':');
-                weir_builder_add_lower(&builder, target->selector);
-            } else {
-                weir_builder_add_byte(&builder, '/');
-                weir_builder_add(&builder, target->selector);
-            }
-        }
-    }
-    return weir_builder_close(&builder, key);
-}
-
-static weir_waf_group *group_new(weir_waf_library *library, const weir_waf_link *link, weir_str key)
-{
-    weir_waf_group *group = weir_array_push(&library->groups);
-
-    if (group == NULL
-        || !weir_map_put(library->groups_by_key, key, (void *) library->groups.count)) {
-        return NULL;
-    }
-    group->key = key;
-    group->chain = link->chain;
-    group->is_multi_match = link->is_multi_match;
-    weir_array_init(&group->targets, library->pool, sizeof(weir_waf_target), link->targets.count);
-    weir_array_init(&group->predicates, library->pool, sizeof(uint32_t), 8);
-    for (WEIR_ARRAY_EACH(&link->targets, const weir_waf_target, target)) {
-        weir_waf_target *added;
-
-        if (target->kind != WEIR_WAF_TARGET_VALUES) {
-            continue;
-        }
-        added = weir_array_push(&group->targets);
-        if (added == NULL) {
-            return NULL;
-        }
-        *added = *target;
-        group->variables[target->variable / 64] |= (uint64_t) 1 << target->variable % 64;
-    }
-    return group;
-}
-
-bool weir_waf_group_join(weir_waf_library *library, weir_waf_link *link)
-{
-    weir_waf_group *group;
-    uintptr_t known;
-    uint32_t *place;
-    weir_str key;
-
-    if (!can_be_grouped(link) || link->group != WEIR_WAF_NONE) {
-        return true;
-    }
-    if (!group_key(library, link, &key)) {
-        return false;
-    }
-    known = (uintptr_t) weir_map_find(library->groups_by_key, key);
-    group = known != 0 ? WEIR_ARRAY_AT(&library->groups, weir_waf_group, known - 1)
-                       : group_new(library, link, key);
-    if (group == NULL) {
-        return false;
-    }
-    link->group = (uint32_t) (group - (weir_waf_group *) library->groups.items);
-    for (size_t i = 0; i < group->predicates.count; i++) {
-        if (*WEIR_ARRAY_AT(&group->predicates, uint32_t, i) == link->test.predicate) {
-            link->place = (uint32_t) i;
-            return true;
-        }
-    }
-    place = weir_array_push(&group->predicates);
-    if (place == NULL) {
-        return false;
-    }
-    *place = link->test.predicate;
-    link->place = (uint32_t) group->predicates.count - 1;
-    return true;
-}
-
 /* ---- questions */
 
 /* TX:name @ge 1, &TX:name @eq 0: most of what CRS's plumbing is made of. */
@@ -564,21 +458,12 @@ static bool programs_find_slots(weir_waf_library *library)
     return done;
 }
 
-static void groups_place(weir_waf_library *library)
-{
-    for (WEIR_ARRAY_EACH(&library->groups, weir_waf_group, group)) {
-        group->words = (uint32_t) (group->predicates.count + 63) / 64;
-        group->first_word = library->group_words;
-        library->group_words += group->words;
-    }
-}
-
 bool weir_waf_library_close(weir_waf_library *library, weir_waf_fault *fault)
 {
-    groups_place(library);
     library->prefilter = prefilter_make(library);
     library->temp = NULL;
-    if (library->prefilter == NULL || !programs_find_slots(library)) {
+    if (library->prefilter == NULL || !programs_find_slots(library)
+        || !weir_waf_audiences_make(library)) {
         weir_builder message;
 
         weir_builder_over(&message, fault->message, sizeof(fault->message) - 1);

@@ -155,7 +155,8 @@ typedef struct {
     uint32_t chain;
     weir_waf_test test;
     weir_array effects; /* weir_waf_effect */
-    /* Of the filter: what is asked once for all rules with the same targets and chain; NONE: each for itself. */
+    bool is_of_text;    /* what the test says depends on the text alone */
+    /* What is asked once for all rules with the same targets and chain; NONE: each for itself. */
     uint32_t group, place;
 } weir_waf_link;
 
@@ -251,17 +252,35 @@ struct weir_waf_program {
     weir_array amendments;
 };
 
-/* Rules that look at the same values through the same transformations. */
+/* What links of a group ask of a value, each question once; all that are no question to a text alone share one. */
 typedef struct {
-    weir_array targets; /* weir_waf_target */
+    const weir_waf_link *link; /* the first that asks it */
+    uint32_t place;            /* among the questions of all groups */
+    uint32_t predicate;        /* of the filter; NONE: as long as there is a value */
+} weir_waf_group_question;
+
+/* Links that look at the same values through the same transformations. */
+typedef struct {
+    const weir_array *targets; /* weir_waf_target: of the first of them */
     uint32_t chain;
     bool is_multi_match;
-    uint64_t variables[2]; /* bit by variable: what it depends on */
-    weir_array predicates; /* uint32_t, by place; NONE: as long as there is a value */
-    uint32_t words,
-        first_word; /* of its bits, among those of all groups; once the library is closed */
-    weir_str key;
+    weir_array questions; /* weir_waf_group_question */
 } weir_waf_group;
+
+/*
+ * Who may look at a member of a variable: bits by group, and by place.  What no link looks at in the end may be among them (where
+ * a selector is a pattern), never the other way round.
+ */
+typedef struct {
+    uint64_t *groups, *places;
+} weir_waf_audience;
+
+/* Of a variable that is stored. */
+typedef struct {
+    bool is_there;
+    weir_map *named; /* of members that some target names: weir_waf_audience; NULL: none are */
+    weir_waf_audience *others;
+} weir_waf_audiences;
 
 struct weir_waf_library {
     weir_pool *pool, *temp;
@@ -272,8 +291,12 @@ struct weir_waf_library {
     weir_map *slots;       /* of TX names, in lower case: the slot + 1 */
     weir_array slot_names; /* weir_str, as first written */
     weir_map *groups_by_key;
-    weir_array groups;     /* weir_waf_group */
-    uint32_t group_words;  /* of the bits of all of them */
+    weir_array groups; /* weir_waf_group */
+    uint32_t place_count;
+    uint32_t group_words, place_words; /* of 64 bits, for one by group or place */
+    weir_waf_audiences audiences[WEIR_WAF_VARIABLE_COUNT];
+    weir_waf_variable watched[WEIR_WAF_VARIABLE_COUNT]; /* those with an audience */
+    unsigned watched_count;
     weir_array chains;     /* weir_waf_chain */
     weir_array predicates; /* const weir_waf_operator *: those the filter is asked about */
     weir_waf_matcher *matcher;
@@ -349,13 +372,31 @@ bool weir_waf_amend(weir_waf_reader *reader) WEIR_MUST_USE;
 bool weir_waf_rule_is_chosen(weir_waf_matcher *matcher, const weir_waf_rule *rule,
                              weir_waf_amend_by by, const weir_waf_rule_choice *choice);
 
+static inline void weir_waf_bit_set(uint64_t *bits, uint32_t i)
+{
+    bits[i / 64] |= (uint64_t) 1 << i % 64;
+}
+
+static inline void weir_waf_bit_clear(uint64_t *bits, uint32_t i)
+{
+    bits[i / 64] &= ~((uint64_t) 1 << i % 64);
+}
+
+static inline bool weir_waf_bit_is_set(const uint64_t *bits, uint32_t i)
+{
+    return (bits[i / 64] >> i % 64 & 1) != 0;
+}
+
 /* library.c */
 /* The slot of a TX name, letters of either case; a new one if there is none.  NONE: no memory. */
 uint32_t weir_waf_slot(weir_waf_library *library, weir_str name);
 bool weir_waf_chain_of(weir_waf_library *library, const weir_array *list,
                        uint32_t *chain) WEIR_MUST_USE;
-/* Joins the link to the group of those with equal targets and chain, and takes a place in it. */
+/* groups.c */
+/* Joins the link to the group of those with equal targets and chain, and finds the place of its question. */
 bool weir_waf_group_join(weir_waf_library *library, weir_waf_link *link) WEIR_MUST_USE;
+/* Once all groups are there. */
+bool weir_waf_audiences_make(weir_waf_library *library) WEIR_MUST_USE;
 
 /* For selectors, tags, statuses. */
 bool weir_waf_pattern_matches(weir_waf_matcher *matcher, const weir_waf_operator *pattern,

@@ -4,9 +4,7 @@
 /*
  * Runs the rules of a phase, in the order of the files.
  *
- * Most rules have nothing to match in most requests.  So a rule is first asked through its group: do any of the
- * values that such rules look at have what its operator needs?  That is worked out once a phase for all
- * rules with the same targets and transformations, and costs each of them one bit.
+ * Most rules have nothing to match in most requests: the sieve says so, for a bit.  What is left is run.
  */
 
 /* Between two looks at the clock.  A regex that goes back and forth takes many times what it is counted as. */
@@ -19,7 +17,7 @@ typedef enum {
     RULE_FAILED,
 } rule_result;
 
-static bool turn_is_over(weir_waf_transaction *tx)
+bool weir_waf_turn_is_over(weir_waf_transaction *tx)
 {
     if (WEIR_LIKELY(tx->work < tx->turn_work_end)) {
         return false;
@@ -30,104 +28,6 @@ static bool turn_is_over(weir_waf_transaction *tx)
     }
     tx->turn_work_end = tx->work + TURN_WORK;
     return weir_clock_monotonic_us() >= tx->turn_end_us;
-}
-
-/* ---- groups */
-
-static void set_bit(uint64_t *bits, uint32_t place)
-{
-    bits[place / 64] |= (uint64_t) 1 << place % 64;
-}
-
-static bool has_bit(const uint64_t *bits, uint32_t place)
-{
-    return (bits[place / 64] >> place % 64 & 1) != 0;
-}
-
-static void ask_node(weir_waf_transaction *tx, const weir_waf_group *group, weir_waf_node *node,
-                     uint64_t *bits)
-{
-    const uint32_t *predicates = group->predicates.items;
-
-    for (uint32_t place = 0; place < group->predicates.count; place++) {
-        if (!has_bit(bits, place)
-            && (predicates[place] == WEIR_WAF_NONE
-                || weir_waf_node_may_match(tx, node, predicates[place]))) {
-            set_bit(bits, place);
-        }
-    }
-    tx->work += 8 * group->predicates.count;
-}
-
-static bool ask_chain(weir_waf_transaction *tx, const weir_waf_group *group, weir_waf_value *value,
-                      uint64_t *bits)
-{
-    const weir_waf_chain *chains = tx->library->chains.items;
-    uint32_t chain = group->chain;
-
-    for (;;) {
-        weir_waf_node *node = weir_waf_node_of(tx, value, chain);
-
-        if (node == NULL) {
-            return false;
-        }
-        ask_node(tx, group, node, bits);
-        if (!group->is_multi_match || chain == 0) {
-            return true;
-        }
-        chain = chains[chain].parent;
-    }
-}
-
-/* Adds to the bits what the group says of a value. */
-static bool ask_value(weir_waf_transaction *tx, uint32_t number, weir_waf_value *value,
-                      uint64_t *bits)
-{
-    const weir_waf_group *group = WEIR_ARRAY_AT(&tx->library->groups, weir_waf_group, number);
-    bool is_asked;
-    uint64_t *known = weir_waf_known_bits(tx, value, number, &is_asked);
-
-    if (known == NULL) {
-        return ask_chain(tx, group, value, bits);
-    }
-    if (!is_asked) {
-        if (!ask_chain(tx, group, value, known)) {
-            return false;
-        }
-        weir_waf_known_asked(tx, value, number);
-    }
-    for (uint32_t i = 0; i < group->words; i++) {
-        bits[i] |= known[i];
-    }
-    tx->work += group->words;
-    return true;
-}
-
-/* Fills the bits of a group.  WAIT: the turn is over. */
-static weir_result group_fill(weir_waf_transaction *tx, uint32_t number)
-{
-    const weir_waf_group *group = WEIR_ARRAY_AT(&tx->library->groups, weir_waf_group, number);
-    weir_waf_value *value;
-
-    if (!tx->at.in_group) {
-        tx->groups[number] = WEIR_NEW_ARRAY(tx->pool, uint64_t, group->words);
-        tx->at.group_cursor = (weir_waf_cursor){.has_no_exclusions = true};
-        tx->at.in_group = true;
-        if (tx->groups[number] == NULL) {
-            weir_waf_exhausted(tx, "memory");
-        }
-    }
-    while (!tx->is_exhausted
-           && (value = weir_waf_next_value(tx, &group->targets, &tx->at.group_cursor)) != NULL) {
-        if (!ask_value(tx, number, value, tx->groups[number])) {
-            break;
-        }
-        if (turn_is_over(tx)) {
-            return WEIR_WAIT;
-        }
-    }
-    tx->at.in_group = false;
-    return WEIR_OK;
 }
 
 /* ---- tests */
@@ -319,9 +219,12 @@ static weir_waf_matched try_node(weir_waf_transaction *tx, const weir_waf_rule *
     return result;
 }
 
-/* multiMatch: the value itself, and what each transformation made of it if that is another. */
+/*
+ * multiMatch: the value itself, and what each transformation made of it if that is another.  `*is_settled`: nothing was left
+ * undecided.
+ */
 static bool try_each(weir_waf_transaction *tx, const weir_waf_rule *rule, const weir_waf_link *link,
-                     weir_waf_find *found, weir_waf_value *value)
+                     weir_waf_find *found, weir_waf_value *value, bool *is_settled)
 {
     const weir_waf_chain *chains = tx->library->chains.items;
     uint32_t path[CHAIN_MAX];
@@ -338,11 +241,14 @@ static bool try_each(weir_waf_transaction *tx, const weir_waf_rule *rule, const 
         weir_waf_node *node = weir_waf_node_of(tx, value, path[i]);
 
         if (node != NULL && node != last) {
-            matched |=
-                (try_node(tx, rule, link, found, node) == WEIR_WAF_MATCH) != link->is_negated;
+            weir_waf_matched result = try_node(tx, rule, link, found, node);
+
+            matched |= (result == WEIR_WAF_MATCH) != link->is_negated;
+            *is_settled &= result != WEIR_WAF_LIMIT;
             last = node;
         }
     }
+    *is_settled &= !tx->is_exhausted;
     return matched;
 }
 
@@ -352,25 +258,29 @@ static bool try_value(weir_waf_transaction *tx, const weir_waf_rule *rule,
     const weir_waf_target *target =
         WEIR_ARRAY_AT(&link->targets, weir_waf_target, tx->at.cursor.target);
     weir_waf_find found = {.variable = target->variable, .name = value->name};
-    weir_waf_matched result;
-    weir_waf_node *node;
+    bool is_settled = link->is_of_text && link->group != WEIR_WAF_NONE;
+    bool matched;
 
     if (tx->removes_targets && weir_waf_target_is_removed(tx, rule, target->variable, value)) {
         return false;
     }
     if (link->is_multi_match) {
-        return try_each(tx, rule, link, &found, value);
+        matched = try_each(tx, rule, link, &found, value, &is_settled);
+    } else {
+        weir_waf_node *node = weir_waf_node_of(tx, value, link->chain);
+        weir_waf_matched result;
+
+        if (node == NULL) {
+            return false;
+        }
+        result = try_node(tx, rule, link, &found, node);
+        matched = (result == WEIR_WAF_MATCH) != link->is_negated;
+        is_settled &= result != WEIR_WAF_LIMIT;
     }
-    node = weir_waf_node_of(tx, value, link->chain);
-    if (node == NULL) {
-        return false;
-    }
-    result = try_node(tx, rule, link, &found, node);
-    if (result == WEIR_WAF_NO_MATCH && link->group != WEIR_WAF_NONE
-        && link->test.predicate != WEIR_WAF_NONE) {
+    if (is_settled && !matched) {
         weir_waf_known_no_match(tx, value, link);
     }
-    return (result == WEIR_WAF_MATCH) != link->is_negated;
+    return matched;
 }
 
 /* ---- links */
@@ -405,6 +315,17 @@ static bool stops_at_first(const weir_waf_transaction *tx, const weir_waf_rule *
                || disruption == WEIR_WAF_REDIRECT);
 }
 
+/* What the links before have changed is looked at, too.  WAIT: the turn is over. */
+static weir_result sieve_link(weir_waf_transaction *tx, const weir_waf_link *link)
+{
+    if (tx->sieve.is_stale && weir_waf_sieve(tx) == WEIR_WAIT) {
+        return WEIR_WAIT;
+    }
+    return weir_waf_bit_is_set(tx->sieve.is_open, link->group)
+               ? weir_waf_sieve_group(tx, link->group)
+               : WEIR_OK;
+}
+
 static rule_result run_link(weir_waf_transaction *tx, const weir_waf_rule *rule,
                             const weir_waf_link *link)
 {
@@ -420,11 +341,10 @@ static rule_result run_link(weir_waf_transaction *tx, const weir_waf_rule *rule,
     }
     if (!at->in_link) {
         if (link->group != WEIR_WAF_NONE && tx->library->is_filtered) {
-            if ((tx->groups[link->group] == NULL || at->in_group)
-                && group_fill(tx, link->group) == WEIR_WAIT) {
+            if (sieve_link(tx, link) == WEIR_WAIT) {
                 return RULE_WAITS;
             }
-            if (tx->groups[link->group] == NULL || !has_bit(tx->groups[link->group], link->place)) {
+            if (!weir_waf_bit_is_set(tx->sieve.may_match, link->place)) {
                 return RULE_FAILED;
             }
         }
@@ -442,7 +362,7 @@ static rule_result run_link(weir_waf_transaction *tx, const weir_waf_rule *rule,
         if (matched && stops_at_first(tx, rule)) {
             break;
         }
-        if (turn_is_over(tx)) {
+        if (weir_waf_turn_is_over(tx)) {
             return RULE_WAITS;
         }
     }
@@ -621,8 +541,6 @@ static void phase_begin(weir_waf_transaction *tx, unsigned phase)
         (void) weir_waf_set(tx, WEIR_WAF_VAR_RESPONSE_BODY, tx->response_body);
         (void) weir_waf_set_number(tx, WEIR_WAF_VAR_RESPONSE_CONTENT_LENGTH,
                                    (int64_t) tx->response_body.len);
-        weir_waf_changed(tx, WEIR_WAF_VAR_RESPONSE_BODY);
-        weir_waf_changed(tx, WEIR_WAF_VAR_RESPONSE_CONTENT_LENGTH);
     } else if (phase == WEIR_WAF_PHASE_LOGGING && tx->is_exhausted) {
         /* The rules that report the score are few; they are given some more. */
         tx->is_exhausted = false;
@@ -640,8 +558,8 @@ static bool is_out_of_question(const weir_waf_transaction *tx, const weir_waf_qu
     case WEIR_WAF_ASK_RULE:
         return false;
     case WEIR_WAF_ASK_GROUP:
-        return tx->groups[question->group] != NULL && tx->library->is_filtered
-               && !has_bit(tx->groups[question->group], question->place);
+        return tx->library->is_filtered && !weir_waf_bit_is_set(tx->sieve.is_open, question->group)
+               && !weir_waf_bit_is_set(tx->sieve.may_match, question->place);
     case WEIR_WAF_ASK_NUMBER:
         slot = &tx->slots[question->slot];
         if (question->counts) {
@@ -665,6 +583,10 @@ static weir_result run_rules(weir_waf_transaction *tx)
     while (at->index < program->count) {
         const weir_waf_rule *rule;
 
+        if (tx->sieve.is_stale && !at->in_rule && tx->library->is_filtered
+            && weir_waf_sieve(tx) == WEIR_WAIT) {
+            return WEIR_WAIT;
+        }
         if (!at->in_rule && is_out_of_question(tx, &program->questions[at->index])) {
             tx->work += 4;
             at->index++;
@@ -689,7 +611,7 @@ static weir_result run_rules(weir_waf_transaction *tx)
             at->index = program->jumps[at->index] != 0 ? program->jumps[at->index] : at->index + 1;
             break;
         }
-        if (turn_is_over(tx)) {
+        if (weir_waf_turn_is_over(tx)) {
             return WEIR_WAIT;
         }
     }

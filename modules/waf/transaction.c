@@ -99,9 +99,8 @@ weir_waf_transaction *weir_waf_transaction_new(const weir_waf_program *program,
     tx = WEIR_NEW(pool, weir_waf_transaction);
     if (tx != NULL) {
         tx->slots = WEIR_NEW_ARRAY(pool, weir_waf_slot_value, library->slot_names.count);
-        tx->groups = WEIR_NEW_ARRAY(pool, uint64_t *, library->groups.count + 1);
     }
-    if (tx == NULL || tx->slots == NULL || tx->groups == NULL
+    if (tx == NULL || tx->slots == NULL
         || !weir_str_copy(pool, options->unique_id, &tx->options.unique_id)) {
         weir_pool_free(pool);
         return NULL;
@@ -125,6 +124,10 @@ weir_waf_transaction *weir_waf_transaction_new(const weir_waf_program *program,
     tx->started_us = weir_clock_monotonic_us();
     weir_array_init(&tx->removals, pool, sizeof(weir_waf_removal), 4);
     weir_waf_collect_zeroes(tx);
+    if (!weir_waf_sieve_init(tx)) {
+        weir_waf_transaction_free(tx);
+        return NULL;
+    }
     return tx;
 }
 

@@ -84,9 +84,24 @@ typedef struct {
     uint32_t link;
     bool in_rule, in_link, link_matched;
     weir_waf_cursor cursor;
-    weir_waf_cursor group_cursor;
-    bool in_group;
+    uint32_t asked; /* of the values that a group has not been asked about, how many it has been */
 } weir_waf_place;
+
+/* A value that some of its audience has not looked at. */
+typedef struct {
+    const weir_waf_audience *audience;
+    weir_waf_variable variable;
+    uint32_t index;
+} weir_waf_unasked;
+
+/* Which rules can match any value, and of which that is not known yet: see sieve.c. */
+typedef struct {
+    uint64_t *may_match;                    /* by place */
+    uint64_t *is_open;                      /* by group: some values have not been asked about */
+    bool is_stale;                          /* there are values that it has not seen */
+    uint32_t seen[WEIR_WAF_VARIABLE_COUNT]; /* of the values of each variable */
+    weir_array unasked;                     /* weir_waf_unasked */
+} weir_waf_sieve_state;
 
 struct weir_waf_worker {
     weir_waf_matcher *matcher;
@@ -120,7 +135,7 @@ struct weir_waf_transaction {
     uint32_t matched_end, tx_rest_end;
     weir_waf_value scratch; /* what a cursor made up: counts, slots, computed scalars */
     weir_waf_node *table[WEIR_WAF_TABLE_SIZE];
-    uint64_t **groups; /* bits by place; NULL: to be asked */
+    weir_waf_sieve_state sieve;
 
     weir_waf_engine_mode engine;
     weir_waf_audit_mode audit_mode;
@@ -180,21 +195,29 @@ weir_waf_node *weir_waf_node_of(weir_waf_transaction *tx, weir_waf_value *value,
 /* False: the operator with that number does not match the text. */
 bool weir_waf_node_may_match(weir_waf_transaction *tx, weir_waf_node *node, uint32_t predicate);
 
-/* The values of a variable have changed: what was asked of them holds no more. */
-void weir_waf_changed(weir_waf_transaction *tx, weir_waf_variable variable);
+/* ---- sieve.c: what can match at all */
+
+bool weir_waf_sieve_init(weir_waf_transaction *tx) WEIR_MUST_USE;
+/* Looks at values that are new.  WAIT: the turn is over. */
+weir_result weir_waf_sieve(weir_waf_transaction *tx);
+/* Asks all values for the group of that number, which is open.  WAIT: the turn is over. */
+weir_result weir_waf_sieve_group(weir_waf_transaction *tx, uint32_t number);
 
 /* ---- known.c: what groups have said of texts, from one request to the next */
 
+struct weir_waf_known_text {
+    weir_waf_known_text *next; /* in the same place of the table */
+    uint64_t hash;
+    weir_str text;
+    uint64_t *asked;     /* by group */
+    uint64_t *may_match; /* by place, of groups that were asked */
+};
+
 /* Goes with the pool.  NULL: no memory. */
 weir_waf_known *weir_waf_known_new(weir_pool *pool);
-/*
- * The bits of a group for a value, lent until the next call: what is known (`*is_asked`), or room that the caller fills, and says
- * weir_waf_known_asked() when all of it is done.  NULL: nothing is kept of the value.
- */
-uint64_t *weir_waf_known_bits(weir_waf_transaction *tx, weir_waf_value *value, uint32_t group,
-                              bool *is_asked);
-void weir_waf_known_asked(weir_waf_transaction *tx, weir_waf_value *value, uint32_t group);
-/* The link's operator was run on what its chain makes of the value, and does not match it. */
+/* What is known of the value, lent until the next call or the end of the turn; NULL: nothing is kept of it. */
+weir_waf_known_text *weir_waf_known_of(weir_waf_transaction *tx, weir_waf_value *value);
+/* The link's operator was run on all that its chain makes of the value, and the link does not match it. */
 void weir_waf_known_no_match(weir_waf_transaction *tx, weir_waf_value *value,
                              const weir_waf_link *link);
 
@@ -251,5 +274,8 @@ void weir_waf_add_matched(weir_waf_transaction *tx, weir_builder *line,
 void weir_waf_add_escaped(weir_builder *line, weir_str text);
 /* A regex was given up. */
 void weir_waf_limit_was_hit(weir_waf_transaction *tx);
+
+/* ---- run.c */
+bool weir_waf_turn_is_over(weir_waf_transaction *tx);
 
 #endif

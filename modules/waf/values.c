@@ -22,43 +22,19 @@ bool weir_waf_push(weir_waf_transaction *tx, weir_waf_values *values, weir_waf_v
     return true;
 }
 
-void weir_waf_changed(weir_waf_transaction *tx, weir_waf_variable variable)
-{
-    uint64_t bits[2] = {0, 0};
-
-    bits[variable / 64] = (uint64_t) 1 << variable % 64;
-    switch (variable) {
-    case WEIR_WAF_VAR_ARGS_GET:
-    case WEIR_WAF_VAR_ARGS_POST:
-        bits[WEIR_WAF_VAR_ARGS / 64] |= (uint64_t) 1 << WEIR_WAF_VAR_ARGS % 64;
-        break;
-    case WEIR_WAF_VAR_ARGS_GET_NAMES:
-    case WEIR_WAF_VAR_ARGS_POST_NAMES:
-        bits[WEIR_WAF_VAR_ARGS_NAMES / 64] |= (uint64_t) 1 << WEIR_WAF_VAR_ARGS_NAMES % 64;
-        break;
-    default:
-        break;
-    }
-    for (size_t i = 0; i < tx->library->groups.count; i++) {
-        const weir_waf_group *group = WEIR_ARRAY_AT(&tx->library->groups, weir_waf_group, i);
-
-        if ((group->variables[0] & bits[0]) != 0 || (group->variables[1] & bits[1]) != 0) {
-            tx->groups[i] = NULL;
-        }
-    }
-}
-
 bool weir_waf_add(weir_waf_transaction *tx, weir_waf_variable variable, weir_str name,
                   weir_str text)
 {
     weir_waf_value value = {.name = name, .text = text, .variable = variable};
 
+    tx->sieve.is_stale = true;
     return weir_waf_push(tx, &tx->values[variable], value);
 }
 
 bool weir_waf_set(weir_waf_transaction *tx, weir_waf_variable variable, weir_str text)
 {
     tx->values[variable].count = 0;
+    tx->sieve.seen[variable] = 0;
     return weir_waf_add(tx, variable, WEIR_STR_EMPTY, text);
 }
 

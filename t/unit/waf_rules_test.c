@@ -447,40 +447,77 @@ static void a_budget_that_is_used_up_is_a_verdict(void **state)
     assert_logged(unit, "budget of work is used up");
 }
 
+typedef struct {
+    const char *target;
+    uint64_t denied_by; /* 0: none */
+} known_request;
+
+/* Texts are kept when they come again, and known after that. */
+static void ask_again_and_again(rules_unit *unit, const char *rules, const known_request *requests,
+                                size_t count)
+{
+    const weir_waf_program *program;
+    char text[4096];
+
+    unit->library = weir_waf_library_new(unit->pool, unit->temp, NULL, NULL);
+    snprintf(text, sizeof(text), "SecRuleEngine On\n%s", rules);
+    program = read_rules(unit, NULL, text);
+    if (program == NULL) {
+        fail_msg("%s\n%s", unit->fault.message, unit->fault.further);
+    }
+    assert_true(weir_waf_library_close(unit->library, &unit->fault));
+    for (unsigned turn = 0; turn < 4; turn++) {
+        for (size_t i = 0; i < count; i++) {
+            uint64_t rule_id = ask_program(unit, program, requests[i].target, NULL)->rule_id;
+
+            if (rule_id != requests[i].denied_by) {
+                fail_msg("turn %u, %s: rule %u", turn, requests[i].target, (unsigned) rule_id);
+            }
+        }
+    }
+}
+
 static void a_text_that_was_seen_before_gets_the_same_verdict(void **state)
 {
-    static const struct {
-        const char *target;
-        uint64_t denied_by;
-    } requests[] = {
+    static const known_request requests[] = {
         {"/?x=aaab", 1},   {"/?x=aaac", 0},    {"/?x=b", 0},
         {"/?x=NEEDLE", 2}, {"/?x=a+needl", 0}, {"/?x=%2541", 3},
         {"/?y=aaab", 1},   {"/?aaab=x", 0},    {"/?x=unlike%20%25", 0},
     };
-    rules_unit *unit = *state;
-    const weir_waf_program *program;
+    ask_again_and_again(
+        *state,
+        "SecRule ARGS \"@rx ^a+b$\" \"id:1,phase:2,deny,t:none\"\n"
+        "SecRule ARGS \"@rx ne+dle\" \"id:2,phase:2,deny,t:none,t:lowercase\"\n"
+        "SecRule ARGS \"@streq A\" \"id:3,phase:2,deny,t:none,t:urlDecode,multiMatch\"\n"
+        "SecRule ARGS \"!@rx ^[a-zA-Z0-9%+ ]*$\" \"id:4,phase:2,deny,t:none\"\n",
+        requests, WEIR_COUNT(requests));
+}
 
-    unit->library = weir_waf_library_new(unit->pool, unit->temp, NULL, NULL);
-    program =
-        read_rules(unit, NULL,
-                   "SecRuleEngine On\n"
-                   "SecRule ARGS \"@rx ^a+b$\" \"id:1,phase:2,deny,t:none\"\n"
-                   "SecRule ARGS \"@rx ne+dle\" \"id:2,phase:2,deny,t:none,t:lowercase\"\n"
-                   "SecRule ARGS \"@streq A\" \"id:3,phase:2,deny,t:none,t:urlDecode,multiMatch\"\n"
-                   "SecRule ARGS \"!@rx ^[a-zA-Z0-9%+ ]*$\" \"id:4,phase:2,deny,t:none\"\n");
-    assert_non_null(program);
-    assert_true(weir_waf_library_close(unit->library, &unit->fault));
-    for (unsigned turn = 0; turn < 4; turn++) {
-        for (size_t i = 0; i < WEIR_COUNT(requests); i++) {
-            const weir_waf_intervention *intervention =
-                ask_program(unit, program, requests[i].target, NULL);
+/* The same text, as a member that rules name, exclude or leave to a pattern. */
+static void what_is_known_of_a_text_is_no_verdict_for_other_members(void **state)
+{
+    static const known_request requests[] = {
+        {"/?x=evil", 1},      {"/?free=evil", 0}, {"/?freedom=evil", 0}, {"/?evil=x", 2},
+        {"/?named=bad", 3},   {"/?other=bad", 0}, {"/?NAMED=bad", 3},    {"/?n=x&n=bad", 4},
+        {"/?level=7", 5},     {"/?level=3", 0},   {"/?levels=7", 0},     {"/?word=abc", 6},
+        {"/?word=123", 0},    {"/?words=abc", 0}, {"/?x=a.test", 7},     {"/?x=b.test", 0},
+        {"/?processor=x", 8}, {"/?x=fine", 0},
+    };
 
-            if (intervention->rule_id != requests[i].denied_by) {
-                fail_msg("turn %u, %s: rule %u", turn, requests[i].target,
-                         (unsigned) intervention->rule_id);
-            }
-        }
-    }
+    ask_again_and_again(
+        *state,
+        "SecRule ARGS|!ARGS:free|!ARGS:/^freed/ \"@rx evi+l\" \"id:1,phase:1,deny,t:none\"\n"
+        "SecRule ARGS_NAMES \"@rx evi+l\" \"id:2,phase:1,deny,t:none\"\n"
+        "SecRule ARGS:named \"@rx ba+d\" \"id:3,phase:1,deny,t:none\"\n"
+        "SecRule ARGS_GET:/^n$/ \"@rx ba+d\" \"id:4,phase:1,deny,t:none\"\n"
+        "SecRule ARGS:level \"@gt 5\" \"id:5,phase:1,deny,t:none\"\n"
+        "SecRule ARGS:word \"!@rx ^\\d+$\" \"id:6,phase:1,deny,t:none\"\n"
+        "SecRule ARGS \"@streq %{SERVER_NAME}\" \"id:7,phase:1,deny,t:none\"\n"
+        /* What the first link changes the second looks at. */
+        "SecRule ARGS_NAMES \"@streq processor\" "
+        "\"id:8,phase:1,deny,t:none,ctl:requestBodyProcessor=XML,chain\"\n"
+        "SecRule REQBODY_PROCESSOR \"@rx XM+L\" \"t:none\"\n",
+        requests, WEIR_COUNT(requests));
 }
 
 /* More texts than are kept: what is full begins anew, and nothing else changes. */
@@ -542,6 +579,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_budget_that_is_used_up_is_a_verdict, setup, teardown),
         cmocka_unit_test_setup_teardown(a_text_that_was_seen_before_gets_the_same_verdict, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(what_is_known_of_a_text_is_no_verdict_for_other_members,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(more_texts_than_are_kept_do_no_harm, setup, teardown),
         cmocka_unit_test_setup_teardown(arguments_over_the_limit_are_not_taken, setup, teardown),
     };
