@@ -35,6 +35,7 @@ typedef struct {
     json_state state;
     bool is_name;            /* the string is a member's name */
     uint8_t bom_count;       /* bytes of the byte order mark that have come */
+    uint8_t utf8_more;       /* bytes that the character which has begun still takes */
     unsigned unicode_digits; /* that have come */
     uint32_t unicode, high_surrogate;
     json_level *levels;
@@ -268,6 +269,20 @@ static bool json_unicode(weir_waf_body *body, json *j, char c)
     return ++j->unicode_digits < 4 || json_unicode_end(body, j);
 }
 
+/* Only whether bytes begin and go on characters as UTF-8 does: what they mean is for rules to ask (@validateUtf8Encoding). */
+static bool utf8_goes_on(json *j, uint8_t c)
+{
+    if (j->utf8_more > 0) {
+        j->utf8_more--;
+        return (c & 0xc0) == 0x80;
+    }
+    if (c >= 0xc0 && c < 0xf8) {
+        j->utf8_more = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+        return true;
+    }
+    return c < 0x80;
+}
+
 /* As much of the string as the piece has; how much that was. */
 static bool json_in_string(weir_waf_body *body, json *j, weir_str rest, size_t *taken)
 {
@@ -276,6 +291,10 @@ static bool json_in_string(weir_waf_body *body, json *j, weir_str rest, size_t *
     while (len < rest.len && rest.data[len] != '"' && rest.data[len] != '\\') {
         if ((uint8_t) rest.data[len] < 0x20) {
             return json_bad(body, "a control byte in a string");
+        }
+        if (((uint8_t) rest.data[len] >= 0x80 || j->utf8_more > 0)
+            && !utf8_goes_on(j, (uint8_t) rest.data[len])) {
+            return json_bad(body, "a string that is not UTF-8");
         }
         len++;
     }
@@ -287,6 +306,9 @@ static bool json_in_string(weir_waf_body *body, json *j, weir_str rest, size_t *
     }
 
     *taken = 1;
+    if (j->utf8_more > 0) {
+        return json_bad(body, "a string that is not UTF-8");
+    }
     if (rest.data[0] == '\\') {
         j->state = JSON_ESCAPE;
         return true;

@@ -6,7 +6,7 @@
 #include "modules/waf/body_internal.h"
 #include "modules/waf/transform_internal.h"
 
-#define LINE_MAX_BYTES 8192 /* of a header line; a longer line of data comes in pieces */
+#define LINE_MAX_BYTES 4096 /* of a header line; a longer line of data comes in pieces */
 #define HEADERS_MAX 32      /* of a part */
 
 typedef enum {
@@ -142,7 +142,7 @@ static bool headers_end(weir_waf_body *body, multipart *m)
         return multipart_bad(body, "Part missing Content-Disposition header.");
     }
     body->report.multipart.invalid_part =
-        body->report.multipart.invalid_part || !m->disposition.has_name;
+        body->report.multipart.invalid_part || m->disposition.name.len == 0;
     body->report.multipart.name = m->disposition.name;
     if (m->disposition.has_filename) {
         body->report.multipart.filename = m->disposition.filename;
@@ -281,7 +281,7 @@ static bool multipart_text(weir_waf_body *body, multipart *m, weir_str text, uns
     case PART_HEADERS:
         note_line_end(body, m, end_len, is_crlf);
         if (end_len == 0 && text.len >= LINE_MAX_BYTES) {
-            return multipart_bad(body, "Part header line over 8192 bytes long.");
+            return multipart_bad(body, "Part header line over 4096 bytes long.");
         }
         return weir_str_is_empty(text) ? headers_end(body, m) : header_add(body, m, text);
     case PART_DATA:
@@ -310,9 +310,13 @@ static bool multipart_line(weir_waf_body *body, multipart *m, bool is_whole)
     if (begins_line && weir_str_starts(text, m->boundary)) {
         rest = weir_str_from(text, m->boundary.len);
         if (weir_str_is_empty(rest) || weir_str_eq(rest, WEIR_STR("--"))) {
+            /* The end of the line before it is of the boundary (RFC 2046, 5.1.1). */
+            note_line_end(body, m, m->state == PART_DATA ? m->held_end : 0, m->held_crlf);
             note_line_end(body, m, end_len, is_crlf);
             return boundary_line(body, m, !weir_str_is_empty(rest));
         }
+        /* Blanks behind it, or more: to some readers a boundary, to others data. */
+        body->report.multipart.invalid_part = true;
     }
 
     if ((begins_line && weir_str_starts(text, WEIR_STR("--")))

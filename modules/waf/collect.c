@@ -108,11 +108,11 @@ static void sum_arguments(weir_waf_transaction *tx)
 
 /* ---- the head */
 
-/* scheme://authority before the path of an absolute target */
+/* The path may be empty: http://host?query (RFC 9110, 4.2.3). */
 static weir_str without_origin(weir_str target)
 {
     const char *mark = weir_str_find(target, WEIR_STR("://"));
-    const char *slash;
+    size_t end = 0;
     weir_str rest;
 
     if (target.len == 0 || target.data[0] == '/' || mark == NULL) {
@@ -124,8 +124,11 @@ static weir_str without_origin(weir_str target)
         }
     }
     rest = weir_str_from(target, (size_t) (mark - target.data) + 3);
-    slash = weir_str_find_byte(rest, '/');
-    return slash == NULL ? WEIR_STR("/") : weir_str_from(rest, (size_t) (slash - rest.data));
+    while (end < rest.len && rest.data[end] != '/' && rest.data[end] != '?'
+           && rest.data[end] != '#') {
+        end++;
+    }
+    return end == rest.len ? WEIR_STR("/") : weir_str_from(rest, end);
 }
 
 static weir_str before(weir_str text, char byte)
@@ -154,10 +157,8 @@ static void collect_target(weir_waf_transaction *tx)
             && weir_waf_set(tx, WEIR_WAF_VAR_REQUEST_URI_RAW, tx->request.target)
             && weir_waf_set(tx, WEIR_WAF_VAR_REQUEST_URI, url_decode(tx, uri, false, &is_wrong))
             && weir_waf_set(tx, WEIR_WAF_VAR_REQUEST_FILENAME, file)
+            && weir_waf_set(tx, WEIR_WAF_VAR_REQUEST_BASENAME, weir_str_from(file, base))
             && weir_waf_set(tx, WEIR_WAF_VAR_QUERY_STRING, query));
-    if (base < file.len) {
-        (void) weir_waf_set(tx, WEIR_WAF_VAR_REQUEST_BASENAME, weir_str_from(file, base));
-    }
     weir_waf_add_arguments(tx, query, true);
 }
 
@@ -228,6 +229,12 @@ void weir_waf_add_request_header(weir_waf_transaction *tx, weir_str name, weir_s
     default:
         break;
     }
+}
+
+void weir_waf_add_request_trailer(weir_waf_transaction *tx, weir_str name, weir_str value)
+{
+    (void) (weir_waf_add(tx, WEIR_WAF_VAR_REQUEST_HEADERS, name, value)
+            && weir_waf_add(tx, WEIR_WAF_VAR_REQUEST_HEADERS_NAMES, name, name));
 }
 
 /* Flags that are 0 unless a body says otherwise, so that "@eq 0" and "!@eq 0" find a value. */

@@ -67,6 +67,8 @@ typedef struct {
 
 void weir_waf_set_request_line(weir_waf_transaction *tx, const weir_waf_request_line *request);
 void weir_waf_add_request_header(weir_waf_transaction *tx, weir_str name, weir_str value);
+/* What came behind the body: before phase 2, whose rules find it among REQUEST_HEADERS. */
+void weir_waf_add_request_trailer(weir_waf_transaction *tx, weir_str name, weir_str value);
 
 /* After phase 1: whether the body is wanted, and how much of it. */
 bool weir_waf_wants_request_body(const weir_waf_transaction *tx);

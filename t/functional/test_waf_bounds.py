@@ -100,6 +100,34 @@ def test_others_are_served_while_the_worst_body_is_looked_at(weir):
     assert large.read_response().status == 200
 
 
+# ---- what one reader sees and another does not
+
+def test_the_query_of_an_absolute_target_without_a_path_is_looked_at(weir):
+    server = weir(waf(DENY_EVIL) + FINE)
+    for target, status in (("http://a.test?q=evil", 403), ("http://a.test?q=/../evil", 403), ("http://a.test?q=good", 200)):
+        connection = server.connect()
+        connection.send(f"GET {target} HTTP/1.1\r\nHost: a.test\r\n\r\n".encode())
+        assert connection.read_response().status == status, target
+
+
+def test_rules_see_the_protocol_that_the_client_named(weir):
+    server = weir(waf('SecRule REQUEST_PROTOCOL "!@within HTTP/1.0 HTTP/1.1" "id:6,phase:1,deny"') + FINE)
+    for protocol, status in (("HTTP/1.1", 200), ("HTTP/1.2", 403)):
+        connection = server.connect()
+        connection.send(f"GET / {protocol}\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        assert connection.read_response().status == status, protocol
+
+
+@pytest.mark.parametrize("name", ["X-A", "evil"])
+def test_rules_of_phase_2_see_the_trailer_section(weir, name):
+    server = weir(waf('SecRule REQUEST_HEADERS:X-A|REQUEST_HEADERS_NAMES "@contains evil" "id:6,phase:2,deny"') + FINE)
+    for value, status in (("good", 200 if name == "X-A" else 403), ("evil", 403)):
+        connection = server.connect()
+        connection.send(b"POST / HTTP/1.1\r\nHost: a\r\nX-A: b\r\nTransfer-Encoding: chunked\r\n\r\n"
+                        b"1\r\nx\r\n0\r\n%s: %s\r\n\r\n" % (name.encode(), value.encode()))
+        assert connection.read_response().status == status, value
+
+
 # ---- other wires, and once each
 
 def test_http2_has_the_same_verdicts(weir):

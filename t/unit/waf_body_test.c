@@ -203,6 +203,10 @@ static void json_that_is_none_fails_and_keeps_what_was_found(void **state)
         {"[\"\\x\"]", "", "an escape that is none"},
         {"[\"\\u00g0\"]", "", "an escape that is none"},
         {"[\"a\nb\"]", "", "a control byte in a string"},
+        {"[1,\"\xff\"]", "json.array_0=1\n", "a string that is not UTF-8"},
+        {"[\"\xc3\"]", "", "a string that is not UTF-8"},
+        {"[\"\xe2\x82\\n\"]", "", "a string that is not UTF-8"},
+        {"[\"\xa0\"]", "", "a string that is not UTF-8"},
         {"[1}", "json.array_0=1\n", "neither a comma nor the end of what is open"},
         {"\xef[1]", "", "a byte order mark that is cut"},
         {"\xef\xbb", "", "it ends too early"},
@@ -346,6 +350,11 @@ static void doubtful_forms_set_their_flag(void **state)
         {CT, "--b\r\nContent-Disposition: form-data; name=a\"b\r\n\r\n1\r\n--b--\r\n", "IQ"},
         {CT, "--b\r\nContent-Disposition: form-data; filename=\"b\"\r\n\r\n1\r\n--b--\r\n", "IP"},
         {CT, "--b\r\n" HEAD PART, "IP"},
+        {CT, "--b\r\nContent-Disposition: form-data; name=\"\"\r\n\r\n1\r\n--b--\r\n", "IP"},
+        {CT, "--b\r\n" HEAD "\r\n--b \r\n1\r\n--b--\r\n", "IP"},
+        {CT, "--b\r\n" HEAD "\r\n1\r\n--bc\r\n--b--\r\n", "IP"},
+        {CT, "--b\r\n" HEAD "\r\n1\n--b--\r\n", "LF CL"},
+        {CT, "--b\r\n" HEAD "\r\n1\n2\r\n--b--\r\n", ""},
         {CT, "--b\r\n" HEAD "\r\n--c\r\n--b--\r\n", ""},
         {CT, PART, ""},
     };
@@ -443,6 +452,24 @@ static void multipart_that_nobody_should_send_fails(void **state)
     }
 }
 
+static void a_part_header_line_has_a_limit(void **state)
+{
+    weir_builder text;
+    weir_str lines;
+
+    weir_builder_open(&text, *state, 100000);
+    weir_builder_add(&text, WEIR_STR("--b\r\nX: "));
+    for (size_t i = 0; i < 4200; i++) {
+        weir_builder_add_byte(&text, 'x');
+    }
+    weir_builder_add(&text, WEIR_STR("\r\n" HEAD "\r\n1\r\n--b--\r\n"));
+    assert_text(parsed(*state, WEIR_WAF_MULTIPART, weir_builder_text(&text), 0, CT,
+                       (weir_waf_body_limits){0}, &lines)
+                    ->message,
+                WEIR_STR("Multipart parsing error: Multipart: Part header line over 4096 bytes "
+                         "long."));
+}
+
 static void files_beyond_the_limit_set_a_flag(void **state)
 {
     weir_str lines;
@@ -495,6 +522,7 @@ int main(void)
         WAF_TEST(doubtful_forms_set_their_flag),
         WAF_TEST(what_looks_like_a_boundary_is_told),
         WAF_TEST(multipart_that_nobody_should_send_fails),
+        WAF_TEST(a_part_header_line_has_a_limit),
         WAF_TEST(files_beyond_the_limit_set_a_flag),
         WAF_TEST(long_lines_of_data_are_taken),
     };

@@ -113,7 +113,7 @@ static const weir_directive proxy_directives[] = {
         "Passes the body of the client's request on."),
     ROW("proxy_pass_request_trailers", FLAG(pass_request_trailers), "off",
         "Passes trailer fields of the client's request on, over HTTP/1.1, but for those that mean "
-        "something in a head; weir's own.  The firewall does not see them."),
+        "something in a head; weir's own.  Rules of the firewall see them where it reads bodies."),
     ROW("proxy_upgrade", FLAG(upgrade), "off",
         "Passes Upgrade and Connection of a client that asks for another protocol on, as "
         "WebSockets "

@@ -1,7 +1,7 @@
 #include "modules/http/proxy/proxy_internal.h"
 
 /*
- * Trailer fields of requests (proxy_pass_request_trailers).  Rules have looked at the head by the time these come, and
+ * Trailer fields of requests (proxy_pass_request_trailers).  Rules of phase 1 have run by the time these come, and
  * origins may merge them into it: nothing passes that would mean something there (RFC 9110, 6.5.1).
  */
 

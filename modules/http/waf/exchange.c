@@ -75,6 +75,20 @@ static weir_str raw_target(const weir_http_request *request)
     return end == 0 ? request->target : weir_str_slice(rest, 0, end - 1);
 }
 
+/* As the client named it: of what weir takes for HTTP/1.1, rules are to see "HTTP/1.2". */
+static weir_str protocol_of(const weir_http_request *request)
+{
+    weir_str line = request->line;
+    size_t at = line.len;
+
+    while (at > 0 && line.data[at - 1] != ' ') {
+        at--;
+    }
+    line = weir_str_from(line, at);
+    return weir_str_starts(line, WEIR_STR("HTTP/")) ? line
+                                                    : weir_http_version_text(request->version);
+}
+
 static void add_request(weir_http_waf_state *state)
 {
     const weir_http_request *request = &state->ex->request;
@@ -82,7 +96,7 @@ static void add_request(weir_http_waf_state *state)
         .line = request->line,
         .method = request->method_text,
         .target = raw_target(request),
-        .protocol = weir_http_version_text(request->version),
+        .protocol = protocol_of(request),
     };
 
     weir_waf_set_request_line(state->tx, &line);
@@ -185,11 +199,22 @@ static bool join(weir_http_waf_state *state, const weir_chain *chain, uint64_t l
     return true;
 }
 
+static void add_trailers(weir_http_waf_state *state)
+{
+    const weir_http_fields *trailers = &state->ex->request.trailers;
+
+    for (size_t i = 0; i < trailers->count; i++) {
+        weir_waf_add_request_trailer(state->tx, trailers->items[i].text, trailers->items[i].value);
+    }
+}
+
 bool weir_http_waf_add_body(weir_http_waf_state *state)
 {
     const weir_chain *body = &state->ex->request.body;
     uint64_t limit = weir_waf_request_body_limit(state->tx);
     weir_str text;
+
+    add_trailers(state);
 
     if (weir_chain_is_empty(body)) {
         return true;

@@ -78,7 +78,7 @@ extern const weir_http_module weir_http_waf;
 /* exchange.c: from an exchange to a transaction */
 /* NULL: no memory, logged. */
 weir_http_waf_state *weir_http_waf_begin(weir_http_exchange *ex, const weir_http_waf_conf *conf);
-/* From request.body, up to the limit; more than the budget allows is a verdict.  False: the file cannot be read; logged. */
+/* From request.body, up to the limit, and the trailer section; more than the budget allows is a verdict.  False: the file cannot be read; logged. */
 bool weir_http_waf_add_body(weir_http_waf_state *state) WEIR_MUST_USE;
 void weir_http_waf_add_response(weir_http_waf_state *state);
 /* What was read ahead of the response's body, up to `limit`. */
