@@ -166,11 +166,16 @@ static bool command_tool(command_parser *parser, const char *name)
     return command_unknown("", weir_str_from_z(name));
 }
 
-/* Words, and options with two dashes. */
+/* Words, and options with two dashes; of these only --config is weir's own: it is -c. */
 static bool command_tool_argument(command_parser *parser, const char *argument)
 {
-    weir_str *added = weir_array_push(&parser->line->arguments);
+    weir_str *added;
 
+    if (strcmp(argument, "--config") == 0 || strncmp(argument, "--config=", 9) == 0) {
+        return command_take(parser, argument + (argument[8] == '=' ? 9 : 8), &parser->conf_file,
+                            "option \"--config\" requires file name");
+    }
+    added = weir_array_push(&parser->line->arguments);
     if (added == NULL) {
         return command_refuse("no memory for the arguments", "");
     }

@@ -301,6 +301,23 @@ def test_explain_can_be_told_the_client(explain):
     assert explained(explain(get, "--client=192.0.2.7"))["rule"] == 5
 
 
+def test_explain_tells_scripts_by_its_status_where_asked(explain):
+    good, evil = ("GET /?q=%s HTTP/1.1\nHost: shop.test\n\n" % word for word in ("good", "evil"))
+    assert (explain(good).code, explain(evil).code) == (0, 0)
+    assert explain(good, "--exit-code").code == 0
+    refused = explain(evil, "--exit-code", "--json")
+    assert refused.code == 1 and json.loads(refused.out)["rule"] == 1
+    assert explain(evil, "--exit-code=1").code == 2
+    assert "invalid option --no" in explain(evil, "--no").err
+
+
+def test_explain_tells_what_detection_would_have_blocked(check):
+    config = (EXPLAINED % rules(DENY_EVIL)).replace("modsecurity on", "modsecurity detection")
+    result = check(config, "waf", "explain", "--port=8081", "--exit-code",
+                   stdin=b"GET /?q=evil HTTP/1.1\r\nHost: shop.test\r\n\r\n")
+    assert result.code == 1 and json.loads(result.out)["verdict"] == "would be blocked"
+
+
 @pytest.mark.parametrize("request_text, why", [
     ("GET /off HTTP/1.1\nHost: shop.test\n\n", "no rules are on in location /off"),
     ("GET / HTTP/1.1\nHost: other.test\n\n", "no rules judged the request"),
@@ -309,7 +326,7 @@ def test_explain_can_be_told_the_client(explain):
 ])
 def test_explain_says_why_there_is_nothing_to_explain(explain, request_text, why):
     result = explain(request_text)
-    assert result.code == 1 and result.out == ""
+    assert result.code == 2 and result.out == ""
     assert why in result.err
 
 
@@ -319,4 +336,4 @@ def test_explain_says_why_there_is_nothing_to_explain(explain, request_text, why
 ])
 def test_explain_needs_rules(check, config, why):
     result = check(config, "waf", "explain", stdin=b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert result.code == 1 and why in result.err
+    assert result.code == 2 and why in result.err

@@ -73,6 +73,17 @@ static void the_first_word_names_a_tool_that_has_the_words_after_it(void **state
     assert_int_equal(weir_command_do(&line), 7);
 }
 
+static void a_tool_takes_c_by_its_long_name_too(void **state)
+{
+    (void) state;
+    assert_true(parse("ask", "--config", "/a.conf", "one"));
+    assert_is(line.options.conf_file, "/a.conf");
+    assert_int_equal(line.arguments.count, 1);
+    assert_true(parse("ask", "--config=/b.conf"));
+    assert_is(line.options.conf_file, "/b.conf");
+    assert_refused("ask", "--config", "weir: option \"--config\" requires file name");
+}
+
 static void a_tool_takes_no_other_command(void **state)
 {
     (void) state;
@@ -152,6 +163,7 @@ int main(void)
         cmocka_unit_test(without_options_it_runs),
         cmocka_unit_test(options_may_share_a_dash),
         cmocka_unit_test(the_first_word_names_a_tool_that_has_the_words_after_it),
+        cmocka_unit_test(a_tool_takes_c_by_its_long_name_too),
         cmocka_unit_test(a_tool_takes_no_other_command),
         cmocka_unit_test(values_may_touch_their_option_or_follow),
         cmocka_unit_test(a_relative_file_is_below_the_prefix_and_that_below_here),

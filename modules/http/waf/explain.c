@@ -1,7 +1,10 @@
 /*
  * weir waf explain: replays a raw request against the rules of a configuration, off line.
  *
- *     weir waf explain [--port=N] [--client=ADDR] -c FILE < request
+ *     weir waf explain [--port=N] [--client=ADDR] [--exit-code] [--json] -c FILE < request
+ *
+ * The verdict is a line of JSON on stdout, as in the verdict log.  Status 0: there is one.  2: there is none, and stderr says why.
+ * 1, with --exit-code only: the rules refuse the request, or would if they were on.
  *
  * The request goes through the real wire and the real phases, over a pair of sockets; before anything that
  * asks somebody else (limits, passwords, origins) it is answered.
@@ -25,10 +28,13 @@
 #define EXPLAIN_PATIENCE_MS 10000 /* for an answer, once all was sent */
 #define EXPLAIN_TURN_MS 20
 
+enum { EXPLAINED = 0, EXPLAINED_REFUSAL = 1, NOT_EXPLAINED = 2 }; /* exit status */
+
 typedef struct {
     weir_pool *pool;
     uint16_t port; /* 0: not said */
     weir_addr client;
+    bool tells_refusal; /* by the exit status */
     weir_str request;
     weir_cycle *cycle;
     weir_loop *loop;
@@ -39,6 +45,7 @@ typedef struct {
 /* What this process is: set before anything is read, and for good. */
 static bool is_explaining;
 static unsigned explained; /* lines written */
+static bool is_refusal;    /* what one of them says */
 
 bool weir_http_waf_is_explaining(void)
 {
@@ -63,6 +70,7 @@ void weir_http_waf_explain_verdict(weir_http_waf_state *state)
         return;
     }
     explained++;
+    is_refusal = is_refusal || weir_waf_verdict_is_due(state->tx);
     weir_log_line(NULL, WEIR_LOG_STDERR, 0, "waf explain: location \"%.*s\"",
                   WEIR_STR_ARG(ex->location->name));
     if (!weir_waf_verdict_line(state->tx, ex->pool, &line)
@@ -251,7 +259,8 @@ static bool options_take(explain *self, const weir_str *arguments, size_t count)
     uint64_t port;
 
     if (count == 0 || !weir_str_eq(arguments[0], WEIR_STR("explain"))) {
-        return explain_fail("usage: weir waf explain [--port=N] [--client=ADDR] -c FILE < request",
+        return explain_fail("usage: weir waf explain [--port=N] [--client=ADDR] [--exit-code] "
+                            "[--json] -c FILE < request",
                             WEIR_STR_EMPTY);
     }
     if (!weir_addr_parse_ip(WEIR_STR("127.0.0.1"), &self->client)) {
@@ -268,6 +277,10 @@ static bool options_take(explain *self, const weir_str *arguments, size_t count)
         if (weir_str_eq(name, WEIR_STR("--port")) && weir_parse_uint(value, UINT16_MAX, &port)
             && port != 0) {
             self->port = (uint16_t) port;
+        } else if (equals == NULL && weir_str_eq(name, WEIR_STR("--exit-code"))) {
+            self->tells_refusal = true;
+        } else if (equals == NULL && weir_str_eq(name, WEIR_STR("--json"))) {
+            continue; /* nor is there another form */
         } else if (!weir_str_eq(name, WEIR_STR("--client"))
                    || !weir_addr_parse_ip(value, &self->client)) {
             return explain_fail("invalid option", arguments[i]);
@@ -333,13 +346,16 @@ static int tool_run(const weir_conf_options *options, const weir_str *arguments,
         explain_undo(&self);
     }
     weir_pool_free(self.pool);
-    return is_done ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (!is_done) {
+        return NOT_EXPLAINED;
+    }
+    return self.tells_refusal && is_refusal ? EXPLAINED_REFUSAL : EXPLAINED;
 }
 
 const weir_tool weir_http_waf_tools[] = {
     {
         .name = "waf",
-        .syntax = "explain [--port=N] [--client=ADDR] < request",
+        .syntax = "explain [--port=N] [--client=ADDR] [--exit-code] [--json] < request",
         .doc = "replays a raw HTTP/1 request against the rules of the configuration, and says what "
                "they make of it",
         .run = tool_run,
