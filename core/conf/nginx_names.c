@@ -859,7 +859,6 @@ static const struct {
     {"http_uwsgi_", WEIR_HTTP_ONLY},
     {"http_scgi_", WEIR_HTTP_ONLY},
     {"http_memcached_", WEIR_HTTP_ONLY},
-    {"http_tunnel_", "weir is no forward proxy, and answers CONNECT with 405"},
     {"http_xslt_", "weir does not transform documents"},
     {"http_image_filter_", "weir does not transform images"},
     {"http_flv_", "weir serves no media streams"},

@@ -161,3 +161,18 @@ def test_with_proxy_upgrade_a_switch_that_nobody_asked_for_is_502(weir, upstream
     upstream.answers(SWITCH)
     server = weir("location / { proxy_pass http://@upstream@; proxy_upgrade on; }")
     assert server.get("/").status == 502
+
+
+@pytest.mark.weir_only("nginx 1.22 has no firewall")
+@pytest.mark.parametrize("method", [b"GET", b"CONNECT"])
+def test_the_firewall_may_refuse_a_tunnel(weir, upstream, method):
+    """What it answers is a response like others, and no tunnel is made."""
+    upstream.answers(echo) if method == b"GET" else upstream.speaks(lambda peer: peer.wait_gone())
+    server = weir("""modsecurity on; modsecurity_rules 'SecRuleEngine On
+                     SecRule RESPONSE_STATUS "@rx ^(101|200)$" "id:1,phase:3,deny,status:403"';"""
+                  + ("tunnel_pass;" if method == b"CONNECT" else UPGRADE))
+    connection = server.connect()
+    connection.send(ASKED if method == b"GET" else
+                    f"CONNECT {upstream} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    assert connection.read_response().status == 403
+    wait_until(lambda: not upstream.open_connections(), "the origin to be let go")

@@ -331,7 +331,10 @@ static weir_http_verdict ask(weir_http_exchange *ex, const auth_conf *auth)
 
 static bool credentials(weir_http_exchange *ex, weir_str *user, weir_str *password)
 {
-    weir_str value = weir_http_fields_value(&ex->request.fields, WEIR_HTTP_AUTHORIZATION);
+    /* Of a tunnel, the other one is for whom it leads to (RFC 9110, 11.7.1). */
+    weir_str value = weir_http_fields_value(
+        &ex->request.fields, ex->request.method == WEIR_HTTP_CONNECT ? WEIR_HTTP_PROXY_AUTHORIZATION
+                                                                     : WEIR_HTTP_AUTHORIZATION);
     weir_str scheme = WEIR_STR("Basic ");
     weir_str pair;
     const char *colon;

@@ -250,6 +250,7 @@ static void drop_entity(weir_http_exchange *ex)
     response->content_length = -1;
     response->last_modified_s = -1;
     response->allow_ranges = false;
+    response->is_upgrade = false;
     weir_http_body_forget(ex);
 }
 
@@ -310,8 +311,29 @@ static void show_error_page(weir_http_exchange *ex, const weir_http_error_page *
     (void) weir_http_redirect_internal(ex, target, args);
 }
 
+/* Who asks for a tunnel shows a proxy's name and password, not a server's (RFC 9110, 11.7). */
+static void ask_as_proxy(weir_http_exchange *ex)
+{
+    weir_http_fields *fields = &ex->response.fields;
+    weir_str value;
+
+    ex->response.status = 407;
+    if (!weir_http_fields_join(fields, WEIR_HTTP_WWW_AUTHENTICATE, WEIR_STR_EMPTY, WEIR_STR(", "),
+                               ex->pool, &value)) {
+        return;
+    }
+    weir_http_fields_remove(fields, WEIR_HTTP_WWW_AUTHENTICATE);
+    if (value.len != 0 && !weir_http_fields_set(fields, WEIR_HTTP_PROXY_AUTHENTICATE, value)) {
+        weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "no memory for \"Proxy-Authenticate\"");
+    }
+}
+
 bool weir_http_settle_bare(weir_http_exchange *ex)
 {
+    if (ex->response.status == 401 && ex->request.method == WEIR_HTTP_CONNECT) {
+        ask_as_proxy(ex);
+    }
+
     unsigned status = ex->response.status;
     const weir_http_error_page *page = find_error_page(ex, status);
 

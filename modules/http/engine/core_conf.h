@@ -126,6 +126,7 @@ struct weir_http_server {
     const weir_http_core_conf *core;
     weir_str name;            /* the first: $server_name */
     weir_http_location *root; /* the server's own settings, and its locations below */
+    bool takes_connect;       /* some of its locations make tunnels; to the others CONNECT is 405 */
 };
 
 typedef enum {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/number.h"
 #include "core/process/cycle.h"
 #include "core/tls/tls.h"
 
@@ -335,6 +336,39 @@ static unsigned server_choose(weir_http_exchange *ex, const char **why)
     return 0;
 }
 
+/*
+ * CONNECT asks for a tunnel to a host and a port, and has no content (RFC 9110, 9.3.6).  What follows it on the
+ * connection is bytes of the tunnel, or nothing: never a request.
+ */
+static unsigned connect_check(weir_http_exchange *ex, const char **why)
+{
+    const weir_http_request *request = &ex->request;
+    weir_str port = request->host_port;
+    uint64_t number;
+
+    ex->keepalive = false;
+    if (!ex->server->takes_connect) {
+        *why = "client sent CONNECT method";
+        return 405;
+    }
+    for (size_t at = port.len; at != 0; at--) {
+        if (port.data[at - 1] == ':') {
+            port = weir_str_from(port, at);
+            break;
+        }
+    }
+    if (!weir_str_eq(request->target, request->host_port) || port.len == request->host_port.len
+        || !weir_parse_uint(port, UINT16_MAX, &number) || number == 0) {
+        *why = "client sent CONNECT without a host and a port";
+        return 400;
+    }
+    if (request->has_body && request->content_length != 0) {
+        *why = "client sent CONNECT with a body";
+        return 400;
+    }
+    return 0;
+}
+
 void weir_http_exchange_start(weir_http_exchange *ex)
 {
     weir_http_request *request = &ex->request;
@@ -358,7 +392,15 @@ void weir_http_exchange_start(weir_http_exchange *ex)
         return;
     }
 
-    if (request->method == WEIR_HTTP_CONNECT || weir_str_eq(request->target, WEIR_STR("*"))) {
+    if (WEIR_UNLIKELY(request->method == WEIR_HTTP_CONNECT) && request->protocol.len == 0) {
+        /* Its target has no path: the whole of the server is meant. */
+        weir_http_set_path(request, WEIR_STR("/"));
+        status = connect_check(ex, &why);
+        if (status != 0) {
+            weir_http_exchange_refuse(ex, status, why);
+            return;
+        }
+    } else if (weir_str_eq(request->target, WEIR_STR("*"))) {
         weir_http_set_path(request, request->target);
     } else if (!weir_http_parse_target(request, request->target, ex->core->merge_slashes,
                                        ex->pool)) {
@@ -367,10 +409,6 @@ void weir_http_exchange_start(weir_http_exchange *ex)
     }
     if (request->method == WEIR_HTTP_TRACE) {
         weir_http_exchange_refuse(ex, 405, "client sent TRACE method");
-        return;
-    }
-    if (request->method == WEIR_HTTP_CONNECT && request->protocol.len == 0) {
-        weir_http_exchange_refuse(ex, 405, "client sent CONNECT method");
         return;
     }
 

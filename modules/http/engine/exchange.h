@@ -198,6 +198,8 @@ struct weir_http_exchange {
     unsigned filter;           /* next in the location's filters */
     weir_list body_filters;    /* those that are on, in order */
     bool body_source_ended;
+    /* Of an is_upgrade response: its head is on its way, and take_connection() may be called, from a task. */
+    void (*upgraded)(weir_http_exchange *ex);
     void (*body_readable)(weir_http_exchange *ex);
     void (*body_collected)(weir_http_exchange *ex);
     uint64_t body_waits_since_ms, body_waited_ms; /* for the client to send more of its body */

@@ -44,7 +44,8 @@ struct weir_http_module {
     /* ---- judging requests: all NULL or 0 when it does not */
     /* What weir_http_state() gave outlives internal redirects and error pages: once a request, not once a location. */
     bool keeps_state;
-    unsigned phases; /* 1u << WEIR_HTTP_PHASE_… of each it runs in */
+    bool takes_connect; /* its content may be a tunnel: no other content is asked about CONNECT */
+    unsigned phases;    /* 1u << WEIR_HTTP_PHASE_… of each it runs in */
     /* `location` are its settings there. In LOG the verdict is not looked at. */
     weir_http_verdict (*judge)(weir_http_exchange *ex, const void *location);
     /* At load: whether these settings give `judge` (and the filters) anything to do. NULL: always. */

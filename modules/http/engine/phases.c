@@ -122,6 +122,9 @@ static weir_http_verdict phase_is_over(weir_http_exchange *ex)
         return weir_http_answer_because(ex, status, "access denied");
     }
     if (ex->phase == WEIR_HTTP_PHASE_CONTENT) {
+        if (ex->request.method == WEIR_HTTP_CONNECT) {
+            return weir_http_answer_because(ex, 405, "no tunnels here");
+        }
         weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "no handler found");
         return weir_http_answer_because(ex, 404, "no content");
     }
@@ -186,6 +189,13 @@ static unsigned place_behind(const weir_http_hook *hooks, const weir_http_module
     return hooks[place].module == NULL ? place : place + 1;
 }
 
+/* What CONNECT is answered with is a tunnel; content that does not know that would be taken for its bytes. */
+static bool is_passed_over(const weir_http_exchange *ex, const weir_http_module *module)
+{
+    return WEIR_UNLIKELY(ex->request.method == WEIR_HTTP_CONNECT)
+           && ex->phase == WEIR_HTTP_PHASE_CONTENT && !module->takes_connect;
+}
+
 static weir_http_verdict next_handler(weir_http_exchange *ex)
 {
     const weir_http_location *location = ex->location;
@@ -196,7 +206,8 @@ static weir_http_verdict next_handler(weir_http_exchange *ex)
         return phase_is_over(ex);
     }
 
-    verdict = hook->module->judge(ex, hook->settings);
+    verdict =
+        is_passed_over(ex, hook->module) ? WEIR_HTTP_PASS : hook->module->judge(ex, hook->settings);
     if (ex->phase == WEIR_HTTP_PHASE_ACCESS) {
         verdict = access_settle(ex, verdict);
     }

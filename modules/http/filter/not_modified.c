@@ -90,7 +90,8 @@ static weir_result not_modified_head(weir_http_exchange *ex, const void *locatio
 
     (void) location;
     /* An origin judges its own responses. */
-    if (ex->response.status != 200 || ex->response.from_upstream || ex->parent != NULL) {
+    if (ex->response.status != 200 || ex->response.from_upstream || ex->response.is_upgrade
+        || ex->parent != NULL) {
         return WEIR_OK;
     }
 

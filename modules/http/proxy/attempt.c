@@ -122,6 +122,15 @@ static void attempt_describe(weir_builder *line, const void *subject)
     proxy->ex->log.describe(line, proxy->ex->log.subject);
 }
 
+/* What stands before an address in the log: a tunnel's has no scheme. */
+static weir_str scheme_of(const proxy_state *proxy)
+{
+    if (proxy->conf->tunnels) {
+        return WEIR_STR_EMPTY;
+    }
+    return proxy->url.is_tls ? WEIR_STR("https://") : WEIR_STR("http://");
+}
+
 /* "http://127.0.0.1:80/path" */
 static bool note(proxy_state *proxy)
 {
@@ -130,7 +139,7 @@ static bool note(proxy_state *proxy)
 
     weir_builder_open(&note, proxy->ex->pool, SIZE_MAX);
     (void) weir_builder_room(&note, addr.len + proxy->target.len + 10);
-    weir_builder_add(&note, proxy->url.is_tls ? WEIR_STR("https://") : WEIR_STR("http://"));
+    weir_builder_add(&note, scheme_of(proxy));
     weir_builder_add(&note, addr);
     if (weir_addr_is_unix(&proxy->pick.peer->addr)) {
         weir_builder_add_byte(&note, ':');
@@ -236,6 +245,8 @@ static unsigned kinds_of(proxy_failure failure, unsigned status)
         return PROXY_NEXT_TIMEOUT;
     case PROXY_FAILED_INVALID:
         return PROXY_NEXT_INVALID_HEADER;
+    case PROXY_FAILED_DENIED:
+        return PROXY_NEXT_DENIED;
     case PROXY_FAILED_STATUS:
         break;
     }
@@ -294,7 +305,9 @@ bool proxy_was_dead(const proxy_state *proxy)
 void proxy_fail(proxy_state *proxy, proxy_failure failure, unsigned status)
 {
     unsigned kinds = kinds_of(failure, status);
-    bool is_denied = kinds == PROXY_NEXT_403 || kinds == PROXY_NEXT_404;
+    /* That is no fault of the peer's. */
+    bool is_denied =
+        kinds == PROXY_NEXT_403 || kinds == PROXY_NEXT_404 || failure == PROXY_FAILED_DENIED;
 
     if (failure == PROXY_FAILED_ERROR && proxy_was_dead(proxy)) {
         weir_log_line(&proxy->ex->log, WEIR_LOG_INFO, 0,
@@ -319,6 +332,10 @@ void proxy_fail(proxy_state *proxy, proxy_failure failure, unsigned status)
         return;
     }
     origin_close(proxy);
+    if (failure == PROXY_FAILED_DENIED) {
+        proxy_answer(proxy, status, "no allowed upstream");
+        return;
+    }
     proxy_answer(proxy, status, status == 504 ? "upstream timed out" : "upstream failed");
 }
 
@@ -426,6 +443,10 @@ static void attempt_send(proxy_state *proxy)
     if (attempt->connect_ms == PROXY_UNKNOWN) {
         attempt->connect_ms = weir_clock_now()->monotonic_ms - attempt->started_ms;
         weir_balance_connected(&proxy->pick);
+    }
+    if (proxy->conf->tunnels) {
+        proxy_connect_agree(proxy);
+        return;
     }
     if (!proxy_request_begin(proxy)) {
         origin_close(proxy);
@@ -553,7 +574,7 @@ static void attempt_connect(proxy_state *proxy)
     const weir_balance_peer *peer = proxy->pick.peer;
     weir_connect_options options = {
         .socket_keepalive = conf->socket_keepalive,
-        .speaks_first = true,
+        .speaks_first = !conf->tunnels,
         .rcvbuf = (int) conf->socket_rcvbuf,
         .sndbuf = (int) conf->socket_sndbuf,
     };
@@ -587,6 +608,9 @@ static bool attempt_reuse(proxy_state *proxy)
 {
     weir_balance_link *link;
 
+    if (proxy->conf->tunnels) {
+        return false;
+    }
     while ((link = weir_balance_idle_take(proxy->group, proxy->pick.peer, &proxy->key)) != NULL) {
         if ((proxy->is_idempotent && !proxy->body_is_streamed)
             || weir_connection_is_quiet(link->connection)) {
@@ -635,15 +659,47 @@ static bool make_tls_name(proxy_state *proxy)
     return true;
 }
 
+/* The local address that connections have in common.  False: no memory. */
+static bool make_bound(proxy_state *proxy)
+{
+    const weir_template *addr = proxy->conf->bind.addr;
+
+    return addr == NULL || weir_template_text(addr, &proxy->ex->script, &proxy->key.bound);
+}
+
+/* proxy_allow_upstream, of the peer that was chosen. */
+static bool is_allowed(const proxy_state *proxy)
+{
+    const weir_array *conditions = proxy->conf->allow_upstream;
+    weir_str text;
+
+    if (conditions == NULL) {
+        return true;
+    }
+    for (WEIR_ARRAY_EACH(conditions, const weir_template *const, condition)) {
+        if (!weir_template_text(*condition, &proxy->ex->script, &text) || text.len == 0
+            || weir_str_eq(text, WEIR_STR("0"))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* The peer that was chosen is spoken to. */
 static void attempt_begin(proxy_state *proxy)
 {
     weir_http_exchange *ex = proxy->ex;
 
     if (!attempt_add(proxy, proxy->pick.peer->text) || !note(proxy) || !server_name_keep(proxy)
-        || !make_tls_name(proxy)) {
+        || !make_tls_name(proxy) || (proxy->conf->bind_dynamic && !make_bound(proxy))) {
         weir_balance_done(&proxy->pick, WEIR_BALANCE_ABANDONED, &ex->log);
         proxy_answer(proxy, 500, "internal failure");
+        return;
+    }
+    if (!is_allowed(proxy)) {
+        proxy->is_reused = false;
+        weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "access to upstream is not allowed");
+        proxy_fail(proxy, PROXY_FAILED_DENIED, 403);
         return;
     }
     if (!attempt_reuse(proxy)) {
@@ -670,8 +726,8 @@ static void attempt_next(proxy_state *proxy)
         proxy->doing = "connecting to upstream";
         ex->upstream_note = WEIR_STR_EMPTY;
         weir_log_line(&ex->log, WEIR_LOG_ERR, 0,
-                      "no live upstreams while %s, upstream: \"%s://%.*s%.*s\"", proxy->doing,
-                      proxy->url.is_tls ? "https" : "http", WEIR_STR_ARG(proxy->url.name),
+                      "no live upstreams while %s, upstream: \"%.*s%.*s%.*s\"", proxy->doing,
+                      WEIR_STR_ARG(scheme_of(proxy)), WEIR_STR_ARG(proxy->url.name),
                       WEIR_STR_ARG(proxy->target));
         if (attempt_add(proxy, weir_balance_group_name(proxy->group))) {
             proxy_attempt_count(proxy);
@@ -687,14 +743,8 @@ static void attempt_next(proxy_state *proxy)
 /* What connections must have in common with this one. */
 static bool make_key(proxy_state *proxy)
 {
-    const proxy_conf *conf = proxy->conf;
-
-    proxy->key.scope = conf->pass.location;
-    if (conf->bind.addr != NULL
-        && !weir_template_text(conf->bind.addr, &proxy->ex->script, &proxy->key.bound)) {
-        return false;
-    }
-    return true;
+    proxy->key.scope = proxy->conf->pass.location;
+    return proxy->conf->bind_dynamic || make_bound(proxy);
 }
 
 void proxy_begin_tries(proxy_state *proxy)
@@ -716,7 +766,7 @@ void proxy_begin_tries(proxy_state *proxy)
 
 void proxy_start(proxy_state *proxy)
 {
-    if (!make_key(proxy) || !proxy->wire->make_head(proxy)) {
+    if (!make_key(proxy) || (!proxy->conf->tunnels && !proxy->wire->make_head(proxy))) {
         proxy_answer(proxy, 500, "internal failure");
     } else if (proxy->group == NULL) {
         proxy_resolve(proxy);

@@ -103,6 +103,13 @@ bool proxy_url_parse(weir_str text, proxy_url *url)
     return true;
 }
 
+bool proxy_address_parse(weir_str text, bool may_be_unix, proxy_url *url)
+{
+    *url = (proxy_url){.host = text, .whole = text};
+    return may_be_unix && weir_str_starts(text, WEIR_STR("unix:")) ? parse_unix(url, text)
+                                                                   : parse_host(url);
+}
+
 /* ---- proxy_pass URL */
 
 /* As much of a URL with variables as is known: all of the host. */
@@ -185,7 +192,7 @@ bool proxy_pass_call(weir_conf *conf, void *settings, const weir_statement *stat
 
 /* ---- at run time: the group */
 
-static bool find_group(proxy_state *proxy)
+bool proxy_find_group(proxy_state *proxy)
 {
     weir_http_exchange *ex = proxy->ex;
     const proxy_pass *pass = &proxy->conf->pass;
@@ -308,7 +315,7 @@ bool proxy_find(proxy_state *proxy)
             proxy_answer(proxy, 500, "invalid URL in proxy_pass");
             return false;
         }
-        if (!find_group(proxy)) {
+        if (!proxy_find_group(proxy)) {
             return false;
         }
     }

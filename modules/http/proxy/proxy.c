@@ -33,6 +33,7 @@ static const weir_choice next_choices[] = {
     {"http_404", PROXY_NEXT_404},
     {"http_429", PROXY_NEXT_429},
     {"non_idempotent", PROXY_NEXT_NON_IDEMPOTENT},
+    {"denied", PROXY_NEXT_DENIED},
     {"off", PROXY_NEXT_OFF},
     {NULL, 0},
 };
@@ -55,8 +56,34 @@ static bool temp_path_call(weir_conf *conf, void *settings, const weir_statement
     return weir_http_temp_path(conf, statement, &((proxy_conf *) settings)->temp_path);
 }
 
+/* proxy_allow_upstream STRING ... */
+bool proxy_allow_upstream_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    proxy_conf *proxy = settings;
+    weir_pool *pool = weir_conf_pool(conf);
+
+    proxy->allow_upstream = WEIR_NEW(pool, weir_array);
+    if (proxy->allow_upstream == NULL) {
+        return weir_conf_refuse(conf, "no memory for a condition");
+    }
+    weir_array_init(proxy->allow_upstream, pool, sizeof(const weir_template *),
+                    statement->count - 1);
+    for (size_t i = 1; i < statement->count; i++) {
+        const weir_template **condition = weir_array_push(proxy->allow_upstream);
+
+        if (condition == NULL) {
+            return weir_conf_refuse(conf, "no memory for a condition");
+        }
+        *condition = weir_template_new(conf, weir_space_of(conf, "http"), statement->args[i]);
+        if (*condition == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* proxy_bind ADDRESS [transparent] | off */
-static bool bind_call(weir_conf *conf, void *settings, const weir_statement *statement)
+bool proxy_bind_call(weir_conf *conf, void *settings, const weir_statement *statement)
 {
     proxy_conf *proxy = settings;
     weir_str text = statement->args[1];
@@ -135,10 +162,21 @@ static const weir_directive proxy_directives[] = {
     {
         .name = "proxy_bind",
         .where = WHERE,
-        .slot = WEIR_SLOT_CALL(proxy_conf, bind, bind_call),
+        .slot = WEIR_SLOT_CALL(proxy_conf, bind, proxy_bind_call),
         .takes = WEIR_TAKES(1, 2),
         .syntax = "address [transparent] | off",
         .doc = "The local address of connections to origins.",
+    },
+    ROW("proxy_bind_dynamic", FLAG(bind_dynamic), "off",
+        "Asks for that address anew at each try, as $upstream_last_addr may be a part of it."),
+    {
+        .name = "proxy_allow_upstream",
+        .where = WHERE,
+        .slot = WEIR_SLOT_CALL(proxy_conf, allow_upstream, proxy_allow_upstream_call),
+        .takes = WEIR_TAKES_SOME,
+        .syntax = "string ...",
+        .doc = "Asks a server only if all of these, with $upstream_last_addr as its address, are "
+               "neither empty nor \"0\".",
     },
 
     /* ---- the next one */
@@ -356,7 +394,7 @@ static void proxy_free(void *subject)
     proxy_head_release(subject);
 }
 
-static proxy_state *proxy_new(weir_http_exchange *ex, const proxy_conf *conf)
+proxy_state *proxy_new(weir_http_exchange *ex, const proxy_conf *conf)
 {
     proxy_state *proxy = WEIR_NEW(ex->pool, proxy_state);
 
@@ -379,6 +417,7 @@ static proxy_state *proxy_new(weir_http_exchange *ex, const proxy_conf *conf)
         weir_array_init(&proxy->attempts, ex->pool, sizeof(proxy_attempt), 1);
     }
     ex->upstream = proxy;
+    weir_http_hold_add(ex, &proxy->hold, "proxy", proxy_cancel);
     return proxy;
 }
 
@@ -415,18 +454,23 @@ static weir_http_verdict proxy_begin(proxy_state *proxy)
     return proxy->is_answered ? WEIR_HTTP_ANSWERED : WEIR_HTTP_WAITING;
 }
 
-static weir_http_verdict proxy_judge(weir_http_exchange *ex, const void *location)
+/* Locations inside of one that passes on do not pass on for that; blocks without a name do. */
+bool proxy_is_here(const weir_http_exchange *ex, const proxy_conf *conf)
 {
-    const proxy_conf *conf = location;
-    proxy_state *proxy;
-
-    /* Locations inside of one that passes on do not pass on for that; blocks without a name do. */
     const weir_http_location *here = ex->location;
 
     while (here->kind == WEIR_HTTP_LOCATION_UNNAMED && here != conf->pass.location) {
         here = here->outer;
     }
-    if (here != conf->pass.location) {
+    return here == conf->pass.location;
+}
+
+static weir_http_verdict proxy_judge(weir_http_exchange *ex, const void *location)
+{
+    const proxy_conf *conf = location;
+    proxy_state *proxy;
+
+    if (!proxy_is_here(ex, conf)) {
         return WEIR_HTTP_PASS;
     }
 
@@ -435,7 +479,6 @@ static weir_http_verdict proxy_judge(weir_http_exchange *ex, const void *locatio
         return WEIR_HTTP_FAILED;
     }
     ex->ignores_client_abort = conf->ignore_client_abort;
-    weir_http_hold_add(ex, &proxy->hold, "proxy", proxy_cancel);
     if (!proxy_find(proxy)) {
         return WEIR_HTTP_ANSWERED;
     }

@@ -6,5 +6,7 @@
 /* upstream { }, and proxy_pass with all that belongs to it. */
 extern const weir_http_module weir_http_upstream;
 extern const weir_http_module weir_http_proxy;
+/* tunnel_pass, for CONNECT. */
+extern const weir_http_module weir_http_tunnel;
 
 #endif

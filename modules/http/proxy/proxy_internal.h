@@ -71,6 +71,7 @@ enum {
     PROXY_NEXT_429 = 1u << 9,
     PROXY_NEXT_NON_IDEMPOTENT = 1u << 10,
     PROXY_NEXT_OFF = 1u << 11,
+    PROXY_NEXT_DENIED = 1u << 12,
 };
 
 enum {
@@ -110,6 +111,7 @@ typedef struct {
     unsigned http_version; /* weir_http_version */
     bool pass_request_headers, pass_request_body, pass_request_trailers, request_buffering;
     bool upgrade; /* passes a client's wish for another protocol on */
+    bool tunnels; /* tunnel_pass: there is no request, but CONNECT's tunnel */
 
     uint64_t connect_timeout_ms, send_timeout_ms, read_timeout_ms;
     bool socket_keepalive;
@@ -117,6 +119,8 @@ typedef struct {
         const weir_template *addr; /* NULL: off */
         bool is_transparent;
     } bind;
+    bool bind_dynamic;          /* it is asked for at each try */
+    weir_array *allow_upstream; /* const weir_template *: conditions of each try; NULL: none */
     size_t socket_rcvbuf, socket_sndbuf;
 
     unsigned next_upstream;
@@ -175,6 +179,7 @@ typedef enum {
     PROXY_FAILED_TIMEOUT,
     PROXY_FAILED_INVALID,
     PROXY_FAILED_STATUS, /* one that proxy_next_upstream names */
+    PROXY_FAILED_DENIED, /* by proxy_allow_upstream, or tunnel_allow_upstream */
 } proxy_failure;
 
 typedef struct weir_http_upstream_state proxy_state;
@@ -264,11 +269,24 @@ struct proxy_wire {
 };
 extern const proxy_wire proxy_h1;
 
+/* ---- proxy.c: for all that passes on */
+
+bool proxy_bind_call(weir_conf *conf, void *settings, const weir_statement *statement);
+bool proxy_allow_upstream_call(weir_conf *conf, void *settings, const weir_statement *statement);
+/* The location is the one that these settings are of: those inside of it do not pass on for that. */
+bool proxy_is_here(const weir_http_exchange *ex, const proxy_conf *conf);
+/* For the content handler: it is held by the exchange, and ends with it.  NULL: no memory. */
+proxy_state *proxy_new(weir_http_exchange *ex, const proxy_conf *conf);
+
 /* ---- pass.c: where to */
 
 bool proxy_pass_call(weir_conf *conf, void *settings, const weir_statement *statement);
 /* Sets url, target, and group if it is known.  False: answered, or failed. */
 bool proxy_find(proxy_state *proxy) WEIR_MUST_USE;
+/* "host:port", "name", "unix:/path": an address without a scheme.  False: it is none. */
+bool proxy_address_parse(weir_str text, bool may_be_unix, proxy_url *url) WEIR_MUST_USE;
+/* The group of url.host, or none if it is a name to be asked for.  False: answered. */
+bool proxy_find_group(proxy_state *proxy) WEIR_MUST_USE;
 
 /* ---- resolve.c: names that are known at request time only */
 
@@ -410,6 +428,11 @@ bool proxy_health_match_looks_at(const proxy_health_match *match, proxy_health_m
 /* NULL: the conditions of that part are met; else what is wrong, for the log. */
 const char *proxy_health_match_judge(const proxy_health_match *match, proxy_health_match_part part,
                                      const proxy_health_match_answer *answer);
+
+/* ---- connect.c: tunnel_pass */
+
+/* The origin is connected: agrees to CONNECT.  The exchange may be gone afterwards. */
+void proxy_connect_agree(proxy_state *proxy);
 
 /* ---- rewrite.c: Location, Refresh, Set-Cookie */
 

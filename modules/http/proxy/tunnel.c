@@ -2,7 +2,12 @@
 
 #include <errno.h>
 
-/* After 101 the client's and the origin's connection belong to each other (RFC 9110, 7.8). */
+/* After 101, or CONNECT, the client's and the origin's connection belong to each other (RFC 9110, 7.8 and 9.3.6). */
+
+/* waits -> relaying */
+static const weir_connection_state tunnel_waits = {
+    .name = "tunnel, not begun",
+};
 
 /* Runs when the exchange is freed: until then its client's connection is still spoken of. */
 static void client_close(void *subject)
@@ -36,31 +41,17 @@ static void relayed(weir_relay *relay, weir_relay_end end, void *subject)
     weir_http_exchange_end(ex);
 }
 
-void proxy_tunnel_start(proxy_state *proxy)
+/* The head has gone to the client, as all filters wanted it. */
+static void tunnel_take(weir_task *task)
 {
+    proxy_state *proxy = WEIR_OWNER(task, proxy_state, go_on);
     weir_http_exchange *ex = proxy->ex;
     weir_connection *origin = proxy->origin;
-    bool is_gone = false;
-    weir_relay_options options = {.idle_timeout_ms = proxy->conf->read_timeout_ms};
-
-    /* What came behind the head belongs to the other protocol already. */
-    if (!weir_connection_give_back(
-            origin, weir_str_of(proxy->data + proxy->start, proxy->end - proxy->start))
-        || weir_pool_on_free(ex->pool, client_close, proxy) == NULL) {
-        proxy_answer(proxy, 500, "internal failure");
-        return;
-    }
-    proxy_buffer_release(proxy);
-    proxy->doing = "proxying upgraded connection";
-    proxy->deadline_ms = 0;
-    ex->response.is_upgrade = true;
-
-    proxy->is_gone = &is_gone;
-    weir_http_respond(ex);
-    if (is_gone) {
-        return;
-    }
-    proxy->is_gone = NULL;
+    weir_relay_options options = {
+        .idle_timeout_ms = proxy->conf->read_timeout_ms,
+        .copy_bytes = proxy->conf->tunnels ? proxy->conf->buffer_size : 0,
+        .half_close = proxy->conf->tunnels,
+    };
 
     proxy->tunnel_client = ex->wire->take_connection(ex);
     if (proxy->tunnel_client == NULL) {
@@ -68,11 +59,40 @@ void proxy_tunnel_start(proxy_state *proxy)
         ex->wire->abort(ex);
         return;
     }
-    weir_connection_clear_timeout(origin);
     weir_connection_set_nodelay(proxy->tunnel_client, ex->core->tcp_nodelay);
     weir_connection_set_nodelay(origin, ex->core->tcp_nodelay);
     proxy->relay = weir_relay_start(proxy->tunnel_client, origin, &options, relayed, proxy);
     if (proxy->relay == NULL) {
         weir_http_exchange_end(ex);
     }
+}
+
+static void tunnel_agreed(weir_http_exchange *ex)
+{
+    weir_task_post(ex->client->connection->loop, &ex->upstream->go_on);
+}
+
+void proxy_tunnel_start(proxy_state *proxy)
+{
+    weir_http_exchange *ex = proxy->ex;
+    weir_connection *origin = proxy->origin;
+
+    /* What came behind the head belongs to the other protocol already. */
+    if ((proxy->start != proxy->end
+         && !weir_connection_give_back(
+             origin, weir_str_of(proxy->data + proxy->start, proxy->end - proxy->start)))
+        || weir_pool_on_free(ex->pool, client_close, proxy) == NULL) {
+        proxy_answer(proxy, 500, "internal failure");
+        return;
+    }
+    proxy_buffer_release(proxy);
+    proxy->doing = "proxying upgraded connection";
+    proxy->deadline_ms = 0;
+    weir_connection_clear_timeout(origin);
+    weir_connection_enter(origin, &tunnel_waits);
+    proxy->go_on.run = tunnel_take;
+    ex->source = NULL;
+    ex->response.is_upgrade = true;
+    ex->upgraded = tunnel_agreed;
+    weir_http_respond(ex);
 }

@@ -115,7 +115,9 @@ static void add_connection(weir_builder *head, const h1_connection *h1)
     const weir_http_exchange *ex = h1->ex;
 
     if (ex->response.is_upgrade) {
-        weir_builder_add(head, WEIR_STR("Connection: upgrade\r\n"));
+        if (ex->response.status == 101) {
+            weir_builder_add(head, WEIR_STR("Connection: upgrade\r\n"));
+        }
     } else if (!ex->keepalive) {
         weir_builder_add(head, WEIR_STR("Connection: close\r\n"));
     } else {

@@ -276,6 +276,19 @@ static const char *settle_body(h2_stream *stream)
     return NULL;
 }
 
+/* CONNECT (RFC 9113, 8.5): its stream is to be the client's end of a tunnel. */
+static const char *settle_connect(h2_stream *stream)
+{
+    if (stream->in_ended) {
+        return "client ended the stream of CONNECT";
+    }
+    if (weir_http_fields_find(&stream->ex->request.fields, WEIR_HTTP_CONTENT_LENGTH) != NULL) {
+        return "client sent CONNECT with \"Content-Length\"";
+    }
+    h2_tunnel_take_stream(stream);
+    return NULL;
+}
+
 /* CONNECT with :protocol (RFC 8441): its stream is to be a WebSocket's connection. */
 static const char *settle_tunnel(h2_stream *stream, unsigned *status)
 {
@@ -325,7 +338,10 @@ static const char *settle(h2_stream *stream, unsigned *status)
     if ((why = settle_host(request, head)) != NULL) {
         return why;
     }
-    return head->protocol.len != 0 ? settle_tunnel(stream, status) : settle_body(stream);
+    if (head->protocol.len != 0) {
+        return settle_tunnel(stream, status);
+    }
+    return request->method == WEIR_HTTP_CONNECT ? settle_connect(stream) : settle_body(stream);
 }
 
 void h2_head_complete(h2_stream *stream, size_t bytes)

@@ -148,8 +148,10 @@ void h2_abort(weir_http_exchange *ex);
 /* So many bytes of its body were taken: the client may send as many again. */
 void h2_stream_consumed(h2_stream *stream, uint64_t bytes);
 
-/* ---- h2_tunnel.c: extended CONNECT (RFC 8441) */
+/* ---- h2_tunnel.c: CONNECT (RFC 9113, 8.5), and extended CONNECT (RFC 8441) */
 
+/* What comes on the stream is no body, but a tunnel's, once the response agrees. */
+void h2_tunnel_take_stream(h2_stream *stream);
 /* The request for a WebSocket becomes one as in HTTP/1. False: no memory. */
 bool h2_tunnel_ask(h2_stream *stream) WEIR_MUST_USE;
 /* The origin has agreed: `provider` is where the stream's DATA come from. False: logged. */

@@ -6,9 +6,9 @@
 #include "modules/http/wire/h2_internal.h"
 
 /*
- * Tunnels through a stream (RFC 8441): an extended CONNECT for a WebSocket becomes the request for an upgrade that it
- * would be in HTTP/1, and a response that agrees becomes a 200.  What takes the connection then, as it would HTTP/1's, is
- * given one end of a pair of sockets; the other end is the stream's.
+ * Tunnels through a stream, for CONNECT (RFC 9113, 8.5) and for WebSockets (RFC 8441): an extended CONNECT for one becomes
+ * the request for an upgrade that it would be in HTTP/1, and a response that agrees becomes a 200.  What takes the
+ * connection then, as it would HTTP/1's, is given one end of a pair of sockets; the other end is the stream's.
  *
  * The far end may be closed, and with it the exchange end, before all that it was given has gone to the client: a
  * tunnel lives on until END_STREAM was sent, or the stream is reset.
@@ -247,6 +247,13 @@ static bool make_key(weir_pool *pool, weir_str *key)
     return weir_str_copy(pool, weir_str_of(text, sizeof(text)), key);
 }
 
+void h2_tunnel_take_stream(h2_stream *stream)
+{
+    stream->ex->request.content_length = -1;
+    stream->ex->request.body_ended = true;
+    stream->is_tunnel = true;
+}
+
 bool h2_tunnel_ask(h2_stream *stream)
 {
     weir_http_request *request = &stream->ex->request;
@@ -254,9 +261,7 @@ bool h2_tunnel_ask(h2_stream *stream)
 
     request->method = WEIR_HTTP_GET;
     request->method_text = WEIR_STR("GET");
-    request->content_length = -1;
-    request->body_ended = true;
-    stream->is_tunnel = true;
+    h2_tunnel_take_stream(stream);
     return make_key(stream->ex->pool, &key)
            && weir_http_fields_add(&request->fields, WEIR_HTTP_UPGRADE, WEIR_STR("websocket"))
            && weir_http_fields_add(&request->fields, WEIR_HTTP_CONNECTION, WEIR_STR("upgrade"))
