@@ -272,6 +272,13 @@ void weir_waf_collect_zeroes(weir_waf_transaction *tx)
     (void) weir_waf_set(tx, WEIR_WAF_VAR_REQBODY_PROCESSOR, WEIR_STR_EMPTY);
 }
 
+void weir_waf_set_user(weir_waf_transaction *tx, weir_str user)
+{
+    if (user.len != 0) {
+        (void) weir_waf_set(tx, WEIR_WAF_VAR_REMOTE_USER, user);
+    }
+}
+
 void weir_waf_collect_head(weir_waf_transaction *tx)
 {
     const weir_waf_connection *connection = &tx->connection;
@@ -283,9 +290,7 @@ void weir_waf_collect_head(weir_waf_transaction *tx)
             && weir_waf_set_number(tx, WEIR_WAF_VAR_SERVER_PORT, connection->server_port)
             && weir_waf_set(tx, WEIR_WAF_VAR_UNIQUE_ID, tx->options.unique_id)
             && weir_waf_set(tx, WEIR_WAF_VAR_MODSEC_BUILD, WEIR_STR("030000")));
-    if (connection->user.len != 0) {
-        (void) weir_waf_set(tx, WEIR_WAF_VAR_REMOTE_USER, connection->user);
-    }
+    weir_waf_set_user(tx, connection->user);
     if (tx->settings->web_app_id.len != 0) {
         (void) weir_waf_set(tx, WEIR_WAF_VAR_WEBAPPID, tx->settings->web_app_id);
     }

@@ -59,6 +59,8 @@ typedef struct {
 } weir_waf_connection;
 
 void weir_waf_set_connection(weir_waf_transaction *tx, const weir_waf_connection *connection);
+/* Who has authenticated since phase 1; empty: nobody. */
+void weir_waf_set_user(weir_waf_transaction *tx, weir_str user);
 
 /* `target` as it was received; `line` all of the request line; `protocol` as "HTTP/1.1". */
 typedef struct {

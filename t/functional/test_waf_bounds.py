@@ -1,5 +1,6 @@
 """The WAF on hostile requests, on other wires, and over the lives of workers."""
 
+import base64
 import json
 import os
 import select
@@ -158,6 +159,74 @@ def test_a_request_is_looked_at_once_on_its_way_through_internal_redirects(weir)
         assert server.get(path).text == "there", path
     for number in (7, 8):
         assert server.log().count(f'[id "{number}"]') == 3
+
+
+# ---- cheap denials come first
+
+REFUSERS = {
+    "a password": ("", "auth_basic x; auth_basic_user_file /dev/null;", 401),
+    "an address": ("", "deny all;", 403),
+    "a rate": ("limit_req_zone $server_addr zone=z:1m rate=1r/m;", "limit_req zone=z;", 503),
+}
+HEAD_AND_BODY = waf('SecAction "id:1,phase:1,pass,log"', 'SecAction "id:2,phase:2,pass,log"', DENY_EVIL.replace("id:1", "id:3"))
+UNSENT = (b"POST /in/ HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+          b"Content-Length: 1000\r\n\r\n")
+
+
+@pytest.mark.parametrize("page", ["", "error_page 401 403 503 /page;"])
+@pytest.mark.parametrize("refuser", REFUSERS)
+def test_who_is_refused_anyway_is_not_asked_for_a_body_that_rules_would_look_at(weir, upstream, refuser, page):
+    upstream.answers(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    http, refuses, status = REFUSERS[refuser]
+    server = weir(http=http, server=HEAD_AND_BODY + page + "root @dir@;"
+                  "location /in/ { %s proxy_pass http://@upstream@; }" % refuses)
+    server.folder.write("page", "sorry")
+    if refuser == "a rate":
+        assert server.request("/in/", "POST", FORM, b"a=b").status == 200
+    before = server.log().count('[id "1"]'), server.log().count('[id "2"]')
+    connection = server.connect()
+    connection.send(UNSENT)
+    response = connection.read_response()
+    assert response.status == status
+    assert (response.text == "sorry") == (page != "")
+    connection.close()
+    server.wait_log('[id "1"]')
+    assert server.log().count('[id "2"]') == before[1]
+    assert server.log().count('[id "1"]') == before[0] + 1
+
+
+def test_an_error_page_that_passes_the_body_on_has_it_looked_at(weir, upstream):
+    upstream.answers(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    server = weir(HEAD_AND_BODY + "error_page 403 = @other; location /in/ { deny all; } "
+                  "location @other { proxy_pass http://@upstream@; }")
+    assert server.request("/in/", "POST", FORM, b"q=good").status == 200
+    assert server.request("/in/", "POST", FORM, b"q=evil").status == 403
+    assert len(upstream.requests) == 1
+
+
+def test_rules_of_phase_2_know_who_has_authenticated(weir):
+    server = weir(waf('SecRule REMOTE_USER "@streq guest" "id:6,phase:2,deny,status:406"') + "root @dir@;"
+                  "location / { auth_basic x; auth_basic_user_file @dir@/users; }")
+    server.folder.write("users", "guest:{PLAIN}a\nowner:{PLAIN}a\n")
+    server.folder.write("page", "content")
+    for user, status in (("guest", 406), ("owner", 200)):
+        secret = base64.b64encode(f"{user}:a".encode()).decode()
+        assert server.request("/page", "GET", [("Authorization", "Basic " + secret)]).status == status
+
+
+@pytest.mark.parametrize("way", ["at once", "later"])
+def test_a_body_that_is_too_large_has_its_error_page(weir, way):
+    server = weir(HEAD_AND_BODY + "root @dir@; client_max_body_size 10; error_page 413 /page; location /in/ { }")
+    server.folder.write("page", "too large")
+    connection = server.connect()
+    head = b"POST /in/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
+    if way == "later":
+        connection.send(head)
+        server.wait_log('[id "1"]')
+        head = b""
+    connection.send(head + b"40\r\n" + b"x" * 64 + b"\r\n0\r\n\r\n")
+    response = connection.read_response()
+    assert (response.status, response.text) == (413, "too large")
 
 
 # ---- collections that outlive requests

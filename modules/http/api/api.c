@@ -306,6 +306,7 @@ const weir_http_module weir_http_api = {
     .conf_size = sizeof(api_conf),
     .configured = api_configured,
     .phases = 1u << WEIR_HTTP_PHASE_CONTENT,
+    .takes_body = true,
     .judge = api_judge,
     .applies = api_applies,
 };

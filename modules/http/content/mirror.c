@@ -131,6 +131,7 @@ const weir_http_module weir_http_mirror = {
     .directives = mirror_directives,
     .conf_size = sizeof(mirror_conf),
     .phases = 1u << WEIR_HTTP_PHASE_PRECONTENT,
+    .takes_body = true,
     .judge = mirror_judge,
     .applies = mirror_applies,
 };

@@ -249,6 +249,17 @@ static bool break_call(weir_conf *conf, void *settings, const weir_statement *st
 }
 
 /* return CODE [TEXT | URL]; return URL */
+/* An `if` answers for the location that it stands in. */
+static void note_answer(weir_conf *conf)
+{
+    weir_http_location *location = weir_http_conf_location(conf);
+
+    while (location != NULL) {
+        location->answers_itself = true;
+        location = location->kind == WEIR_HTTP_LOCATION_UNNAMED ? location->outer : NULL;
+    }
+}
+
 static bool return_call(weir_conf *conf, void *settings, const weir_statement *statement)
 {
     rewrite_step step = {.kind = STEP_RETURN};
@@ -258,6 +269,9 @@ static bool return_call(weir_conf *conf, void *settings, const weir_statement *s
     (void) settings;
     if (weir_parse_uint(statement->args[1], STATUS_MAX, &status)) {
         step.status = (unsigned) status;
+        if (status < 300) {
+            note_answer(conf);
+        }
         if (statement->count == 2) {
             return program_add(conf, &step);
         }

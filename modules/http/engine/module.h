@@ -48,6 +48,8 @@ struct weir_http_module {
     unsigned phases;    /* 1u << WEIR_HTTP_PHASE_… of each it runs in */
     /* `location` are its settings there. In LOG the verdict is not looked at. */
     weir_http_verdict (*judge)(weir_http_exchange *ex, const void *location);
+    /* It reads the request's body, or has others read it. */
+    bool takes_body;
     /* At load: whether these settings give `judge` (and the filters) anything to do. NULL: always. */
     bool (*applies)(const void *location);
 

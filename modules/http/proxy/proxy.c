@@ -492,6 +492,7 @@ const weir_http_module weir_http_proxy = {
     .check = proxy_check,
     .prepare = proxy_prepare,
     .phases = 1u << WEIR_HTTP_PHASE_CONTENT,
+    .takes_body = true,
     .judge = proxy_judge,
     .applies = proxy_applies,
 };

@@ -1,7 +1,10 @@
 #include "modules/http/waf/waf_internal.h"
 
 /*
- * Phases 1 and 2, before anything else of the location runs; and 5, once the response is out.
+ * Phase 1, before anything else of the location runs; 2, once limits and access control have let the request by; and 5, once the
+ * response is out.  Who is refused anyway has no body read, and none looked at.
+ *
+ * What a location answers before that, by "return 200", is looked at before.
  *
  * A request is looked at once, by the rules of the first location in which they are on: error pages and internal
  * redirects go on with the same transaction.
@@ -59,10 +62,11 @@ static bool has_intervened(const weir_http_waf_state *state)
 
 /* ---- the body */
 
+/* It could not be read: should an error page want it all the same, it is to be looked at. */
 static void body_cancel(weir_http_exchange *ex, weir_http_hold *hold)
 {
     (void) ex;
-    (void) hold;
+    WEIR_OWNER(hold, weir_http_waf_state, hold)->step = WEIR_HTTP_WAF_HEAD_DONE;
 }
 
 static void body_done(weir_http_exchange *ex)
@@ -114,6 +118,7 @@ static weir_http_verdict read_body(weir_http_waf_state *state)
     case WEIR_FAIL:
         break;
     }
+    state->step = WEIR_HTTP_WAF_HEAD_DONE;
     return WEIR_HTTP_ANSWERED;
 }
 
@@ -159,8 +164,8 @@ static weir_http_verdict run(weir_http_waf_state *state, weir_waf_phase phase)
     return has_intervened(state) ? weir_http_waf_answer(state) : WEIR_HTTP_PASS;
 }
 
-/* From the step where the request is to the end of phase 2. */
-static weir_http_verdict go_on(weir_http_waf_state *state)
+/* From the step where the request is to the end of phase 1 or, of what is `let_by`, of phase 2. */
+static weir_http_verdict go_on(weir_http_waf_state *state, bool let_by)
 {
     weir_http_verdict verdict;
 
@@ -171,13 +176,20 @@ static weir_http_verdict go_on(weir_http_waf_state *state)
         }
         state->step = WEIR_HTTP_WAF_HEAD_DONE;
         state->ex->request.wants_identity = weir_waf_may_want_response_body(state->tx);
+    }
+    if (state->step == WEIR_HTTP_WAF_HEAD_DONE) {
+        if (!let_by) {
+            return WEIR_HTTP_PASS;
+        }
+        weir_waf_set_user(state->tx, state->ex->remote_user);
+        state->step = WEIR_HTTP_WAF_BODY_COMING;
         verdict = read_body(state);
         if (verdict != WEIR_HTTP_PASS) {
             return verdict;
         }
         state->step = WEIR_HTTP_WAF_BODY_READ;
     }
-    if (state->step == WEIR_HTTP_WAF_HEAD_DONE) {
+    if (state->step == WEIR_HTTP_WAF_BODY_COMING) {
         return WEIR_HTTP_WAITING;
     }
     if (state->step == WEIR_HTTP_WAF_BODY_READ) {
@@ -209,6 +221,16 @@ static void log_phase(weir_http_waf_state *state)
     weir_http_waf_write_logs(state);
 }
 
+/* Whether phase 2 is due here. */
+static bool is_let_by(const weir_http_exchange *ex)
+{
+    if (ex->shows_error_page && !ex->location->takes_body) {
+        return false; /* refused before it was due, and the page makes nothing of the request */
+    }
+    return ex->phase == WEIR_HTTP_PHASE_PRECONTENT || ex->location->answers_itself
+           || weir_http_waf_is_explaining();
+}
+
 weir_http_verdict weir_http_waf_judge(weir_http_exchange *ex, const void *location)
 {
     weir_http_waf_state *state = weir_http_state_find(ex, &weir_http_waf);
@@ -228,5 +250,5 @@ weir_http_verdict weir_http_waf_judge(weir_http_exchange *ex, const void *locati
             return WEIR_HTTP_FAILED;
         }
     }
-    return state->has_answered ? WEIR_HTTP_PASS : go_on(state);
+    return state->has_answered ? WEIR_HTTP_PASS : go_on(state, is_let_by(ex));
 }

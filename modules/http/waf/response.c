@@ -3,6 +3,8 @@
 /*
  * Phases 3 and 4, before the response's head goes out.
  *
+ * What was refused by others before phase 2 was due does not have it.
+ *
  * Of the types that SecResponseBodyMimeType lists, the body is read ahead, up to the limit, and looked at; then head and body go
  * out.  What was answered before the rules could look at the request (a `return` of the server) has phases 1
  * and 2 here.
@@ -123,10 +125,14 @@ static weir_result step(weir_http_waf_state *state)
     case WEIR_HTTP_WAF_BEGUN:
         result = run(state, WEIR_WAF_PHASE_REQUEST_HEAD);
         if (result == WEIR_OK) {
-            state->step = WEIR_HTTP_WAF_BODY_SET;
+            state->step = WEIR_HTTP_WAF_HEAD_DONE;
         }
         return result;
     case WEIR_HTTP_WAF_HEAD_DONE:
+    case WEIR_HTTP_WAF_BODY_COMING:
+        state->step =
+            state->ex->response.status >= 400 ? WEIR_HTTP_WAF_BODY_DONE : WEIR_HTTP_WAF_BODY_SET;
+        return WEIR_OK;
     case WEIR_HTTP_WAF_BODY_READ:
     case WEIR_HTTP_WAF_BODY_SET:
         result = run(state, WEIR_WAF_PHASE_REQUEST_BODY);

@@ -42,7 +42,8 @@ const weir_http_module weir_http_waf = {
     .configured = weir_http_waf_configured,
     .worker_start = weir_http_waf_worker_start,
     .worker_stop = weir_http_waf_worker_stop,
-    .phases = 1u << WEIR_HTTP_PHASE_REWRITE | 1u << WEIR_HTTP_PHASE_LOG,
+    .phases = 1u << WEIR_HTTP_PHASE_REWRITE | 1u << WEIR_HTTP_PHASE_PRECONTENT
+              | 1u << WEIR_HTTP_PHASE_LOG,
     .tools = weir_http_waf_tools,
     .keeps_state = true,
     .judge = weir_http_waf_judge,

@@ -50,7 +50,8 @@ typedef struct {
 
 typedef enum {
     WEIR_HTTP_WAF_BEGUN,
-    WEIR_HTTP_WAF_HEAD_DONE,
+    WEIR_HTTP_WAF_HEAD_DONE,   /* phase 1 is over */
+    WEIR_HTTP_WAF_BODY_COMING, /* and the body is being read */
     WEIR_HTTP_WAF_BODY_READ,
     WEIR_HTTP_WAF_BODY_SET,
     WEIR_HTTP_WAF_BODY_DONE,     /* phase 2 is over */
