@@ -7,6 +7,9 @@
 
 /* Calls: where a path leads, what a body says, and what is answered. A change waits for the keeper (control.c). */
 
+/* What errors point to: paths, members and codes are those of NGINX Plus. */
+#define REFERENCE "https://nginx.org/en/docs/http/ngx_http_api_module.html"
+
 static const weir_balance_family call_families[] = {{.name = "http", .default_port = 80},
                                                     {.name = "stream"}};
 
@@ -41,7 +44,12 @@ weir_balance_call_step weir_balance_call_refuse(weir_balance_call *call, unsigne
     }
     weir_builder_printf(&body, "{\"error\":{\"status\":%u,\"text\":", status);
     weir_json_write_string(&body, text);
-    weir_builder_printf(&body, ",\"code\":\"%s\"}}\n", code);
+    weir_builder_printf(&body, ",\"code\":\"%s\"}", code);
+    if (call->request_id.len != 0) {
+        weir_builder_add(&body, WEIR_STR(",\"request_id\":"));
+        weir_json_write_string(&body, call->request_id);
+    }
+    weir_builder_printf(&body, ",\"href\":\"%s\"}\n", REFERENCE);
     return answered(call, status, &body);
 }
 
@@ -175,19 +183,37 @@ static weir_balance_call_step show_group(weir_balance_call *call, weir_balance_g
 
 /* ---- changes */
 
+/* With the group's name in it, as in NGINX Plus. */
+static weir_balance_call_step refuse_group(weir_balance_call *call, const char *code,
+                                           const char *what)
+{
+    weir_builder text;
+    weir_str made;
+
+    weir_builder_open(&text, call->pool, 1024);
+    weir_builder_printf(&text, "upstream \"%.*s\" %s", WEIR_STR_ARG(call->change.group->name),
+                        what);
+    return weir_balance_call_refuse(
+        call, 400, code, weir_builder_close(&text, &made) ? made : weir_str_from_z(what));
+}
+
 static weir_balance_call_step settled(weir_balance_call *call)
 {
     switch (call->change.outcome) {
     case WEIR_BALANCE_CHANGE_DONE:
         break;
     case WEIR_BALANCE_CHANGE_EXISTS:
-        return weir_balance_call_refuse(call, 409, "UpstreamServerExists",
+        return weir_balance_call_refuse(call, 409, "EntryExists",
                                         WEIR_STR("the server is there already"));
     case WEIR_BALANCE_CHANGE_NO_SERVER:
         return no_server(call);
     case WEIR_BALANCE_CHANGE_NO_ROOM:
-        return weir_balance_call_refuse(call, 507, "UpstreamZoneFull",
-                                        WEIR_STR("the zone has no room for it"));
+        return refuse_group(call, "UpstreamOutOfMemory", "memory exhausted");
+    case WEIR_BALANCE_CHANGE_NO_BACKUP:
+        return refuse_group(call, "UpstreamNoBackup", "has no backup");
+    case WEIR_BALANCE_CHANGE_IMMUTABLE:
+        return weir_balance_call_refuse(call, 400, "UpstreamServerImmutable",
+                                        WEIR_STR("the address of a name cannot be changed"));
     case WEIR_BALANCE_CHANGE_NO_KEEPER:
         return weir_balance_call_refuse(call, 503, "KeeperBusy",
                                         WEIR_STR("the keeper did not answer in time"));
@@ -228,90 +254,99 @@ void weir_balance_call_cancel(weir_balance_call *call)
 
 typedef struct {
     weir_balance_call *call;
+    const char *code; /* of what is wrong */
     char why[160];
-    bool has_server;
 } call_reading;
 
-static bool bad_member(call_reading *reading, const weir_json_member *member, const char *what)
+static bool bad_member(call_reading *reading, const weir_json_member *member, const char *code,
+                       const char *what)
 {
     weir_builder text;
 
     weir_builder_over(&text, reading->why, sizeof(reading->why) - 1);
     weir_builder_printf(&text, "%s \"%.*s\"", what, WEIR_STR_ARG(member->name));
     reading->why[weir_builder_cut(&text).len] = '\0';
+    reading->code = code;
     return false;
 }
 
-static bool flag_take(call_reading *reading, const weir_json_member *member)
+/* Of a state file's lines, and of a log's: nothing in it could end a line or a statement. */
+static bool text_is_plain(weir_str text)
 {
-    weir_balance_change *change = &reading->call->change;
-    bool is_true = weir_str_eq(member->text, WEIR_STR("true"));
-
-    if (member->kind != WEIR_JSON_BOOL) {
-        return bad_member(reading, member, "invalid value of");
-    }
-    if (weir_str_eq(member->name, WEIR_STR("down"))) {
-        change->server.is_down = is_true;
-        change->mask |= WEIR_BALANCE_HAS_DOWN;
-    } else if (weir_str_eq(member->name, WEIR_STR("drain"))) {
-        change->server.is_draining = is_true;
-        change->mask |= WEIR_BALANCE_HAS_DRAIN;
-    } else if (change->op == WEIR_BALANCE_ADD) {
-        change->server.is_backup = is_true;
-    } else {
-        return bad_member(reading, member, "this cannot be changed:");
+    for (size_t i = 0; i < text.len; i++) {
+        if ((unsigned char) text.data[i] <= ' ' || text.data[i] == 0x7f || text.data[i] == ';'
+            || text.data[i] == '"' || text.data[i] == '{' || text.data[i] == '}'
+            || text.data[i] == '#' || text.data[i] == '\'' || text.data[i] == '\\') {
+            return false;
+        }
     }
     return true;
 }
 
-/* Numbers and times, as `server` takes them. */
+/* What a body may say of a server. */
+typedef struct {
+    const char *name;
+    unsigned mask;
+    bool is_for_new;  /* it cannot be changed */
+    const char *code; /* of a wrong value */
+} call_member;
+
+static const call_member call_members[] = {
+    {"server", WEIR_BALANCE_HAS_NAME, false, "UpstreamBadAddress"},
+    {"weight", WEIR_BALANCE_HAS_WEIGHT, false, "UpstreamBadWeight"},
+    {"max_conns", WEIR_BALANCE_HAS_MAX_CONNS, false, "UpstreamBadMaxConns"},
+    {"max_fails", WEIR_BALANCE_HAS_MAX_FAILS, false, "UpstreamBadMaxFails"},
+    {"fail_timeout", WEIR_BALANCE_HAS_FAIL_TIMEOUT, false, "UpstreamBadFailTimeout"},
+    {"slow_start", WEIR_BALANCE_HAS_SLOW_START, false, "UpstreamBadSlowStart"},
+    {"route", WEIR_BALANCE_HAS_ROUTE, false, "UpstreamBadRoute"},
+    {"service", 0, true, "UpstreamBadService"},
+    {"backup", 0, true, "UpstreamConfFormatError"},
+    {"down", WEIR_BALANCE_HAS_DOWN, false, "UpstreamConfFormatError"},
+    {"drain", WEIR_BALANCE_HAS_DRAIN, false, "UpstreamConfFormatError"},
+};
+
+static bool *flag_of(weir_balance_server *server, weir_str name)
+{
+    return weir_str_eq(name, WEIR_STR("down"))     ? &server->is_down
+           : weir_str_eq(name, WEIR_STR("drain"))  ? &server->is_draining
+           : weir_str_eq(name, WEIR_STR("backup")) ? &server->is_backup
+                                                   : NULL;
+}
+
+/* Numbers, times and names, as `server` takes them; a route may be taken away, too. */
 static bool parameter_take(call_reading *reading, const weir_json_member *member)
 {
-    static const struct {
-        const char *name;
-        unsigned mask;
-    } known[] = {
-        {"weight", WEIR_BALANCE_HAS_WEIGHT},
-        {"max_conns", WEIR_BALANCE_HAS_MAX_CONNS},
-        {"max_fails", WEIR_BALANCE_HAS_MAX_FAILS},
-        {"fail_timeout", WEIR_BALANCE_HAS_FAIL_TIMEOUT},
-        {"slow_start", WEIR_BALANCE_HAS_SLOW_START},
-        {"route", 0},
-        {"service", 0},
-    };
-    weir_balance_change *change = &reading->call->change;
+    weir_balance_server *server = &reading->call->change.server;
     weir_builder parameter;
     weir_str text;
 
-    for (size_t i = 0; i < WEIR_COUNT(known); i++) {
-        if (!weir_str_eq(member->name, weir_str_from_z(known[i].name))) {
-            continue;
-        }
-        if (known[i].mask == 0 && change->op != WEIR_BALANCE_ADD) {
-            return bad_member(reading, member, "this cannot be changed:");
-        }
-        change->mask |= known[i].mask;
-        weir_builder_open(&parameter, reading->call->pool, 1024);
-        weir_builder_add(&parameter, member->name);
-        weir_builder_add_byte(&parameter, '=');
-        weir_builder_add(&parameter, member->text);
-        return (member->kind != WEIR_JSON_BOOL && weir_builder_close(&parameter, &text)
-                && weir_balance_server_parameter(&change->server, text))
-               || bad_member(reading, member, "invalid value of");
+    if (member->text.len == 0 && weir_str_eq(member->name, WEIR_STR("route"))) {
+        server->route = WEIR_STR_EMPTY;
+        return true;
     }
-    return bad_member(reading, member, "unknown parameter");
+    weir_builder_open(&parameter, reading->call->pool, 1024);
+    weir_builder_add(&parameter, member->name);
+    weir_builder_add_byte(&parameter, '=');
+    weir_builder_add(&parameter, member->text);
+    return weir_builder_close(&parameter, &text) && text_is_plain(text)
+           && weir_balance_server_parameter(server, text);
 }
 
-/* A name of a state file's, and of a log's: nothing that could end a line or a statement. */
-static bool name_is_good(weir_str name)
+static bool value_take(call_reading *reading, const weir_json_member *member)
 {
-    for (size_t i = 0; i < name.len; i++) {
-        if ((unsigned char) name.data[i] <= ' ' || name.data[i] == 0x7f || name.data[i] == ';'
-            || name.data[i] == '"' || name.data[i] == '{' || name.data[i] == '}') {
-            return false;
-        }
+    weir_balance_server *server = &reading->call->change.server;
+    bool *flag = flag_of(server, member->name);
+
+    if (flag != NULL) {
+        *flag = weir_str_eq(member->text, WEIR_STR("true"));
+        return member->kind == WEIR_JSON_BOOL;
     }
-    return name.len != 0 && name.len <= WEIR_BALANCE_NAME_MAX;
+    if (!weir_str_eq(member->name, WEIR_STR("server"))) {
+        return member->kind != WEIR_JSON_BOOL && parameter_take(reading, member);
+    }
+    server->name = member->text;
+    return member->kind == WEIR_JSON_STRING && text_is_plain(member->text) && member->text.len != 0
+           && member->text.len <= WEIR_BALANCE_NAME_MAX;
 }
 
 static bool member_take(const weir_json_member *member, void *subject)
@@ -319,32 +354,37 @@ static bool member_take(const weir_json_member *member, void *subject)
     call_reading *reading = subject;
     weir_balance_change *change = &reading->call->change;
 
-    if (weir_str_eq(member->name, WEIR_STR("down")) || weir_str_eq(member->name, WEIR_STR("drain"))
-        || weir_str_eq(member->name, WEIR_STR("backup"))) {
-        return flag_take(reading, member);
+    for (size_t i = 0; i < WEIR_COUNT(call_members); i++) {
+        const call_member *known = &call_members[i];
+
+        if (!weir_str_eq(member->name, weir_str_from_z(known->name))) {
+            continue;
+        }
+        if (known->is_for_new && change->op != WEIR_BALANCE_ADD) {
+            return bad_member(reading, member, "UpstreamConfFormatError",
+                              "this cannot be changed:");
+        }
+        change->mask |= known->mask;
+        return value_take(reading, member)
+               || bad_member(reading, member, known->code, "invalid value of");
     }
-    if (!weir_str_eq(member->name, WEIR_STR("server"))) {
-        return parameter_take(reading, member);
-    }
-    if (change->op != WEIR_BALANCE_ADD) {
-        return bad_member(reading, member, "this cannot be changed:");
-    }
-    reading->has_server = true;
-    change->server.name = member->text;
-    return (member->kind == WEIR_JSON_STRING && name_is_good(member->text))
-           || bad_member(reading, member, "invalid value of");
+    return bad_member(reading, member, "UpstreamConfFormatError", "unknown parameter");
 }
 
-/* Addresses, or names that are looked up from then on. */
+/* A new server is an address, or a name that is looked up from then on.  NULL: it is good. */
 static const char *server_check(weir_balance_change *change)
 {
     weir_addr addr;
 
-    if (change->op != WEIR_BALANCE_ADD) {
+    if ((change->mask & WEIR_BALANCE_HAS_NAME) == 0) {
         return NULL;
     }
-    if (weir_addr_parse(change->server.name, 1, &addr)) {
+    if (weir_addr_parse(change->server.name, change->group->family->default_port, &addr)
+        && (weir_addr_is_unix(&addr) || weir_addr_port(&addr) != 0)) {
         return change->server.service.len != 0 ? "service requires a domain name" : NULL;
+    }
+    if (change->op != WEIR_BALANCE_ADD) {
+        return "no address";
     }
     change->server.is_resolved = true;
     return weir_balance_name_is_good(change->group, &change->server)
@@ -355,19 +395,20 @@ static const char *server_check(weir_balance_change *change)
 weir_balance_call_step weir_balance_call_go_on(weir_balance_call *call, weir_str body)
 {
     call_reading reading = {.call = call};
+    weir_balance_change *change = &call->change;
     const char *why = NULL;
 
-    weir_balance_server_begin(&call->change.server);
+    weir_balance_server_begin(&change->server);
     if (!weir_json_object_read(body, call->pool, member_take, &reading, &why)) {
-        return weir_balance_call_refuse(call, why != NULL ? 415 : 400,
-                                        why != NULL ? "JsonError" : "UpstreamConfFormatError",
-                                        weir_str_from_z(why != NULL ? why : reading.why));
+        return why != NULL ? weir_balance_call_refuse(call, 415, "JsonError", weir_str_from_z(why))
+                           : weir_balance_call_refuse(call, 400, reading.code,
+                                                      weir_str_from_z(reading.why));
     }
-    if (call->change.op == WEIR_BALANCE_ADD && !reading.has_server) {
+    if (change->op == WEIR_BALANCE_ADD && (change->mask & WEIR_BALANCE_HAS_NAME) == 0) {
         return weir_balance_call_refuse(call, 400, "UpstreamConfFormatError",
                                         WEIR_STR("missing \"server\" argument"));
     }
-    why = server_check(&call->change);
+    why = server_check(change);
     if (why != NULL) {
         return weir_balance_call_refuse(call, 400, "UpstreamBadAddress", weir_str_from_z(why));
     }
@@ -436,6 +477,20 @@ static weir_balance_call_step servers_route(weir_balance_call *call, weir_balanc
     return WEIR_BALANCE_CALL_TAKES_BODY;
 }
 
+static weir_balance_call_step group_route(weir_balance_call *call, weir_balance_group *group)
+{
+    if (call->verb == WEIR_BALANCE_VERB_GET) {
+        return show_group(call, group);
+    }
+    if (call->verb != WEIR_BALANCE_VERB_DELETE || !call->may_write) {
+        return method_not_allowed(call);
+    }
+    weir_balance_reset(group);
+    call->is_answered = true;
+    call->status = 204;
+    return WEIR_BALANCE_CALL_ANSWERED;
+}
+
 static weir_balance_call_step family_route(weir_balance_call *call,
                                            const weir_balance_family *family, weir_str rest)
 {
@@ -458,7 +513,7 @@ static weir_balance_call_step family_route(weir_balance_call *call,
                                         WEIR_STR("upstream not found"));
     }
     if (!weir_str_split(&rest, '/', &part) || part.len == 0) {
-        return only_reads ? show_group(call, group) : method_not_allowed(call);
+        return group_route(call, group);
     }
     return weir_str_eq(part, WEIR_STR("servers")) ? servers_route(call, group, rest)
                                                   : path_not_found(call);

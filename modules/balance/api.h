@@ -7,6 +7,7 @@
  * The control interface, whatever carries it: the resources and answers of NGINX Plus' REST API for upstreams.
  *
  *     GET            http/upstreams[/NAME[/servers[/ID]]]
+ *     DELETE         http/upstreams/NAME                       what is counted begins at zero
  *     POST           http/upstreams/NAME/servers
  *     PATCH, DELETE  http/upstreams/NAME/servers/ID
  *
@@ -31,13 +32,15 @@ typedef enum {
 typedef struct weir_balance_call {
     weir_pool *pool;
     weir_balance_verb verb;
-    weir_str path; /* as above, borrowed until it is answered */
+    weir_str path;       /* as above, borrowed until it is answered */
+    weir_str request_id; /* for errors; empty: none */
     bool may_write;
     bool is_for_people; /* tables instead of JSON, and a server may be called by its address */
     void (*done)(struct weir_balance_call *call);
 
     unsigned status; /* of HTTP: 200, 404 ... */
-    weir_str text;   /* from the pool, with a newline at its end; empty without memory (500) */
+    weir_str
+        text; /* from the pool, with a newline at its end; empty: nothing to say (204), or no memory (500) */
 
     /* private; once it is answered with 201, change.id is that of the new server */
     weir_balance_change change;

@@ -27,6 +27,7 @@ typedef struct {
     const char *name;      /* "http", "stream" */
     uint16_t default_port; /* of a server without one; 0: it must be said */
     weir_balance_times times;
+    bool has_responses; /* with a status each; else what goes to a peer is a session */
 } weir_balance_family;
 
 /*
@@ -155,9 +156,10 @@ typedef struct {
     uint64_t key;   /* of its record in shared memory */
     uint64_t share; /* its weight in hundredths, less while it starts slowly */
     weir_balance_state *state;
-    const weir_ledger *connections; /* who has how many open; NULL: not counted */
-    size_t column;                  /* there */
-    size_t index;                   /* in what a worker sees of the group */
+    const weir_ledger *connections;  /* who has how many open; NULL: not counted */
+    struct balance_traffic *traffic; /* this worker's; NULL: not counted */
+    size_t column;                   /* there */
+    size_t index;                    /* in what a worker sees of the group */
 } weir_balance_peer;
 
 /* Whose way through a group it is: what keys are read from. All of it must outlive the pick. */
@@ -180,6 +182,7 @@ struct weir_balance_pick {
     struct balance_view *view;                            /* that the peer is of */
     size_t tried_few[8], *tried, tried_count, tried_size; /* columns */
     uint64_t began_us;
+    uint64_t began_ms, connect_ms, first_ms; /* the latter since then; UINT64_MAX: not yet */
     uint32_t hash;
     unsigned hash_tries;
     bool is_asked;           /* for its session's peer */
@@ -209,9 +212,12 @@ typedef enum {
     WEIR_BALANCE_FAILED,    /* counts toward max_fails */
     WEIR_BALANCE_ABANDONED, /* says nothing about the peer */
 } weir_balance_outcome;
-/* For least_time: it is connected; the first byte, or the head, of the answer is there. */
-void weir_balance_connected(const weir_balance_pick *pick);
-void weir_balance_answered(const weir_balance_pick *pick);
+/* It is connected; the first byte, or the head, of the answer is there. */
+void weir_balance_connected(weir_balance_pick *pick);
+void weir_balance_answered(weir_balance_pick *pick);
+/* For who looks: what the peer was given and has answered, with this status (0: none, or it has no statuses). */
+void weir_balance_count(const weir_balance_pick *pick, unsigned status, uint64_t sent,
+                        uint64_t received);
 /*
  * Of an answer that begins: the Set-Cookie to send with it, in the subject's pool; empty: none.  False: no memory.
  */
@@ -254,15 +260,42 @@ bool weir_balance_server_next(const weir_balance_group *group, size_t *position,
                               weir_balance_server *server) WEIR_MUST_USE;
 /* The peers as this worker sees them now, until the group's next pick. */
 const weir_balance_peer *weir_balance_peers(weir_balance_group *group, size_t *count);
-size_t weir_balance_idle_count(const weir_balance_group *group);
+
+/* Of a peer, by all workers; of run time, so a new machine begins anew. */
+typedef struct {
+    uint64_t requests;       /* that went to it: of stream, sessions */
+    uint64_t responses[5];   /* by class: 1xx first */
+    uint64_t sent, received; /* bytes */
+    struct {
+        unsigned status;
+        uint64_t count;
+    } codes[32];
+    size_t code_count;
+    uint64_t selected_ms;                   /* monotonic: the last time; 0: never */
+    uint64_t connect_us, first_us, last_us; /* averages; 0: not known */
+} weir_balance_traffic;
 
 typedef struct {
     const char *state; /* "up", "down", "draining", "unavail", "checking", "unhealthy" */
-    uint64_t active, requests, fails, unavailable;
+    uint64_t active, fails, unavailable;
     uint64_t checks, checks_failed, checks_fell;
-    uint64_t first_ms, last_ms; /* mean times, with least_time; else 0 */
+    bool last_check_passed;
+    uint64_t down_ms;     /* monotonic: unavail, checking or unhealthy since then; 0: it is not */
+    uint64_t downtime_ms; /* in all, up to now */
+    weir_balance_traffic traffic;
 } weir_balance_report;
-weir_balance_report weir_balance_peer_report(const weir_balance_peer *peer, bool is_alone);
+weir_balance_report weir_balance_peer_report(const weir_balance_group *group,
+                                             const weir_balance_peer *peer, bool is_alone);
+
+typedef struct {
+    uint64_t idle;    /* connections that are kept, by all workers */
+    uint64_t zombies; /* servers that were taken away and still have requests */
+    bool has_queue;
+    uint64_t queued, queue_max, queue_overflows;
+} weir_balance_group_report;
+weir_balance_group_report weir_balance_report_group(const weir_balance_group *group);
+/* What is counted for people begins at zero again. */
+void weir_balance_reset(weir_balance_group *group);
 
 /* While reading, by whoever will begin changes: without it there are none. */
 bool weir_balance_control_enable(weir_conf *conf, const weir_balance_family *family) WEIR_MUST_USE;
@@ -278,6 +311,8 @@ typedef enum {
     WEIR_BALANCE_CHANGE_EXISTS,
     WEIR_BALANCE_CHANGE_NO_SERVER,
     WEIR_BALANCE_CHANGE_NO_ROOM,
+    WEIR_BALANCE_CHANGE_IMMUTABLE, /* the address of a name that is looked up */
+    WEIR_BALANCE_CHANGE_NO_BACKUP, /* the group's method takes none */
     WEIR_BALANCE_CHANGE_NOT_KEPT,  /* done, but the state file could not be written */
     WEIR_BALANCE_CHANGE_NO_KEEPER, /* it did not answer in time; may be done yet */
 } weir_balance_change_outcome;
@@ -291,6 +326,8 @@ enum {
     WEIR_BALANCE_HAS_SLOW_START = 16,
     WEIR_BALANCE_HAS_DOWN = 32,
     WEIR_BALANCE_HAS_DRAIN = 64,
+    WEIR_BALANCE_HAS_ROUTE = 128,
+    WEIR_BALANCE_HAS_NAME = 256, /* an address: it is another one from now on */
 };
 
 /* One change, which the keeper carries out; lies inside of who wants it. */

@@ -15,14 +15,17 @@ struct weir_balance_state {
     _Atomic uint64_t fails;             /* since it last proved good */
     _Atomic uint64_t failed_ms;         /* monotonic: the last failure */
     _Atomic uint64_t checked_ms;        /* that, or the last try after fail_timeout */
-    _Atomic uint64_t health;            /* balance_health, by active checks */
     _Atomic uint64_t risen_ms;          /* it came back then: slow_start; 0: it was never away */
-    _Atomic uint64_t first_us, last_us; /* moving averages of times; 0: nothing yet */
+    _Atomic uint64_t first_us, last_us; /* for least_time: averages; 0: nothing yet */
     /* For people. */
-    _Atomic uint64_t requests, failures, unavailable;
+    _Atomic uint64_t failures, unavailable;
     _Atomic uint64_t checks, checks_failed, checks_fell;
+    _Atomic uint64_t down_ms;     /* monotonic: since when it is; 0: it is not */
+    _Atomic uint64_t downtime_ms; /* before that */
     /* By check, a bit each; the keeper's, like `health`, which they make. */
-    _Atomic uint64_t failing, pending;
+    _Atomic uint32_t failing, pending;
+    _Atomic uint32_t health;      /* balance_health */
+    _Atomic uint32_t last_passed; /* the last check: 1, or 0 */
 };
 
 typedef enum {
@@ -37,8 +40,18 @@ typedef struct {
     _Atomic uint64_t weather;  /* grows when a peer falls or rises: seen soon */
     _Atomic uint64_t turns[2]; /* by tier: how many were taken */
     _Atomic uint64_t next_id;
-    _Atomic uint64_t extras; /* grows when a peer is made that no configuration has */
+    _Atomic uint64_t extras;    /* grows when a peer is made that no configuration has */
+    _Atomic uint64_t overflows; /* of the queue */
 } balance_words;
+
+#define BALANCE_CODES 12
+
+/* What one worker counts of one peer (traffic.c): only it writes here. */
+typedef struct balance_traffic {
+    _Atomic uint64_t requests, responses[5], sent, received;
+    _Atomic uint64_t selected_ms, connect_us, first_us, last_us;
+    _Atomic uint64_t codes[BALANCE_CODES];
+} balance_traffic;
 
 /* Settings of a server, as changed or added at run time. */
 typedef struct {
@@ -51,6 +64,7 @@ enum {
     BALANCE_IS_DOWN = 2,
     BALANCE_IS_DRAINING = 4,
     BALANCE_IS_RESOLVED = 8, /* a name that the keeper looks up again and again */
+    BALANCE_HAS_ROUTE = 16,  /* of a configured server: the text's route stands for its own */
 };
 
 #define BALANCE_TEXT_MAX 200
@@ -195,6 +209,9 @@ struct balance_kept {
     /* ---- the worker's own */
     weir_list idle; /* of links, the one used last first */
     size_t count;
+    /* ---- where they are counted for all workers; NULL: nowhere */
+    const struct balance_zone *zone;
+    size_t column;
 };
 
 void balance_kept_init(balance_kept *kept);
@@ -249,8 +266,10 @@ typedef struct balance_zone {
     balance_record *records;
     size_t count;
     balance_open *open;       /* the worker's own, a column for each record; NULL: nobody asks */
-    struct weir_zone *counts; /* the ledger's */
-    weir_ledger connections;  /* a column for each record */
+    struct weir_zone *counts; /* memory of what follows */
+    /* A column for each record: connections, or, of a group's own, who waits in its queue.  Then one more: idle ones. */
+    weir_ledger connections;
+    void *traffic; /* a column for each record; NULL: not opened yet */
 } balance_zone;
 
 /* All groups of a family in one configuration. */
@@ -293,6 +312,19 @@ uint64_t balance_group_key(const weir_balance_group *group);
 uint64_t balance_peer_key(uint64_t group, weir_str text, bool is_backup, size_t repeated);
 uint64_t balance_server_digest(const balance_server *server);
 
+/* ---- traffic.c: `memory` is zero at first */
+
+/* 0: too many. */
+size_t balance_traffic_bytes(size_t columns);
+void balance_traffic_clear(void *memory, size_t columns, size_t column);
+/* The place that this worker counts in. */
+balance_traffic *balance_traffic_own(void *memory, size_t columns, size_t column);
+void balance_traffic_selected(balance_traffic *own, uint64_t now_ms);
+void balance_traffic_count(balance_traffic *own, unsigned status, uint64_t sent, uint64_t received);
+void balance_traffic_sum(void *memory, size_t columns, size_t column, weir_balance_traffic *sum);
+/* A moving one.  Two workers that do this at once lose one of two times, which is no loss. */
+void balance_average(_Atomic uint64_t *mean, uint64_t us);
+
 /* ---- view.c */
 
 /* As it is now: made anew if something has changed.  NULL: no memory, and there never was one. */
@@ -320,6 +352,12 @@ bool balance_pick_try(weir_balance_pick *pick, uint64_t now_ms);
 /* Where this process counts; without workers it is the only one. */
 size_t balance_own_slot(void);
 void balance_weather_changed(const weir_balance_group *group);
+/* How long a peer is down, for people. */
+void balance_down_begin(weir_balance_state *state);
+void balance_down_end(weir_balance_state *state, uint64_t then_ms);
+/* It failed too often, and is left alone until then. */
+bool balance_is_failing(const weir_balance_peer *peer, bool is_alone, uint64_t now_ms,
+                        uint64_t *until_ms);
 
 /* ---- round_robin.c */
 
@@ -358,6 +396,8 @@ bool balance_queue_wait(weir_balance_pick *pick, void (*ready)(weir_balance_pick
 void balance_queue_leave(weir_balance_pick *pick);
 void balance_queue_freed(const weir_balance_group *group);
 void balance_queue_stop(weir_worker *worker, const weir_balance_group *group);
+/* How many wait in all workers, and may; false: there is no queue. */
+bool balance_queue_look(const weir_balance_group *group, uint64_t *waiting, uint64_t *max);
 
 /* ---- health.c */
 

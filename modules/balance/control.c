@@ -121,40 +121,74 @@ static balance_record *member_find(const weir_balance_group *group, uint64_t id)
     return NULL;
 }
 
-static weir_balance_change_outcome server_add(weir_balance_group *group, const control_call *call,
-                                              uint64_t *id)
+/* They may be the record's own.  False: there is no room. */
+static bool texts_put(balance_record *record, weir_str name, weir_str route, weir_str service)
 {
-    balance_server server = server_of(call);
+    char copy[BALANCE_TEXT_MAX] = {0};
+    weir_builder text;
+
+    if (name.len + route.len + service.len > sizeof(copy)) {
+        return false;
+    }
+    weir_builder_over(&text, copy, sizeof(copy));
+    weir_builder_add(&text, name);
+    weir_builder_add(&text, route);
+    weir_builder_add(&text, service);
+    memcpy(record->text, copy, sizeof(record->text));
+    record->name_len = (uint16_t) name.len;
+    record->route_len = (uint16_t) route.len;
+    record->service_len = (uint16_t) service.len;
+    return true;
+}
+
+/* NULL: there is one already, or no room. */
+static balance_record *member_make(weir_balance_group *group, const balance_server *server,
+                                   weir_balance_change_outcome *outcome)
+{
     char text[WEIR_ADDR_TEXT_MAX];
     weir_addr addr;
-    weir_str as_text = server.name;
+    weir_str as_text = server->name;
     uint64_t key;
     balance_record *record;
 
-    if (weir_addr_parse(server.name, group->family->default_port, &addr)) {
+    if (weir_addr_parse(server->name, group->family->default_port, &addr)) {
         as_text = weir_addr_text(&addr, true, text);
     }
-    key = balance_peer_key(group->key, as_text, server.is_backup, 0);
+    key = balance_peer_key(group->key, as_text, server->is_backup, 0);
     record = balance_record_find(group->zone, key);
     if (record != NULL && (atomic_load(&record->is_added) != 0 || seat_of(group, record) != NULL)) {
-        return WEIR_BALANCE_CHANGE_EXISTS;
+        *outcome = WEIR_BALANCE_CHANGE_EXISTS;
+        return NULL;
     }
     if (record == NULL) {
         record = balance_record_make(group->zone, group, key);
     }
-    if (record == NULL) {
-        return WEIR_BALANCE_CHANGE_NO_ROOM;
+    if (record == NULL || !texts_put(record, server->name, server->route, server->service)) {
+        *outcome = WEIR_BALANCE_CHANGE_NO_ROOM;
+        return NULL;
     }
-    record->name_len = call->name_len;
-    record->route_len = call->route_len;
-    record->service_len = call->service_len;
-    memcpy(record->text, call->text, sizeof(record->text));
-    settings_put(&record->settings, &server);
+    settings_put(&record->settings, server);
     atomic_store(&record->generation, group->zone->generation);
     atomic_fetch_add(&group->words->extras, 1);
-    atomic_store(&record->is_added, 1);
-    *id = atomic_load(&record->id);
-    return WEIR_BALANCE_CHANGE_DONE;
+    return record;
+}
+
+static weir_balance_change_outcome server_add(weir_balance_group *group, const control_call *call,
+                                              uint64_t *id)
+{
+    balance_server server = server_of(call);
+    weir_balance_change_outcome outcome = WEIR_BALANCE_CHANGE_DONE;
+    balance_record *record;
+
+    if (server.is_backup && !group->method->takes_backups) {
+        return WEIR_BALANCE_CHANGE_NO_BACKUP;
+    }
+    record = member_make(group, &server, &outcome);
+    if (record != NULL) {
+        atomic_store(&record->is_added, 1);
+        *id = atomic_load(&record->id);
+    }
+    return outcome;
 }
 
 static void server_remove(const weir_balance_group *group, balance_record *record)
@@ -172,40 +206,84 @@ static void server_remove(const weir_balance_group *group, balance_record *recor
     }
 }
 
-static void server_patch(const weir_balance_group *group, balance_record *record,
-                         const control_call *call)
+/* What is asked for, in place of what there is. */
+static void settings_merge(balance_server *server, const control_call *call)
+{
+    balance_server asked = server_of(call);
+
+    if ((call->mask & WEIR_BALANCE_HAS_WEIGHT) != 0) {
+        server->weight = asked.weight;
+    }
+    if ((call->mask & WEIR_BALANCE_HAS_MAX_CONNS) != 0) {
+        server->max_conns = asked.max_conns;
+    }
+    if ((call->mask & WEIR_BALANCE_HAS_MAX_FAILS) != 0) {
+        server->max_fails = asked.max_fails;
+    }
+    if ((call->mask & WEIR_BALANCE_HAS_FAIL_TIMEOUT) != 0) {
+        server->fail_timeout_ms = asked.fail_timeout_ms;
+    }
+    if ((call->mask & WEIR_BALANCE_HAS_SLOW_START) != 0) {
+        server->slow_start_ms = asked.slow_start_ms;
+    }
+    if ((call->mask & WEIR_BALANCE_HAS_DOWN) != 0) {
+        server->is_down = asked.is_down;
+    }
+    if ((call->mask & WEIR_BALANCE_HAS_DRAIN) != 0) {
+        server->is_draining = asked.is_draining;
+    }
+    if ((call->mask & WEIR_BALANCE_HAS_ROUTE) != 0) {
+        server->route = asked.route;
+    }
+    if ((call->mask & WEIR_BALANCE_HAS_NAME) != 0) {
+        server->name = asked.name;
+    }
+}
+
+/* To another address: that is another peer, of which nothing is known, under the same number. */
+static weir_balance_change_outcome server_move(weir_balance_group *group, balance_record *record,
+                                               const balance_server *server)
+{
+    weir_balance_change_outcome outcome = WEIR_BALANCE_CHANGE_DONE;
+    balance_record *made = member_make(group, server, &outcome);
+
+    if (made != NULL) {
+        uint64_t id = atomic_load(&record->id);
+
+        atomic_store(&record->id, atomic_load(&made->id));
+        atomic_store(&made->id, id);
+        atomic_store(&made->is_added, 1);
+        server_remove(group, record);
+    }
+    return outcome;
+}
+
+static weir_balance_change_outcome server_patch(weir_balance_group *group, balance_record *record,
+                                                const control_call *call)
 {
     const balance_seat *seat = seat_of(group, record);
-    balance_server asked = server_of(call);
     bool is_there;
     balance_server server =
         seat != NULL ? balance_seat_now(seat, &is_there) : balance_record_server(record);
+    weir_str name = seat != NULL && !server.is_resolved ? seat->text : server.name;
 
-    if ((call->mask & WEIR_BALANCE_HAS_WEIGHT) != 0) {
-        server.weight = asked.weight;
+    settings_merge(&server, call);
+    if ((call->mask & WEIR_BALANCE_HAS_NAME) != 0 && !weir_str_eq(server.name, name)) {
+        return server.is_resolved ? WEIR_BALANCE_CHANGE_IMMUTABLE
+                                  : server_move(group, record, &server);
     }
-    if ((call->mask & WEIR_BALANCE_HAS_MAX_CONNS) != 0) {
-        server.max_conns = asked.max_conns;
-    }
-    if ((call->mask & WEIR_BALANCE_HAS_MAX_FAILS) != 0) {
-        server.max_fails = asked.max_fails;
-    }
-    if ((call->mask & WEIR_BALANCE_HAS_FAIL_TIMEOUT) != 0) {
-        server.fail_timeout_ms = asked.fail_timeout_ms;
-    }
-    if ((call->mask & WEIR_BALANCE_HAS_SLOW_START) != 0) {
-        server.slow_start_ms = asked.slow_start_ms;
-    }
-    if ((call->mask & WEIR_BALANCE_HAS_DOWN) != 0) {
-        server.is_down = asked.is_down;
-    }
-    if ((call->mask & WEIR_BALANCE_HAS_DRAIN) != 0) {
-        server.is_draining = asked.is_draining;
-    }
-    settings_put(&record->settings, &server);
-    if (seat != NULL) {
+    if (seat == NULL) {
+        if (!texts_put(record, server.name, server.route, server.service)) {
+            return WEIR_BALANCE_CHANGE_NO_ROOM;
+        }
+        settings_put(&record->settings, &server);
+    } else {
+        (void) texts_put(record, WEIR_STR_EMPTY, server.route, WEIR_STR_EMPTY);
+        settings_put(&record->settings, &server);
+        atomic_fetch_or(&record->settings.flags, BALANCE_HAS_ROUTE);
         atomic_store(&record->patched, seat->server->digest);
     }
+    return WEIR_BALANCE_CHANGE_DONE;
 }
 
 static weir_balance_change_outcome carry_out(const struct balance_control *control,
@@ -228,7 +306,7 @@ static weir_balance_change_outcome carry_out(const struct balance_control *contr
         if (call->op == WEIR_BALANCE_REMOVE) {
             server_remove(group, record);
         } else {
-            server_patch(group, record, call);
+            outcome = server_patch(group, record, call);
         }
     }
     if (outcome != WEIR_BALANCE_CHANGE_DONE) {
@@ -490,33 +568,92 @@ const weir_balance_peer *weir_balance_peers(weir_balance_group *group, size_t *c
     return view == NULL ? NULL : view->peers;
 }
 
-size_t weir_balance_idle_count(const weir_balance_group *group)
+/* Taken away at run time, or by a reload, while requests were under way. */
+static bool is_zombie(const weir_balance_group *group, const balance_record *record)
 {
-    return group->kept->count;
+    const balance_zone *zone = group->zone;
+
+    return atomic_load(&record->group) == group->key && atomic_load(&record->key) != group->key
+           && atomic_load(&record->is_added) == 0 && atomic_load(&record->parent) == 0
+           && seat_of(group, record) == NULL
+           && weir_ledger_sum(&zone->connections, (size_t) (record - zone->records)) != 0;
 }
 
-weir_balance_report weir_balance_peer_report(const weir_balance_peer *peer, bool is_alone)
+weir_balance_group_report weir_balance_report_group(const weir_balance_group *group)
+{
+    const balance_zone *zone = group->zone;
+    weir_balance_group_report report = {
+        .idle = weir_ledger_sum(&zone->connections, group->own_kept.column),
+        .queue_overflows = atomic_load(&group->words->overflows),
+    };
+
+    report.has_queue = balance_queue_look(group, &report.queued, &report.queue_max);
+    for (size_t i = 0; i < zone->count; i++) {
+        report.zombies += is_zombie(group, &zone->records[i]);
+    }
+    return report;
+}
+
+void weir_balance_reset(weir_balance_group *group)
+{
+    size_t count;
+    const weir_balance_peer *peers = weir_balance_peers(group, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        weir_balance_state *state = peers[i].state;
+        _Atomic uint64_t *words[] = {&state->failures,    &state->unavailable,
+                                     &state->checks,      &state->checks_failed,
+                                     &state->checks_fell, &state->downtime_ms};
+
+        for (size_t word = 0; word < WEIR_COUNT(words); word++) {
+            atomic_store(words[word], 0);
+        }
+        balance_traffic_clear(group->zone->traffic, group->zone->count, peers[i].column);
+    }
+    atomic_store(&group->words->overflows, 0);
+}
+
+static const char *state_text(const weir_balance_peer *peer, bool is_failing)
+{
+    uint32_t health = atomic_load(&peer->state->health);
+
+    return peer->is_down                 ? "down"
+           : health == BALANCE_UNHEALTHY ? "unhealthy"
+           : health == BALANCE_CHECKING  ? "checking"
+           : is_failing                  ? "unavail"
+           : peer->is_draining           ? "draining"
+                                         : "up";
+}
+
+weir_balance_report weir_balance_peer_report(const weir_balance_group *group,
+                                             const weir_balance_peer *peer, bool is_alone)
 {
     const weir_balance_state *state = peer->state;
-    uint64_t health = atomic_load(&state->health);
+    uint64_t now_ms = weir_clock_now()->monotonic_ms;
+    uint64_t until_ms = now_ms;
+    bool is_failing = balance_is_failing(peer, is_alone, now_ms, &until_ms);
     weir_balance_report report = {
+        .state = state_text(peer, is_failing),
         .active = balance_connections(peer),
-        .requests = atomic_load(&state->requests),
         .fails = atomic_load(&state->failures),
         .unavailable = atomic_load(&state->unavailable),
         .checks = atomic_load(&state->checks),
         .checks_failed = atomic_load(&state->checks_failed),
         .checks_fell = atomic_load(&state->checks_fell),
-        .first_ms = atomic_load(&state->first_us) / 1000,
-        .last_ms = atomic_load(&state->last_us) / 1000,
+        .last_check_passed = atomic_load(&state->last_passed) != 0,
+        .down_ms = atomic_load(&state->down_ms),
+        .downtime_ms = atomic_load(&state->downtime_ms),
     };
 
-    report.state = peer->is_down                                                      ? "down"
-                   : health == BALANCE_UNHEALTHY                                      ? "unhealthy"
-                   : health == BALANCE_CHECKING                                       ? "checking"
-                   : peer->is_draining                                                ? "draining"
-                   : !balance_is_live(peer, is_alone, weir_clock_now()->monotonic_ms) ? "unavail"
-                                                                                      : "up";
+    if (report.down_ms != 0) {
+        /* What nobody has tried since its fail_timeout is down no more. */
+        bool is_over = !is_failing && atomic_load(&state->health) == BALANCE_HEALTHY;
+        uint64_t then_ms = is_over && until_ms < now_ms ? until_ms : now_ms;
+
+        report.downtime_ms += then_ms > report.down_ms ? then_ms - report.down_ms : 0;
+        report.down_ms = is_over ? 0 : report.down_ms;
+    }
+    balance_traffic_sum(group->zone->traffic, group->zone->count, peer->column, &report.traffic);
     return report;
 }
 

@@ -29,22 +29,27 @@ static void probe_due(weir_timer *timer);
 
 static void health_settle(const weir_balance_group *group, weir_balance_state *state)
 {
-    uint64_t health = atomic_load(&state->failing) != 0   ? BALANCE_UNHEALTHY
+    uint32_t health = atomic_load(&state->failing) != 0   ? BALANCE_UNHEALTHY
                       : atomic_load(&state->pending) != 0 ? BALANCE_CHECKING
                                                           : BALANCE_HEALTHY;
 
     if (atomic_exchange(&state->health, health) != health) {
         balance_weather_changed(group);
+        if (health == BALANCE_HEALTHY) {
+            balance_down_end(state, weir_clock_now()->monotonic_ms);
+        } else {
+            balance_down_begin(state);
+        }
     }
 }
 
 void balance_health_claim(const weir_balance_group *group, weir_balance_state *state, bool is_new)
 {
-    uint64_t pending = 0;
-    uint64_t checked = 0;
+    uint32_t pending = 0;
+    uint32_t checked = 0;
 
     for (const weir_balance_check *check = group->checks; check != NULL; check = check->next) {
-        uint64_t bit = UINT64_C(1) << check->number;
+        uint32_t bit = UINT32_C(1) << check->number;
 
         checked |= bit;
         /* Over a reload, only "persistent" keeps what is known. */
@@ -114,7 +119,7 @@ static void probe_due(weir_timer *timer)
 
 static void peer_fell(const balance_probe *probe, weir_balance_state *state, const char *why)
 {
-    atomic_fetch_or(&state->failing, UINT64_C(1) << probe->check->number);
+    atomic_fetch_or(&state->failing, UINT32_C(1) << probe->check->number);
     atomic_fetch_add(&state->checks_fell, 1);
     weir_log_line(&probe->keeper->log, WEIR_LOG_WARN, 0,
                   "upstream server %.*s of \"%.*s\" is unhealthy: %s", WEIR_STR_ARG(probe->text),
@@ -123,7 +128,7 @@ static void peer_fell(const balance_probe *probe, weir_balance_state *state, con
 
 static void peer_rose(const balance_probe *probe, weir_balance_state *state)
 {
-    atomic_fetch_and(&state->failing, ~(UINT64_C(1) << probe->check->number));
+    atomic_fetch_and(&state->failing, ~(UINT32_C(1) << probe->check->number));
     atomic_store(&state->risen_ms, weir_clock_now()->monotonic_ms);
     weir_log_line(&probe->keeper->log, WEIR_LOG_NOTICE, 0,
                   "upstream server %.*s of \"%.*s\" is healthy again", WEIR_STR_ARG(probe->text),
@@ -134,7 +139,7 @@ void balance_probe_end(balance_probe *probe, const char *failure)
 {
     const weir_balance_check *check = probe->check;
     weir_balance_state *state = state_of(probe);
-    uint64_t bit = UINT64_C(1) << check->number;
+    uint32_t bit = UINT32_C(1) << check->number;
 
     probe->talking = NULL;
     probe_arm(probe);
@@ -147,6 +152,7 @@ void balance_probe_end(balance_probe *probe, const char *failure)
     bool is_pending = (atomic_fetch_and(&state->pending, ~bit) & bit) != 0;
 
     atomic_fetch_add(&state->checks, 1);
+    atomic_store(&state->last_passed, failure == NULL);
     if (failure != NULL) {
         atomic_fetch_add(&state->checks_failed, 1);
         weir_log_line(&probe->keeper->log, WEIR_LOG_INFO, 0,

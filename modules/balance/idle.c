@@ -43,8 +43,13 @@ bool weir_balance_keeps_idle(const weir_balance_group *group)
 
 static void kept_leave(weir_balance_link *link)
 {
+    balance_kept *kept = link->kept;
+
     weir_list_remove(&link->link);
-    link->kept->count--;
+    kept->count--;
+    if (kept->zone != NULL) {
+        weir_ledger_down(&kept->zone->connections, balance_own_slot(), kept->column);
+    }
     weir_connection_set_idle(link->connection, false);
 }
 
@@ -111,6 +116,9 @@ void weir_balance_idle_put(weir_balance_link *link)
     connection->log = *weir_loop_log(connection->loop);
     weir_list_prepend(&kept->idle, &link->link);
     kept->count++;
+    if (kept->zone != NULL) {
+        weir_ledger_up(&kept->zone->connections, balance_own_slot(), kept->column);
+    }
     weir_connection_set_timeout(connection, kept->timeout_ms);
     weir_connection_set_idle(connection, true);
     weir_connection_enter(connection, &kept_idle);

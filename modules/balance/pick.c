@@ -7,8 +7,6 @@
 
 /* One request's way through a group. */
 
-#define AVERAGE_OVER 8 /* of a moving average: what a new time counts, one in so many */
-
 bool weir_balance_begin(weir_balance_pick *pick, weir_balance_group *group,
                         const weir_balance_subject *subject)
 {
@@ -47,24 +45,31 @@ uint64_t balance_connections(const weir_balance_peer *peer)
     return peer->connections == NULL ? 0 : weir_ledger_sum(peer->connections, peer->column);
 }
 
+/* As in nginx, a peer that has nobody to stand in for it is not left alone. */
+bool balance_is_failing(const weir_balance_peer *peer, bool is_alone, uint64_t now_ms,
+                        uint64_t *until_ms)
+{
+    const weir_balance_state *state = peer->state;
+
+    if (is_alone || peer->max_fails == 0
+        || atomic_load_explicit(&state->fails, memory_order_relaxed) < peer->max_fails) {
+        return false;
+    }
+    *until_ms = atomic_load(&state->checked_ms) + peer->fail_timeout_ms + 1;
+    return now_ms < *until_ms;
+}
+
 bool balance_is_live(const weir_balance_peer *peer, bool is_alone, uint64_t now_ms)
 {
     const weir_balance_state *state = peer->state;
+    uint64_t until_ms;
 
     if (peer->is_down
         || atomic_load_explicit(&state->health, memory_order_relaxed) != BALANCE_HEALTHY
         || (peer->max_conns != 0 && balance_connections(peer) >= peer->max_conns)) {
         return false;
     }
-    /* As in nginx, a peer that has nobody to stand in for it is not left alone. */
-    if (is_alone || peer->max_fails == 0
-        || atomic_load_explicit(&state->fails, memory_order_relaxed) < peer->max_fails) {
-        return true;
-    }
-
-    uint64_t checked = atomic_load(&state->checked_ms);
-
-    return now_ms > checked && now_ms - checked > peer->fail_timeout_ms;
+    return !balance_is_failing(peer, is_alone, now_ms, &until_ms);
 }
 
 bool balance_was_tried(const weir_balance_pick *pick, const weir_balance_peer *peer)
@@ -146,15 +151,6 @@ static void time_end(const weir_balance_pick *pick)
     }
 }
 
-/* Two workers that do this at once lose one of two times, which is no loss. */
-static void average(_Atomic uint64_t *mean, uint64_t us)
-{
-    uint64_t before = atomic_load_explicit(mean, memory_order_relaxed);
-    uint64_t after = before == 0 ? us : (before * (AVERAGE_OVER - 1) + us) / AVERAGE_OVER;
-
-    atomic_store_explicit(mean, after == 0 ? 1 : after, memory_order_relaxed);
-}
-
 static void peer_enter(weir_balance_pick *pick, balance_view *view, const weir_balance_peer *peer,
                        uint64_t now_ms)
 {
@@ -169,10 +165,15 @@ static void peer_enter(weir_balance_pick *pick, balance_view *view, const weir_b
     if (peer->connections != NULL) {
         weir_ledger_up(peer->connections, balance_own_slot(), peer->column);
     }
-    atomic_fetch_add_explicit(&state->requests, 1, memory_order_relaxed);
+    pick->began_ms = now_ms;
+    pick->connect_ms = pick->first_ms = UINT64_MAX;
+    if (peer->traffic != NULL) {
+        balance_traffic_selected(peer->traffic, now_ms);
+    }
     /* One try after fail_timeout, and not all that come: the next one waits for what becomes of it. */
     if (atomic_load_explicit(&state->fails, memory_order_relaxed) != 0
         && now_ms - atomic_load(&state->checked_ms) > peer->fail_timeout_ms) {
+        balance_down_end(state, atomic_load(&state->checked_ms) + peer->fail_timeout_ms);
         atomic_store(&state->checked_ms, now_ms);
     }
     time_begin(pick);
@@ -236,6 +237,22 @@ weir_result weir_balance_next(weir_balance_pick *pick, void (*ready)(weir_balanc
 
 /* ---- what became of it */
 
+void balance_down_begin(weir_balance_state *state)
+{
+    uint64_t up = 0;
+
+    (void) atomic_compare_exchange_strong(&state->down_ms, &up, weir_clock_now()->monotonic_ms);
+}
+
+void balance_down_end(weir_balance_state *state, uint64_t then_ms)
+{
+    uint64_t since_ms = atomic_exchange(&state->down_ms, 0);
+
+    if (since_ms != 0 && then_ms > since_ms) {
+        atomic_fetch_add(&state->downtime_ms, then_ms - since_ms);
+    }
+}
+
 static void peer_failed(const weir_balance_pick *pick, const weir_log *log)
 {
     const weir_balance_peer *peer = pick->peer;
@@ -250,6 +267,7 @@ static void peer_failed(const weir_balance_pick *pick, const weir_log *log)
         return;
     }
     balance_weather_changed(pick->group);
+    balance_down_begin(state);
     if (fails == peer->max_fails) {
         atomic_fetch_add_explicit(&state->unavailable, 1, memory_order_relaxed);
         weir_log_line(log, WEIR_LOG_WARN, 0, "upstream server temporarily disabled");
@@ -264,13 +282,16 @@ static void peer_succeeded(const weir_balance_pick *pick)
     uint64_t fails = atomic_load_explicit(&state->fails, memory_order_relaxed);
 
     if (pick->group->measures_time) {
-        average(&state->last_us, weir_clock_monotonic_us() - pick->began_us);
+        balance_average(&state->last_us, weir_clock_monotonic_us() - pick->began_us);
     }
     if (fails == 0 || atomic_load(&state->failed_ms) >= atomic_load(&state->checked_ms)) {
         return;
     }
     atomic_store(&state->fails, 0);
     if (peer->max_fails != 0 && fails >= peer->max_fails) {
+        if (atomic_load(&state->health) == BALANCE_HEALTHY) {
+            balance_down_end(state, weir_clock_now()->monotonic_ms);
+        }
         atomic_store(&state->risen_ms, weir_clock_now()->monotonic_ms);
         balance_weather_changed(pick->group);
     }
@@ -280,18 +301,45 @@ static void first_measured(const weir_balance_pick *pick, balance_measure measur
 {
     if (pick->peer != NULL && pick->group->measures_time
         && (pick->group->measure == BALANCE_BY_CONNECT) == (measure == BALANCE_BY_CONNECT)) {
-        average(&pick->peer->state->first_us, weir_clock_monotonic_us() - pick->began_us);
+        balance_average(&pick->peer->state->first_us, weir_clock_monotonic_us() - pick->began_us);
     }
 }
 
-void weir_balance_connected(const weir_balance_pick *pick)
+void weir_balance_connected(weir_balance_pick *pick)
 {
+    pick->connect_ms = weir_clock_now()->monotonic_ms - pick->began_ms;
     first_measured(pick, BALANCE_BY_CONNECT);
 }
 
-void weir_balance_answered(const weir_balance_pick *pick)
+void weir_balance_answered(weir_balance_pick *pick)
 {
+    pick->first_ms = weir_clock_now()->monotonic_ms - pick->began_ms;
     first_measured(pick, BALANCE_BY_FIRST_BYTE);
+}
+
+void weir_balance_count(const weir_balance_pick *pick, unsigned status, uint64_t sent,
+                        uint64_t received)
+{
+    if (pick->peer != NULL && pick->peer->traffic != NULL) {
+        balance_traffic_count(pick->peer->traffic, status, sent, received);
+    }
+}
+
+/* By the clock of the loop's turn, which costs nothing. */
+static void times_note(const weir_balance_pick *pick)
+{
+    balance_traffic *own = pick->peer->traffic;
+
+    if (own == NULL) {
+        return;
+    }
+    if (pick->connect_ms != UINT64_MAX) {
+        balance_average(&own->connect_us, pick->connect_ms * 1000);
+    }
+    if (pick->first_ms != UINT64_MAX) {
+        balance_average(&own->first_us, pick->first_ms * 1000);
+    }
+    balance_average(&own->last_us, (weir_clock_now()->monotonic_ms - pick->began_ms) * 1000);
 }
 
 void weir_balance_done(weir_balance_pick *pick, weir_balance_outcome outcome, const weir_log *log)
@@ -316,6 +364,7 @@ void weir_balance_done(weir_balance_pick *pick, weir_balance_outcome outcome, co
         }
         break;
     case WEIR_BALANCE_SUCCEEDED:
+        times_note(pick);
         peer_succeeded(pick);
         break;
     case WEIR_BALANCE_ABANDONED:

@@ -78,10 +78,15 @@ bool balance_queue_wait(weir_balance_pick *pick, void (*ready)(weir_balance_pick
     struct balance_queue *queue = group->queue;
     const weir_worker *worker = weir_worker_current();
 
-    if (queue == NULL || worker == NULL || ready == NULL
-        || weir_ledger_sum(&group->zone->connections, column_of(group)) >= queue->max
-        || (!weir_timer_is_set(&queue->timer)
-            && !weir_timer_set(worker->loop, &queue->timer, LOOK_MS))) {
+    if (queue == NULL || worker == NULL || ready == NULL) {
+        return false;
+    }
+    if (weir_ledger_sum(&group->zone->connections, column_of(group)) >= queue->max) {
+        atomic_fetch_add(&group->words->overflows, 1);
+        return false;
+    }
+    if (!weir_timer_is_set(&queue->timer)
+        && !weir_timer_set(worker->loop, &queue->timer, LOOK_MS)) {
         return false;
     }
     weir_ledger_up(&group->zone->connections, worker->slot, column_of(group));
@@ -114,6 +119,16 @@ void balance_queue_stop(weir_worker *worker, const weir_balance_group *group)
         weir_timer_clear(worker->loop, &group->queue->timer);
         weir_task_cancel(&group->queue->task);
     }
+}
+
+bool balance_queue_look(const weir_balance_group *group, uint64_t *waiting, uint64_t *max)
+{
+    if (group->queue == NULL) {
+        return false;
+    }
+    *waiting = weir_ledger_sum(&group->zone->connections, column_of(group));
+    *max = group->queue->max;
+    return true;
 }
 
 /* queue NUMBER [timeout=TIME] */

@@ -12,8 +12,8 @@
  * configuration has, before it forks; made by the keeper for what comes at run time.
  */
 
-#define RECORDS_LAYOUT "balance 3 "
-#define COUNTS_LAYOUT "balance connections 2 "
+#define RECORDS_LAYOUT "balance 4 "
+#define COUNTS_LAYOUT "balance counts 3 "
 #define RECORDS_MIN 64
 
 _Static_assert(sizeof(balance_record) % 64 == 0, "records share no cache line");
@@ -225,6 +225,8 @@ static bool claim_group(claims *claim, weir_balance_group *group)
         return false;
     }
     group->words = &own->words;
+    group->own_kept.zone = claim->zone;
+    group->own_kept.column = claim->zone->count + (size_t) (own - claim->zone->records);
     for (size_t i = 0; i < group->seat_count; i++) {
         balance_seat *seat = &group->seats[i];
 
@@ -288,6 +290,15 @@ static bool zone_claim(balance_zone *zone)
 
 /* ---- at run time, by the keeper */
 
+static void counts_clear(const balance_zone *zone, size_t column)
+{
+    if (zone->connections.memory != NULL) {
+        weir_ledger_clear_column(&zone->connections, column);
+        weir_ledger_clear_column(&zone->connections, zone->count + column);
+        balance_traffic_clear(zone->traffic, zone->count, column);
+    }
+}
+
 balance_record *balance_record_find(const balance_zone *zone, uint64_t key)
 {
     for (size_t i = 0; i < zone->count; i++) {
@@ -305,9 +316,7 @@ balance_record *balance_record_make(balance_zone *zone, weir_balance_group *grou
     balance_record *record = record_take(zone, &next_free, &next_old, key);
 
     if (record != NULL) {
-        if (zone->connections.memory != NULL) {
-            weir_ledger_clear_column(&zone->connections, (size_t) (record - zone->records));
-        }
+        counts_clear(zone, (size_t) (record - zone->records));
         balance_health_claim(group, &record->state, true);
         atomic_store(&record->id, atomic_fetch_add(&group->words->next_id, 1));
         atomic_store(&record->group, group->key);
@@ -343,7 +352,12 @@ void balance_record_give_up(balance_record *record)
     atomic_store(&record->generation, 0);
 }
 
-/* ---- zones: one of records, and one that counts connections to their peers, opened in any order */
+/* ---- zones: one of records, and one of what is counted of their peers, opened in any order */
+
+static size_t ledger_bytes(size_t records)
+{
+    return weir_ledger_bytes(WEIR_WORKER_SLOTS, 2 * records);
+}
 
 /* When both are open.  A record that was another peer's has its column, too. */
 static void zone_join(balance_zone *zone)
@@ -352,11 +366,12 @@ static void zone_join(balance_zone *zone)
         return;
     }
     zone->connections =
-        weir_ledger_at(weir_zone_memory(zone->counts), WEIR_WORKER_SLOTS, zone->count);
+        weir_ledger_at(weir_zone_memory(zone->counts), WEIR_WORKER_SLOTS, 2 * zone->count);
+    zone->traffic = (char *) weir_zone_memory(zone->counts) + ledger_bytes(zone->count);
     for (size_t i = 0; i < zone->count; i++) {
         if (atomic_load(&zone->records[i].key) != 0
             && atomic_load(&zone->records[i].begun) == zone->generation) {
-            weir_ledger_clear_column(&zone->connections, i);
+            counts_clear(zone, i);
         }
     }
 }
@@ -428,7 +443,8 @@ bool balance_zone_open(weir_conf *conf, const weir_balance_family *family, balan
 bool balance_zone_settle(weir_conf *conf, balance_zone *zone)
 {
     size_t count = weir_zone_bytes(zone->zone) / sizeof(balance_record);
-    size_t bytes = weir_ledger_bytes(WEIR_WORKER_SLOTS, count);
+    size_t traffic_bytes = balance_traffic_bytes(count);
+    size_t bytes = ledger_bytes(count);
     weir_builder builder;
     weir_str name;
 
@@ -437,7 +453,7 @@ bool balance_zone_settle(weir_conf *conf, balance_zone *zone)
                                 WEIR_STR_ARG(zone->name),
                                 balance_zone_needs(zone) * sizeof(balance_record));
     }
-    if (bytes == 0) {
+    if (bytes == 0 || traffic_bytes == 0 || !weir_add_size(bytes, traffic_bytes, &bytes)) {
         return weir_conf_refuse(conf, "zone \"%.*s\" is too large", WEIR_STR_ARG(zone->name));
     }
     weir_builder_open(&builder, weir_conf_pool(conf), SIZE_MAX);

@@ -1,5 +1,8 @@
 #include "modules/balance/balance_internal.h"
 
+#include <time.h>
+
+#include "core/base/clock.h"
 #include "core/base/json.h"
 
 /* Groups, their peers and servers, written as JSON in the shape of NGINX Plus', and as tables for people. */
@@ -44,29 +47,107 @@ void balance_show_server(weir_builder *body, uint64_t id, const weir_balance_ser
                         server->is_draining ? ",\"drain\":true" : "");
 }
 
-static void write_peer(weir_builder *body, const weir_balance_peer *peer, bool is_alone)
+static void write_number(weir_builder *body, const char *name, uint64_t number)
 {
-    weir_balance_report report = weir_balance_peer_report(peer, is_alone);
+    weir_builder_printf(body, ",\"%s\":%llu", name, (unsigned long long) number);
+}
+
+/* As in ISO 8601, with milliseconds; the time is monotonic. */
+static void write_moment(weir_builder *body, const char *name, uint64_t then_ms)
+{
+    const weir_clock *now = weir_clock_now();
+    int64_t wall_ms = now->wall_s * 1000 + now->wall_ms - (int64_t) (now->monotonic_ms - then_ms);
+    time_t wall_s = (time_t) (wall_ms / 1000);
+    struct tm at;
+    char text[32];
+
+    if (gmtime_r(&wall_s, &at) != NULL
+        && strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &at) != 0) {
+        weir_builder_printf(body, ",\"%s\":\"%s.%03dZ\"", name, text, (int) (wall_ms % 1000));
+    }
+}
+
+static void write_responses(weir_builder *body, const weir_balance_traffic *traffic)
+{
+    uint64_t total = 0;
+
+    weir_builder_add(body, WEIR_STR(",\"responses\":{"));
+    for (size_t i = 0; i < WEIR_COUNT(traffic->responses); i++) {
+        total += traffic->responses[i];
+        weir_builder_printf(body, "\"%zuxx\":%llu,", i + 1,
+                            (unsigned long long) traffic->responses[i]);
+    }
+    weir_builder_add(body, WEIR_STR("\"codes\":{"));
+    for (size_t i = 0; i < traffic->code_count; i++) {
+        weir_builder_printf(body, "%s\"%u\":%llu", i == 0 ? "" : ",", traffic->codes[i].status,
+                            (unsigned long long) traffic->codes[i].count);
+    }
+    weir_builder_printf(body, "},\"total\":%llu}", (unsigned long long) total);
+}
+
+/* What the families call it. */
+static void write_traffic(weir_builder *body, const weir_balance_family *family,
+                          const weir_balance_traffic *traffic)
+{
+    bool has_responses = family->has_responses;
+
+    write_number(body, has_responses ? "requests" : "connections", traffic->requests);
+    if (has_responses) {
+        write_responses(body, traffic);
+    }
+    write_number(body, "sent", traffic->sent);
+    write_number(body, "received", traffic->received);
+    if (!has_responses) {
+        write_number(body, "connect_time", traffic->connect_us / 1000);
+    }
+    write_number(body, has_responses ? "header_time" : "first_byte_time", traffic->first_us / 1000);
+    write_number(body, "response_time", traffic->last_us / 1000);
+    if (traffic->selected_ms != 0) {
+        write_moment(body, "selected", traffic->selected_ms);
+    }
+}
+
+static void write_health(weir_builder *body, const weir_balance_report *report)
+{
+    write_number(body, "fails", report->fails);
+    write_number(body, "unavail", report->unavailable);
+    weir_builder_printf(
+        body, ",\"health_checks\":{\"checks\":%llu,\"fails\":%llu,\"unhealthy\":%llu",
+        (unsigned long long) report->checks, (unsigned long long) report->checks_failed,
+        (unsigned long long) report->checks_fell);
+    if (report->checks != 0) {
+        weir_builder_printf(body, ",\"last_passed\":%s", true_or_false(report->last_check_passed));
+    }
+    weir_builder_add_byte(body, '}');
+    write_number(body, "downtime", report->downtime_ms);
+    if (report->down_ms != 0) {
+        write_moment(body, "downstart", report->down_ms);
+    }
+}
+
+static void write_peer(weir_builder *body, const weir_balance_group *group,
+                       const weir_balance_peer *peer, bool is_alone)
+{
+    weir_balance_report report = weir_balance_peer_report(group, peer, is_alone);
 
     weir_builder_printf(body, "{\"id\":%llu,", (unsigned long long) peer->id);
     write_text(body, "server", peer->text);
     weir_builder_add_byte(body, ',');
     write_text(body, "name", peer->name);
-    weir_builder_printf(
-        body,
-        ",\"backup\":%s,\"weight\":%u,\"state\":\"%s\",\"active\":%llu,\"max_conns\":%u,"
-        "\"requests\":%llu,\"fails\":%llu,\"unavail\":%llu,\"health_checks\":{\"checks\":%llu,"
-        "\"fails\":%llu,\"unhealthy\":%llu},\"header_time\":%llu,\"response_time\":%llu}",
-        true_or_false(peer->is_backup), peer->weight, report.state,
-        (unsigned long long) report.active, peer->max_conns, (unsigned long long) report.requests,
-        (unsigned long long) report.fails, (unsigned long long) report.unavailable,
-        (unsigned long long) report.checks, (unsigned long long) report.checks_failed,
-        (unsigned long long) report.checks_fell, (unsigned long long) report.first_ms,
-        (unsigned long long) report.last_ms);
+    weir_builder_printf(body, ",\"backup\":%s,\"weight\":%u,\"state\":\"%s\"",
+                        true_or_false(peer->is_backup), peer->weight, report.state);
+    write_number(body, "active", report.active);
+    if (peer->max_conns != 0) {
+        write_number(body, "max_conns", peer->max_conns);
+    }
+    write_traffic(body, group->family, &report.traffic);
+    write_health(body, &report);
+    weir_builder_add_byte(body, '}');
 }
 
 void balance_show_group(weir_builder *body, weir_balance_group *group)
 {
+    weir_balance_group_report report = weir_balance_report_group(group);
     size_t count;
     const weir_balance_peer *peers = weir_balance_peers(group, &count);
 
@@ -75,9 +156,18 @@ void balance_show_group(weir_builder *body, weir_balance_group *group)
         if (i != 0) {
             weir_builder_add_byte(body, ',');
         }
-        write_peer(body, &peers[i], count == 1);
+        write_peer(body, group, &peers[i], count == 1);
     }
-    weir_builder_printf(body, "],\"keepalive\":%zu,", weir_balance_idle_count(group));
+    weir_builder_add_byte(body, ']');
+    write_number(body, "keepalive", report.idle);
+    write_number(body, "zombies", report.zombies);
+    if (report.has_queue) {
+        weir_builder_printf(body, ",\"queue\":{\"size\":%llu,\"max_size\":%llu,\"overflows\":%llu}",
+                            (unsigned long long) report.queued,
+                            (unsigned long long) report.queue_max,
+                            (unsigned long long) report.queue_overflows);
+    }
+    weir_builder_add_byte(body, ',');
     write_text(body, "zone", weir_balance_group_zone(group));
     weir_builder_add_byte(body, '}');
 }
@@ -128,13 +218,13 @@ void balance_show_group_table(weir_builder *body, weir_balance_group *group)
                         "STATE", "WEIGHT", "ACTIVE", "REQUESTS", "FAILS", "BAD CHECKS", "");
     for (size_t i = 0; i < count; i++) {
         const weir_balance_peer *peer = &peers[i];
-        weir_balance_report report = weir_balance_peer_report(peer, count == 1);
+        weir_balance_report report = weir_balance_peer_report(group, peer, count == 1);
 
-        weir_builder_printf(body, "%4llu  %-28.*s %-9s %6u %7llu %10llu %7llu %5llu/%-5llu%s\n",
-                            (unsigned long long) peer->id, WEIR_STR_ARG(peer->text), report.state,
-                            peer->weight, (unsigned long long) report.active,
-                            (unsigned long long) report.requests, (unsigned long long) report.fails,
-                            (unsigned long long) report.checks_failed,
-                            (unsigned long long) report.checks, peer->is_backup ? "  backup" : "");
+        weir_builder_printf(
+            body, "%4llu  %-28.*s %-9s %6u %7llu %10llu %7llu %5llu/%-5llu%s\n",
+            (unsigned long long) peer->id, WEIR_STR_ARG(peer->text), report.state, peer->weight,
+            (unsigned long long) report.active, (unsigned long long) report.traffic.requests,
+            (unsigned long long) report.fails, (unsigned long long) report.checks_failed,
+            (unsigned long long) report.checks, peer->is_backup ? "  backup" : "");
     }
 }

@@ -16,6 +16,24 @@
 
 /* ---- what a server is now */
 
+/*
+ * Texts of a record.  The keeper may be writing them; what is torn is no longer than its room, and is read again at the
+ * next pick, as the keeper counts `members` up after it has written.
+ */
+static void texts_read(const balance_record *record, balance_server *server)
+{
+    size_t name_len = record->name_len;
+    size_t route_len = record->route_len;
+    size_t service_len = record->service_len;
+
+    if (name_len + route_len + service_len > BALANCE_TEXT_MAX) {
+        name_len = route_len = service_len = 0;
+    }
+    server->name = weir_str_of(record->text, name_len);
+    server->route = weir_str_of(record->text + name_len, route_len);
+    server->service = weir_str_of(record->text + name_len + route_len, service_len);
+}
+
 static void settings_apply(const balance_settings *settings, balance_server *server)
 {
     uint64_t flags = atomic_load(&settings->flags);
@@ -38,6 +56,12 @@ balance_server balance_seat_now(const balance_seat *seat, bool *is_there)
     *is_there = atomic_load(&seat->record->removed) != server.digest;
     if (atomic_load(&seat->record->patched) == server.digest) {
         settings_apply(&seat->record->settings, &server);
+        if ((atomic_load(&seat->record->settings.flags) & BALANCE_HAS_ROUTE) != 0) {
+            balance_server said;
+
+            texts_read(seat->record, &said);
+            server.route = said.route;
+        }
     }
     return server;
 }
@@ -45,12 +69,10 @@ balance_server balance_seat_now(const balance_seat *seat, bool *is_there)
 /* Its texts are those of the record. */
 balance_server balance_record_server(const balance_record *record)
 {
-    balance_server server = {.name = weir_str_of(record->text, record->name_len)};
+    balance_server server = {0};
 
     settings_apply(&record->settings, &server);
-    server.route = weir_str_of(record->text + record->name_len, record->route_len);
-    server.service =
-        weir_str_of(record->text + record->name_len + record->route_len, record->service_len);
+    texts_read(record, &server);
     return server;
 }
 
@@ -93,6 +115,9 @@ static bool peer_add(view_making *making, const balance_server *server, const we
         .connections = &zone->connections,
         .column = (size_t) (record - zone->records),
     };
+    if (zone->traffic != NULL) {
+        peer->traffic = balance_traffic_own(zone->traffic, zone->count, peer->column);
+    }
     return true;
 }
 
@@ -118,6 +143,9 @@ static bool seats_add(view_making *making)
 
         if (!is_there) {
             continue;
+        }
+        if (!weir_str_copy(making->view->pool, server.route, &server.route)) {
+            return false;
         }
         if (server.is_resolved
                 ? !name_add(making, seat->key, &server)
@@ -147,8 +175,7 @@ static bool added_add(view_making *making, balance_record *record)
     balance_server server = balance_record_server(record);
     weir_addr addr = {0};
 
-    if (record->name_len + record->route_len + record->service_len > BALANCE_TEXT_MAX
-        || is_seated(making->group, record)) {
+    if (server.name.len == 0 || is_seated(making->group, record)) {
         return true;
     }
     if (!weir_str_copy(pool, server.name, &server.name)
@@ -228,18 +255,6 @@ static bool extras_add(view_making *making)
 
 /* ---- who takes requests, for how long */
 
-static bool peer_is_failing(const weir_balance_peer *peer, bool is_alone, uint64_t now_ms,
-                            uint64_t *until_ms)
-{
-    const weir_balance_state *state = peer->state;
-
-    if (is_alone || peer->max_fails == 0 || atomic_load(&state->fails) < peer->max_fails) {
-        return false;
-    }
-    *until_ms = atomic_load(&state->checked_ms) + peer->fail_timeout_ms + 1;
-    return now_ms < *until_ms;
-}
-
 /* In hundredths of its weight: less while it is new after an absence. */
 static uint64_t peer_share(const weir_balance_group *group, const weir_balance_peer *peer,
                            uint64_t now_ms, uint64_t *stale_ms)
@@ -280,7 +295,7 @@ static bool tier_settle(const weir_balance_group *group, balance_view *view, bal
             || atomic_load(&peer->state->health) != BALANCE_HEALTHY) {
             continue;
         }
-        if (peer_is_failing(peer, is_alone, now_ms, &until_ms)) {
+        if (balance_is_failing(peer, is_alone, now_ms, &until_ms)) {
             view->stale_ms = until_ms < view->stale_ms ? until_ms : view->stale_ms;
             continue;
         }

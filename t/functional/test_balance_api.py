@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 from signal import SIGKILL
 
 import pytest
@@ -133,19 +134,183 @@ def test_a_name_that_is_added_is_looked_up(weir, upstream, dns):
     assert server.get("/").status == 502
 
 
+def test_what_went_to_a_server_and_came_back_is_counted(weir, new_upstream):
+    origin = new_upstream()
+    origin.answers(lambda peer: answer("x" * 1000, peer.request.target[1:].replace("-", " ")))
+    server = weir(CONFIG, main="worker_processes 3;", http=f"upstream back {{ zone back 64k; server {origin}; }}")
+    for status in ["200-Fine"] * 5 + ["204-None", "302-There", "404-No", "404-No", "500-Sick"]:
+        assert server.get("/" + status).status == int(status[:3])
+    shown = server.get("/api/9/http/upstreams/back").json
+    peer, = shown["peers"]
+    assert peer["requests"] == 10
+    assert peer["responses"] == {
+        "1xx": 0, "2xx": 6, "3xx": 1, "4xx": 2, "5xx": 1, "total": 10,
+        "codes": {"200": 5, "204": 1, "302": 1, "404": 2, "500": 1}}
+    assert peer["sent"] == sum(len(request.raw) for request in origin.requests)
+    assert 9000 < peer["received"] < 20000
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", peer["selected"])
+    assert peer["header_time"] <= peer["response_time"]
+    assert "max_conns" not in peer and "connections" not in peer
+    assert (shown["zombies"], peer["downtime"]) == (0, 0)
+
+
+def test_counts_outlive_workers_and_reloads_until_they_are_reset(weir, new_upstream):
+    one, two = named(new_upstream, 2)
+    server = weir(CONFIG, main="worker_processes 2;", http=group(one, two), alerts=["exited on signal 9"])
+    path = "/api/9/http/upstreams/back"
+
+    def counted():
+        return [peer["responses"]["codes"].get("200", 0) for peer in server.get(path).json["peers"]]
+    assert [server.get("/").status for _ in range(10)] == [200] * 10
+    assert counted() == [5, 5]
+    server.reload()
+    assert [server.get("/").status for _ in range(4)] == [200] * 4
+    server.signal(SIGKILL, server.wait_workers(2)[0])
+    server.wait_workers(2)
+    assert counted() == [7, 7]
+    assert server.request(path, "DELETE").status == 204
+    assert counted() == [0, 0]
+    assert len(server.get(SERVERS).json) == 2
+
+
+def test_time_that_a_server_is_down_is_told(weir, new_upstream):
+    one, two = named(new_upstream, 2)
+    two.stop()
+    server = weir(CONFIG, http=group(one, f"{two} fail_timeout=1h"))
+    assert seen(server) == {"0"}
+    path = "/api/9/http/upstreams/back"
+
+    def peer():
+        return server.get(path).json["peers"][1]
+    assert (peer()["state"], peer()["fails"], peer()["unavail"]) == ("unavail", 1, 1)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z", peer()["downstart"])
+    wait_until(lambda: peer()["downtime"] > 20, "it to be down for some time")
+    assert "last_passed" not in peer()["health_checks"]
+    patch(server, 1, fail_timeout="0")
+    wait_until(lambda: peer()["state"] == "up", "its time to be over")
+    assert "downstart" not in peer()
+    assert peer()["downtime"] == peer()["downtime"]
+
+
+def test_checks_are_told(weir, new_upstream):
+    one, two = named(new_upstream, 2)
+    two.answers(answer("", "500 Sick"))
+    server = weir(CONFIG.replace("back; }", "back; health_check interval=20ms; }"), http=group(one, two))
+    path = "/api/9/http/upstreams/back"
+
+    def told():
+        return [peer["health_checks"] for peer in server.get(path).json["peers"]]
+    wait_until(lambda: all(checks["checks"] >= 2 for checks in told()), "some checks")
+    assert (told()[0]["last_passed"], told()[0]["fails"]) == (True, 0)
+    assert (told()[1]["last_passed"], told()[1]["unhealthy"]) == (False, 1)
+    sick = server.get(path).json["peers"][1]
+    assert sick["state"] == "unhealthy" and sick["downstart"]
+
+
+def test_idle_connections_the_queue_and_zombies_are_told(weir, new_upstream):
+    one, two = named(new_upstream, 2)
+    two.answers(lambda peer: peer.wait_gone())
+    server = weir(CONFIG, main="worker_processes 2;", http=f"""upstream back {{ zone back 64k; keepalive 4;
+        server {one} max_conns=1; server {two} max_conns=1; queue 1 timeout=100ms; }}""")
+    path = "/api/9/http/upstreams/back"
+    assert server.get("/").text == "0"
+    wait_until(lambda: server.get(path).json["keepalive"] == 1, "the idle connection")
+    assert server.get(path).json["queue"] == {"size": 0, "max_size": 1, "overflows": 0}
+    with server.connect() as held:
+        held.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        two.wait_requests(1)
+        assert server.request(f"{SERVERS}/1", "DELETE").status == 200
+        assert server.get(path).json["zombies"] == 1
+    wait_until(lambda: server.get(path).json["zombies"] == 0, "the last request")
+
+
+def test_stream_tells_sessions(weir, folder, new_upstream):
+    origin = new_upstream()
+
+    def speak(peer):
+        peer.send(bytes(peer.read_some()) + b"world")
+    origin.speaks(speak)
+    server = weir("location /api { api; }", main=f"""stream {{
+        upstream lines {{ zone lines 64k; server {origin}; }}
+        server {{ listen unix:@dir@/lines; proxy_pass lines; }} }}""")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(folder.file("lines"))
+        client.sendall(b"hello")
+        assert client.recv(100, socket.MSG_WAITALL) == b"helloworld"
+    path = "/api/9/stream/upstreams/lines"
+    wait_until(lambda: server.get(path).json["peers"][0]["sent"], "the session to be counted")
+    peer, = server.get(path).json["peers"]
+    assert (peer["connections"], peer["sent"], peer["received"], peer["active"]) == (1, 5, 10, 0)
+    assert {"connect_time", "first_byte_time", "response_time", "selected"} <= set(peer)
+    assert not {"requests", "responses", "header_time"} & set(peer)
+
+
+def test_a_servers_route_and_address_may_be_changed(weir, new_upstream):
+    one, two, three = named(new_upstream, 3)
+    server = weir(CONFIG, main="worker_processes 2;", http=group(f"{one} route=a weight=7", f"{two} route=b",
+                                       more="zone back 64k; sticky route $arg_r;"))
+    assert [server.get(f"/?r={route}").text for route in "abab"] == ["0", "1", "0", "1"]
+    changed = patch(server, 0, route="c")
+    assert changed.status == 200 and changed.json["route"] == "c" and changed.json["weight"] == 7
+    assert [server.get("/?r=c").text for _ in range(4)] == ["0"] * 4
+    patch(server, 1, route="")
+    assert server.get(SERVERS).json[1]["route"] == ""
+
+    moved = patch(server, 0, server=str(three))
+    assert moved.status == 200
+    assert (moved.json["id"], moved.json["server"], moved.json["route"], moved.json["weight"]) == (
+        0, str(three), "c", 7)
+    assert [server.get("/?r=c").text for _ in range(4)] == ["2"] * 4
+    server.reload()
+    assert {one["id"]: one["server"] for one in server.get(SERVERS).json} == {0: str(three), 1: str(two)}
+    assert patch(server, 0, server=str(two)).status == 409
+    assert patch(server, 0, route="d", weight=2).json["route"] == "d"
+    assert [server.get("/?r=d").text for _ in range(4)] == ["2"] * 4
+
+
+def test_the_address_of_a_name_cannot_be_changed(weir, dns):
+    server = weir(CONFIG, http=f"resolver {dns}; " + group("name.test:80 resolve"))
+    refused = patch(server, 0, server="127.0.0.1:1")
+    assert (refused.status, refused.json["error"]["code"]) == (400, "UpstreamServerImmutable")
+
+
+def test_a_zone_that_is_full_says_so(weir):
+    server = weir(CONFIG, http=group("127.0.0.1:9", more="zone back 32k;"))
+    for port in range(1, 200):
+        answered = post(server, server=f"127.0.0.2:{port}")
+        if answered.status != 201:
+            break
+    assert (answered.status, answered.json["error"]["code"]) == (400, "UpstreamOutOfMemory")
+    assert answered.json["error"]["text"] == 'upstream "back" memory exhausted'
+    assert len(server.get(SERVERS).json) == port
+
+
 @pytest.mark.parametrize("method, path, body, status, code", [
     ("POST", SERVERS, '{"weight":1}', 400, "UpstreamConfFormatError"),
-    ("POST", SERVERS, '{"server":"127.0.0.1:1","weight":0}', 400, "UpstreamConfFormatError"),
+    ("POST", SERVERS, '{"server":"127.0.0.1:1","weight":0}', 400, "UpstreamBadWeight"),
+    ("POST", SERVERS, '{"server":"127.0.0.1:1","weight":[1]}', 415, "JsonError"),
+    ("POST", SERVERS, '{"server":"127.0.0.1:1","max_conns":"-1"}', 400, "UpstreamBadMaxConns"),
+    ("POST", SERVERS, '{"server":"127.0.0.1:1","max_fails":"x"}', 400, "UpstreamBadMaxFails"),
+    ("POST", SERVERS, '{"server":"127.0.0.1:1","fail_timeout":"1x"}', 400, "UpstreamBadFailTimeout"),
+    ("POST", SERVERS, '{"server":"127.0.0.1:1","slow_start":true}', 400, "UpstreamBadSlowStart"),
+    ("POST", SERVERS, '{"server":"127.0.0.1:1","route":"%s"}' % ("x" * 33), 400, "UpstreamBadRoute"),
+    ("POST", SERVERS, '{"server":"127.0.0.1:1","route":"a;b"}', 400, "UpstreamBadRoute"),
+    ("POST", SERVERS, '{"server":"a.test","service":""}', 400, "UpstreamBadService"),
     ("POST", SERVERS, '{"server":"127.0.0.1:1","color":"red"}', 400, "UpstreamConfFormatError"),
     ("POST", SERVERS, '{"server":"127.0.0.1:1","down":1}', 400, "UpstreamConfFormatError"),
-    ("POST", SERVERS, '{"server":"a b"}', 400, "UpstreamConfFormatError"),
-    ("POST", SERVERS, '{"server":"a;b"}', 400, "UpstreamConfFormatError"),
+    ("POST", SERVERS, '{"server":"a b"}', 400, "UpstreamBadAddress"),
+    ("POST", SERVERS, '{"server":"a;b"}', 400, "UpstreamBadAddress"),
     ("POST", SERVERS, '{"server":"x:y:z"}', 400, "UpstreamBadAddress"),
     ("POST", SERVERS, '{"server":"127.0.0.1:1","service":"http"}', 400, "UpstreamBadAddress"),
-    ("POST", SERVERS, '{"server":"127.0.0.1:9"}', 409, "UpstreamServerExists"),
+    ("POST", SERVERS, '{"server":"127.0.0.1:9"}', 409, "EntryExists"),
     ("POST", SERVERS, '["server"]', 415, "JsonError"),
     ("POST", SERVERS, "", 415, "JsonError"),
-    ("PATCH", SERVERS + "/0", '{"server":"127.0.0.1:1"}', 400, "UpstreamConfFormatError"),
+    ("PATCH", SERVERS + "/0", '{"server":"name.test:1"}', 400, "UpstreamBadAddress"),
+    ("PATCH", SERVERS + "/0", '{"backup":true}', 400, "UpstreamConfFormatError"),
+    ("PATCH", SERVERS + "/0", '{"service":"x"}', 400, "UpstreamConfFormatError"),
+    ("PATCH", SERVERS + "/0", '{"id":7}', 400, "UpstreamConfFormatError"),
+    ("POST", SERVERS.replace("back", "hashed"), '{"server":"127.0.0.1:1","backup":true}', 400,
+     "UpstreamNoBackup"),
     ("PATCH", SERVERS + "/77", '{"weight":2}', 404, "UpstreamServerNotFound"),
     ("DELETE", SERVERS + "/77", None, 404, "UpstreamServerNotFound"),
     ("DELETE", SERVERS + "/x", None, 400, "UpstreamBadServerId"),
@@ -156,12 +321,17 @@ def test_a_name_that_is_added_is_looked_up(weir, upstream, dns):
     ("GET", "/api/10/http", None, 404, "UnknownVersion"),
 ])
 def test_what_is_wrong_is_told(weir, method, path, body, status, code):
-    server = weir(CONFIG, http=group("127.0.0.1:9"))
+    server = weir(CONFIG.replace("api write=on;", "api write=on; add_header X-Id $request_id always;"),
+                  http=group("127.0.0.1:9") + "upstream hashed { hash $uri; server 127.0.0.1:9; }")
     response = server.request(path, method, headers=JSON if body is not None else (),
                               body=body and body.encode())
     assert response.status == status
-    assert response.json["error"]["code"] == code
-    assert response.json["error"]["status"] == status
+    told = response.json
+    assert told["error"]["code"] == code
+    assert told["error"]["status"] == status
+    assert told["error"]["text"]
+    assert told["request_id"] == response.headers["X-Id"]
+    assert told["href"].startswith("https://")
 
 
 def test_it_only_shows_unless_writing_is_on(weir):

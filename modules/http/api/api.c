@@ -4,6 +4,7 @@
  *     location /api { api write=on; allow 127.0.0.1; deny all; }
  *
  *     GET            /api/9/http/upstreams[/NAME[/servers[/ID]]]
+ *     DELETE         /api/9/http/upstreams/NAME
  *     POST           /api/9/http/upstreams/NAME/servers
  *     PATCH, DELETE  /api/9/http/upstreams/NAME/servers/ID
  *
@@ -70,6 +71,9 @@ static weir_http_verdict answered(api_state *self)
 {
     const weir_balance_call *call = &self->call;
 
+    if (call->status == 204) {
+        return answer(self, 204, WEIR_STR_EMPTY);
+    }
     return call->text.len == 0 || (call->status == 201 && !location_add(self))
                ? WEIR_HTTP_FAILED
                : answer(self, call->status, call->text);
@@ -202,14 +206,16 @@ static weir_http_verdict api_judge(weir_http_exchange *ex, const void *location)
     api_state *self = weir_http_state(ex, &weir_http_api, sizeof(*self));
     weir_str rest = ex->request.path;
     weir_str part = WEIR_STR_EMPTY;
+    weir_value id = {0};
     uint64_t version;
 
-    if (self == NULL) {
+    if (self == NULL || !weir_script_find(&ex->script, WEIR_STR("request_id"), &id)) {
         return WEIR_HTTP_FAILED;
     }
     self->ex = ex;
     self->call = (weir_balance_call){.pool = ex->pool,
                                      .verb = verb_of(ex->request.method),
+                                     .request_id = id.text,
                                      .may_write = ((const api_conf *) location)->writes,
                                      .done = call_done};
     if (is_cross_origin(ex)) {

@@ -113,6 +113,14 @@ void proxy_attempt_count(proxy_state *proxy)
     }
 }
 
+/* `status` 0: none came. */
+static void attempt_tell(const proxy_state *proxy, unsigned status)
+{
+    const proxy_attempt *attempt = proxy_attempt_now(proxy);
+
+    weir_balance_count(&proxy->pick, status, attempt->sent, attempt->received);
+}
+
 /* Lines of the connection itself say what it was used for. */
 static void attempt_describe(weir_builder *line, const void *subject)
 {
@@ -200,6 +208,7 @@ void proxy_release(proxy_state *proxy)
     if (!proxy->body_failed) {
         weir_balance_learn(&proxy->pick, true);
     }
+    attempt_tell(proxy, proxy->head_is_complete ? proxy->answer.status : 0);
     weir_balance_done(&proxy->pick,
                       proxy->body_failed ? WEIR_BALANCE_ABANDONED : WEIR_BALANCE_SUCCEEDED,
                       &proxy->ex->log);
@@ -324,6 +333,7 @@ void proxy_fail(proxy_state *proxy, proxy_failure failure, unsigned status)
     log.subject = proxy;
     proxy_attempt_count(proxy);
     proxy_attempt_now(proxy)->status = status;
+    attempt_tell(proxy, failure == PROXY_FAILED_STATUS ? status : 0);
     weir_balance_done(&proxy->pick, is_denied ? WEIR_BALANCE_ABANDONED : WEIR_BALANCE_FAILED, &log);
     if (may_try_again(proxy, kinds)) {
         origin_close(proxy);

@@ -8,6 +8,7 @@ const weir_balance_family proxy_family = {
     .name = "http",
     .default_port = 80,
     .times = {.first_byte = "header"},
+    .has_responses = true,
 };
 
 /* ---- URLs */

@@ -106,11 +106,20 @@ static void origin_close(stream_proxy *proxy)
     weir_connection_close(origin);
 }
 
+/* The pick leaves its peer, which was given and has answered so much. */
+static void pick_end(stream_proxy *proxy, weir_balance_outcome outcome)
+{
+    if (proxy->origin != NULL) {
+        weir_balance_count(&proxy->pick, 0, proxy->origin->sent, proxy->origin->received);
+    }
+    weir_balance_done(&proxy->pick, outcome, weir_stream_log(proxy->session));
+}
+
 static void proxy_end(stream_proxy *proxy, weir_balance_outcome outcome, unsigned status)
 {
     weir_stream_session *session = proxy->session;
 
-    weir_balance_done(&proxy->pick, outcome, weir_stream_log(session));
+    pick_end(proxy, outcome);
     if (proxy->attempts.count != 0) {
         origin_close(proxy);
     }
@@ -136,7 +145,7 @@ static void attempt_failed(stream_proxy *proxy)
     weir_stream_session *session = proxy->session;
 
     session->doing = "connecting to upstream";
-    weir_balance_done(&proxy->pick, WEIR_BALANCE_FAILED, weir_stream_log(session));
+    pick_end(proxy, WEIR_BALANCE_FAILED);
     origin_close(proxy);
     if (may_try_again(proxy)) {
         attempt_next(proxy);
