@@ -531,6 +531,11 @@ void weir_table_sweep(weir_table *table, weir_table_change *change, void *subjec
     weir_table_unlock(table);
 }
 
+uint64_t weir_table_evicted(const weir_table *table)
+{
+    return atomic_load_explicit(&table->head->evicted, memory_order_relaxed);
+}
+
 weir_table_report weir_table_tell(weir_table *table)
 {
     table_head *head = table->head;
@@ -541,7 +546,7 @@ weir_table_report weir_table_tell(weir_table *table)
         report.free_cells = head->free_count;
         weir_table_unlock(table);
     }
-    report.evicted = atomic_load_explicit(&head->evicted, memory_order_relaxed);
+    report.evicted = weir_table_evicted(table);
     report.refused = atomic_load_explicit(&head->refused, memory_order_relaxed);
     report.rebuilt = atomic_load_explicit(&head->rebuilt, memory_order_relaxed);
     return report;

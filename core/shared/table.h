@@ -72,5 +72,7 @@ typedef struct {
 } weir_table_report;
 
 weir_table_report weir_table_tell(weir_table *table);
+/* Of these only `evicted`, without the lock. */
+uint64_t weir_table_evicted(const weir_table *table);
 
 #endif

@@ -7,14 +7,20 @@
 /*
  * Collections that outlive requests: GLOBAL, IP, RESOURCE, SESSION, USER.
  *
- * An entry of the store is a row of members: name length, text length, when it expires (seconds since 1970; 0: never), name,
- * text.  A change reads, changes and writes the entry while no other process does.
+ * An entry of the store is a row of members: name length, text length, when it expires (seconds since 1970; 0: never), up to
+ * when it has been deprecated, name, text.  A change reads, changes and writes the entry while no other process does.
  */
 
 struct weir_waf_store {
     weir_table *table;
     weir_shared_lock *lock;
+    weir_str name;
+    const weir_log *log;
+    /* This process's: what it has told of, and when. */
+    uint64_t evicted_told, told_s;
 };
+
+#define TELL_AGAIN_S 60
 
 struct weir_waf_kept {
     weir_str key;
@@ -22,7 +28,7 @@ struct weir_waf_kept {
 
 typedef struct {
     uint32_t name_len, text_len;
-    uint64_t expires_s;
+    uint64_t expires_s, deprecated_s;
 } member_head;
 
 /* One entry while it is changed; the worker's, as nothing waits in between. */
@@ -47,7 +53,51 @@ weir_waf_store *weir_waf_store_open(weir_pool *pool, void *memory, size_t bytes,
     }
     store->table =
         weir_table_open(pool, (char *) memory + head, bytes - head, shape, is_new, name, log);
-    return store->table == NULL ? NULL : store;
+    if (store->table == NULL) {
+        return NULL;
+    }
+    store->name = name;
+    store->log = log;
+    store->evicted_told = weir_table_tell(store->table).evicted;
+    return store;
+}
+
+/* Once a minute: a flood of keys is not to become a flood of lines. */
+static bool is_to_be_told(weir_waf_store *store)
+{
+    uint64_t now_s = (uint64_t) weir_clock_now()->wall_s;
+
+    if (store->told_s != 0 && now_s < store->told_s + TELL_AGAIN_S) {
+        return false;
+    }
+    store->told_s = now_s;
+    return true;
+}
+
+static void tell_evictions(weir_waf_store *store)
+{
+    uint64_t evicted = weir_table_evicted(store->table);
+
+    if (evicted != store->evicted_told && is_to_be_told(store)) {
+        weir_log_line(store->log, WEIR_LOG_WARN, 0,
+                      "ModSecurity: the zone \"%.*s\" is full: %llu collections that had not "
+                      "expired made room for others (modsecurity_collections_size)",
+                      WEIR_STR_ARG(store->name),
+                      (unsigned long long) (evicted - store->evicted_told));
+        store->evicted_told = evicted;
+    }
+}
+
+/* What rules count on is lost: that is never silent. */
+static void tell_refusal(weir_waf_store *store, weir_str key)
+{
+    if (is_to_be_told(store)) {
+        weir_log_line(
+            store->log, WEIR_LOG_ERR, 0,
+            "ModSecurity: a change of the collection \"%.*s\" is lost: it would be larger "
+            "than %d bytes, or than an eighth of its zone",
+            key.len > 200 ? 200 : WEIR_STR_ARG(key), WEIR_WAF_KEPT_MAX);
+    }
 }
 
 static unsigned place_of(weir_waf_variable variable)
@@ -122,6 +172,22 @@ static int64_t sum_of(int64_t number, const member_change *change, int64_t by)
     return overflows ? number : result;
 }
 
+/* Takes the amount off for each span that has passed, however often it is asked to; the rest of a span counts on. */
+static int64_t deprecated(member_head *head, const weir_waf_effect *effect, int64_t number,
+                          uint64_t now_s)
+{
+    uint64_t spans =
+        now_s > head->deprecated_s ? (now_s - head->deprecated_s) / effect->seconds : 0;
+    int64_t amount;
+
+    head->deprecated_s += spans * effect->seconds;
+    if (number <= 0 || spans > INT32_MAX
+        || __builtin_mul_overflow(effect->number, (int64_t) spans, &amount) || amount >= number) {
+        return spans == 0 ? number : 0;
+    }
+    return number - amount;
+}
+
 /* False: the member is no more. */
 static bool change_member(member_change *change, member_head *head, weir_str *text, uint64_t now_s)
 {
@@ -135,9 +201,7 @@ static bool change_member(member_change *change, member_head *head, weir_str *te
         head->expires_s = now_s + change->seconds;
         return true;
     case WEIR_WAF_DEPRECATEVAR:
-        /* The first call after the span takes some off; how often is not kept, but by the expiry of the whole. */
-        number = number > effect->number ? number - effect->number : 0;
-        weir_builder_add_int(&digits, number);
+        weir_builder_add_int(&digits, deprecated(head, effect, number, now_s));
         *text = weir_builder_cut(&digits);
         return true;
     default:
@@ -148,6 +212,7 @@ static bool change_member(member_change *change, member_head *head, weir_str *te
     }
     if (effect->assignment == WEIR_WAF_ASSIGN) {
         *text = change->text;
+        head->deprecated_s = now_s;
         return true;
     }
     weir_builder_add_int(&digits, sum_of(number, change, weir_waf_number_of(change->text)));
@@ -186,7 +251,7 @@ static bool change_entry(weir_str from, entry_image *to, member_change *change, 
         return true;
     }
     text = WEIR_STR_EMPTY;
-    head = (member_head){.name_len = (uint32_t) change->name.len};
+    head = (member_head){.name_len = (uint32_t) change->name.len, .deprecated_s = now_s};
     if (!change_member(change, &head, &text, now_s)) {
         return true;
     }
@@ -328,8 +393,11 @@ static void change(weir_waf_transaction *tx, member_change *what)
         && weir_table_put(store->table, kept->key, weir_str_of(after->bytes, after->len),
                           tx->settings->collection_timeout_s * 1000)) {
         show(tx, what->effect->variable, what->name, became, is_there);
+    } else {
+        tell_refusal(store, kept->key);
     }
     weir_shared_lock_give(store->lock);
+    tell_evictions(store);
 }
 
 void weir_waf_kept_set(weir_waf_transaction *tx, const weir_waf_effect *effect, weir_str name,

@@ -11,7 +11,7 @@
 typedef struct weir_waf_store weir_waf_store;
 
 #define WEIR_WAF_KEPT_MAX 32768
-#define WEIR_WAF_STORE_LAYOUT "waf collections 1"
+#define WEIR_WAF_STORE_LAYOUT "waf collections 2"
 
 /* In the master, before it forks; see weir_table_open().  NULL: too few bytes, or no memory. */
 weir_waf_store *weir_waf_store_open(weir_pool *pool, void *memory, size_t bytes, bool is_new,

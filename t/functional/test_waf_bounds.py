@@ -262,6 +262,73 @@ def test_a_collection_is_gone_when_nobody_touched_it_for_its_timeout(weir):
     wait_until(lambda: select.select([], [], [], 1.5) and server.get("/").status == 200)
 
 
+KINDS = {
+    "global": "initcol:global=all",
+    "ip": "initcol:ip=%{ARGS.key}",
+    "resource": "initcol:resource=%{REQUEST_FILENAME}_%{ARGS.key}",
+    "session": "setsid:%{ARGS.key}",
+    "user": "setuid:%{ARGS.key}",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_collection_is_of_its_key_in_all_workers_and_after_a_reload(weir, kind):
+    server = weir(main="worker_processes 2;", server=waf(
+        f'SecAction "id:1,phase:1,pass,nolog,{KINDS[kind]},setvar:{kind}.seen=+1"',
+        f'SecRule {kind.upper()}:seen "@gt 3" "id:2,phase:1,deny,status:429"') + FINE)
+
+    def asked(key, count):
+        return [server.get("/?key=" + key).status for _ in range(count)]
+
+    assert asked("one", 2) == [200, 200]
+    server.reload()
+    assert asked("one", 2) == [200, 429]
+    assert asked("two", 1) == [429 if kind == "global" else 200]
+    assert asked("one", 1) == [429]
+
+
+def test_a_web_application_has_sessions_of_its_own(weir):
+    counting = ('SecAction "id:1,phase:1,pass,nolog,setsid:1,setvar:session.seen=+1"',
+                'SecRule SESSION:seen "@gt 1" "id:2,phase:1,deny,status:429"')
+    server = weir("".join("location /%s { %s return 200 fine; }" % (name, waf("SecWebAppId " + name, *counting))
+                          for name in ("shop", "blog")))
+    assert [server.get(path).status for path in ("/shop", "/blog", "/shop")] == [200, 200, 429]
+
+
+def test_deprecatevar_takes_some_off_by_time_and_not_by_request(weir):
+    def counting(pace):
+        return waf(f'SecAction "id:1,phase:1,pass,nolog,initcol:ip=x,deprecatevar:ip.seen={pace},setvar:ip.seen=+1"',
+                   'SecRule IP:seen "@gt 3" "id:2,phase:1,deny,status:429"') + FINE
+
+    server = weir(counting("5/100000"))
+    assert statuses(server, 5) == [200, 200, 200, 429, 429]
+    server.reload(server.config.replace("5/100000", "100000/1"))
+    wait_until(lambda: server.get("/").status == 200)
+
+
+def test_a_flood_of_keys_stays_in_its_zone_and_is_told_of_once(weir):
+    server = weir(http="modsecurity_collections_size 64k; keepalive_requests 10000;", server=waf(
+        'SecAction "id:1,phase:1,pass,nolog,initcol:ip=%{ARGS.key},setvar:ip.seen=+1"',
+        'SecRule IP:seen "@gt 1" "id:2,phase:1,deny,status:429"') + FINE)
+    connection = server.connect()
+    for number in range(2000):
+        assert connection.request(f"/?key={number}").status == 200
+    # The last ones are there, the first ones are not.
+    assert connection.request("/?key=1999").status == 429
+    assert connection.request("/?key=0").status == 200
+    assert server.log().count("modsecurity_collections_size") == 1
+
+
+def test_a_collection_that_grows_too_large_keeps_what_it_has_and_says_so(weir):
+    server = weir(waf(
+        'SecAction "id:1,phase:1,pass,nolog,initcol:ip=x,setvar:ip.seen=+1"',
+        'SecAction "id:2,phase:1,pass,nolog,setvar:ip.name_%{ARGS.name}=%{ARGS.name}"',
+        'SecRule IP:seen "@gt 8" "id:3,phase:1,deny,status:429"') + "large_client_header_buffers 4 16k;" + FINE)
+    answers = [server.get(f"/?name={number}" + "x" * 4000).status for number in range(9)]
+    assert answers == [200] * 8 + [429]
+    assert server.log().count("a change of the collection") == 1
+
+
 def test_a_variable_of_a_collection_expires(weir):
     server = weir(waf(
         'SecAction "id:1,phase:1,pass,nolog,initcol:ip=%{REMOTE_ADDR}"',
