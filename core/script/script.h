@@ -155,6 +155,11 @@ bool weir_template_write(const weir_template *template, weir_script *script,
                          weir_builder *builder) WEIR_MUST_USE;
 /* True when the text is neither empty nor "0": how nginx takes conditions (if=, proxy_no_cache). */
 bool weir_template_is_true(const weir_template *template, weir_script *script);
+/*
+ * Of a path that the template has made, with or without something behind it: whether it leads out of folders by more ".."
+ * segments than the configuration wrote, so that some of them came with a value.
+ */
+bool weir_template_climbs(const weir_template *template, weir_str path);
 
 /* The parts of a text, for who writes values in own ways (log formats). */
 typedef struct {

@@ -173,6 +173,57 @@ bool weir_template_is_constant(const weir_template *template, weir_str *text)
     return template->is_constant;
 }
 
+/* Segments "..", each of them whole. */
+static size_t count_climbs(weir_str path)
+{
+    weir_str rest = path;
+    weir_str segment;
+    size_t count = 0;
+
+    if (memmem(path.data, path.len, "..", 2) == NULL) {
+        return 0;
+    }
+    while (weir_str_split(&rest, '/', &segment)) {
+        count += weir_str_eq(segment, WEIR_STR("..")) ? 1 : 0;
+    }
+    return count;
+}
+
+/* What of a literal is whole segments, whatever stands before and behind it. */
+static weir_str whole_segments(const weir_template *template, size_t part)
+{
+    weir_str text = template->parts[part].literal;
+
+    while (part != 0 && text.len != 0 && text.data[0] != '/') {
+        text = weir_str_from(text, 1);
+    }
+    while (part + 1 != template->part_count && text.len != 0 && text.data[text.len - 1] != '/') {
+        text.len--;
+    }
+    return text;
+}
+
+bool weir_template_climbs(const weir_template *template, weir_str path)
+{
+    size_t count = count_climbs(path);
+
+    if (count == 0) {
+        return false;
+    }
+    if (template->is_constant) {
+        return count > count_climbs(template->text);
+    }
+    for (size_t i = 0; i < template->part_count; i++) {
+        size_t written = count_climbs(whole_segments(template, i));
+
+        if (written >= count) {
+            return false;
+        }
+        count -= written;
+    }
+    return true;
+}
+
 size_t weir_template_parts(const weir_template *template, const weir_template_part **parts)
 {
     *parts = template->parts;

@@ -139,6 +139,11 @@ static bool name_text(const weir_tls_dynamic *dynamic, const weir_template *temp
     if (!weir_template_text(template, script, &text)) {
         return false;
     }
+    if (weir_template_climbs(template, text)) {
+        weir_log_line(script->log, WEIR_LOG_ERR, 0, "\"%.*s\": \"..\" came with the connection",
+                      WEIR_STR_ARG(text));
+        return false;
+    }
     if (weir_tls_name_is_data(text) || weir_str_starts(text, WEIR_STR("/"))) {
         *path = text;
         return true;

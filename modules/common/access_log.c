@@ -245,6 +245,12 @@ static void write_by_name(const access_log *log, weir_script *script, weir_str l
         || (log->kind->may_make_file != NULL && !log->kind->may_make_file(script))) {
         return;
     }
+    if (weir_template_climbs(log->path, name)) {
+        weir_log_line(script->log, WEIR_LOG_ERR, 0,
+                      "the log \"%.*s\" is not written: \"..\" came with the request",
+                      WEIR_STR_ARG(name));
+        return;
+    }
     path = weir_str_z(script->pool, name);
     fd = path == NULL ? -1 : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
     if (fd == -1) {

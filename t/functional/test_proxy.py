@@ -643,6 +643,22 @@ def test_proxy_next_upstream_names_statuses_to_go_on_at(weir, three):
     assert answered_by(server, 4) == list("1111")
 
 
+@pytest.mark.parametrize("answered", [
+    b"HTTP/1.1 500 x\r\nContent-Length: 100000\r\n\r\n" + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil" * 9,
+    b"HTTP/1.1 500 x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel"])
+def test_a_connection_whose_answer_was_not_wanted_is_never_used_again(weir, new_upstream, answered):
+    """What is left of the answer would be taken for the next one."""
+    bad, good = new_upstream().answers([answered]), new_upstream()
+    server = weir("""location / { proxy_pass http://both; proxy_next_upstream http_500;
+                                  proxy_http_version 1.1; proxy_set_header Connection ""; }""",
+                  http="upstream both { server @bad@ max_fails=0; server @good@ backup; keepalive 8; }",
+                  bad=bad, good=good)
+    for _ in range(3):
+        assert server.get("/").text == "ok"
+    assert len(bad.connections) == 3
+    wait_until(lambda: not bad.open_connections(), "the connections to be closed")
+
+
 def test_proxy_next_upstream_off_keeps_the_first_failure(weir, three):
     three[0].answers(silent_close)
     server = weir("proxy_next_upstream off;" + BACK, http=group(three[0], three[1]))

@@ -93,3 +93,15 @@ def test_what_cannot_be_stored_is_said_and_served(weir, upstream):
     server = weir(STORE % "proxy_store @dir@/nginx.conf/kept;")
     assert server.get("/").body == b"x"
     server.wait_log("the response is not stored")
+
+
+@pytest.mark.weir_only("nginx writes where the client says")
+@pytest.mark.parametrize("store", ["@dir@/www/$arg_f", "@dir@/www$arg_f"])
+def test_no_value_leads_out_of_the_folder(weir, upstream, store):
+    upstream.answers(answer(b"evil"))
+    server = weir(STORE % f"proxy_store {store};")
+    assert server.get("/?f=/../kept/x").body == b"evil"
+    server.wait_log(r'the response is not stored as ".*/\.\./kept/x"')
+    assert not os.listdir(server.folder.file("kept"))
+    assert server.get("/?f=/x..y").body == b"evil"
+    assert content(server.folder.file("www", "x..y")) == b"evil"

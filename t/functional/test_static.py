@@ -246,3 +246,37 @@ def test_pipelined_files_come_in_order(weir, www):
     connection = weir(CONFIG).connect()
     connection.send(request_bytes("/a.txt") + request_bytes("/empty.txt") + request_bytes("/none"))
     assert [connection.read_response().text for _ in range(3)] == ["0123456789", "", "no type"]
+
+
+SECRET = ["location ~ ^/re(.*)$ { alias @dir@/www/dir/$1; autoindex on; }",
+          "location /var { root @dir@/www/dir/$arg_f; autoindex on; }",
+          "location /set { set $f $arg_f; alias @dir@/www/dir/$f; autoindex on; }",
+          "location /tries { root @dir@/www/dir; try_files /$arg_f =404; }",
+          "location /named { root @dir@/www/dir; rewrite ^/named-(.*)$ /$1 break; }",
+          "location /again { rewrite ^/again-(.*)$ /to/$1 last; } location /to { root @dir@/www/dir; }"]
+
+
+@pytest.mark.weir_only("nginx serves what lies above")
+@pytest.mark.parametrize("target", [
+    "/re../a.txt", "/re../", "/re..", "/re%2e%2e%2fa.txt", "/re../../passwords", "/var/a.txt?f=..",
+    "/var/?f=../../www", "/set?f=../a.txt", "/set/?f=../", "/tries?f=../a.txt", "/tries?f=x/../../a.txt",
+    "/named-../a.txt", "/named-..", "/again-../a.txt"])
+@pytest.mark.parametrize("more", ["", "gzip_static on; open_file_cache max=10;"])
+def test_no_value_leads_out_of_a_folder(weir, www, target, more):
+    server = weir(more + "\n".join(SECRET))
+    response = server.get(target)
+    assert response.status == 404 and b"0123456789" not in response.body
+    if target in ("/re../a.txt", "/var/a.txt?f=..", "/named-..", "/again-../a.txt"):
+        server.wait_log(r'\[error\] .*"\.\." came with the request')
+
+
+def test_dots_that_the_configuration_wrote_are_followed(weir, www):
+    server = weir("""location ~ ^/re/(.*)$ { alias @dir@/www/dir/../$1; }
+                     location /dir { root @dir@/www/dir/..; }
+                     location /a.txt { set $www www; root @dir@/$www/dir/../; }
+                     location /dots { alias @dir@/www/dir/index..html; }""")
+    os.link(www.file("www", "a.txt"), www.file("www", "dir", "index..html"))
+    assert server.get("/re/a.txt").text == "0123456789"
+    assert server.get("/dir/index.html").text == "index of dir"
+    assert server.get("/a.txt").text == "0123456789"
+    assert server.get("/dots").text == "0123456789"

@@ -19,6 +19,17 @@ def rules(*lines):
 DENY_EVIL = 'SecRule ARGS "@contains evil" "id:1,phase:2,deny,log,msg:\'no evil\'"'
 
 
+@pytest.mark.parametrize("rule", [
+    'SecRule &REQUEST_HEADERS:Content-Type "@gt 1" "id:1,phase:1,deny,status:403"',
+    'SecRule REQUEST_HEADERS:Content-Type "@contains evil" "id:1,phase:1,deny,status:403"'])
+@pytest.mark.parametrize("types", [("text/plain", "text/evil"), ("text/evil", "text/plain")])
+def test_each_of_two_types_of_a_body_is_seen(weir, upstream, rule, types):
+    server = weir(rules(rule) + "location / { proxy_pass http://@upstream@; }")
+    assert server.request("/", "POST", body=b"a",
+                          headers=[("Content-Type", one) for one in types]).status == 403
+    assert not upstream.requests
+
+
 def written(server, name):
     """A log of the WAF, which is written once the response is out."""
     wait_until(lambda: server.read(name).endswith("\n"))

@@ -43,6 +43,40 @@ static void brackets_end_a_name(void **state)
     assert_str(traveller_says(*state, "${name}name${name}"), "AnnnameAnn");
 }
 
+static void a_path_climbs_by_dots_that_nobody_wrote(void **state)
+{
+    static const struct {
+        const char *text, *path;
+        bool climbs;
+    } cases[] = {
+        {"/srv/$name", "/srv/x", false},
+        {"/srv/$name", "/srv/../x", true},
+        {"/srv/$name", "/srv/..", true},
+        {"/srv/$name", "..", true},
+        {"/srv/$name", "/srv/..x/x../.../x", false},
+        {"/srv$name", "/srv../x", false},
+        {"/srv/../$name", "/srv/../x", false},
+        {"/srv/../$name", "/srv/../x/../y", true},
+        {"/srv/$name/..", "/srv/x/..", false},
+        {"/srv/..$name", "/srv/../x", true},
+        {"/$name/../$name/../x", "/a/../b/../x", false},
+        {"/$name/../$name/../x", "/../../../x", true},
+        {"/srv/../www", "/srv/../www/a", false},
+        {"/srv/../www", "/srv/../www/../a", true},
+        {"/srv", "/srv/a/..", true},
+        {"/srv", "/srv//a/./b", false},
+        {"", "", false},
+    };
+
+    for (size_t i = 0; i < WEIR_COUNT(cases); i++) {
+        const weir_template *template = traveller_template(*state, cases[i].text);
+
+        if (weir_template_climbs(template, weir_str_from_z(cases[i].path)) != cases[i].climbs) {
+            fail_msg("%s, by %s", cases[i].path, cases[i].text);
+        }
+    }
+}
+
 static void the_text_need_not_outlive_compiling(void **state)
 {
     traveller *t = *state;
@@ -377,6 +411,7 @@ int main(void)
         unit_test_with_traveller(a_text_with_variables_is_not),
         unit_test_with_traveller(a_name_ends_where_its_letters_end),
         unit_test_with_traveller(brackets_end_a_name),
+        unit_test_with_traveller(a_path_climbs_by_dots_that_nobody_wrote),
         unit_test_with_traveller(the_text_need_not_outlive_compiling),
         unit_test_with_traveller(what_is_malformed_is_refused_in_nginx_words),
         unit_test_with_traveller(there_is_no_variable_zero),

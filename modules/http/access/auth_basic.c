@@ -439,6 +439,12 @@ static weir_http_verdict auth_judge(weir_http_exchange *ex, const void *location
     if (!weir_template_text(auth->file, &ex->script, &path)) {
         return WEIR_HTTP_FAILED;
     }
+    if (weir_template_climbs(auth->file, path)) {
+        weir_log_line(&ex->log, WEIR_LOG_ERR, 0,
+                      "\"%.*s\" is no password file: \"..\" came with the request",
+                      WEIR_STR_ARG(path));
+        return weir_http_answer_because(ex, 403, "no password file");
+    }
     if (!read_file(ex, path, &text, &error)) {
         weir_log_line(&ex->log, error == ENOENT ? WEIR_LOG_ERR : WEIR_LOG_CRIT, error,
                       "open() \"%.*s\" failed", WEIR_STR_ARG(path));

@@ -367,6 +367,9 @@ static weir_http_verdict autoindex_judge(weir_http_exchange *ex, const void *loc
     if (!weir_http_file_path(ex, &path, &root_len)) {
         return WEIR_HTTP_FAILED;
     }
+    if (weir_http_path_climbs(ex, path)) {
+        return refuse(ex, path, ENOENT);
+    }
     folder = opendir(path.data);
     if (folder == NULL) {
         return refuse(ex, path, errno);

@@ -434,12 +434,22 @@ static void file_close(void *subject)
     (void) close((int) (intptr_t) subject);
 }
 
+bool weir_http_path_climbs(const weir_http_exchange *ex, weir_str path)
+{
+    return weir_template_climbs(ex->core->root.template, path);
+}
+
 int weir_http_file_find(weir_http_exchange *ex, weir_str path, bool is_to_be_opened,
                         weir_http_file *file)
 {
     weir_http_file found = {.fd = -1};
     int error;
 
+    if (weir_http_path_climbs(ex, path)) {
+        found.failed = "\"..\" came with the request: open()";
+        *file = found;
+        return ENOENT;
+    }
     if (ex->core->open_file_cache != NULL) {
         error = find_in_cache(ex, ex->core->open_file_cache, path, is_to_be_opened, &found);
     } else {

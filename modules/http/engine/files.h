@@ -30,8 +30,15 @@ typedef struct weir_http_file_cache weir_http_file_cache;
 weir_http_file_cache *weir_http_file_cache_new(weir_conf *conf, uint64_t max, uint64_t inactive_ms);
 
 /*
+ * Whether weir_http_file_path() was led out of the folders of root or alias, by a ".." that came with a variable, a capture or
+ * a rewritten path.
+ */
+bool weir_http_path_climbs(const weir_http_exchange *ex, weir_str path);
+
+/*
  * What the path names, which a NUL follows: opened for reading if that is wanted and it is no folder, until the
- * exchange ends.  0, or an error's number: ENOENT, ELOOP where links are refused, ...
+ * exchange ends.  0, or an error's number: ENOENT, also of a path
+ * that climbs, ELOOP where links are refused, ...
  */
 int weir_http_file_find(weir_http_exchange *ex, weir_str path, bool is_to_be_opened,
                         weir_http_file *file) WEIR_MUST_USE;

@@ -115,11 +115,24 @@ static bool store_path(proxy_store *store)
     const proxy_state *proxy = store->proxy;
     size_t root_len;
 
-    if (proxy->conf->store.path == NULL) {
-        return weir_http_file_path(proxy->ex, &store->path, &root_len);
+    const weir_template *template = proxy->conf->store.path;
+
+    if (template == NULL) {
+        template = proxy->ex->core->root.template;
+        if (!weir_http_file_path(proxy->ex, &store->path, &root_len)) {
+            return false;
+        }
+    } else if (!weir_template_text(template, &proxy->ex->script, &store->path)
+               || weir_str_find_byte(store->path, '\0') != NULL) {
+        return false;
     }
-    return weir_template_text(proxy->conf->store.path, &proxy->ex->script, &store->path)
-           && weir_str_find_byte(store->path, '\0') == NULL;
+    if (weir_template_climbs(template, store->path)) {
+        weir_log_line(&proxy->ex->log, WEIR_LOG_ERR, 0,
+                      "the response is not stored as \"%.*s\": \"..\" came with the request",
+                      WEIR_STR_ARG(store->path));
+        return false;
+    }
+    return true;
 }
 
 void proxy_store_begin(proxy_state *proxy)
