@@ -77,6 +77,12 @@ void weir_ledger_down(const weir_ledger *ledger, size_t slot, size_t column)
     }
 }
 
+_Atomic uint32_t *weir_ledger_own(const weir_ledger *ledger, size_t slot, size_t column)
+{
+    ledger_use_slot(ledger, slot);
+    return ledger_count(ledger, slot, column);
+}
+
 uint64_t weir_ledger_sum(const weir_ledger *ledger, size_t column)
 {
     size_t used = ledger_slots_used(ledger);

@@ -28,6 +28,9 @@ weir_ledger weir_ledger_at(void *memory, size_t slots, size_t columns);
 void weir_ledger_up(const weir_ledger *ledger, size_t slot, size_t column);
 void weir_ledger_down(const weir_ledger *ledger, size_t slot, size_t column);
 
+/* The same count for a process that counts by itself, and stores what it has.  It stays where it is. */
+_Atomic uint32_t *weir_ledger_own(const weir_ledger *ledger, size_t slot, size_t column);
+
 /* What all living processes have counted; those count on meanwhile. */
 uint64_t weir_ledger_sum(const weir_ledger *ledger, size_t column);
 

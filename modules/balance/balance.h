@@ -144,6 +144,12 @@ void weir_balance_worker_stop(weir_worker *worker, const weir_balance_family *fa
 
 typedef struct weir_balance_state weir_balance_state;
 
+/* Where this worker counts what a peer does, for people. */
+typedef struct {
+    struct balance_traffic *own; /* NULL: nowhere */
+    bool is_shared;              /* with other workers */
+} weir_balance_counting;
+
 typedef struct {
     weir_addr addr;
     weir_str text;  /* "127.0.0.1:80", for logs and $upstream_addr */
@@ -156,10 +162,10 @@ typedef struct {
     uint64_t key;   /* of its record in shared memory */
     uint64_t share; /* its weight in hundredths, less while it starts slowly */
     weir_balance_state *state;
-    const weir_ledger *connections;  /* who has how many open; NULL: not counted */
-    struct balance_traffic *traffic; /* this worker's; NULL: not counted */
-    size_t column;                   /* there */
-    size_t index;                    /* in what a worker sees of the group */
+    const weir_ledger *connections; /* who has how many open; NULL: not counted */
+    weir_balance_counting counting;
+    size_t column; /* there */
+    size_t index;  /* in what a worker sees of the group */
 } weir_balance_peer;
 
 /* Whose way through a group it is: what keys are read from. All of it must outlive the pick. */

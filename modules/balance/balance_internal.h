@@ -209,9 +209,7 @@ struct balance_kept {
     /* ---- the worker's own */
     weir_list idle; /* of links, the one used last first */
     size_t count;
-    /* ---- where they are counted for all workers; NULL: nowhere */
-    const struct balance_zone *zone;
-    size_t column;
+    _Atomic uint32_t *told; /* that, for all workers to see; NULL: nowhere */
 };
 
 void balance_kept_init(balance_kept *kept);
@@ -308,6 +306,7 @@ bool balance_record_resolve(weir_balance_group *group, uint64_t parent, const we
 void balance_record_give_up(balance_record *record);
 
 uint64_t balance_group_key(const weir_balance_group *group);
+size_t balance_group_column(const weir_balance_group *group);
 /* A peer's name in shared memory; `repeated`: how many of the same name came before. */
 uint64_t balance_peer_key(uint64_t group, weir_str text, bool is_backup, size_t repeated);
 uint64_t balance_server_digest(const balance_server *server);
@@ -318,9 +317,10 @@ uint64_t balance_server_digest(const balance_server *server);
 size_t balance_traffic_bytes(size_t columns);
 void balance_traffic_clear(void *memory, size_t columns, size_t column);
 /* The place that this worker counts in. */
-balance_traffic *balance_traffic_own(void *memory, size_t columns, size_t column);
-void balance_traffic_selected(balance_traffic *own, uint64_t now_ms);
-void balance_traffic_count(balance_traffic *own, unsigned status, uint64_t sent, uint64_t received);
+weir_balance_counting balance_traffic_own(void *memory, size_t columns, size_t column);
+void balance_traffic_selected(const weir_balance_counting *counting, uint64_t now_ms);
+void balance_traffic_count(const weir_balance_counting *counting, unsigned status, uint64_t sent,
+                           uint64_t received);
 void balance_traffic_sum(void *memory, size_t columns, size_t column, weir_balance_traffic *sum);
 /* A moving one.  Two workers that do this at once lose one of two times, which is no loss. */
 void balance_average(_Atomic uint64_t *mean, uint64_t us);
@@ -398,6 +398,11 @@ void balance_queue_freed(const weir_balance_group *group);
 void balance_queue_stop(weir_worker *worker, const weir_balance_group *group);
 /* How many wait in all workers, and may; false: there is no queue. */
 bool balance_queue_look(const weir_balance_group *group, uint64_t *waiting, uint64_t *max);
+
+/* ---- idle.c */
+
+/* In the ledger: of the connections that workers keep. */
+size_t balance_idle_column(const weir_balance_group *group);
 
 /* ---- health.c */
 

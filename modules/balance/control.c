@@ -583,7 +583,7 @@ weir_balance_group_report weir_balance_report_group(const weir_balance_group *gr
 {
     const balance_zone *zone = group->zone;
     weir_balance_group_report report = {
-        .idle = weir_ledger_sum(&zone->connections, group->own_kept.column),
+        .idle = weir_ledger_sum(&zone->connections, balance_idle_column(group)),
         .queue_overflows = atomic_load(&group->words->overflows),
     };
 

@@ -36,20 +36,28 @@ weir_balance_link *weir_balance_link_new(weir_connection *connection, weir_balan
     return link;
 }
 
+size_t balance_idle_column(const weir_balance_group *group)
+{
+    return group->zone->count + balance_group_column(group);
+}
+
 bool weir_balance_keeps_idle(const weir_balance_group *group)
 {
     return group->kept->max != 0;
 }
 
+static void kept_tell(const balance_kept *kept)
+{
+    if (kept->told != NULL) {
+        atomic_store_explicit(kept->told, (uint32_t) kept->count, memory_order_relaxed);
+    }
+}
+
 static void kept_leave(weir_balance_link *link)
 {
-    balance_kept *kept = link->kept;
-
     weir_list_remove(&link->link);
-    kept->count--;
-    if (kept->zone != NULL) {
-        weir_ledger_down(&kept->zone->connections, balance_own_slot(), kept->column);
-    }
+    link->kept->count--;
+    kept_tell(link->kept);
     weir_connection_set_idle(link->connection, false);
 }
 
@@ -116,9 +124,7 @@ void weir_balance_idle_put(weir_balance_link *link)
     connection->log = *weir_loop_log(connection->loop);
     weir_list_prepend(&kept->idle, &link->link);
     kept->count++;
-    if (kept->zone != NULL) {
-        weir_ledger_up(&kept->zone->connections, balance_own_slot(), kept->column);
-    }
+    kept_tell(kept);
     weir_connection_set_timeout(connection, kept->timeout_ms);
     weir_connection_set_idle(connection, true);
     weir_connection_enter(connection, &kept_idle);
@@ -151,7 +157,14 @@ bool weir_balance_worker_start(weir_worker *worker, const weir_balance_family *f
 {
     balance_registry *registry = balance_registry_of_cycle(worker->cycle, family);
 
-    return registry == NULL || weir_worker_on_drain(worker, drain, registry);
+    if (registry == NULL) {
+        return true;
+    }
+    for (WEIR_ARRAY_EACH(&registry->groups, weir_balance_group *, group)) {
+        (*group)->own_kept.told = weir_ledger_own(&(*group)->zone->connections, worker->slot,
+                                                  balance_idle_column(*group));
+    }
+    return weir_worker_on_drain(worker, drain, registry);
 }
 
 void weir_balance_worker_stop(weir_worker *worker, const weir_balance_family *family)

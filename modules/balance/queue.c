@@ -22,13 +22,6 @@ struct balance_queue {
     weir_task task;
 };
 
-static size_t column_of(const weir_balance_group *group)
-{
-    const balance_record *own = WEIR_OWNER(group->words, balance_record, words);
-
-    return (size_t) (own - group->zone->records);
-}
-
 static void leave(weir_balance_pick *pick)
 {
     const weir_balance_group *group = pick->group;
@@ -36,7 +29,7 @@ static void leave(weir_balance_pick *pick)
     weir_list_remove(&pick->queued);
     pick->is_queued = false;
     pick->queued_ms = weir_clock_now()->monotonic_ms - pick->queued_at_ms;
-    weir_ledger_down(&group->zone->connections, balance_own_slot(), column_of(group));
+    weir_ledger_down(&group->zone->connections, balance_own_slot(), balance_group_column(group));
 }
 
 /* The first goes on when there is a peer for it, or when it has waited for too long. */
@@ -81,7 +74,7 @@ bool balance_queue_wait(weir_balance_pick *pick, void (*ready)(weir_balance_pick
     if (queue == NULL || worker == NULL || ready == NULL) {
         return false;
     }
-    if (weir_ledger_sum(&group->zone->connections, column_of(group)) >= queue->max) {
+    if (weir_ledger_sum(&group->zone->connections, balance_group_column(group)) >= queue->max) {
         atomic_fetch_add(&group->words->overflows, 1);
         return false;
     }
@@ -89,7 +82,7 @@ bool balance_queue_wait(weir_balance_pick *pick, void (*ready)(weir_balance_pick
         && !weir_timer_set(worker->loop, &queue->timer, LOOK_MS)) {
         return false;
     }
-    weir_ledger_up(&group->zone->connections, worker->slot, column_of(group));
+    weir_ledger_up(&group->zone->connections, worker->slot, balance_group_column(group));
     weir_list_append(&queue->waiting, &pick->queued);
     pick->is_queued = true;
     pick->queued_at_ms = weir_clock_now()->monotonic_ms;
@@ -126,7 +119,7 @@ bool balance_queue_look(const weir_balance_group *group, uint64_t *waiting, uint
     if (group->queue == NULL) {
         return false;
     }
-    *waiting = weir_ledger_sum(&group->zone->connections, column_of(group));
+    *waiting = weir_ledger_sum(&group->zone->connections, balance_group_column(group));
     *max = group->queue->max;
     return true;
 }

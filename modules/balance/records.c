@@ -57,6 +57,13 @@ uint64_t balance_group_key(const weir_balance_group *group)
     return key_of(parts, sizeof(parts));
 }
 
+size_t balance_group_column(const weir_balance_group *group)
+{
+    const balance_record *own = WEIR_OWNER(group->words, balance_record, words);
+
+    return (size_t) (own - group->zone->records);
+}
+
 uint64_t balance_peer_key(uint64_t group, weir_str text, bool is_backup, size_t repeated)
 {
     const uint64_t parts[] = {group, weir_str_hash(text), is_backup, repeated};
@@ -225,8 +232,6 @@ static bool claim_group(claims *claim, weir_balance_group *group)
         return false;
     }
     group->words = &own->words;
-    group->own_kept.zone = claim->zone;
-    group->own_kept.column = claim->zone->count + (size_t) (own - claim->zone->records);
     for (size_t i = 0; i < group->seat_count; i++) {
         balance_seat *seat = &group->seats[i];
 

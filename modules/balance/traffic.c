@@ -43,20 +43,16 @@ size_t balance_traffic_bytes(size_t columns)
                : 0;
 }
 
-static bool is_shared(void)
-{
-    return balance_own_slot() >= ROWS - 1;
-}
-
-balance_traffic *balance_traffic_own(void *memory, size_t columns, size_t column)
+weir_balance_counting balance_traffic_own(void *memory, size_t columns, size_t column)
 {
     rows_head *head = memory;
-    uint32_t row = is_shared() ? ROWS - 1 : (uint32_t) balance_own_slot();
+    bool is_shared = balance_own_slot() >= ROWS - 1;
+    uint32_t row = is_shared ? ROWS - 1 : (uint32_t) balance_own_slot();
     uint32_t used = atomic_load(&head->used);
 
     while (used <= row && !atomic_compare_exchange_weak(&head->used, &used, row + 1)) {
     }
-    return place(memory, columns, row, column);
+    return (weir_balance_counting){place(memory, columns, row, column), is_shared};
 }
 
 void balance_traffic_clear(void *memory, size_t columns, size_t column)
@@ -73,9 +69,9 @@ void balance_traffic_clear(void *memory, size_t columns, size_t column)
 /* ---- counting */
 
 /* One writer needs no locked instruction. */
-static void word_add(_Atomic uint64_t *word, uint64_t number)
+static void word_add(_Atomic uint64_t *word, uint64_t number, bool is_shared)
 {
-    if (WEIR_UNLIKELY(is_shared())) {
+    if (WEIR_UNLIKELY(is_shared)) {
         atomic_fetch_add_explicit(word, number, memory_order_relaxed);
     } else {
         atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) + number,
@@ -86,20 +82,24 @@ static void word_add(_Atomic uint64_t *word, uint64_t number)
 void balance_average(_Atomic uint64_t *mean, uint64_t us)
 {
     uint64_t before = atomic_load_explicit(mean, memory_order_relaxed);
-    uint64_t after = before == 0 ? us : (before * (AVERAGE_OVER - 1) + us) / AVERAGE_OVER;
+    uint64_t after = before == 0 ? us : before - before / AVERAGE_OVER + us / AVERAGE_OVER;
 
     atomic_store_explicit(mean, after == 0 ? 1 : after, memory_order_relaxed);
 }
 
-void balance_traffic_selected(balance_traffic *own, uint64_t now_ms)
+void balance_traffic_selected(const weir_balance_counting *counting, uint64_t now_ms)
 {
-    word_add(&own->requests, 1);
+    balance_traffic *own = counting->own;
+
+    word_add(&own->requests, 1, counting->is_shared);
     atomic_store_explicit(&own->selected_ms, now_ms, memory_order_relaxed);
 }
 
 /* The first that come have a place; of others the class alone is known. */
-static void code_count(balance_traffic *own, uint64_t status)
+static void code_count(const weir_balance_counting *counting, uint64_t status)
 {
+    balance_traffic *own = counting->own;
+
     for (size_t i = 0; i < BALANCE_CODES; i++) {
         uint64_t code = atomic_load_explicit(&own->codes[i], memory_order_relaxed);
 
@@ -108,19 +108,22 @@ static void code_count(balance_traffic *own, uint64_t status)
             code = status << CODE_SHIFT;
         }
         if (code >> CODE_SHIFT == status) {
-            word_add(&own->codes[i], 1);
+            word_add(&own->codes[i], 1, counting->is_shared);
             return;
         }
     }
 }
 
-void balance_traffic_count(balance_traffic *own, unsigned status, uint64_t sent, uint64_t received)
+void balance_traffic_count(const weir_balance_counting *counting, unsigned status, uint64_t sent,
+                           uint64_t received)
 {
-    word_add(&own->sent, sent);
-    word_add(&own->received, received);
+    balance_traffic *own = counting->own;
+
+    word_add(&own->sent, sent, counting->is_shared);
+    word_add(&own->received, received, counting->is_shared);
     if (status >= 100 && status < 600) {
-        word_add(&own->responses[status / 100 - 1], 1);
-        code_count(own, status);
+        word_add(&own->responses[status / 100 - 1], 1, counting->is_shared);
+        code_count(counting, status);
     }
 }
 

@@ -64,6 +64,19 @@ static void a_column_may_come_to_count_something_else(void **state)
     assert_int_equal(weir_ledger_sum(&ledger, 5), 1);
 }
 
+static void a_process_may_store_what_it_has_counted_itself(void **state)
+{
+    weir_ledger ledger = ledger_new();
+    _Atomic uint32_t *own = weir_ledger_own(&ledger, 3, 4);
+
+    (void) state;
+    weir_ledger_up(&ledger, 1, 4);
+    atomic_store(own, 7);
+    assert_int_equal(weir_ledger_sum(&ledger, 4), 8);
+    weir_ledger_clear_slot(&ledger, 3);
+    assert_int_equal(weir_ledger_sum(&ledger, 4), 1);
+}
+
 static void a_ledger_does_not_count_below_zero(void **state)
 {
     weir_ledger ledger = ledger_new();
@@ -167,6 +180,7 @@ int main(void)
         cmocka_unit_test(a_ledger_sums_what_each_slot_has_counted),
         cmocka_unit_test(what_a_dead_worker_had_counted_in_a_ledger_is_cleared),
         cmocka_unit_test(a_column_may_come_to_count_something_else),
+        cmocka_unit_test(a_process_may_store_what_it_has_counted_itself),
         cmocka_unit_test(a_ledger_does_not_count_below_zero),
         cmocka_unit_test(a_ledger_too_large_has_no_size),
         unit_test_with_pool(a_tally_holds_the_limit_against_all_slots_together),
