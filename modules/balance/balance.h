@@ -363,22 +363,28 @@ void weir_balance_change_cancel(weir_balance_change *change);
 
 /* What two connections to one peer must have in common to stand in for each other. */
 typedef struct {
-    const void *scope; /* the location, where connections are kept apart */
-    const void *tls;   /* NULL: plain */
-    weir_str name;     /* of TLS */
-    weir_str bound;    /* the local address that was asked for */
+    const void *scope;    /* the location, where connections are kept apart */
+    const void *tls;      /* NULL: plain */
+    const void *protocol; /* what is spoken over it; NULL: there is only one */
+    weir_str name;        /* of TLS */
+    weir_str bound;       /* the local address that was asked for */
 } weir_balance_key;
 
 typedef struct balance_kept balance_kept;
 
 /* What goes with a connection to a peer; lies in its pool, and knows nothing of its group, which may be gone. */
-typedef struct {
+typedef struct weir_balance_link {
     weir_list link;
     weir_connection *connection;
     balance_kept *kept;
     weir_addr addr;
     weir_balance_key key; /* scope is left out where the group shares connections */
     uint64_t requests;    /* so far */
+
+    /* Of a protocol whose peers may speak between uses, set by its owner; in the connection's pool. */
+    void *session;
+    /* Takes what came meanwhile.  False: the connection is of no more use.  NULL: nothing may come. */
+    bool (*idle_readable)(struct weir_balance_link *link);
 } weir_balance_link;
 
 /* NULL: no memory. */

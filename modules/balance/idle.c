@@ -32,6 +32,7 @@ weir_balance_link *weir_balance_link_new(weir_connection *connection, weir_balan
     link->kept = group->kept;
     link->addr = peer->addr;
     link->key.tls = key->tls;
+    link->key.protocol = key->protocol;
     link->key.scope = group->kept->is_shared ? NULL : key->scope;
     return link;
 }
@@ -67,10 +68,13 @@ static void kept_close(weir_connection *connection)
     weir_connection_close(connection);
 }
 
-/* Nothing is to come: it is the end, or an answer that nobody asked for. */
+/* Unless its protocol has words for it, nothing is to come: it is the end, or an answer that nobody asked for. */
 static void kept_readable(weir_connection *connection)
 {
-    if (!weir_connection_is_quiet(connection)) {
+    weir_balance_link *link = connection->owner;
+
+    if (link->idle_readable != NULL ? !link->idle_readable(link)
+                                    : !weir_connection_is_quiet(connection)) {
         kept_close(connection);
     }
 }
@@ -78,7 +82,8 @@ static void kept_readable(weir_connection *connection)
 static bool fits(const weir_balance_link *link, const weir_balance_peer *peer,
                  const weir_balance_key *key)
 {
-    return link->key.tls == key->tls && (link->kept->is_shared || link->key.scope == key->scope)
+    return link->key.tls == key->tls && link->key.protocol == key->protocol
+           && (link->kept->is_shared || link->key.scope == key->scope)
            && weir_addr_eq(&link->addr, &peer->addr) && weir_str_eq(link->key.name, key->name)
            && weir_str_eq(link->key.bound, key->bound);
 }

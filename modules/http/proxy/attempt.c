@@ -16,6 +16,7 @@
 
 static void connecting_writable(weir_connection *connection);
 static void sending_writable(weir_connection *connection);
+static void waiting_writable(weir_connection *connection);
 static void attempt_timeout(weir_connection *connection);
 
 /* connecting -> sending | closed */
@@ -37,6 +38,7 @@ static const weir_connection_state proxy_sending = {
 static const weir_connection_state proxy_waiting = {
     .name = "waiting for origin",
     .on_readable = proxy_head_readable,
+    .on_writable = waiting_writable,
     .on_timeout = attempt_timeout,
 };
 
@@ -131,12 +133,12 @@ static void attempt_describe(weir_builder *line, const void *subject)
 }
 
 /* What stands before an address in the log: a tunnel's has no scheme. */
-static weir_str scheme_of(const proxy_state *proxy)
+static void add_scheme(const proxy_state *proxy, weir_builder *note)
 {
-    if (proxy->conf->tunnels) {
-        return WEIR_STR_EMPTY;
+    if (proxy->url.scheme.len != 0) {
+        weir_builder_add(note, proxy->url.scheme);
+        weir_builder_add(note, WEIR_STR("://"));
     }
-    return proxy->url.is_tls ? WEIR_STR("https://") : WEIR_STR("http://");
 }
 
 /* "http://127.0.0.1:80/path" */
@@ -147,7 +149,7 @@ static bool note(proxy_state *proxy)
 
     weir_builder_open(&note, proxy->ex->pool, SIZE_MAX);
     (void) weir_builder_room(&note, addr.len + proxy->target.len + 10);
-    weir_builder_add(&note, scheme_of(proxy));
+    add_scheme(proxy, &note);
     weir_builder_add(&note, addr);
     if (weir_addr_is_unix(&proxy->pick.peer->addr)) {
         weir_builder_add_byte(&note, ':');
@@ -194,7 +196,19 @@ void proxy_let_go(proxy_state *proxy)
     proxy_resolve_cancel(proxy);
     weir_balance_done(&proxy->pick, WEIR_BALANCE_ABANDONED, &proxy->ex->log);
     weir_chain_clear(&proxy->out);
+    weir_chain_clear(&proxy->replay);
     proxy_body_done(proxy);
+}
+
+/* Whether the connection is good for another request. */
+static bool may_stay(proxy_state *proxy)
+{
+    const proxy_framing *framing = proxy->wire->framing;
+
+    if (framing != NULL) {
+        return framing->leave(proxy);
+    }
+    return proxy->keeps && proxy->is_sent && !proxy->body_failed;
 }
 
 void proxy_release(proxy_state *proxy)
@@ -213,7 +227,7 @@ void proxy_release(proxy_state *proxy)
                       proxy->body_failed ? WEIR_BALANCE_ABANDONED : WEIR_BALANCE_SUCCEEDED,
                       &proxy->ex->log);
     proxy->deadline_ms = 0;
-    if (proxy->keeps && proxy->is_sent && !proxy->body_failed && proxy->link != NULL) {
+    if (may_stay(proxy) && proxy->link != NULL) {
         weir_balance_link *link = proxy->link;
 
         proxy->origin = NULL;
@@ -294,6 +308,7 @@ static void response_forget(proxy_state *proxy)
     weir_http_response_head_reset(&proxy->answer);
     proxy->start = proxy->end = proxy->scanned = 0;
     proxy->interims = 0;
+    proxy->is_refused = proxy->is_held_back = false;
     proxy->head_is_complete = proxy->body_ended = proxy->body_failed = proxy->keeps = false;
     proxy->takes_trailers = false;
 }
@@ -374,15 +389,42 @@ static void send_failed(proxy_state *proxy)
     }
 }
 
+/* Unless the answer comes already, the request is what is waited for. */
+static void go_on_sending(proxy_state *proxy)
+{
+    if (proxy->origin->state != &proxy_sending) {
+        proxy->doing = "sending request to upstream";
+        weir_connection_enter(proxy->origin, &proxy_sending);
+    }
+}
+
+static void wait_for_origin(proxy_state *proxy)
+{
+    if (!proxy->head_is_complete) {
+        proxy_wait(proxy, proxy->conf->send_timeout_ms);
+        go_on_sending(proxy);
+    }
+}
+
+/* The client's time, not the origin's. */
+static void wait_for_client(proxy_state *proxy)
+{
+    if (!proxy->head_is_complete) {
+        proxy->deadline_ms = 0;
+        go_on_sending(proxy);
+    }
+}
+
 void proxy_send(proxy_state *proxy)
 {
     weir_connection *origin = proxy->origin;
+    const proxy_framing *framing = proxy->wire->framing;
     bool is_receiving = proxy->head_is_complete;
 
     for (;;) {
         weir_result read = WEIR_OK;
 
-        if (proxy->body_is_streamed && !proxy->ex->request.body_ended
+        if (proxy->body_is_streamed && !proxy->ex->request.body_ended && !proxy->is_held_back
             && proxy->out.len < WEIR_BLOCK_BYTES) {
             read = proxy_body_read(proxy, body_readable);
             if (read == WEIR_FAIL) {
@@ -397,38 +439,36 @@ void proxy_send(proxy_state *proxy)
             }
         }
 
+        if (framing != NULL && framing->push(proxy) == WEIR_FAIL) {
+            send_failed(proxy);
+            return;
+        }
         if (!weir_chain_is_empty(&proxy->out)) {
             proxy->was_begun = true;
             switch (weir_connection_write(origin, &proxy->out, UINT64_MAX)) {
             case WEIR_OK:
                 break;
             case WEIR_WAIT:
-                if (!is_receiving) {
-                    proxy_wait(proxy, proxy->conf->send_timeout_ms);
-                    if (origin->state != &proxy_sending) {
-                        proxy->doing = "sending request to upstream";
-                        weir_connection_enter(origin, &proxy_sending);
-                    }
-                }
+                wait_for_origin(proxy);
                 return;
             case WEIR_FAIL:
                 send_failed(proxy);
                 return;
             }
+            if (proxy->is_held_back) {
+                continue;
+            }
+        }
+        if (proxy->is_held_back) {
+            wait_for_origin(proxy);
+            return;
         }
 
         if (!proxy->body_is_streamed || proxy->ex->request.body_ended) {
             break;
         }
         if (read == WEIR_WAIT) {
-            /* The client's time, not the origin's. */
-            if (!is_receiving) {
-                proxy->deadline_ms = 0;
-                if (origin->state != &proxy_sending) {
-                    proxy->doing = "sending request to upstream";
-                    weir_connection_enter(origin, &proxy_sending);
-                }
-            }
+            wait_for_client(proxy);
             return;
         }
     }
@@ -444,6 +484,25 @@ void proxy_send(proxy_state *proxy)
 static void sending_writable(weir_connection *connection)
 {
     proxy_send(connection->owner);
+}
+
+void proxy_answer_frames(proxy_state *proxy)
+{
+    const proxy_framing *framing = proxy->wire->framing;
+
+    if (framing == NULL || proxy->origin == NULL) {
+        return;
+    }
+    if (proxy->is_sent) {
+        framing->reply(proxy);
+    } else {
+        proxy_send(proxy);
+    }
+}
+
+static void waiting_writable(weir_connection *connection)
+{
+    proxy_answer_frames(connection->owner);
 }
 
 static void attempt_send(proxy_state *proxy)
@@ -501,6 +560,9 @@ static void attempt_shake(proxy_state *proxy)
     }
     if (conf->tls.session_reuse) {
         options.session_key = proxy->pick.peer->text;
+    }
+    if (proxy->wire->framing != NULL) {
+        options.alpn = proxy->wire->framing->alpn;
     }
     proxy->doing = "SSL handshaking to upstream";
     weir_tls_connect(proxy->origin, conf->tls_client, &options, shaken);
@@ -603,7 +665,7 @@ static void attempt_connect(proxy_state *proxy)
 
     origin_adopt(proxy, origin);
     proxy->link = weir_balance_link_new(origin, proxy->group, peer, &proxy->key);
-    if (proxy->body_is_streamed) {
+    if (proxy->body_is_streamed || proxy->wire->framing != NULL) {
         weir_connection_set_nodelay(origin, true);
     }
     if (origin->writable) {
@@ -611,6 +673,15 @@ static void attempt_connect(proxy_state *proxy)
         return;
     }
     proxy_wait(proxy, conf->connect_timeout_ms);
+}
+
+static bool is_fit(const proxy_state *proxy, weir_balance_link *link)
+{
+    if (proxy->wire->framing != NULL) {
+        return proxy->wire->framing->is_fit(link);
+    }
+    return (proxy->is_idempotent && !proxy->body_is_streamed)
+           || weir_connection_is_quiet(link->connection);
 }
 
 /* One that is kept, if there is: only what may be repeated is risked on it unseen. */
@@ -622,8 +693,7 @@ static bool attempt_reuse(proxy_state *proxy)
         return false;
     }
     while ((link = weir_balance_idle_take(proxy->group, proxy->pick.peer, &proxy->key)) != NULL) {
-        if ((proxy->is_idempotent && !proxy->body_is_streamed)
-            || weir_connection_is_quiet(link->connection)) {
+        if (is_fit(proxy, link)) {
             proxy->link = link;
             proxy->is_reused = true;
             proxy->was_begun = false;
@@ -736,9 +806,9 @@ static void attempt_next(proxy_state *proxy)
         proxy->doing = "connecting to upstream";
         ex->upstream_note = WEIR_STR_EMPTY;
         weir_log_line(&ex->log, WEIR_LOG_ERR, 0,
-                      "no live upstreams while %s, upstream: \"%.*s%.*s%.*s\"", proxy->doing,
-                      WEIR_STR_ARG(scheme_of(proxy)), WEIR_STR_ARG(proxy->url.name),
-                      WEIR_STR_ARG(proxy->target));
+                      "no live upstreams while %s, upstream: \"%.*s%s%.*s%.*s\"", proxy->doing,
+                      WEIR_STR_ARG(proxy->url.scheme), proxy->url.scheme.len != 0 ? "://" : "",
+                      WEIR_STR_ARG(proxy->url.name), WEIR_STR_ARG(proxy->target));
         if (attempt_add(proxy, weir_balance_group_name(proxy->group))) {
             proxy_attempt_count(proxy);
             proxy_attempt_now(proxy)->status = 502;
@@ -754,6 +824,7 @@ static void attempt_next(proxy_state *proxy)
 static bool make_key(proxy_state *proxy)
 {
     proxy->key.scope = proxy->conf->pass.location;
+    proxy->key.protocol = proxy->wire;
     return proxy->conf->bind_dynamic || make_bound(proxy);
 }
 

@@ -44,6 +44,9 @@ void proxy_body_done(proxy_state *proxy)
     weir_task_cancel(&proxy->go_on);
     proxy_rate_done(proxy);
     proxy_temp_close(proxy);
+    if (proxy->wire->framing != NULL) {
+        proxy->wire->framing->forget(proxy);
+    }
 }
 
 void proxy_head_keep(proxy_state *proxy)
@@ -94,15 +97,20 @@ static void body_fail(proxy_state *proxy)
     proxy_buffer_release(proxy);
 }
 
+void proxy_body_count(proxy_state *proxy, weir_str bytes)
+{
+    proxy_attempt_now(proxy)->length += bytes.len;
+    if (proxy->store != NULL) {
+        proxy_store_write(proxy, bytes);
+    }
+}
+
 bool proxy_body_give(proxy_state *proxy, weir_chain *out, size_t len)
 {
     const char *data = proxy->data + proxy->start;
 
     proxy->start += len;
-    proxy_attempt_now(proxy)->length += len;
-    if (proxy->store != NULL) {
-        proxy_store_write(proxy, weir_str_of(data, len));
-    }
+    proxy_body_count(proxy, weir_str_of(data, len));
     if (proxy->block == NULL) {
         /* Behind a large head, which is no block. */
         return weir_chain_add_copy(out, weir_str_of(data, len));
@@ -183,6 +191,9 @@ static weir_result fill(proxy_state *proxy, weir_chain *out, uint64_t limit)
             if (proxy->start == proxy->end) {
                 proxy_buffer_release(proxy);
             }
+            if (proxy->wire->framing != NULL) {
+                proxy->wire->framing->reply(proxy);
+            }
             if (out->len != before) {
                 return WEIR_OK;
             }
@@ -237,17 +248,34 @@ static bool is_in_file(const proxy_state *proxy)
     return proxy->body.last != NULL && proxy->body.last->kind == WEIR_SPAN_FILE;
 }
 
-/* Whether more may be read ahead. */
-static bool may_read_ahead(const proxy_state *proxy)
+/* Whether there is room for more of the body, ahead of the client. */
+static bool has_room(const proxy_state *proxy)
 {
     const proxy_conf *conf = proxy->conf;
 
-    if (!proxy->is_buffered || proxy->body_ended || proxy->body_failed || proxy->origin == NULL
-        || proxy->writing != NULL) {
+    if (!proxy->is_buffered) {
         return false;
     }
     return (!is_in_file(proxy) && proxy->body.len < conf->buffers.count * conf->buffers.size)
            || (proxy->temp_bytes < conf->max_temp_file_size && !proxy->temp_failed);
+}
+
+/* Frames are always read: the origin's window bounds what comes with them, and others must not wait behind. */
+static bool may_read_ahead(const proxy_state *proxy)
+{
+    return !proxy->body_ended && !proxy->body_failed && proxy->origin != NULL
+           && proxy->writing == NULL && (proxy->wire->framing != NULL || has_room(proxy));
+}
+
+/* What the client has taken, or there is room for, may come again. */
+static void credit(proxy_state *proxy)
+{
+    const proxy_framing *framing = proxy->wire->framing;
+
+    if (framing != NULL && proxy->origin != NULL) {
+        framing->credit(proxy, has_room(proxy) ? 0 : proxy->body.len);
+        framing->reply(proxy);
+    }
 }
 
 static void read_ahead(proxy_state *proxy)
@@ -266,7 +294,7 @@ static void read_ahead(proxy_state *proxy)
         }
         result = fill(proxy, &more, AHEAD_BYTES);
         done += more.len;
-        if (!proxy->temp_failed
+        if (proxy->is_buffered && !proxy->temp_failed
             && (is_in_file(proxy)
                 || (proxy->body.len + more.len > in_memory && conf->max_temp_file_size != 0))) {
             if (!weir_chain_is_empty(&more) && !proxy_temp_write(proxy, &more)) {
@@ -278,8 +306,13 @@ static void read_ahead(proxy_state *proxy)
             weir_chain_append(&proxy->body, &more);
         }
         if (result != WEIR_OK) {
+            if (!proxy->is_buffered && !weir_chain_is_empty(&proxy->body)) {
+                /* The client's time, not the origin's. */
+                proxy->deadline_ms = 0;
+            }
             return;
         }
+        credit(proxy);
     }
     proxy->deadline_ms = 0;
 }
@@ -301,6 +334,7 @@ static void receive(proxy_state *proxy)
     if (!proxy->client_waits && proxy->origin != NULL && proxy->origin->readable) {
         read_ahead(proxy);
     }
+    proxy_answer_frames(proxy);
 }
 
 void proxy_temp_written(proxy_state *proxy, bool is_kept)
@@ -328,6 +362,8 @@ static void receiving_writable(weir_connection *connection)
 
     if (!proxy->is_sent && !weir_chain_is_empty(&proxy->out)) {
         proxy_send(proxy);
+    } else {
+        proxy_answer_frames(proxy);
     }
 }
 
@@ -384,6 +420,7 @@ weir_result proxy_body_pull(weir_http_exchange *ex, weir_http_source *source, we
     }
     proxy->pulled += out->len - before;
     *ended = proxy->body_ended && weir_chain_is_empty(&proxy->body) && proxy->writing == NULL;
+    credit(proxy);
     /* Should the client not take all of it now, the origin is still read from. */
     if (proxy->origin != NULL && proxy->origin->readable && may_read_ahead(proxy)) {
         weir_task_post(loop, &proxy->go_on);

@@ -13,9 +13,12 @@ const weir_balance_family proxy_family = {
 
 /* ---- URLs */
 
-uint16_t proxy_url_default_port(const proxy_url *url)
+uint16_t proxy_url_port(const proxy_url *url)
 {
-    return url->is_tls ? 443 : 80;
+    uint64_t port = 0;
+
+    return url->port.len != 0 && weir_parse_uint(url->port, UINT16_MAX, &port) ? (uint16_t) port
+                                                                               : 0;
 }
 
 weir_str proxy_url_hostname(const proxy_url *url)
@@ -29,9 +32,9 @@ weir_str proxy_url_hostname(const proxy_url *url)
 }
 
 /* "name", "name:port", "[address]:port" */
-static bool parse_host(proxy_url *url)
+static bool parse_host(const proxy_kind *kind, proxy_url *url)
 {
-    weir_str usual = url->is_tls ? WEIR_STR("443") : WEIR_STR("80");
+    weir_str usual = url->is_tls ? kind->tls_port : kind->plain_port;
     weir_str host = url->host;
     size_t name = host.len;
     uint64_t port;
@@ -74,17 +77,30 @@ static bool parse_unix(proxy_url *url, weir_str rest)
     return url->host.len > sizeof("unix:") - 1;
 }
 
-bool proxy_url_parse(weir_str text, proxy_url *url)
+static bool take_scheme(weir_str *rest, weir_str scheme)
 {
-    weir_str rest;
+    weir_str behind = weir_str_from(*rest, scheme.len);
+
+    if (!weir_str_starts_nocase(*rest, scheme) || !weir_str_starts(behind, WEIR_STR("://"))) {
+        return false;
+    }
+    *rest = weir_str_from(behind, 3);
+    return true;
+}
+
+bool proxy_url_parse(const proxy_kind *kind, weir_str text, proxy_url *url)
+{
+    weir_str rest = text;
     size_t end = 0;
 
-    *url = (proxy_url){.is_tls = weir_str_starts_nocase(text, WEIR_STR("https://"))};
-    if (!url->is_tls && !weir_str_starts_nocase(text, WEIR_STR("http://"))) {
+    *url = (proxy_url){.scheme = kind->plain};
+    if (take_scheme(&rest, kind->tls)) {
+        url->is_tls = true;
+        url->scheme = kind->tls;
+    } else if (!take_scheme(&rest, kind->plain) && kind->needs_scheme) {
         return false;
     }
 
-    rest = weir_str_from(text, url->is_tls ? 8 : 7);
     if (weir_str_starts(rest, WEIR_STR("unix:"))) {
         if (!parse_unix(url, rest)) {
             return false;
@@ -95,23 +111,39 @@ bool proxy_url_parse(weir_str text, proxy_url *url)
         }
         url->host = weir_str_slice(rest, 0, end);
         url->uri = weir_str_from(rest, end);
-        if (!parse_host(url)) {
+        if (!parse_host(kind, url)) {
             return false;
         }
     }
     url->has_uri = url->uri.len != 0;
     url->whole = weir_str_slice(text, 0, text.len - url->uri.len);
-    return true;
+    return kind->takes_uri || !url->has_uri;
 }
 
 bool proxy_address_parse(weir_str text, bool may_be_unix, proxy_url *url)
 {
     *url = (proxy_url){.host = text, .whole = text};
     return may_be_unix && weir_str_starts(text, WEIR_STR("unix:")) ? parse_unix(url, text)
-                                                                   : parse_host(url);
+                                                                   : parse_host(&proxy_http, url);
 }
 
 /* ---- proxy_pass URL */
+
+/* The upstream of that name, or a group of the addresses that the host has. */
+static bool pass_group(weir_conf *conf, proxy_pass *pass)
+{
+    uint16_t port = proxy_url_port(&pass->url);
+
+    pass->group = weir_balance_group_find(conf, &proxy_family, pass->url.host);
+    if (pass->group != NULL) {
+        return true;
+    }
+    if (port == 0 && !weir_str_starts(pass->url.host, WEIR_STR("unix:"))) {
+        return weir_conf_refuse(conf, "no port in upstream \"%.*s\"", WEIR_STR_ARG(pass->url.host));
+    }
+    pass->group = weir_balance_group_implied(conf, &proxy_family, pass->url.host, port);
+    return pass->group != NULL;
+}
 
 /* As much of a URL with variables as is known: all of the host. */
 static bool pass_guess(weir_conf *conf, proxy_pass *pass, weir_str text)
@@ -120,7 +152,7 @@ static bool pass_guess(weir_conf *conf, proxy_pass *pass, weir_str text)
     weir_str known = weir_str_slice(text, 0, constant);
     weir_addr addr;
 
-    if (!proxy_url_parse(known, &pass->url)) {
+    if (!proxy_url_parse(pass->kind, known, &pass->url)) {
         pass->url = (proxy_url){.is_tls = false};
         return true;
     }
@@ -129,12 +161,7 @@ static bool pass_guess(weir_conf *conf, proxy_pass *pass, weir_str text)
         pass->url = (proxy_url){.is_tls = false};
         return true;
     }
-    pass->group = weir_balance_group_find(conf, &proxy_family, pass->url.host);
-    if (pass->group == NULL) {
-        pass->group = weir_balance_group_implied(conf, &proxy_family, pass->url.host,
-                                                 proxy_url_default_port(&pass->url));
-    }
-    return pass->group != NULL;
+    return pass_group(conf, pass);
 }
 
 static bool pass_fits(weir_conf *conf, const proxy_pass *pass)
@@ -156,13 +183,15 @@ static bool pass_fits(weir_conf *conf, const proxy_pass *pass)
     return true;
 }
 
-bool proxy_pass_call(weir_conf *conf, void *settings, const weir_statement *statement)
+bool proxy_pass_call(weir_conf *conf, void *settings, const weir_statement *statement,
+                     const proxy_kind *kind)
 {
     proxy_pass *pass = &((proxy_conf *) settings)->pass;
     weir_http_location *location = weir_http_conf_location(conf);
     weir_str text = statement->args[1];
 
-    *pass = (proxy_pass){.location = location};
+    *pass = (proxy_pass){.kind = kind, .location = location};
+    location->passes_by = kind->module;
     if (location->name.len > 0 && location->name.data[location->name.len - 1] == '/') {
         location->auto_redirect = true;
     }
@@ -172,23 +201,15 @@ bool proxy_pass_call(weir_conf *conf, void *settings, const weir_statement *stat
         return pass->template != NULL && pass_guess(conf, pass, text);
     }
 
-    if (!weir_str_starts_nocase(text, WEIR_STR("http://"))
+    if (kind->needs_scheme && !weir_str_starts_nocase(text, WEIR_STR("http://"))
         && !weir_str_starts_nocase(text, WEIR_STR("https://"))) {
         return weir_conf_refuse_arg(conf, statement, 1, "invalid URL prefix");
     }
-    if (!proxy_url_parse(text, &pass->url)) {
-        return weir_conf_refuse_arg(conf, statement, 1, "invalid URL \"%.*s\" in \"proxy_pass\"",
-                                    WEIR_STR_ARG(text));
+    if (!proxy_url_parse(kind, text, &pass->url)) {
+        return weir_conf_refuse_arg(conf, statement, 1, "invalid URL \"%.*s\" in \"%s\"",
+                                    WEIR_STR_ARG(text), kind->pass);
     }
-    if (pass->url.has_uri && !pass_fits(conf, pass)) {
-        return false;
-    }
-    pass->group = weir_balance_group_find(conf, &proxy_family, pass->url.host);
-    if (pass->group == NULL) {
-        pass->group = weir_balance_group_implied(conf, &proxy_family, pass->url.host,
-                                                 proxy_url_default_port(&pass->url));
-    }
-    return pass->group != NULL;
+    return (!pass->url.has_uri || pass_fits(conf, pass)) && pass_group(conf, pass);
 }
 
 /* ---- at run time: the group */
@@ -208,7 +229,7 @@ bool proxy_find_group(proxy_state *proxy)
     if (proxy->group != NULL) {
         return true;
     }
-    if (weir_addr_parse(proxy->url.host, proxy_url_default_port(&proxy->url), &addr)) {
+    if (weir_addr_parse(proxy->url.host, proxy_url_port(&proxy->url), &addr)) {
         proxy->group =
             weir_balance_group_of_addrs(ex->pool, cycle, &proxy_family, WEIR_STR_EMPTY, &addr, 1);
         return proxy->group != NULL;
@@ -310,10 +331,10 @@ bool proxy_find(proxy_state *proxy)
             proxy_answer(proxy, 500, "internal failure");
             return false;
         }
-        if (!proxy_url_parse(text, &proxy->url)) {
+        if (!proxy_url_parse(pass->kind, text, &proxy->url)) {
             weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "invalid URL prefix in \"%.*s\"",
                           WEIR_STR_ARG(text));
-            proxy_answer(proxy, 500, "invalid URL in proxy_pass");
+            proxy_answer(proxy, 500, "invalid URL to pass on to");
             return false;
         }
         if (!proxy_find_group(proxy)) {

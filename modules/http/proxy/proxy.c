@@ -1,27 +1,18 @@
-#include "modules/http/proxy/proxy_internal.h"
+#include "modules/http/proxy/directives.h"
 
 #include "core/base/clock.h"
 #include "core/process/worker.h"
 
 /* The directives of proxy_pass, and the content handler that begins. */
 
-#define WHERE WEIR_HTTP_ANYWHERE
-#define ROW(name_, slot_, preset_, doc_)                                                           \
-    {                                                                                              \
-        .name = name_, .where = WHERE, .slot = slot_, .preset = preset_, .doc = doc_               \
-    }
-#define FLAG(member) WEIR_SLOT_FLAG(proxy_conf, member)
-#define SIZE(member) WEIR_SLOT_SIZE(proxy_conf, member)
-#define MS(member) WEIR_SLOT_MS(proxy_conf, member)
-#define TEMPLATE(member) WEIR_SLOT_TEMPLATE(proxy_conf, member)
-
 static const weir_choice version_choices[] = {
     {"1.0", WEIR_HTTP_10},
     {"1.1", WEIR_HTTP_11},
+    {"2", WEIR_HTTP_20},
     {NULL, 0},
 };
 
-static const weir_choice next_choices[] = {
+const weir_choice proxy_next_choices[] = {
     {"error", PROXY_NEXT_ERROR},
     {"timeout", PROXY_NEXT_TIMEOUT},
     {"invalid_header", PROXY_NEXT_INVALID_HEADER},
@@ -38,7 +29,7 @@ static const weir_choice next_choices[] = {
     {NULL, 0},
 };
 
-static const weir_choice ignore_choices[] = {
+const weir_choice proxy_ignore_choices[] = {
     {"X-Accel-Redirect", PROXY_IGNORE_REDIRECT},
     {"X-Accel-Expires", PROXY_IGNORE_EXPIRES},
     {"X-Accel-Limit-Rate", PROXY_IGNORE_LIMIT_RATE},
@@ -104,116 +95,95 @@ bool proxy_bind_call(weir_conf *conf, void *settings, const weir_statement *stat
                                     WEIR_STR_ARG(text));
     }
     if (proxy->bind.is_transparent && !weir_worker_needs_transparent(weir_conf_cycle(conf))) {
-        return weir_conf_refuse(conf, "no memory for \"proxy_bind\"");
+        return weir_conf_refuse(conf, "no memory for \"%.*s\"", WEIR_STR_ARG(statement->args[0]));
     }
     proxy->bind.addr = weir_template_new(conf, weir_space_of(conf, "http"), text);
     return proxy->bind.addr != NULL;
+}
+
+const proxy_kind proxy_http = {
+    .module = &weir_http_proxy,
+    .pass = "proxy_pass",
+    .plain = WEIR_STR_INIT("http"),
+    .tls = WEIR_STR_INIT("https"),
+    .plain_port = WEIR_STR_INIT("80"),
+    .tls_port = WEIR_STR_INIT("443"),
+    .needs_scheme = true,
+    .takes_uri = true,
+};
+
+static bool pass_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    return proxy_pass_call(conf, settings, statement, &proxy_http);
+}
+
+static bool set_header_call(weir_conf *conf, void *settings, const weir_statement *statement)
+{
+    return proxy_set_header_call(conf, settings, statement, &weir_http_proxy);
 }
 
 static const weir_directive proxy_directives[] = {
     {
         .name = "proxy_pass",
         .where = WEIR_HTTP_LOCATION | WEIR_HTTP_LOCATION_IF | WEIR_HTTP_LIMIT_EXCEPT,
-        .slot = WEIR_SLOT_CALL(proxy_conf, pass, proxy_pass_call),
+        .slot = WEIR_SLOT_CALL(proxy_conf, pass, pass_call),
         .takes = WEIR_TAKES(1, 1),
         .syntax = "URL",
         .doc = "Passes requests on: to a group of servers, a host, or a unix socket.",
     },
+    PROXY_SHARED_DIRECTIVES("proxy_", set_header_call),
 
     /* ---- the request */
-    {
-        .name = "proxy_set_header",
-        .where = WHERE,
-        .slot = WEIR_SLOT_CALL(proxy_conf, set_headers, proxy_set_header_call),
-        .takes = WEIR_TAKES(2, 2),
-        .syntax = "field value",
-        .repeatable = true,
-        .doc = "Sets a field of the request that goes out; an empty value leaves it out.",
-    },
-    ROW("proxy_method", TEMPLATE(method), NULL, "The method to use instead of the client's."),
-    ROW("proxy_set_body", TEMPLATE(set_body), NULL, "The body to send instead of the client's."),
-    ROW("proxy_http_version", WEIR_SLOT_ENUM(proxy_conf, http_version, version_choices), "1.1",
-        "The version of HTTP that origins are spoken to with; 1.0 keeps no connections."),
-    ROW("proxy_pass_request_headers", FLAG(pass_request_headers), "on",
-        "Passes the fields of the client's request on."),
-    ROW("proxy_pass_request_body", FLAG(pass_request_body), "on",
-        "Passes the body of the client's request on."),
-    ROW("proxy_pass_request_trailers", FLAG(pass_request_trailers), "off",
+    PROXY_ROW("proxy_method", PROXY_TEMPLATE(method), NULL,
+              "The method to use instead of the client's."),
+    PROXY_ROW("proxy_set_body", PROXY_TEMPLATE(set_body), NULL,
+              "The body to send instead of the client's."),
+    PROXY_ROW(
+        "proxy_http_version", WEIR_SLOT_ENUM(proxy_conf, http_version, version_choices), "1.1",
+        "The version of HTTP that origins are spoken to with; 1.0 keeps no connections, 2 needs no "
+        "negotiation (h2c), and is asked for by ALPN over TLS."),
+    PROXY_ROW("proxy_pass_request_headers", PROXY_FLAG(pass_request_headers), "on",
+              "Passes the fields of the client's request on."),
+    PROXY_ROW("proxy_pass_request_body", PROXY_FLAG(pass_request_body), "on",
+              "Passes the body of the client's request on."),
+    PROXY_ROW(
+        "proxy_pass_request_trailers", PROXY_FLAG(pass_request_trailers), "off",
         "Passes trailer fields of the client's request on, over HTTP/1.1, but for those that mean "
         "something in a head; weir's own.  Rules of the firewall see them where it reads bodies."),
-    ROW("proxy_upgrade", FLAG(upgrade), "off",
-        "Passes Upgrade and Connection of a client that asks for another protocol on, as "
-        "WebSockets "
-        "do; weir's own."),
-    ROW("proxy_request_buffering", FLAG(request_buffering), "on",
-        "Reads the whole request body before an origin is asked."),
-
-    /* ---- connections */
-    ROW("proxy_connect_timeout", MS(connect_timeout_ms), "60s",
-        "How long connecting to an origin may take."),
-    ROW("proxy_send_timeout", MS(send_timeout_ms), "60s",
-        "The time between two writes of a request."),
-    ROW("proxy_read_timeout", MS(read_timeout_ms), "60s",
-        "The time between two reads of a response."),
-    ROW("proxy_socket_keepalive", FLAG(socket_keepalive), "off",
-        "Has the kernel probe connections to origins (SO_KEEPALIVE)."),
-    ROW("proxy_socket_rcvbuf", SIZE(socket_rcvbuf), NULL, "The kernel's receive buffer."),
-    ROW("proxy_socket_sndbuf", SIZE(socket_sndbuf), NULL, "The kernel's send buffer."),
-    {
-        .name = "proxy_bind",
-        .where = WHERE,
-        .slot = WEIR_SLOT_CALL(proxy_conf, bind, proxy_bind_call),
-        .takes = WEIR_TAKES(1, 2),
-        .syntax = "address [transparent] | off",
-        .doc = "The local address of connections to origins.",
-    },
-    ROW("proxy_bind_dynamic", FLAG(bind_dynamic), "off",
-        "Asks for that address anew at each try, as $upstream_last_addr may be a part of it."),
-    {
-        .name = "proxy_allow_upstream",
-        .where = WHERE,
-        .slot = WEIR_SLOT_CALL(proxy_conf, allow_upstream, proxy_allow_upstream_call),
-        .takes = WEIR_TAKES_SOME,
-        .syntax = "string ...",
-        .doc = "Asks a server only if all of these, with $upstream_last_addr as its address, are "
-               "neither empty nor \"0\".",
-    },
-
-    /* ---- the next one */
-    ROW("proxy_next_upstream", WEIR_SLOT_BITS(proxy_conf, next_upstream, next_choices),
-        "error timeout", "What makes a request go on to the next server of its group."),
-    ROW("proxy_next_upstream_tries", WEIR_SLOT_UINT(proxy_conf, next_tries, 0, UINT32_MAX), "0",
-        "How many servers may be tried; 0 is all."),
-    ROW("proxy_next_upstream_timeout", MS(next_timeout_ms), "0",
-        "How long a request may go on to further servers; 0 is no limit."),
+    PROXY_ROW("proxy_upgrade", PROXY_FLAG(upgrade), "off",
+              "Passes Upgrade and Connection of a client that asks for another protocol on, as "
+              "WebSockets "
+              "do; weir's own."),
+    PROXY_ROW("proxy_request_buffering", PROXY_FLAG(request_buffering), "on",
+              "Reads the whole request body before an origin is asked."),
 
     /* ---- the response */
-    ROW("proxy_buffering", FLAG(buffering), "on",
-        "Reads responses ahead of the client, so that the origin is free soon."),
-    ROW("proxy_limit_rate", TEMPLATE(limit_rate), NULL,
+    PROXY_ROW("proxy_buffering", PROXY_FLAG(buffering), "on",
+              "Reads responses ahead of the client, so that the origin is free soon."),
+    PROXY_ROW(
+        "proxy_limit_rate", PROXY_TEMPLATE(limit_rate), NULL,
         "Bytes a second that a response is read from an origin with, where it is buffered; 0 is no "
         "limit."),
-    ROW("proxy_buffer_size", SIZE(buffer_size), "4k", "The largest head of a response."),
-    ROW("proxy_buffers", WEIR_SLOT_SIZES(proxy_conf, buffers), "8 4k",
-        "Number and size of buffers: their sum is read ahead into memory."),
-    ROW("proxy_busy_buffers_size", SIZE(busy_buffers_size), NULL,
-        "Checked against the other sizes; what is being sent needs no limit of its own."),
+    PROXY_ROW("proxy_buffers", WEIR_SLOT_SIZES(proxy_conf, buffers), "8 4k",
+              "Number and size of buffers: their sum is read ahead into memory."),
+    PROXY_ROW("proxy_busy_buffers_size", PROXY_SIZE(busy_buffers_size), NULL,
+              "Checked against the other sizes; what is being sent needs no limit of its own."),
     {
         .name = "proxy_temp_path",
-        .where = WHERE,
+        .where = PROXY_WHERE,
         .takes = WEIR_TAKES(1, 4),
         .syntax = "path [level1 [level2 [level3]]]",
         .slot = WEIR_SLOT_CALL(proxy_conf, temp_path, temp_path_call),
         .preset = "proxy_temp",
         .doc = "The folder of temporary files with responses.",
     },
-    ROW("proxy_max_temp_file_size", WEIR_SLOT_OFFSET(proxy_conf, max_temp_file_size), "1024m",
-        "How much of a response is read ahead into a temporary file; 0 is nothing."),
-    ROW("proxy_temp_file_write_size", SIZE(temp_file_write_size), NULL,
-        "Checked against the other sizes: what has come is written at once."),
+    PROXY_ROW("proxy_max_temp_file_size", WEIR_SLOT_OFFSET(proxy_conf, max_temp_file_size), "1024m",
+              "How much of a response is read ahead into a temporary file; 0 is nothing."),
+    PROXY_ROW("proxy_temp_file_write_size", PROXY_SIZE(temp_file_write_size), NULL,
+              "Checked against the other sizes: what has come is written at once."),
     {
         .name = "proxy_store",
-        .where = WHERE,
+        .where = PROXY_WHERE,
         .takes = WEIR_TAKES(1, 1),
         .syntax = "on | off | string",
         .slot = WEIR_SLOT_CALL(proxy_conf, store, proxy_store_call),
@@ -222,29 +192,21 @@ static const weir_directive proxy_directives[] = {
     },
     {
         .name = "proxy_store_access",
-        .where = WHERE,
+        .where = PROXY_WHERE,
         .takes = WEIR_TAKES(1, 3),
         .syntax = "users:permissions ...",
         .slot = WEIR_SLOT_CALL(proxy_conf, store_access, proxy_store_access_call),
         .preset = "user:rw",
         .doc = "Who may read and write these files: user, group, all; r or rw.",
     },
-    ROW("proxy_hide_header", WEIR_SLOT_LIST(proxy_conf, hide_headers), NULL,
-        "A field of responses that does not pass."),
-    ROW("proxy_pass_header", WEIR_SLOT_LIST(proxy_conf, pass_headers), NULL,
-        "A field that passes, though it would not by itself: Date, Server, X-Accel-..."),
-    ROW("proxy_ignore_headers", WEIR_SLOT_BITS(proxy_conf, ignore_headers, ignore_choices), NULL,
-        "Fields of responses that have no effect here."),
-    ROW("proxy_intercept_errors", FLAG(intercept_errors), "off",
-        "Shows the error_page for statuses of origins, too."),
-    ROW("proxy_ignore_client_abort", FLAG(ignore_client_abort), "off",
-        "Goes on with an origin when the client has gone."),
-    ROW("proxy_force_ranges", FLAG(force_ranges), "off",
-        "Cuts ranges out of responses whose origin does not."),
-    ROW("proxy_pass_trailers", FLAG(pass_trailers), "off", "Passes trailer fields on."),
+    PROXY_ROW("proxy_ignore_client_abort", PROXY_FLAG(ignore_client_abort), "off",
+              "Goes on with an origin when the client has gone."),
+    PROXY_ROW("proxy_force_ranges", PROXY_FLAG(force_ranges), "off",
+              "Cuts ranges out of responses whose origin does not."),
+    PROXY_ROW("proxy_pass_trailers", PROXY_FLAG(pass_trailers), "off", "Passes trailer fields on."),
     {
         .name = "proxy_redirect",
-        .where = WHERE,
+        .where = PROXY_WHERE,
         .takes = WEIR_TAKES(1, 2),
         .slot = WEIR_SLOT_CALL(proxy_conf, redirects, proxy_redirect_call),
         .syntax = "default | off | redirect replacement",
@@ -253,7 +215,7 @@ static const weir_directive proxy_directives[] = {
     },
     {
         .name = "proxy_cookie_domain",
-        .where = WHERE,
+        .where = PROXY_WHERE,
         .takes = WEIR_TAKES(1, 2),
         .slot = WEIR_SLOT_CALL(proxy_conf, cookie_domains, proxy_cookie_domain_call),
         .syntax = "off | domain replacement",
@@ -262,7 +224,7 @@ static const weir_directive proxy_directives[] = {
     },
     {
         .name = "proxy_cookie_path",
-        .where = WHERE,
+        .where = PROXY_WHERE,
         .takes = WEIR_TAKES(1, 2),
         .slot = WEIR_SLOT_CALL(proxy_conf, cookie_paths, proxy_cookie_path_call),
         .syntax = "off | path replacement",
@@ -271,7 +233,7 @@ static const weir_directive proxy_directives[] = {
     },
     {
         .name = "proxy_cookie_flags",
-        .where = WHERE,
+        .where = PROXY_WHERE,
         .takes = WEIR_TAKES_SOME,
         .slot = WEIR_SLOT_CALL(proxy_conf, cookie_flags, proxy_cookie_flags_call),
         .syntax = "off | cookie [flag ...]",
@@ -283,17 +245,16 @@ static const weir_directive proxy_directives[] = {
 
     /* ---- without an effect */
     {.name = "proxy_send_lowat",
-     .where = WHERE,
+     .where = PROXY_WHERE,
      .warning = "Linux knows no low-water mark for sending",
      .doc = "Accepted."},
     {.name = "proxy_headers_hash_max_size",
-     .where = WHERE,
+     .where = PROXY_WHERE,
      .doc = "Accepted: tables grow by themselves."},
     {.name = "proxy_headers_hash_bucket_size",
-     .where = WHERE,
+     .where = PROXY_WHERE,
      .doc = "Accepted: tables grow by themselves."},
 
-    WEIR_TLS_CLIENT_DIRECTIVES("proxy_ssl_", proxy_conf, tls, WHERE),
     {0},
 };
 
@@ -344,17 +305,17 @@ static bool proxy_check(weir_conf *conf, const void *settings)
     /* These settings are not shared yet: what is made of them is kept with them. */
     proxy_conf *proxy = (proxy_conf *) (uintptr_t) settings;
 
-    if (!check_sizes(conf, proxy)) {
-        return false;
-    }
-    if (proxy->pass.location == NULL) {
-        return true;
-    }
-    proxy->wire = &proxy_h1;
+    return check_sizes(conf, proxy)
+           && (proxy->pass.location == NULL || proxy_settle(conf, proxy, &proxy_http));
+}
+
+bool proxy_settle(weir_conf *conf, proxy_conf *proxy, const proxy_kind *kind)
+{
+    proxy->wire = proxy->http_version == WEIR_HTTP_20 ? &proxy_h2 : &proxy_h1;
     proxy->headers = proxy_headers_make(conf, proxy);
     proxy->hidden = proxy_hidden_make(conf, proxy);
     if (proxy->headers == NULL || proxy->hidden == NULL) {
-        return weir_conf_refuse(conf, "no memory for \"proxy_pass\"");
+        return weir_conf_refuse(conf, "no memory for \"%s\"", kind->pass);
     }
     if (proxy->pass.url.is_tls || proxy->pass.template != NULL) {
         proxy->tls_client = weir_tls_client_new(conf, &proxy->tls, "http");
@@ -370,7 +331,7 @@ static bool proxy_prepare(weir_conf *conf)
     return weir_space_add(conf, weir_space_of(conf, "http"), proxy_variables);
 }
 
-static bool proxy_applies(const void *location)
+bool proxy_applies(const void *location)
 {
     return ((const proxy_conf *) location)->pass.location != NULL;
 }
@@ -403,7 +364,8 @@ proxy_state *proxy_new(weir_http_exchange *ex, const proxy_conf *conf)
     }
     proxy->ex = ex;
     proxy->conf = conf;
-    proxy->wire = conf->wire;
+    /* A tunnel has none, and says nothing. */
+    proxy->wire = conf->wire != NULL ? conf->wire : &proxy_h1;
     proxy->temp_file = -1;
     proxy->started_ms = weir_clock_now()->monotonic_ms;
     proxy->go_on.name = "proxied response";
@@ -454,18 +416,24 @@ static weir_http_verdict proxy_begin(proxy_state *proxy)
     return proxy->is_answered ? WEIR_HTTP_ANSWERED : WEIR_HTTP_WAITING;
 }
 
-/* Locations inside of one that passes on do not pass on for that; blocks without a name do. */
+/*
+ * Locations inside of one that passes on do not pass on for that; blocks without a name do, unless they pass on themselves.
+ */
 bool proxy_is_here(const weir_http_exchange *ex, const proxy_conf *conf)
 {
     const weir_http_location *here = ex->location;
 
     while (here->kind == WEIR_HTTP_LOCATION_UNNAMED && here != conf->pass.location) {
+        if (here->passes_by != NULL && !conf->tunnels) {
+            return false;
+        }
         here = here->outer;
     }
-    return here == conf->pass.location;
+    return here == conf->pass.location
+           && (conf->tunnels || here->passes_by == conf->pass.kind->module);
 }
 
-static weir_http_verdict proxy_judge(weir_http_exchange *ex, const void *location)
+weir_http_verdict proxy_judge(weir_http_exchange *ex, const void *location)
 {
     const proxy_conf *conf = location;
     proxy_state *proxy;

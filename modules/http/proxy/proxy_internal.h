@@ -12,8 +12,20 @@ extern const weir_balance_family proxy_family;
 
 /* ---- settings */
 
+/* What passes requests on, and how its URLs begin: proxy_pass and http://, grpc_pass and grpc://. */
+typedef struct {
+    const weir_http_module *module;
+    const char *pass; /* its directive */
+    weir_str plain, tls;
+    weir_str plain_port, tls_port; /* the usual ones; empty: there is none */
+    bool needs_scheme, takes_uri;
+} proxy_kind;
+
+extern const proxy_kind proxy_http;
+
 /* "http://host:port/uri", taken apart; slices of the text. */
 typedef struct {
+    weir_str scheme;
     bool is_tls, has_uri;
     weir_str host; /* to connect to: "name", "127.0.0.1:8080", "unix:/path" */
     weir_str name; /* what Host says: a usual port is left out, unix: is "localhost" */
@@ -23,12 +35,14 @@ typedef struct {
 } proxy_url;
 
 /* False when it is none of the forms that proxy_pass takes. */
-bool proxy_url_parse(weir_str text, proxy_url *url) WEIR_MUST_USE;
-uint16_t proxy_url_default_port(const proxy_url *url);
+bool proxy_url_parse(const proxy_kind *kind, weir_str text, proxy_url *url) WEIR_MUST_USE;
+/* That of the URL; 0: none was said, and there is no usual one. */
+uint16_t proxy_url_port(const proxy_url *url);
 /* The host without its port. */
 weir_str proxy_url_hostname(const proxy_url *url);
 
 typedef struct {
+    const proxy_kind *kind;
     const weir_http_location *location; /* that says it; NULL: nothing is passed on */
     const weir_template *template;      /* with variables; NULL: all is known */
     proxy_url url;                      /* or, with variables, as much of it as is constant */
@@ -103,6 +117,7 @@ typedef struct {
 } proxy_rules;
 
 typedef struct proxy_wire proxy_wire;
+typedef struct proxy_framing proxy_framing;
 
 typedef struct {
     proxy_pass pass;
@@ -187,6 +202,7 @@ struct weir_http_upstream_state {
     weir_http_exchange *ex;
     const proxy_conf *conf;
     const proxy_wire *wire;
+    void *wire_state; /* of some wires, once the head is made; NULL: none */
     weir_http_hold hold;
     weir_http_source source;
     bool is_answered; /* while the content handler was on the stack */
@@ -215,6 +231,8 @@ struct weir_http_upstream_state {
     bool is_idempotent;
     bool body_is_streamed, body_is_chunked;
     bool body_was_taken; /* some of a streamed body: no other try can have it */
+    weir_chain replay;   /* what was taken of it, as long as another can */
+    bool is_held_back;   /* the origin has no room for more of it yet */
     bool is_sent;        /* all of it */
     bool was_begun;      /* something of it, on this connection */
     weir_chain out;
@@ -227,6 +245,7 @@ struct weir_http_upstream_state {
     char *head_large;       /* or this */
     weir_http_response_head answer;
     bool head_is_complete;
+    bool is_refused;   /* none comes, as the origin says: it is as if it had gone */
     unsigned interims; /* 1xx that came before it */
     weir_http_fields trailers;
     bool takes_trailers; /* they are passed on, and told by variables */
@@ -266,21 +285,53 @@ struct proxy_wire {
     weir_http_head_result (*take_head)(proxy_state *proxy, const char **why);
     /* Adds what is there of the body to `out`, and calls proxy_body_end() at its end.  False: broken, or no memory; logged. */
     bool (*take_body)(proxy_state *proxy, weir_chain *out);
+    const proxy_framing *framing; /* NULL: bytes go as they are */
 };
-extern const proxy_wire proxy_h1;
+
+/*
+ * What a wire of frames has beside: a session that goes with the connection, windows, and words of its own to say.  It is
+ * read from at any time.
+ */
+struct proxy_framing {
+    weir_str alpn; /* what TLS offers (RFC 7301), in wire form */
+    /* Whether a kept connection may be used: see weir_balance_link. */
+    bool (*is_fit)(weir_balance_link *link);
+    /*
+     * Moves what may go out now into `out`.  WAIT: the origin has no room for some of the body, or `out` is full; FAIL:
+     * the connection is of no use.
+     */
+    weir_result (*push)(proxy_state *proxy);
+    /* The same, and writes it: for answers to what came.  What fails is seen by the next read. */
+    void (*reply)(proxy_state *proxy);
+    /* Of all that was given out of the body, only so many bytes lie here still. */
+    void (*credit)(proxy_state *proxy, uint64_t held);
+    /* The exchange is done with its connection.  Whether another may use it. */
+    bool (*leave)(proxy_state *proxy);
+    /* What was read of an answer is not wanted; the connection may be gone. */
+    void (*forget)(proxy_state *proxy);
+};
+extern const proxy_wire proxy_h1, proxy_h2;
+
+/* ---- proxy.c: the content */
+
+/* What follows from settings, where something is passed on. */
+bool proxy_settle(weir_conf *conf, proxy_conf *settings, const proxy_kind *kind) WEIR_MUST_USE;
+weir_http_verdict proxy_judge(weir_http_exchange *ex, const void *location);
+bool proxy_applies(const void *location);
 
 /* ---- proxy.c: for all that passes on */
 
 bool proxy_bind_call(weir_conf *conf, void *settings, const weir_statement *statement);
 bool proxy_allow_upstream_call(weir_conf *conf, void *settings, const weir_statement *statement);
-/* The location is the one that these settings are of: those inside of it do not pass on for that. */
+/* The location is the one that these settings are of, or a block in it. */
 bool proxy_is_here(const weir_http_exchange *ex, const proxy_conf *conf);
 /* For the content handler: it is held by the exchange, and ends with it.  NULL: no memory. */
 proxy_state *proxy_new(weir_http_exchange *ex, const proxy_conf *conf);
 
 /* ---- pass.c: where to */
 
-bool proxy_pass_call(weir_conf *conf, void *settings, const weir_statement *statement);
+bool proxy_pass_call(weir_conf *conf, void *settings, const weir_statement *statement,
+                     const proxy_kind *kind);
 /* Sets url, target, and group if it is known.  False: answered, or failed. */
 bool proxy_find(proxy_state *proxy) WEIR_MUST_USE;
 /* "host:port", "name", "unix:/path": an address without a scheme.  False: it is none. */
@@ -299,7 +350,8 @@ void proxy_resolve_cancel(proxy_state *proxy);
 
 /* From the list of settings, or defaults. NULL: refused. */
 proxy_headers *proxy_headers_make(weir_conf *conf, const proxy_conf *settings);
-bool proxy_set_header_call(weir_conf *conf, void *settings, const weir_statement *statement);
+bool proxy_set_header_call(weir_conf *conf, void *settings, const weir_statement *statement,
+                           const weir_http_module *module);
 /* The client names a protocol that a tunnel may be made for: any but h2c. */
 bool proxy_may_upgrade(const proxy_state *proxy);
 /* proxy_upgrade: the client asks for another protocol, and the origin is asked, too. */
@@ -312,6 +364,8 @@ bool proxy_method_settle(proxy_state *proxy, weir_str *text) WEIR_MUST_USE;
  */
 bool proxy_add_lines(proxy_state *proxy, bool upgrades, weir_builder *head) WEIR_MUST_USE;
 void proxy_add_upgrade(const proxy_state *proxy, weir_builder *head);
+/* A body goes out, though it may be empty. */
+bool proxy_has_content(const proxy_state *proxy);
 /* Puts head and body into `out`, for a new try. */
 bool proxy_request_begin(proxy_state *proxy) WEIR_MUST_USE;
 /* Adds what has come of a streamed body. As weir_http_read_body(). */
@@ -344,6 +398,8 @@ void proxy_let_go(proxy_state *proxy);
 void proxy_answer(proxy_state *proxy, unsigned status, const char *reason);
 /* The request goes out, as far as the origin takes it. */
 void proxy_send(proxy_state *proxy);
+/* Frames came: what they call for, or let out, is sent.  The exchange may be gone afterwards. */
+void proxy_answer_frames(proxy_state *proxy);
 proxy_attempt *proxy_attempt_now(const proxy_state *proxy);
 void proxy_attempt_count(proxy_state *proxy);
 void proxy_wait(proxy_state *proxy, uint64_t from_now_ms);
@@ -364,6 +420,8 @@ void proxy_respond(proxy_state *proxy);
 void proxy_body_begin(proxy_state *proxy);
 /* For wires: gives out `len` bytes of the buffer.  False: no memory. */
 bool proxy_body_give(proxy_state *proxy, weir_chain *out, size_t len) WEIR_MUST_USE;
+/* For wires: bytes of the body are given out. */
+void proxy_body_count(proxy_state *proxy, weir_str bytes);
 /* For wires: the body was whole. */
 void proxy_body_end(proxy_state *proxy);
 /* The answer's body is not wanted: if the rest of it is here already, the connection may be kept. */

@@ -3,21 +3,25 @@
 /* What the origin is sent: the head, written in a single pass, and the body. */
 
 #define BODY_READ_BYTES (4 * WEIR_BLOCK_BYTES)
+/* What is kept of a streamed body for another try. */
+#define REPLAY_BYTES (2 * WEIR_BLOCK_BYTES)
 
 /* ---- proxy_set_header */
 
-bool proxy_set_header_call(weir_conf *conf, void *settings, const weir_statement *statement)
+bool proxy_set_header_call(weir_conf *conf, void *settings, const weir_statement *statement,
+                           const weir_http_module *module)
 {
     proxy_conf *proxy = settings;
     weir_str name = statement->args[1];
     proxy_header *header;
 
     if (proxy->set_headers == NULL
-        || !weir_level_has_set(weir_conf_level(conf), &weir_http_proxy.base,
+        || !weir_level_has_set(weir_conf_level(conf), &module->base,
                                offsetof(proxy_conf, set_headers))) {
         proxy->set_headers = WEIR_NEW(weir_conf_pool(conf), weir_array);
         if (proxy->set_headers == NULL) {
-            return weir_conf_refuse(conf, "no memory for \"proxy_set_header\"");
+            return weir_conf_refuse(conf, "no memory for \"%.*s\"",
+                                    WEIR_STR_ARG(statement->args[0]));
         }
         weir_array_init(proxy->set_headers, weir_conf_pool(conf), sizeof(proxy_header), 8);
     }
@@ -28,7 +32,7 @@ bool proxy_set_header_call(weir_conf *conf, void *settings, const weir_statement
 
     header = weir_array_push(proxy->set_headers);
     if (header == NULL) {
-        return weir_conf_refuse(conf, "no memory for \"proxy_set_header\"");
+        return weir_conf_refuse(conf, "no memory for \"%.*s\"", WEIR_STR_ARG(statement->args[0]));
     }
     header->name = weir_http_name_find(name);
     header->text = name;
@@ -104,8 +108,7 @@ proxy_headers *proxy_headers_make(weir_conf *conf, const proxy_conf *settings)
             || header->name == WEIR_HTTP_TRANSFER_ENCODING) {
             headers->drops_length |= header->name == WEIR_HTTP_CONTENT_LENGTH && !is_sent;
             if (is_sent) {
-                weir_conf_warn(conf,
-                               "\"proxy_set_header %.*s\" is ignored: the body's framing says it",
+                weir_conf_warn(conf, "\"set_header %.*s\" is ignored: the body's framing says it",
                                WEIR_STR_ARG(header->text));
             }
             continue;
@@ -248,7 +251,7 @@ static bool add_set_fields(proxy_state *proxy, bool upgrades, weir_builder *head
             }
             if (!weir_http_is_field_value(value)) {
                 weir_log_line(&ex->log, WEIR_LOG_ERR, 0,
-                              "the value of \"proxy_set_header %.*s\" cannot be sent: \"%.*s\"",
+                              "the value of \"set_header %.*s\" cannot be sent: \"%.*s\"",
                               WEIR_STR_ARG(header->text), WEIR_STR_ARG(value));
                 return false;
             }
@@ -353,9 +356,35 @@ static bool share(weir_chain *out, const weir_chain *body)
     return true;
 }
 
+/* Bytes in memory: a body that streams has no other. */
+static bool copy(weir_chain *to, const weir_chain *from)
+{
+    for (const weir_span *span = from->first; span != NULL; span = span->next) {
+        if (span->kind == WEIR_SPAN_FILE
+            || !weir_chain_add_copy(to, weir_str_of(span->data, span->len))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool proxy_has_content(const proxy_state *proxy)
+{
+    const weir_http_request *request = &proxy->ex->request;
+
+    if (proxy->conf->set_body != NULL) {
+        return proxy->body_text.len != 0;
+    }
+    return proxy->conf->pass_request_body
+           && (proxy->body_is_streamed || request->body.len != 0 || proxy_has_trailers(proxy));
+}
+
 /* What is there of the body when a try begins. */
 static bool begin_body(proxy_state *proxy, weir_chain *body)
 {
+    if (proxy->body_is_streamed) {
+        return share(body, &proxy->replay);
+    }
     if (proxy->conf->set_body != NULL) {
         return weir_chain_add_memory(body, proxy->body_text);
     }
@@ -371,12 +400,30 @@ bool proxy_request_begin(proxy_state *proxy)
     if (!proxy->wire->begin(proxy)) {
         return false;
     }
-    if (proxy->body_is_streamed
-        || (begin_body(proxy, &body) && proxy->wire->add_body(proxy, &body, true))) {
+    if (begin_body(proxy, &body)
+        && ((proxy->body_is_streamed && weir_chain_is_empty(&body))
+            || proxy->wire->add_body(proxy, &body,
+                                     !proxy->body_is_streamed || proxy->ex->request.body_ended))) {
         return true;
     }
     weir_chain_clear(&body);
     return false;
+}
+
+/*
+ * What was taken of a streamed body, another try can have only if it is kept.  Where an origin may say that it has not
+ * looked at it, the beginning is: that happens whenever it leaves (RFC 9113, 6.8).
+ */
+static void body_note(proxy_state *proxy, const weir_chain *body)
+{
+    if (weir_chain_is_empty(body) || proxy->body_was_taken) {
+        return;
+    }
+    if (proxy->wire->framing == NULL || proxy->head_is_complete
+        || proxy->replay.len + body->len > REPLAY_BYTES || !copy(&proxy->replay, body)) {
+        proxy->body_was_taken = true;
+        weir_chain_clear(&proxy->replay);
+    }
 }
 
 weir_result proxy_body_read(proxy_state *proxy, void (*readable)(weir_http_exchange *ex))
@@ -389,9 +436,7 @@ weir_result proxy_body_read(proxy_state *proxy, void (*readable)(weir_http_excha
         weir_chain_clear(&body);
         return result;
     }
-    if (!weir_chain_is_empty(&body)) {
-        proxy->body_was_taken = true;
-    }
+    body_note(proxy, &body);
     if (!proxy->wire->add_body(proxy, &body, ex->request.body_ended)) {
         weir_chain_clear(&body);
         return WEIR_FAIL;

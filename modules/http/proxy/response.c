@@ -87,7 +87,7 @@ static void pass_hints(proxy_state *proxy)
 static void head_invalid(proxy_state *proxy, const char *why)
 {
     weir_log_line(&proxy->ex->log, WEIR_LOG_ERR, 0, "%s while %s", why, proxy->doing);
-    proxy_fail(proxy, PROXY_FAILED_INVALID, 502);
+    proxy_fail(proxy, proxy->is_refused ? PROXY_FAILED_ERROR : PROXY_FAILED_INVALID, 502);
 }
 
 static void head_complete(proxy_state *proxy)
@@ -95,7 +95,10 @@ static void head_complete(proxy_state *proxy)
     proxy_attempt *attempt = proxy_attempt_now(proxy);
 
     proxy->head_is_complete = true;
-    proxy_head_keep(proxy);
+    weir_chain_clear(&proxy->replay);
+    if (proxy->wire->framing == NULL) {
+        proxy_head_keep(proxy);
+    }
     proxy->ex->response.content_length = proxy->answer.content_length;
     attempt->status = proxy->answer.status;
     attempt->header_ms = weir_clock_now()->monotonic_ms - attempt->started_ms;
@@ -175,6 +178,7 @@ void proxy_head_readable(weir_connection *connection)
             if (proxy->end == 0) {
                 proxy_buffer_release(proxy);
             }
+            proxy_answer_frames(proxy);
             return;
         case WEIR_FAIL:
             proxy_fail(proxy, PROXY_FAILED_ERROR, 502);

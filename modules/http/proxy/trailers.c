@@ -41,7 +41,7 @@ bool proxy_has_trailers(const proxy_state *proxy)
     const proxy_conf *conf = proxy->conf;
 
     return conf->pass_request_trailers && conf->pass_request_headers
-           && conf->http_version == WEIR_HTTP_11 && proxy->ex->request.trailers.count != 0;
+           && conf->http_version != WEIR_HTTP_10 && proxy->ex->request.trailers.count != 0;
 }
 
 bool proxy_trailers_make(const proxy_state *proxy, weir_str *section)

@@ -32,6 +32,12 @@ void h2_guard_begin(h2_guard *guard, uint64_t now_ms)
     *guard = (h2_guard){.left = PREFACE_BYTES, .credit = CREDIT_BEGIN, .filled_ms = now_ms};
 }
 
+void h2_guard_begin_server(h2_guard *guard, uint64_t now_ms)
+{
+    h2_guard_begin(guard, now_ms);
+    guard->left = 0;
+}
+
 void h2_guard_charge(h2_guard *guard, int64_t cost)
 {
     guard->credit -= cost;

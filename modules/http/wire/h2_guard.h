@@ -29,6 +29,8 @@ typedef enum {
 
 /* From the client's preface on. */
 void h2_guard_begin(h2_guard *guard, uint64_t now_ms);
+/* Of a server, which has none: what holds for clients' frames holds for an origin's. */
+void h2_guard_begin_server(h2_guard *guard, uint64_t now_ms);
 /*
  * Looks at what came. `head_max`: bytes of a field section as it is sent that any request may have.  What is longer costs by
  * its bytes, so that it can be read to its end and answered on its stream; H2_HEAD_TIMES as long is the end.

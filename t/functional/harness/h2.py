@@ -111,6 +111,8 @@ class H2:
         self.frames = []                    # all that were read
         self._streams = {}                  # what came on each
         self._updates = window
+        self._room = {0: 65535}             # what the other side's windows let us send
+        self._initial_room = 65535
         if preface:
             connection.send(PREFACE + self.settings_frame(settings or {INITIAL_WINDOW_SIZE: 1 << 20}))
             if window:
@@ -156,6 +158,20 @@ class H2:
     def data(self, stream, data=b"", end=False):
         self.send(DATA, END_STREAM if end else 0, stream, data)
 
+    def body(self, stream, data, end=False):
+        """DATA frames as the other side's windows let them go."""
+        while data or end:
+            room = min(16384, len(data), self._room[0], self._room.setdefault(stream, self._initial_room))
+            if data and room <= 0:
+                self.read_frame()
+                continue
+            part, data = data[:room], data[room:]
+            self.data(stream, part, end and not data)
+            self._room[0] -= room
+            self._room[stream] -= room
+            if not data:
+                return
+
     def window_update(self, stream, increment):
         self.send(WINDOW_UPDATE, 0, stream, struct.pack(">I", increment))
 
@@ -176,6 +192,9 @@ class H2:
         self.frames.append(frame)
         if frame.kind == SETTINGS and not frame.flags & ACK:
             self.try_send(frame_bytes(SETTINGS, ACK))
+            self._take_settings(frame.settings)
+        elif frame.kind == WINDOW_UPDATE:
+            self._room[stream] = self._room.get(stream, self._initial_room) + int.from_bytes(frame.payload, "big")
         elif frame.kind == HEADERS:
             self._take_fields(frame)
         elif frame.kind == DATA:
@@ -185,6 +204,12 @@ class H2:
         if frame.kind in (HEADERS, DATA) and frame.flags & END_STREAM:
             self._coming(stream).ended_by = frame
         return frame
+
+    def _take_settings(self, settings):
+        more = settings.get(INITIAL_WINDOW_SIZE, self._initial_room) - self._initial_room
+        self._initial_room += more
+        for stream in self._room:
+            self._room[stream] += more if stream else 0
 
     def _coming(self, stream):
         return self._streams.setdefault(stream, Coming())

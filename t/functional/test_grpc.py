@@ -1,0 +1,346 @@
+"""grpc_pass: requests over HTTP/2 to an origin, each way as it comes."""
+
+import threading
+
+import pytest
+
+from harness import TIMEOUT, wait_until
+from harness.h2 import (CANCEL, DATA, GOAWAY, H2, HEADERS, INITIAL_WINDOW_SIZE, NO_ERROR, PING,
+                        REFUSED_STREAM, RST_STREAM, Ended, post)
+from harness.h2_origin import FINE, GRPC, speaks_h2
+
+LISTEN = "listen 127.0.0.1:@port@ http2; "
+PASS = LISTEN + "location / { grpc_pass grpc://@upstream@; }"
+KEPT = "upstream back { server @upstream@; keepalive 4; }"
+CALL = post((":path", "/pkg.Service/Method"), ("te", "trailers"), ("content-type", "application/grpc"))
+
+
+def echo(call):
+    call.respond(b"<" + call.read_body() + b">")
+
+
+@pytest.fixture
+def origin(upstream):
+    return speaks_h2(upstream, echo)
+
+
+# ---- a call
+
+def test_a_call_goes_to_the_origin_as_it_came_and_its_trailers_come_back(weir, origin):
+    client = H2(weir(PASS).connect())
+    answer = client.request(CALL + [("x-meta-bin", "AAEC"), ("grpc-timeout", "3S")], b"question")
+    assert (answer.status, answer.body) == (200, b"<question>")
+    assert answer.headers["content-type"] == "application/grpc"
+    assert answer.trailers["grpc-status"] == "0"
+    call = origin.last
+    assert (call.method, call.path, call.authority) == ("POST", "/pkg.Service/Method", str(origin))
+    assert call.headers[":scheme"] == "http" and call.headers["te"] == "trailers"
+    assert call.headers["x-meta-bin"] == "AAEC" and call.headers["grpc-timeout"] == "3S"
+
+
+@pytest.mark.parametrize("location, path, expected", [
+    ("location /", "/a%20b/%2F?x=%20y", "/a%20b/%2F?x=%20y"),
+    ("location /a/", "/a/./b//c", "/a/./b//c"),
+    ("rewrite ^/old/(.*) /new/$1 break; location /", "/old/q%20r?z=1", "/new/q%20r?z=1"),
+])
+def test_the_path_is_the_clients_unless_it_was_rewritten(weir, origin, location, path, expected):
+    server = weir(LISTEN + location + " { grpc_pass @upstream@; }")
+    assert H2(server.connect()).request(post((":path", path)), b"x").status == 200
+    assert origin.last.path == expected
+
+
+def test_te_is_passed_on_only_as_far_as_it_names_trailers(weir, origin):
+    server = weir(PASS)
+    client = H2(server.connect())
+    client.request(post(), b"")
+    assert "te" not in origin.last.headers
+    with server.connect() as plain:
+        plain.sock.close()
+
+
+def test_an_answer_of_trailers_alone_ends_with_its_head(weir, origin):
+    speaks_h2(origin, lambda call: call.head(GRPC + [("grpc-status", "5"), ("grpc-message", "no such")], end=True))
+    client = H2(weir(PASS).connect())
+    stream = client.headers(CALL, end=True)
+    answer = client.read_response(stream)
+    assert answer.headers["grpc-status"] == "5" and answer.headers["grpc-message"] == "no such"
+    assert [frame.kind for frame in client.frames if frame.stream == stream] == [HEADERS]
+
+
+@pytest.mark.weir_only("nginx loses the trailers")
+def test_trailers_behind_a_body_of_length_nothing_are_not_lost(weir, origin):
+    speaks_h2(origin, lambda call: call.respond(fields=GRPC + [("content-length", "0")]))
+    assert H2(weir(PASS).connect()).request(CALL, b"x").trailers["grpc-status"] == "0"
+
+
+# ---- streams
+
+def test_both_sides_speak_at_once(weir, origin):
+    def chat(call):
+        call.head()
+        for number in range(1, 6):
+            call.read(number)
+            call.data(b"%d" % number)
+        call.read_body()
+        call.end()
+
+    speaks_h2(origin, chat)
+    client = H2(weir(PASS).connect())
+    stream = client.headers(CALL, end=False)
+    for number in range(1, 6):
+        client.data(stream, b"q")
+        assert client.read_until(DATA, stream).payload == b"%d" % number
+    client.data(stream, b"", end=True)
+    assert client.read_response(stream).trailers["grpc-status"] == "0"
+
+
+def test_the_origin_is_asked_before_the_client_has_said_anything_and_may_answer_first(weir, origin):
+    speaks_h2(origin, lambda call: (call.head(), call.data(b"early")))
+    client = H2(weir(PASS).connect())
+    stream = client.headers(CALL, end=False)
+    assert client.read_until(DATA, stream).payload == b"early"
+    assert origin.last.body == b""
+
+
+def test_an_answer_that_is_over_ends_the_call_though_the_client_would_say_more(weir, origin):
+    speaks_h2(origin, lambda call: (call.read(1), call.respond(b"enough")))
+    client = H2(weir(PASS).connect())
+    stream = client.headers(CALL, end=False)
+    client.data(stream, b"1")
+    answer = client.read_response(stream)
+    assert answer.body == b"enough" and answer.trailers["grpc-status"] == "0"
+
+
+def test_a_client_that_cancels_cancels_at_the_origin(weir, origin):
+    gone = threading.Event()
+
+    def wait(call):
+        call.head()
+        try:
+            call.wait_reset()
+        finally:
+            gone.set()
+
+    speaks_h2(origin, wait)
+    client = H2(weir(PASS).connect())
+    stream = client.headers(CALL, end=False)
+    client.read_until(HEADERS, stream)
+    client.reset(stream)
+    assert gone.wait(TIMEOUT)
+
+
+@pytest.mark.parametrize("size", [1, 70_000, 3_000_000])
+def test_bodies_of_any_size_come_through_both_ways(weir, origin, size):
+    server = weir(LISTEN + "client_max_body_size 0; location / { grpc_pass grpc://@upstream@; }")
+    body = bytes(range(251)) * (size // 251 + 1)
+    client = H2(server.connect())
+    stream = client.headers(CALL, end=False)
+    client.body(stream, body[:size], end=True)
+    assert client.read_response(stream).body == b"<" + body[:size] + b">"
+
+
+# ---- connections
+
+@pytest.mark.weir_only("nginx loses a race against the frames that end the call before")
+def test_a_kept_connection_serves_one_call_after_the_other(weir, origin):
+    server = weir(LISTEN + "location / { grpc_pass back; }", http=KEPT)
+    for number in range(3):
+        assert H2(server.connect()).request(CALL, b"%d" % number).body == b"<%d>" % number
+    assert len(origin.connections) == 1 and [call.stream for call in origin.requests] == [1, 3, 5]
+    assert origin.last.authority == "back"
+
+
+@pytest.mark.weir_only("nginx closes the connection")
+def test_a_kept_connection_answers_pings_and_is_used_again(weir, origin):
+    server = weir(LISTEN + "location / { grpc_pass back; }", http=KEPT)
+    answered = threading.Event()
+
+    def ping_later(call):
+        echo(call)
+        if call.stream == 1:
+            call.origin.ping(b"are here")
+            call.origin.read_until(PING, flags=1)
+            answered.set()
+
+    speaks_h2(origin, ping_later)
+    client = H2(server.connect())
+    client.request(CALL, b"1")
+    assert answered.wait(TIMEOUT)
+    assert client.request(CALL, b"2").body == b"<2>"
+    assert len(origin.connections) == 1
+
+
+def goaway(call, last, code=NO_ERROR):
+    call.origin.send(GOAWAY, payload=last.to_bytes(4, "big") + code.to_bytes(4, "big"))
+
+
+def test_a_connection_whose_origin_leaves_finishes_its_call_and_is_not_used_again(weir, origin):
+    speaks_h2(origin, lambda call: (goaway(call, call.stream), echo(call)))
+    server = weir(LISTEN + "location / { grpc_pass back; }", http=KEPT)
+    client = H2(server.connect())
+    for number in range(2):
+        assert client.request(CALL, b"%d" % number).body == b"<%d>" % number
+    assert len(origin.connections) == 2
+
+
+@pytest.mark.weir_only("nginx says 502")
+@pytest.mark.parametrize("leave", [lambda call: goaway(call, call.stream - 2),
+                                   lambda call: call.reset(REFUSED_STREAM)], ids=["GOAWAY", "REFUSED_STREAM"])
+def test_a_call_that_the_origin_has_not_looked_at_is_made_again(weir, origin, leave):
+    """Even a POST, and though some of it was sent: nothing has happened (RFC 9113, 8.7)."""
+    speaks_h2(origin, lambda call: leave(call) if call.stream == 3 else echo(call))
+    server = weir(LISTEN + "location / { grpc_pass back; }", http=KEPT)
+    client = H2(server.connect())
+    client.request(CALL, b"1")
+    stream = client.headers(CALL, end=False)
+    client.data(stream, b"2")
+    wait_until(lambda: len(origin.requests) == 3, "the call to be made again")
+    client.data(stream, b"3", end=True)
+    answer = client.read_response(stream)
+    assert answer.body == b"<23>"
+    assert len(origin.connections) == 2
+
+
+@pytest.mark.weir_only("nginx says 502")
+def test_a_call_that_one_origin_refuses_goes_to_the_next(weir, new_upstream):
+    busy = speaks_h2(new_upstream(), lambda call: call.reset(REFUSED_STREAM))
+    free = speaks_h2(new_upstream(), echo)
+    server = weir(LISTEN + "location / { grpc_pass back; }",
+                  http="upstream back { server @busy@; server @free@ backup; }", busy=busy, free=free)
+    assert H2(server.connect()).request(CALL, b"x").body == b"<x>"
+    assert len(busy.requests) == 1 and len(free.requests) == 1
+
+
+# ---- failures
+
+def test_an_origin_that_is_down_is_told_in_grpcs_words(weir, deaf, ports):
+    server = weir(LISTEN + """
+        location / { grpc_pass grpc://127.0.0.1:%d; error_page 502 = /error502grpc; }
+        location = /error502grpc { internal; default_type application/grpc;
+            add_header grpc-status 14; add_header grpc-message "unavailable"; return 204; }
+        """ % ports.take())
+    answer = H2(server.connect()).request(CALL, b"x")
+    assert answer.status == 204
+    assert answer.headers["grpc-status"] == "14" and answer.headers["grpc-message"] == "unavailable"
+
+
+def test_a_call_that_is_reset_before_its_answer_is_502(weir, origin):
+    speaks_h2(origin, lambda call: call.reset(CANCEL))
+    server = weir(PASS)
+    assert H2(server.connect()).request(CALL, b"x").status == 502
+    server.wait_log("re(set|jected)")
+
+
+def test_an_answer_that_is_reset_is_seen_to_be_so(weir, origin):
+    def half(call):
+        call.head()
+        call.data(b"half")
+        call.reset(CANCEL)
+
+    speaks_h2(origin, half)
+    client = H2(weir(PASS).connect())
+    with pytest.raises(Ended) as ended:
+        client.request(CALL, b"x")
+    assert ended.value.frame.kind == RST_STREAM
+
+
+def test_an_origin_that_says_nothing_is_504(weir, origin):
+    speaks_h2(origin, lambda call: call.wait_reset())
+    server = weir(LISTEN + "location / { grpc_read_timeout 200ms; grpc_pass @upstream@; }")
+    assert H2(server.connect()).request(CALL, b"x").status == 504
+
+
+def test_an_origin_that_opens_no_window_is_504(weir, upstream):
+    speaks_h2(upstream, lambda call: call.wait_reset(), window=False)
+    server = weir(LISTEN + "location / { grpc_send_timeout 200ms; grpc_pass @upstream@; }")
+    client = H2(server.connect())
+    stream = client.headers(CALL, end=False)
+    client.body(stream, bytes(80_000), end=True)
+    assert client.read_response(stream).status == 504
+
+
+# ---- configuration
+
+@pytest.mark.parametrize("url", ["grpc://@upstream@", "GRPC://@upstream@", "@upstream@", "back", "grpc://back"])
+def test_an_origin_is_named_in_many_ways(weir, origin, url):
+    server = weir(LISTEN + "location / { grpc_pass " + url + "; }", http="upstream back { server @upstream@; }")
+    assert H2(server.connect()).request(CALL, b"x").body == b"<x>"
+
+
+@pytest.mark.parametrize("url", ["$arg_to", "grpc://$arg_to", "grpc://127.0.0.1:$arg_port"])
+def test_an_origin_may_be_named_by_variables(weir, origin, url):
+    server = weir(LISTEN + "location / { grpc_pass " + url + "; }")
+    path = f"/?to={origin}&port={origin.port}"
+    assert H2(server.connect()).request(post((":path", path)), b"x").body == b"<x>"
+
+
+@pytest.mark.parametrize("url", ["@socket@", "grpc://@socket@"])
+def test_an_origin_may_listen_on_a_unix_socket(weir, new_upstream, url):
+    origin = speaks_h2(new_upstream(unix=True), echo)
+    server = weir(LISTEN + "location / { grpc_pass " + url + "; }", socket=origin)
+    assert H2(server.connect()).request(CALL, b"x").body == b"<x>"
+
+
+@pytest.mark.parametrize("url, message", [
+    ("127.0.0.1", "no port in upstream"),
+    ("grpc://nowhere.test", "no port in upstream"),
+    ("127.0.0.1:1/path", "inval"),
+    ("http://127.0.0.1:1", "inval"),
+    ("grpc://", ""),
+    ("''", ""),
+])
+def test_an_address_that_is_none_is_refused(check, url, message):
+    done = check("events {} http { server { location / { grpc_pass " + url + "; } } }")
+    assert done.code != 0 and message in done.err
+
+
+def test_of_proxy_pass_and_grpc_pass_in_one_location_the_last_counts(weir, origin, new_upstream):
+    plain = new_upstream()
+    server = weir(LISTEN + """
+        location /grpc { proxy_pass http://@plain@; grpc_pass @upstream@; }
+        location /http { grpc_pass @upstream@; proxy_pass http://@plain@; }
+        location /if { proxy_pass http://@plain@; if ($arg_grpc) { grpc_pass @upstream@; } }
+        """, plain=plain)
+    client = H2(server.connect())
+    assert client.request(post((":path", "/grpc")), b"x").body == b"<x>"
+    assert client.request(post((":path", "/http")), b"x").body == b"ok"
+    assert client.request(post((":path", "/if")), b"x").body == b"ok"
+    assert client.request(post((":path", "/if?grpc=1")), b"x").body == b"<x>"
+
+
+def test_fields_are_set_hidden_and_passed_as_the_settings_say(weir, origin):
+    speaks_h2(origin, lambda call: call.respond(
+        call.read_body(), fields=GRPC + [("server", "origin"), ("x-secret", "1"), ("x-open", "2")]))
+    server = weir(LISTEN + """
+        grpc_set_header X-Outer outer;
+        location / { grpc_pass @upstream@; }
+        location /set {
+            grpc_set_header X-Path $uri;
+            grpc_set_header User-Agent "";
+            grpc_hide_header X-Secret;
+            grpc_pass_header Server;
+            grpc_pass @upstream@;
+        }""")
+    client = H2(server.connect())
+    client.request(CALL + [("user-agent", "a")], b"x")
+    assert origin.last.headers["x-outer"] == "outer" and origin.last.headers["user-agent"] == "a"
+    answer = client.request(post((":path", "/set"), ("user-agent", "a")), b"x")
+    assert origin.last.headers["x-path"] == "/set"
+    assert "user-agent" not in origin.last.headers and "x-outer" not in origin.last.headers
+    assert answer.headers["server"] == "origin" and answer.headers["x-open"] == "2"
+    assert "x-secret" not in answer.headers
+
+
+@pytest.mark.weir_only("nginx sends Host as it was set, and no :authority")
+def test_a_host_that_is_set_is_the_authority(weir, origin):
+    server = weir(LISTEN + "location / { grpc_set_header Host $host; grpc_pass @upstream@; }")
+    H2(server.connect()).request(CALL, b"x")
+    assert origin.last.authority == "localhost" and "host" not in origin.last.headers
+
+
+def test_variables_tell_of_the_origin_and_its_trailers(weir, origin):
+    server = weir(LISTEN + "location / { grpc_pass @upstream@; access_log @dir@/t.log t; }",
+                  http="log_format t '$upstream_addr $upstream_status $upstream_http_content_type "
+                       "$upstream_trailer_grpc_status';")
+    H2(server.connect()).request(CALL, b"x")
+    assert server.access_log(1, "t.log")[-1].startswith(f"{origin} 200 application/grpc")
