@@ -1,6 +1,9 @@
+#include <openssl/sha.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/random.h"
 #include "modules/waf/audit.h"
 #include "modules/waf/json.h"
 #include "modules/waf/transaction_internal.h"
@@ -61,11 +64,38 @@ bool weir_waf_audit_is_due(weir_waf_transaction *tx)
 
 /* ---- native */
 
-static void add_boundary(const weir_waf_transaction *tx, weir_builder *entry, char part)
+/* Of one entry; nobody who writes a body can know it. */
+typedef struct {
+    char mark[8];
+} boundary;
+
+static boundary boundary_make(void)
 {
-    weir_builder_add(entry, WEIR_STR("--"));
-    weir_builder_add(entry, weir_str_slice(tx->options.unique_id, 0, 8));
-    weir_builder_printf(entry, "-%c--\n", part);
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789ab";
+    uint64_t random = weir_random_fast();
+    boundary made;
+
+    for (size_t i = 0; i < sizeof(made.mark); i++) {
+        made.mark[i] = letters[random >> (8 * i) & 63];
+    }
+    return made;
+}
+
+static void add_boundary(weir_builder *entry, const boundary *between, char part)
+{
+    weir_builder_printf(entry, "---%.*s---%c--\n", (int) sizeof(between->mark), between->mark,
+                        part);
+}
+
+/* I is C, but without files. */
+static bool has_request_body(const weir_waf_transaction *tx)
+{
+    return tx->has_request_body
+           && (has_part(tx, 'C')
+               || (has_part(tx, 'I')
+                   && !weir_str_eq(weir_waf_scalar(tx, WEIR_WAF_VAR_REQBODY_PROCESSOR),
+                                   WEIR_STR("MULTIPART"))));
 }
 
 static void add_headers(weir_builder *entry, const weir_waf_values *headers)
@@ -79,9 +109,10 @@ static void add_headers(weir_builder *entry, const weir_waf_values *headers)
     weir_builder_add_byte(entry, '\n');
 }
 
-static void add_head_part(const weir_waf_transaction *tx, weir_builder *entry)
+static void add_head_part(const weir_waf_transaction *tx, weir_builder *entry,
+                          const boundary *between)
 {
-    add_boundary(tx, entry, 'A');
+    add_boundary(entry, between, 'A');
     weir_builder_add_byte(entry, '[');
     weir_builder_add(entry, weir_clock_access_text());
     weir_builder_add(entry, WEIR_STR("] "));
@@ -95,31 +126,33 @@ static void add_head_part(const weir_waf_transaction *tx, weir_builder *entry)
 
 static void add_native(weir_waf_transaction *tx, weir_builder *entry)
 {
-    add_head_part(tx, entry);
+    boundary between = boundary_make();
+
+    add_head_part(tx, entry, &between);
     if (has_part(tx, 'B')) {
-        add_boundary(tx, entry, 'B');
+        add_boundary(entry, &between, 'B');
         weir_builder_add(entry, tx->request.line);
         weir_builder_add_byte(entry, '\n');
         add_headers(entry, &tx->values[WEIR_WAF_VAR_REQUEST_HEADERS]);
     }
-    if ((has_part(tx, 'C') || has_part(tx, 'I')) && tx->has_request_body) {
-        add_boundary(tx, entry, 'C');
+    if (has_request_body(tx)) {
+        add_boundary(entry, &between, has_part(tx, 'C') ? 'C' : 'I');
         weir_builder_add(entry, tx->request_body);
         weir_builder_add(entry, WEIR_STR("\n\n"));
     }
     if (has_part(tx, 'E') && tx->has_response_body) {
-        add_boundary(tx, entry, 'E');
+        add_boundary(entry, &between, 'E');
         weir_builder_add(entry, tx->response_body);
         weir_builder_add(entry, WEIR_STR("\n\n"));
     }
     if (has_part(tx, 'F')) {
-        add_boundary(tx, entry, 'F');
+        add_boundary(entry, &between, 'F');
         weir_builder_add(entry, weir_waf_scalar(tx, WEIR_WAF_VAR_STATUS_LINE));
         weir_builder_add_byte(entry, '\n');
         add_headers(entry, &tx->values[WEIR_WAF_VAR_RESPONSE_HEADERS]);
     }
     if (has_part(tx, 'H')) {
-        add_boundary(tx, entry, 'H');
+        add_boundary(entry, &between, 'H');
         for (const weir_waf_match *match = tx->first_match; match != NULL; match = match->next) {
             if (match->is_audited) {
                 weir_builder_add(entry, WEIR_STR("ModSecurity: "));
@@ -129,7 +162,7 @@ static void add_native(weir_waf_transaction *tx, weir_builder *entry)
         }
         weir_builder_add_byte(entry, '\n');
     }
-    add_boundary(tx, entry, 'Z');
+    add_boundary(entry, &between, 'Z');
     weir_builder_add_byte(entry, '\n');
 }
 
@@ -144,18 +177,25 @@ static void add_json_headers(weir_waf_json *json, const weir_waf_values *headers
     weir_waf_json_close(json, '}');
 }
 
+/* 1.1 */
+static bool is_decimal(weir_str text)
+{
+    return text.len == 3 && text.data[0] >= '0' && text.data[0] <= '9' && text.data[1] == '.'
+           && text.data[2] >= '0' && text.data[2] <= '9';
+}
+
 static void add_json_request(const weir_waf_transaction *tx, weir_waf_json *json)
 {
-    const weir_str protocol = tx->request.protocol;
-    const char *slash = weir_str_find_byte(protocol, '/');
+    weir_str version = tx->request.protocol;
+    weir_str name;
 
     weir_waf_json_open(json, "request", '{');
     weir_waf_json_text(json, "method", tx->request.method);
-    weir_waf_json_text(
-        json, "http_version",
-        slash == NULL ? protocol : weir_str_from(protocol, (size_t) (slash - protocol.data) + 1));
+    if (weir_str_split(&version, '/', &name) && is_decimal(version)) {
+        weir_waf_json_word(json, "http_version", version);
+    }
     weir_waf_json_text(json, "uri", tx->request.target);
-    if ((has_part(tx, 'C') || has_part(tx, 'I')) && tx->has_request_body) {
+    if (has_request_body(tx)) {
         weir_waf_json_text(json, "body", tx->request_body);
     }
     if (has_part(tx, 'B')) {
@@ -167,8 +207,9 @@ static void add_json_request(const weir_waf_transaction *tx, weir_waf_json *json
 static void add_json_response(const weir_waf_transaction *tx, weir_waf_json *json)
 {
     weir_waf_json_open(json, "response", '{');
-    if (has_part(tx, 'E') && tx->has_response_body) {
-        weir_waf_json_text(json, "body", tx->response_body);
+    if (has_part(tx, 'E')) {
+        weir_waf_json_text(json, "body",
+                           tx->has_response_body ? tx->response_body : WEIR_STR_EMPTY);
     }
     weir_waf_json_number(json, "http_code", tx->response_status);
     if (has_part(tx, 'F')) {
@@ -234,6 +275,23 @@ static void add_json_producer(const weir_waf_transaction *tx, weir_waf_json *jso
     weir_waf_json_close(json, '}');
 }
 
+/* The same for all entries of this machine. */
+static void add_server_id(weir_waf_json *json)
+{
+    char name[256], id[2 * SHA_DIGEST_LENGTH];
+    uint8_t digest[SHA_DIGEST_LENGTH];
+    weir_builder hex;
+
+    if (gethostname(name, sizeof(name)) != 0) {
+        return;
+    }
+    name[sizeof(name) - 1] = '\0';
+    SHA1((const uint8_t *) name, strlen(name), digest);
+    weir_builder_over(&hex, id, sizeof(id));
+    weir_builder_add_hexdump(&hex, weir_str_of((const char *) digest, sizeof(digest)));
+    weir_waf_json_text(json, "server_id", weir_builder_cut(&hex));
+}
+
 static void add_json(weir_waf_transaction *tx, weir_builder *entry)
 {
     weir_waf_json json = {.to = entry};
@@ -248,6 +306,7 @@ static void add_json(weir_waf_transaction *tx, weir_builder *entry)
     weir_waf_json_open(&json, "transaction", '{');
     weir_waf_json_text(&json, "client_ip", tx->connection.client_addr);
     weir_waf_json_text(&json, "time_stamp", weir_str_of(stamp, len));
+    add_server_id(&json);
     weir_waf_json_number(&json, "client_port", tx->connection.client_port);
     weir_waf_json_text(&json, "host_ip", tx->connection.server_addr);
     weir_waf_json_number(&json, "host_port", tx->connection.server_port);

@@ -1,6 +1,7 @@
 #ifndef WEIR_WAF_AUDIT_H
 #define WEIR_WAF_AUDIT_H
 
+#include "core/base/builder.h"
 #include "modules/waf/transaction.h"
 
 /*
@@ -12,5 +13,8 @@
 bool weir_waf_audit_is_due(weir_waf_transaction *tx);
 /* Native or JSON, with its newline, in memory of the pool.  False: no memory, or over 32 MiB. */
 bool weir_waf_audit_entry(weir_waf_transaction *tx, weir_pool *pool, weir_str *text) WEIR_MUST_USE;
+
+/* Bytes that could end a quoted part of a line, or the line, are written as \xHH. */
+void weir_waf_add_escaped(weir_builder *line, weir_str text);
 
 #endif

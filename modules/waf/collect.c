@@ -150,7 +150,7 @@ static void collect_target(weir_waf_transaction *tx)
     while (base > 0 && file.data[base - 1] != '/' && file.data[base - 1] != '\\') {
         base--;
     }
-    tx->uri = path;
+    tx->uri = file;
     (void) (weir_waf_set(tx, WEIR_WAF_VAR_REQUEST_LINE, tx->request.line)
             && weir_waf_set(tx, WEIR_WAF_VAR_REQUEST_METHOD, tx->request.method)
             && weir_waf_set(tx, WEIR_WAF_VAR_REQUEST_PROTOCOL, tx->request.protocol)

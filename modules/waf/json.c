@@ -91,6 +91,12 @@ void weir_waf_json_number(weir_waf_json *json, const char *name, int64_t number)
     weir_builder_add_int(json->to, number);
 }
 
+void weir_waf_json_word(weir_waf_json *json, const char *name, weir_str word)
+{
+    begin(json, name);
+    weir_builder_add(json->to, word);
+}
+
 void weir_waf_json_member(weir_waf_json *json, weir_str name, weir_str text)
 {
     begin(json, NULL);

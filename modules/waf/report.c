@@ -7,7 +7,6 @@
 #define LINE_MAX 65536
 #define VALUE_MAX 256
 
-/* Bytes that could end a quoted part, or a line, are written as \xHH. */
 void weir_waf_add_escaped(weir_builder *line, weir_str text)
 {
     size_t from = 0;
@@ -42,7 +41,7 @@ static void add_number(weir_builder *line, const char *name, uint64_t number)
 /* The operator's name as ModSecurity writes it: "Rx", "DetectSQLi". */
 static void add_operator(weir_builder *line, const weir_waf_link *link)
 {
-    weir_str name = link->is_unconditional ? WEIR_STR("unconditionalMatch") : link->test.name;
+    weir_str name = link->test.name;
 
     if (name.len > 0) {
         char first = name.data[0];
@@ -60,10 +59,19 @@ void weir_waf_add_matched(weir_waf_transaction *tx, weir_builder *line, const we
                                              : WEIR_ARRAY_AT(&match->rule->links, weir_waf_link,
                                                              match->rule->links.count - 1);
 
+    /* A SecAction has matched nothing. */
+    if (link->is_unconditional) {
+        return;
+    }
     weir_builder_add(line, WEIR_STR("Matched \"Operator `"));
     add_operator(line, link);
     weir_builder_add(line, WEIR_STR("' with parameter `"));
-    weir_builder_add(line, weir_str_slice(link->test.parameter.text, 0, VALUE_MAX));
+    if (link->test.parameter.is_constant) {
+        weir_builder_add(line, weir_str_slice(link->test.parameter.text, 0, VALUE_MAX));
+    } else {
+        weir_waf_add_escaped(
+            line, weir_str_slice(weir_waf_expand(tx, &link->test.parameter), 0, VALUE_MAX));
+    }
     weir_builder_add(line, WEIR_STR("' against variable `"));
     if (find != NULL) {
         weir_waf_add_escaped(line, weir_waf_find_name(tx, find));
@@ -83,25 +91,23 @@ static void add_request(const weir_waf_transaction *tx, weir_builder *line)
     add_part(line, "unique_id", tx->options.unique_id);
 }
 
+/* In the same words whatever the deed: fail2ban's filters look for them, and for the client in front. */
 static void add_deed(const weir_waf_transaction *tx, weir_builder *line)
 {
-    switch (tx->intervention.deed) {
-    case WEIR_WAF_DO_DROP:
-        weir_builder_printf(line, "Access denied with connection close (phase %u). ",
-                            tx->disrupted_in);
-        break;
-    case WEIR_WAF_DO_REDIRECT:
-        weir_builder_add(line, WEIR_STR("Access denied with redirection to "));
-        weir_waf_add_escaped(line, tx->intervention.url);
-        weir_builder_printf(line, " using status %u (phase %u). ", tx->intervention.status,
-                            tx->disrupted_in);
-        break;
-    case WEIR_WAF_DO_NOTHING:
-    case WEIR_WAF_DO_DENY:
-        weir_builder_printf(line, "Access denied with code %u (phase %u). ",
-                            tx->intervention.status, tx->disrupted_in);
-        break;
+    weir_builder_printf(line, "Access denied with code %u (phase %u). ",
+                        tx->intervention.deed == WEIR_WAF_DO_DROP ? 403 : tx->intervention.status,
+                        tx->disrupted_in);
+}
+
+static void begin_line(weir_waf_transaction *tx, weir_builder *line, bool is_disruptive)
+{
+    weir_builder_over(line, tx->worker->line, WEIR_WAF_LINE_MAX);
+    if (is_disruptive) {
+        weir_builder_add(line, WEIR_STR("[client "));
+        weir_builder_add(line, tx->connection.client_addr);
+        weir_builder_add(line, WEIR_STR("] "));
     }
+    weir_builder_add(line, WEIR_STR("ModSecurity: "));
 }
 
 void weir_waf_add_rule(weir_waf_transaction *tx, weir_builder *line, const weir_waf_match *match)
@@ -128,6 +134,8 @@ void weir_waf_add_rule(weir_waf_transaction *tx, weir_builder *line, const weir_
         add_part(line, "tag", weir_waf_expand(tx, tag));
     }
     add_request(tx, line);
+    /* Where in the request v3 found it: weir says it by name and value. */
+    add_part(line, "ref", WEIR_STR_EMPTY);
 }
 
 static void tell(weir_waf_transaction *tx, weir_builder *line, bool is_disruptive)
@@ -137,15 +145,12 @@ static void tell(weir_waf_transaction *tx, weir_builder *line, bool is_disruptiv
 
 void weir_waf_report(weir_waf_transaction *tx, const weir_waf_match *match)
 {
-    char *buffer;
     weir_builder line;
 
     if (tx->options.log == NULL) {
         return;
     }
-    buffer = tx->worker->line;
-    weir_builder_over(&line, buffer, WEIR_WAF_LINE_MAX);
-    weir_builder_add(&line, WEIR_STR("ModSecurity: "));
+    begin_line(tx, &line, match->is_disruptive);
     weir_waf_add_rule(tx, &line, match);
     tell(tx, &line, match->is_disruptive);
 }
@@ -196,8 +201,7 @@ void weir_waf_exhausted(weir_waf_transaction *tx, const char *what)
     if (tx->options.log == NULL) {
         return;
     }
-    weir_builder_over(&line, tx->worker->line, WEIR_WAF_LINE_MAX);
-    weir_builder_add(&line, WEIR_STR("ModSecurity: "));
+    begin_line(tx, &line, tx->intervention.deed != WEIR_WAF_DO_NOTHING);
     if (tx->intervention.deed == WEIR_WAF_DO_NOTHING) {
         weir_builder_add(&line, WEIR_STR("Warning. "));
     } else {

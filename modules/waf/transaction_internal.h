@@ -1,6 +1,7 @@
 #ifndef WEIR_WAF_TRANSACTION_INTERNAL_H
 #define WEIR_WAF_TRANSACTION_INTERNAL_H
 
+#include "modules/waf/audit.h"
 #include "modules/waf/body.h"
 #include "modules/waf/program_internal.h"
 #include "modules/waf/transaction.h"
@@ -271,7 +272,6 @@ void weir_waf_add_rule(weir_waf_transaction *tx, weir_builder *line, const weir_
 /* Matched "Operator … */
 void weir_waf_add_matched(weir_waf_transaction *tx, weir_builder *line,
                           const weir_waf_match *match);
-void weir_waf_add_escaped(weir_builder *line, weir_str text);
 /* A regex was given up. */
 void weir_waf_limit_was_hit(weir_waf_transaction *tx);
 

@@ -1,5 +1,6 @@
 """modsecurity: SecLang rules look at requests and responses; what they decide is done, and logged as ModSecurity does."""
 
+import hashlib
 import json
 import re
 
@@ -226,6 +227,20 @@ def test_what_was_learnt_lets_the_same_requests_pass_at_paranoia_level_2(weir, t
     assert learner.request("/?other=%3Cscript%3Ealert(1)%3C/script%3E", "GET", browser).status == 403
 
 
+INDEX = re.compile(r'(?P<host>\S+) (?P<client>\S+) (?P<user>\S+) \[[^]]+\] "(?P<line>[^"]*)" (?P<status>\d+) (?P<bytes>\d+) '
+                   r'(?P<referer>\S+) "(?P<agent>[^"]*)" (?P<id>\S+) \S+ (?P<path>/\S+) 0 (?P<size>\d+)\.0+ md5:(?P<md5>\w{32})\n')
+
+
+def entry_of(line):
+    """What a line of a concurrent audit log's index names."""
+    index = INDEX.fullmatch(line)
+    with open(index["path"], "rb") as file:
+        content = file.read()
+    assert len(content) == int(index["size"]) and hashlib.md5(content).hexdigest() == index["md5"]
+    assert (index["client"], index["status"], index["line"]) == ("127.0.0.1", "403", "POST /page HTTP/1.1")
+    return content.decode()
+
+
 @pytest.mark.parametrize("form", ["Native", "JSON"])
 @pytest.mark.parametrize("kind", ["Serial", "Concurrent"])
 def test_the_audit_log_has_what_is_relevant(weir, form, kind):
@@ -241,19 +256,61 @@ def test_the_audit_log_has_what_is_relevant(weir, form, kind):
     text = written(server, "audit.log")
     if kind == "Concurrent":
         assert len(text.splitlines()) == 1
-        path = next(word for word in text.split() if word.startswith("/20"))
-        text = server.read(path.lstrip("/"))
+        text = entry_of(text)
     if form == "JSON":
         entry = json.loads(text)["transaction"]
-        assert entry["request"]["uri"] == "/page"
+        assert entry["request"]["uri"] == "/page" and entry["request"]["http_version"] == 1.1
         assert entry["request"]["body"] == "q=evil"
         assert entry["response"]["http_code"] == 403
         assert entry["messages"][0]["details"]["ruleId"] == "1"
     else:
-        parts = re.findall(r"^--[0-9a-f]{8}-([A-Z])--$", text, re.M)
+        parts = re.findall(r"^---[0-9a-zA-Z]{8}---([A-Z])--$", text, re.M)
         assert parts == list("ABCFHZ")
         assert "POST /page HTTP/1.1" in text and "q=evil" in text
         assert 'ModSecurity: Access denied with code 403 (phase 2). Matched' in text
+
+
+def test_fail2ban_finds_the_client_in_front_of_what_was_denied(weir):
+    server = weir(rules('SecRule ARGS:q "@streq evil" "id:1,phase:1,deny"',
+                        'SecRule ARGS:q "@streq move" "id:2,phase:1,redirect:http://other.test/"',
+                        'SecRule ARGS:q "@streq drop" "id:3,phase:1,drop"',
+                        'SecRule ARGS:q "@streq look" "id:4,phase:1,pass,log"')
+                  + "location / { return 200 fine; }")
+    for word in ("evil", "move", "look"):
+        server.get("/?q=" + word)
+    connection = server.connect()
+    connection.send(b"GET /?q=drop HTTP/1.1\r\nHost: a\r\n\r\n")
+    connection.read_until_close()
+    server.wait_log('[id "3"]')
+    found = re.findall(r'\[error\] \d+#\d+: \*\d+ \[client ([\d.]+)\] ModSecurity: Access denied with code (\d+) .*\[id "(\d)"\]',
+                       server.log())
+    assert found == [("127.0.0.1", "403", "1"), ("127.0.0.1", "302", "2"), ("127.0.0.1", "403", "3")]
+    assert re.search(r'\*\d+ ModSecurity: Warning\. .*\[id "4"\]', server.log())
+
+
+def test_lines_of_the_error_log_have_the_words_of_modsecurity(weir):
+    server = weir(rules('SecAction "id:1,phase:1,pass,log,setvar:tx.limit=5,msg:\'all\'"',
+                        'SecRule ARGS:n "@gt %{tx.limit}" "id:2,phase:1,pass,log"',
+                        'SecRule ARGS:n "@streq 9" "id:3,phase:1,pass,log"') + "location / { return 200 fine; }")
+    server.get("/a%20b?n=9")
+    log = server.log()
+    assert re.search(r'ModSecurity: Warning\.  \[file "[^"]+"\] \[line "\d+"\] \[id "1"\]', log)
+    assert "Matched \"Operator `Gt' with parameter `5' against variable `ARGS:n' (Value: `9' )" in log
+    assert "Matched \"Operator `StrEq' with parameter `9'" in log
+    assert re.search(r'\[hostname "127.0.0.1"\] \[uri "/a b"\] \[unique_id "\w+"\] \[ref ""\]', log)
+
+
+def test_the_audit_log_tells_how_a_withheld_response_was_answered_and_leaves_files_out(weir, upstream):
+    upstream.answers(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\nSECRET")
+    server = weir(rules("SecResponseBodyAccess On", "SecAuditEngine On", "SecAuditLogParts ABEFIHZ", "SecAuditLogFormat JSON",
+                        "SecAuditLog @dir@/audit.log", 'SecRule RESPONSE_BODY "@contains SECRET" "id:1,phase:4,deny,status:502"')
+                  + "location / { proxy_pass http://@upstream@; }")
+    body = (b'--b\r\nContent-Disposition: form-data; name="f"; filename="x"\r\n\r\nprivate\r\n--b--\r\n')
+    assert server.request("/", "POST", [("Content-Type", "multipart/form-data; boundary=b")], body).status == 502
+    entry = json.loads(written(server, "audit.log"))["transaction"]
+    assert entry["response"]["http_code"] == 502 and entry["response"]["body"] == "SECRET"
+    assert "private" not in json.dumps(entry)
+    assert re.fullmatch("[0-9a-f]{40}", entry["server_id"])
 
 
 # ---- weir waf explain

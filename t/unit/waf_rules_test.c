@@ -413,12 +413,13 @@ static void a_line_of_the_log_has_modsecuritys_form(void **state)
         "/path?q=a%22x%01", NULL);
     assert_string_equal(
         ((rules_unit *) *state)->log,
-        "ModSecurity: Access denied with code 400 (phase 1). Matched \"Operator `Contains' with "
+        "[client 192.0.2.1] ModSecurity: Access denied with code 400 (phase 1). Matched \"Operator "
+        "`Contains' with "
         "parameter `\"x' against variable `ARGS:q' (Value: `a\\x22x\\x01' ) [file \"test.conf\"] "
         "[line \"3\"] [id \"1\"] [rev \"r\"] [msg \"m a\\x22x\\x01\"] [data \"d\"] [severity "
         "\"2\"] "
         "[ver \"v\"] [maturity \"0\"] [accuracy \"0\"] [tag \"t1\"] [tag \"t2\"] [hostname "
-        "\"192.0.2.2\"] [uri \"/path\"] [unique_id \"12345\"]\n");
+        "\"192.0.2.2\"] [uri \"/path\"] [unique_id \"12345\"] [ref \"\"]\n");
 }
 
 /* ---- bounds */

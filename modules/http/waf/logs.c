@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/md5.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -28,8 +29,8 @@ static bool make_folder(weir_http_waf_state *state, const char *path)
     return false;
 }
 
-/* STORAGE/20261128/20261128-0014/20261128-001402-ID, and the part behind STORAGE. */
-static bool entry_path(weir_http_waf_state *state, weir_str *path, weir_str *name)
+/* STORAGE/20261128/20261128-0014/20261128-001402-ID */
+static bool entry_path(weir_http_waf_state *state, weir_str *path)
 {
     const weir_waf_audit_settings *audit = &weir_waf_transaction_settings(state->tx)->audit;
     time_t now = weir_clock_now()->wall_s;
@@ -63,11 +64,7 @@ static bool entry_path(weir_http_waf_state *state, weir_str *path, weir_str *nam
 
         weir_builder_add_byte(&builder, c == '/' || c == '\0' ? '_' : c);
     }
-    if (!weir_builder_close(&builder, path)) {
-        return false;
-    }
-    *name = weir_str_from(*path, audit->storage.len);
-    return true;
+    return weir_builder_close(&builder, path);
 }
 
 static bool write_file(weir_http_waf_state *state, weir_str path, weir_str text)
@@ -96,24 +93,75 @@ static bool write_file(weir_http_waf_state *state, weir_str path, weir_str text)
     return done == text.len;
 }
 
-static void write_concurrent(weir_http_waf_state *state, weir_log_file *index, weir_str text)
+/* One word, or "-"; what could end it is written as \xHH, as in the other logs. */
+static void add_word(weir_builder *line, weir_str text)
+{
+    if (text.len == 0) {
+        weir_builder_add_byte(line, '-');
+    }
+    text = weir_str_slice(text, 0, 2048);
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char) text.data[i];
+
+        if (c > ' ' && c <= '~' && c != '"' && c != '\\') {
+            weir_builder_add_byte(line, (char) c);
+        } else {
+            weir_builder_printf(line, "\\x%02x", c);
+        }
+    }
+    weir_builder_add_byte(line, ' ');
+}
+
+static void add_quoted(weir_builder *line, weir_str text)
+{
+    weir_builder_add_byte(line, '"');
+    weir_waf_add_escaped(line, weir_str_slice(text, 0, 4096));
+    weir_builder_add(line, WEIR_STR("\" "));
+}
+
+static weir_str field_value(const weir_http_exchange *ex, weir_http_name name)
+{
+    const weir_http_field *field = weir_http_fields_find(&ex->request.fields, name);
+
+    return field == NULL ? WEIR_STR_EMPTY : field->value;
+}
+
+/* As ModSecurity v3 writes it; the second "-" is a session. */
+static void add_index_line(weir_builder *line, const weir_http_waf_state *state, weir_str path,
+                           weir_str text)
 {
     const weir_http_exchange *ex = state->ex;
-    weir_str path, name, line;
+    uint64_t body =
+        ex->bytes_sent > ex->response_head_bytes ? ex->bytes_sent - ex->response_head_bytes : 0;
+    uint8_t digest[MD5_DIGEST_LENGTH];
+
+    MD5((const uint8_t *) text.data, text.len, digest);
+    add_word(line, field_value(ex, WEIR_HTTP_HOST));
+    add_word(line, weir_waf_client_addr(state->tx));
+    add_word(line, ex->remote_user);
+    weir_builder_printf(line, "[%.*s] ", WEIR_STR_ARG(weir_clock_access_text()));
+    add_quoted(line, ex->request.line);
+    weir_builder_printf(line, "%u %llu ", ex->response.status, (unsigned long long) body);
+    add_word(line, field_value(ex, WEIR_HTTP_REFERER));
+    add_quoted(line, field_value(ex, WEIR_HTTP_USER_AGENT));
+    add_word(line, weir_waf_unique_id(state->tx));
+    add_word(line, WEIR_STR_EMPTY);
+    add_word(line, path);
+    weir_builder_printf(line, "0 %zu.000000 md5:", text.len);
+    weir_builder_add_hexdump(line, weir_str_of((const char *) digest, sizeof(digest)));
+    weir_builder_add_byte(line, '\n');
+}
+
+static void write_concurrent(weir_http_waf_state *state, weir_log_file *index, weir_str text)
+{
+    weir_str path, line;
     weir_builder builder;
 
-    if (!entry_path(state, &path, &name) || !write_file(state, path, text) || index == NULL) {
+    if (!entry_path(state, &path) || !write_file(state, path, text) || index == NULL) {
         return;
     }
-    weir_builder_open(&builder, ex->pool, 16384);
-    weir_builder_add(&builder, ex->request.host);
-    weir_builder_add_byte(&builder, ' ');
-    weir_builder_add(&builder, weir_waf_client_addr(state->tx));
-    weir_builder_printf(&builder, " - - [%.*s] \"%.*s\" %u %llu - - \"-\" %.*s %.*s 0 %zu\n",
-                        WEIR_STR_ARG(weir_clock_access_text()),
-                        WEIR_STR_ARG(weir_str_slice(ex->request.line, 0, 4096)),
-                        ex->response.status, (unsigned long long) ex->bytes_sent,
-                        WEIR_STR_ARG(weir_waf_unique_id(state->tx)), WEIR_STR_ARG(name), text.len);
+    weir_builder_open(&builder, state->ex->pool, 65536);
+    add_index_line(&builder, state, path, text);
     if (weir_builder_close(&builder, &line)) {
         weir_log_file_write(index, line);
     }
