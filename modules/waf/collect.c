@@ -157,6 +157,7 @@ static void collect_target(weir_waf_transaction *tx)
             && weir_waf_set(tx, WEIR_WAF_VAR_REQUEST_URI_RAW, tx->request.target)
             && weir_waf_set(tx, WEIR_WAF_VAR_REQUEST_URI, url_decode(tx, uri, false, &is_wrong))
             && weir_waf_set(tx, WEIR_WAF_VAR_REQUEST_FILENAME, file)
+            && weir_waf_set(tx, WEIR_WAF_VAR_PATH_INFO, file)
             && weir_waf_set(tx, WEIR_WAF_VAR_REQUEST_BASENAME, weir_str_from(file, base))
             && weir_waf_set(tx, WEIR_WAF_VAR_QUERY_STRING, query));
     weir_waf_add_arguments(tx, query, true);
@@ -324,8 +325,39 @@ static void set_raw_body(weir_waf_transaction *tx)
     }
 }
 
+/* Request line, fields, an empty line and the body. */
+static void set_full_request(weir_waf_transaction *tx)
+{
+    const weir_waf_values *headers = &tx->values[WEIR_WAF_VAR_REQUEST_HEADERS];
+    weir_builder builder;
+    weir_str text;
+
+    weir_builder_open(&builder, tx->pool, SIZE_MAX);
+    weir_builder_add(&builder, tx->request.line);
+    weir_builder_add_byte(&builder, '\n');
+    for (uint32_t i = 0; i < headers->count; i++) {
+        weir_builder_add(&builder, headers->items[i].name);
+        weir_builder_add(&builder, WEIR_STR(": "));
+        weir_builder_add(&builder, headers->items[i].text);
+        weir_builder_add_byte(&builder, '\n');
+    }
+    weir_builder_add_byte(&builder, '\n');
+    if (tx->has_request_body && tx->request_body_access) {
+        weir_builder_add(&builder, tx->request_body);
+    }
+    if (!weir_builder_close(&builder, &text)) {
+        weir_waf_exhausted(tx, "memory");
+        return;
+    }
+    (void) (weir_waf_set(tx, WEIR_WAF_VAR_FULL_REQUEST, text)
+            && weir_waf_set_number(tx, WEIR_WAF_VAR_FULL_REQUEST_LENGTH, (int64_t) text.len));
+}
+
 void weir_waf_collect_body(weir_waf_transaction *tx)
 {
+    if (tx->program->names_full_request && tx->values[WEIR_WAF_VAR_FULL_REQUEST].count == 0) {
+        set_full_request(tx);
+    }
     if (!tx->has_request_body || !tx->request_body_access || tx->body_is_parsed) {
         return;
     }

@@ -230,6 +230,7 @@ static weir_waf_program *program_new(weir_waf_library *library, const weir_waf_p
     }
     program->settings = outer->settings;
     program->keeps_collections = outer->keeps_collections;
+    program->names_full_request = outer->names_full_request;
     memcpy(program->defaults, outer->defaults, sizeof(program->defaults));
     for (WEIR_ARRAY_EACH(&outer->entries, const weir_waf_entry, entry)) {
         weir_waf_entry *added = weir_array_push(&program->entries);

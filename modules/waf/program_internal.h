@@ -248,6 +248,7 @@ struct weir_waf_program {
     weir_waf_phase_program phases[WEIR_WAF_PHASES];
     const weir_waf_defaults *defaults[WEIR_WAF_PHASES];
     bool keeps_collections;
+    bool names_full_request;
     /* What must be done in the end, whatever the order: updates and removals by id, tag, message. */
     weir_array amendments;
 };

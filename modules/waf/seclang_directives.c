@@ -298,16 +298,6 @@ static bool ignore(weir_waf_reader *reader, const weir_waf_statement *statement,
     return true;
 }
 
-/* Harmless, and in everybody's files: not worth a word. */
-static bool ignore_silently(weir_waf_reader *reader, const weir_waf_statement *statement,
-                            const directive *row)
-{
-    (void) reader;
-    (void) statement;
-    (void) row;
-    return true;
-}
-
 static bool refuse(weir_waf_reader *reader, const weir_waf_statement *statement,
                    const directive *row)
 {
@@ -419,12 +409,12 @@ static const directive directives[] = {
     {"SecAuditLog2", 1, 1, refuse, 0, "one audit log is written"},
     {"SecAuditLogPrefix", 1, 1, ignore, 0, "lines of the audit log have no prefix"},
 
-    /* The engine's own limit holds for machine code and interpreter alike. */
-    {"SecPcreMatchLimitRecursion", 1, 1, ignore_silently, 0, NULL},
-    {"SecStatusEngine", 1, 1, ignore_silently, 0, NULL},
-    {"SecCookieFormat", 1, 1, ignore_silently, 0, NULL},
-    {"SecDataDir", 1, 1, ignore_silently, 0, NULL},
-    {"SecDisableBackendCompression", 1, 1, ignore_silently, 0, NULL},
+    {"SecPcreMatchLimitRecursion", 1, 1, ignore, 0, "SecPcreMatchLimit bounds that, too"},
+    {"SecStatusEngine", 1, 1, ignore, 0, "weir calls nobody"},
+    {"SecCookieFormat", 1, 1, ignore, 0, "cookies are parted at \";\""},
+    {"SecDataDir", 1, 1, ignore, 0, "collections lie in memory (modsecurity_collections_size)"},
+    {"SecDisableBackendCompression", 1, 1, ignore, 0,
+     "where responses are inspected, origins are asked for plain ones"},
     {"SecTmpSaveUploadedFiles", 1, 1, ignore, 0, no_upload},
     {"SecUploadDir", 1, 1, ignore, 0, no_upload},
     {"SecUploadFileMode", 1, 1, ignore, 0, no_upload},

@@ -98,6 +98,31 @@ static bool read_selector(weir_waf_reader *reader, weir_str selector, weir_waf_t
     return true;
 }
 
+/* What rules may name, and never find anything in; and what is made only for those that name it. */
+static void note_variable(weir_waf_reader *reader, weir_waf_variable variable)
+{
+    static const char no_upload[] = "uploaded files are not kept";
+    static const struct {
+        weir_waf_variable variable;
+        const char *why;
+    } empty[] = {
+        {WEIR_WAF_VAR_FILES_TMPNAMES, no_upload},
+        {WEIR_WAF_VAR_FILES_TMP_CONTENT, no_upload},
+        {WEIR_WAF_VAR_GEO, "there is no @geoLookup"},
+        {WEIR_WAF_VAR_WEBSERVER_ERROR_LOG, "the error log is not read"},
+    };
+
+    if (variable == WEIR_WAF_VAR_FULL_REQUEST || variable == WEIR_WAF_VAR_FULL_REQUEST_LENGTH) {
+        reader->program->names_full_request = true;
+    }
+    for (size_t i = 0; i < WEIR_COUNT(empty); i++) {
+        if (variable == empty[i].variable) {
+            weir_waf_say(reader, "the variable %.*s is always empty here: %s",
+                         WEIR_STR_ARG(weir_waf_variable_name(variable)), empty[i].why);
+        }
+    }
+}
+
 bool weir_waf_read_target(weir_waf_reader *reader, weir_str text, weir_waf_target *target)
 {
     const char *colon;
@@ -121,6 +146,7 @@ bool weir_waf_read_target(weir_waf_reader *reader, weir_str text, weir_waf_targe
         }
         return weir_waf_refuse(reader, name.data, "unknown variable \"%.*s\"", WEIR_STR_ARG(name));
     }
+    note_variable(reader, target->variable);
     if (colon == NULL) {
         if (target->variable == WEIR_WAF_VAR_XML && target->kind != WEIR_WAF_TARGET_EXCLUDE) {
             target->selector = WEIR_STR("/*");
@@ -184,6 +210,7 @@ static bool read_reference(weir_waf_reader *reader, weir_str text, weir_waf_macr
         return weir_waf_refuse(reader, text.data, "unknown variable in the macro %%{%.*s}",
                                WEIR_STR_ARG(text));
     }
+    note_variable(reader, part->variable);
     part->selector = weir_str_from(text, end + 1);
     if (part->variable == WEIR_WAF_VAR_TX && part->selector.len != 0) {
         part->slot = weir_waf_slot(reader->library, part->selector);

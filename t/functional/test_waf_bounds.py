@@ -119,6 +119,14 @@ def test_rules_see_the_protocol_that_the_client_named(weir):
         assert connection.read_response().status == status, protocol
 
 
+@pytest.mark.parametrize("rule", [
+    r'FULL_REQUEST "@rx ^POST /p HTTP/1.1\x0aHost: a\x0a"', r'FULL_REQUEST "@rx \x0a\x0aa=b$"',
+    'FULL_REQUEST_LENGTH "@gt 40"', 'PATH_INFO "@streq /p"'])
+def test_rules_see_the_whole_request(weir, rule):
+    server = weir(waf(f'SecRule {rule} "id:6,phase:2,deny"') + FINE)
+    assert server.request("/p", "POST", [("Host", "a")] + FORM, b"a=b").status == 403
+
+
 @pytest.mark.parametrize("name", ["X-A", "evil"])
 def test_rules_of_phase_2_see_the_trailer_section(weir, name):
     server = weir(waf('SecRule REQUEST_HEADERS:X-A|REQUEST_HEADERS_NAMES "@contains evil" "id:6,phase:2,deny"') + FINE)
