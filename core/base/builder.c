@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/base/bytes_internal.h"
+
 #define BUILDER_FIRST 128 /* bytes of the first allocation, if the limit allows */
 
 static void builder_trim(weir_builder *builder)
@@ -154,8 +156,13 @@ void weir_builder_add_lower(weir_builder *builder, weir_str text)
 
     weir_builder_add(builder, text);
 
-    for (size_t i = from; i < builder->len; i++) {
-        builder->data[i] = weir_byte_lower(builder->data[i]);
+    for (; builder->len - from >= 8; from += 8) {
+        uint64_t word = bytes_lower8(bytes_load8(builder->data + from));
+
+        memcpy(builder->data + from, &word, sizeof(word));
+    }
+    for (; from < builder->len; from++) {
+        builder->data[from] = weir_byte_lower(builder->data[from]);
     }
 }
 

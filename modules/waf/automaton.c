@@ -4,21 +4,26 @@
 
 /*
  * States are numbered by breadth: those near the root, where nearly all bytes of a text are read, have a
- * full row each; the others have the edges of the trie and the state to fall back to.  A bit of what leads to a state
- * says that phrases end there, so that nothing else of it is read when none does.
+ * full row each; the others have the edges of the trie and the state to fall back to.
+ *
+ * What leads to a state is a place: where its row begins, or its number if it has none.  A bit says which; another that phrases
+ * end there, so that nothing else of it is read when none does.
  */
-#define DENSE_STATES_MAX 1536
 #define TELLS ((uint32_t) 1 << 31)
+#define SPARSE ((uint32_t) 1 << 30)
+#define NO_CLASS 0xff /* there are fewer, as upper-case letters have none */
 
-/* Of the states without a row, this is all that the walk reads. */
+/* Of the states without a row, this is all that the walk reads, most have one edge. */
 typedef struct {
-    uint32_t fallback; /* the longest suffix that is a state */
-    uint32_t first_edge;
-    uint32_t edge_count;
+    uint32_t fallback; /* the place of the longest suffix that is a state */
+    uint32_t to;       /* the first edge's */
+    uint32_t more;     /* the second edge, and those behind it */
+    uint8_t class;     /* the first edge's; NO_CLASS: there is none */
+    uint8_t more_count;
 } automaton_state;
 
 typedef struct {
-    uint32_t to;
+    uint32_t to; /* a place */
     uint8_t class;
 } automaton_edge;
 
@@ -31,7 +36,7 @@ struct weir_waf_automaton {
     uint8_t class_of[256]; /* 0: in no phrase */
     uint32_t class_count, state_count, dense_count;
     size_t bytes;
-    uint32_t *rows; /* dense_count of class_count states */
+    uint32_t *rows; /* dense_count of class_count places, and the state's number behind them */
     automaton_state *states;
     automaton_edge *edges;
     automaton_ends *ends;
@@ -131,7 +136,7 @@ static bool trie_make(trie *t, const weir_waf_automaton *automaton, const weir_w
     for (size_t i = 0; i < count; i++) {
         nodes_max += phrases[i].text.len;
     }
-    if (nodes_max >= TELLS) {
+    if (nodes_max >= SPARSE) {
         return false;
     }
 
@@ -212,18 +217,52 @@ static size_t count_numbers(const trie *t, weir_waf_automaton *automaton)
     return sum;
 }
 
+static uint32_t row_width(const weir_waf_automaton *automaton)
+{
+    return automaton->class_count + 1;
+}
+
+static uint32_t place_of(const weir_waf_automaton *automaton, uint32_t state)
+{
+    return state < automaton->dense_count ? state * row_width(automaton) : state | SPARSE;
+}
+
+/* Edges lie side by side: the first of a state that has no row is in the state, too. */
+static void fill_edges(const trie *t, weir_waf_automaton *automaton, uint32_t state,
+                       uint32_t *next_edge)
+{
+    automaton_state *s = &automaton->states[state];
+    uint32_t first = *next_edge;
+
+    for (uint32_t child = t->nodes[t->order[state]].first_child; child != 0;
+         child = t->nodes[child].next_sibling) {
+        uint32_t to = t->place[child];
+
+        automaton->edges[(*next_edge)++] = (automaton_edge){
+            .to = place_of(automaton, to) | (automaton->ends[to].count != 0 ? TELLS : 0),
+            .class = t->nodes[child].class};
+    }
+    s->class = NO_CLASS;
+    s->more = first;
+    if (*next_edge > first) {
+        s->class = automaton->edges[first].class;
+        s->to = automaton->edges[first].to;
+        s->more = first + 1;
+        s->more_count = (uint8_t) (*next_edge - first - 1);
+    }
+}
+
 /* Own numbers come first: they are of the longest phrase. */
 static void fill_state(const trie *t, weir_waf_automaton *automaton, uint32_t state,
                        uint32_t *next_edge, uint32_t *next_number)
 {
-    automaton_state *s = &automaton->states[state];
     automaton_ends *ends = &automaton->ends[state];
     const automaton_ends *suffix = &automaton->ends[t->fallback[state]];
     const trie_node *node = &t->nodes[t->order[state]];
     uint32_t *numbers = automaton->numbers + *next_number;
     uint32_t filled = 0;
 
-    s->fallback = t->fallback[state];
+    automaton->states[state].fallback = place_of(automaton, t->fallback[state]);
     ends->first = *next_number;
     for (uint32_t end = node->first_number; end != 0 && filled < ends->count;
          end = t->next_end[end - 1]) {
@@ -234,30 +273,26 @@ static void fill_state(const trie *t, weir_waf_automaton *automaton, uint32_t st
     }
     *next_number += filled;
 
-    s->first_edge = *next_edge;
-    for (uint32_t child = node->first_child; child != 0; child = t->nodes[child].next_sibling) {
-        uint32_t to = t->place[child];
-
-        automaton->edges[(*next_edge)++] =
-            (automaton_edge){.to = to | (automaton->ends[to].count != 0 ? TELLS : 0),
-                             .class = t->nodes[child].class};
-        s->edge_count++;
-    }
+    fill_edges(t, automaton, state, next_edge);
 }
 
 static void fill_row(const trie *t, weir_waf_automaton *automaton, uint32_t state)
 {
-    uint32_t *row = automaton->rows + (size_t) state * automaton->class_count;
+    size_t width = row_width(automaton);
+    uint32_t *row = automaton->rows + state * width;
     const automaton_state *s = &automaton->states[state];
 
     if (state != 0) {
         /* By breadth, the suffix's row is there. */
-        memcpy(row, automaton->rows + (size_t) t->fallback[state] * automaton->class_count,
-               automaton->class_count * sizeof(*row));
+        memcpy(row, automaton->rows + t->fallback[state] * width, width * sizeof(*row));
     }
-    for (uint32_t i = s->first_edge; i < s->first_edge + s->edge_count; i++) {
+    if (s->class != NO_CLASS) {
+        row[s->class] = s->to;
+    }
+    for (uint32_t i = s->more; i < s->more + s->more_count; i++) {
         row[automaton->edges[i].class] = automaton->edges[i].to;
     }
+    row[automaton->class_count] = state;
 }
 
 static void *automaton_memory(weir_waf_automaton *automaton, weir_pool *pool, size_t count,
@@ -267,20 +302,20 @@ static void *automaton_memory(weir_waf_automaton *automaton, weir_pool *pool, si
     return weir_pool_calloc(pool, count == 0 ? 1 : count, bytes);
 }
 
-static bool automaton_fill(weir_waf_automaton *automaton, weir_pool *pool, const trie *t)
+static bool automaton_fill(weir_waf_automaton *automaton, weir_pool *pool, const trie *t,
+                           uint32_t rows_max)
 {
     uint32_t next_edge = 0, next_number = 0;
     size_t numbers;
 
     automaton->state_count = t->node_count;
-    automaton->dense_count = t->node_count < DENSE_STATES_MAX ? t->node_count : DENSE_STATES_MAX;
+    automaton->dense_count = t->node_count < rows_max ? t->node_count : rows_max;
     automaton->states =
         automaton_memory(automaton, pool, t->node_count, sizeof(*automaton->states));
     automaton->edges = automaton_memory(automaton, pool, t->node_count, sizeof(*automaton->edges));
     automaton->ends = automaton_memory(automaton, pool, t->node_count, sizeof(*automaton->ends));
-    automaton->rows =
-        automaton_memory(automaton, pool, (size_t) automaton->dense_count * automaton->class_count,
-                         sizeof(uint32_t));
+    automaton->rows = automaton_memory(
+        automaton, pool, (size_t) automaton->dense_count * row_width(automaton), sizeof(uint32_t));
     if (automaton->states == NULL || automaton->edges == NULL || automaton->ends == NULL
         || automaton->rows == NULL) {
         return false;
@@ -304,7 +339,7 @@ static bool automaton_fill(weir_waf_automaton *automaton, weir_pool *pool, const
 }
 
 const weir_waf_automaton *weir_waf_automaton_new(weir_pool *pool, const weir_waf_phrase *phrases,
-                                                 size_t count)
+                                                 size_t count, uint32_t rows_max)
 {
     weir_waf_automaton *automaton = WEIR_NEW(pool, weir_waf_automaton);
     trie t = {0};
@@ -318,7 +353,7 @@ const weir_waf_automaton *weir_waf_automaton_new(weir_pool *pool, const weir_waf
     is_made = trie_make(&t, automaton, phrases, count);
     if (is_made) {
         trie_walk(&t);
-        is_made = automaton_fill(automaton, pool, &t);
+        is_made = automaton_fill(automaton, pool, &t, rows_max);
     }
 
     trie_free(&t);
@@ -327,33 +362,51 @@ const weir_waf_automaton *weir_waf_automaton_new(weir_pool *pool, const weir_waf
 
 /* ---- the walk */
 
-/* From a state, without its bit, to the next, with it. */
-static inline uint32_t automaton_step(const weir_waf_automaton *automaton, uint32_t state,
-                                      uint8_t class)
+/* From the place of a state without a row, without TELLS, to the next, with it. */
+static uint32_t sparse_step(const weir_waf_automaton *automaton, uint32_t place, uint8_t class)
 {
-    while (WEIR_UNLIKELY(state >= automaton->dense_count)) {
-        const automaton_state *s = &automaton->states[state];
-        const automaton_edge *edge = automaton->edges + s->first_edge;
+    const automaton_edge *edges = automaton->edges;
 
-        for (const automaton_edge *end = edge + s->edge_count; edge != end; edge++) {
-            if (edge->class == class) {
-                return edge->to;
+    while ((place & SPARSE) != 0) {
+        const automaton_state *s = &automaton->states[place & ~SPARSE];
+
+        if (s->class == class) {
+            return s->to;
+        }
+        for (uint32_t i = s->more; i < s->more + s->more_count; i++) {
+            if (edges[i].class == class) {
+                return edges[i].to;
             }
         }
-        state = s->fallback;
+        place = s->fallback;
     }
+    return automaton->rows[place + class];
+}
 
-    return automaton->rows[(size_t) state * automaton->class_count + class];
+/* One test for what most bytes do not lead to. */
+static bool is_plain(uint32_t place)
+{
+    return place < SPARSE;
+}
+
+static const automaton_ends *ends_of(const weir_waf_automaton *automaton, uint32_t place)
+{
+    return &automaton
+                ->ends[(place & SPARSE) != 0 ? place & ~SPARSE
+                                             : automaton->rows[place + automaton->class_count]];
 }
 
 bool weir_waf_automaton_find(const weir_waf_automaton *automaton, weir_str text, uint32_t *number)
 {
-    uint32_t state = 0;
+    uint32_t place = 0;
 
     for (size_t i = 0; i < text.len; i++) {
-        state = automaton_step(automaton, state, automaton->class_of[(uint8_t) text.data[i]]);
-        if ((state & TELLS) != 0) {
-            *number = automaton->numbers[automaton->ends[state & ~TELLS].first];
+        uint8_t class = automaton->class_of[(uint8_t) text.data[i]];
+
+        place =
+            is_plain(place) ? automaton->rows[place + class] : sparse_step(automaton, place, class);
+        if ((place & TELLS) != 0) {
+            *number = automaton->numbers[ends_of(automaton, place & ~TELLS)->first];
             return true;
         }
     }
@@ -361,9 +414,9 @@ bool weir_waf_automaton_find(const weir_waf_automaton *automaton, weir_str text,
     return false;
 }
 
-static void mark_ends(const weir_waf_automaton *automaton, uint32_t state, uint64_t *bits)
+static void mark_ends(const weir_waf_automaton *automaton, uint32_t place, uint64_t *bits)
 {
-    const automaton_ends *ends = &automaton->ends[state];
+    const automaton_ends *ends = ends_of(automaton, place);
 
     for (uint32_t i = ends->first; i < ends->first + ends->count; i++) {
         bits[automaton->numbers[i] >> 6] |= (uint64_t) 1 << (automaton->numbers[i] & 63);
@@ -372,13 +425,24 @@ static void mark_ends(const weir_waf_automaton *automaton, uint32_t state, uint6
 
 void weir_waf_automaton_mark(const weir_waf_automaton *automaton, weir_str text, uint64_t *bits)
 {
-    uint32_t state = 0;
+    const uint8_t *bytes = (const uint8_t *) text.data;
+    const uint8_t *class_of = automaton->class_of;
+    const uint32_t *rows = automaton->rows;
+    uint32_t place = 0;
+    size_t i = 0;
 
-    for (size_t i = 0; i < text.len; i++) {
-        state = automaton_step(automaton, state, automaton->class_of[(uint8_t) text.data[i]]);
-        if ((state & TELLS) != 0) {
-            state &= ~TELLS;
-            mark_ends(automaton, state, bits);
+    while (i < text.len) {
+        place = rows[place + class_of[bytes[i++]]];
+        while (WEIR_UNLIKELY(!is_plain(place))) {
+            if ((place & TELLS) != 0) {
+                place &= ~TELLS;
+                mark_ends(automaton, place, bits);
+                continue;
+            }
+            if (i == text.len) {
+                return;
+            }
+            place = sparse_step(automaton, place, class_of[bytes[i++]]);
         }
     }
 }

@@ -19,9 +19,13 @@ typedef struct {
     uint32_t number;
 } weir_waf_phrase;
 
+/* How many states have a row of their own: fast where every text is read, small where few are. */
+#define WEIR_WAF_AUTOMATON_FAST 4096
+#define WEIR_WAF_AUTOMATON_SMALL 256
+
 /* In memory of the pool; the phrases are borrowed while this runs.  NULL: no memory. */
 const weir_waf_automaton *weir_waf_automaton_new(weir_pool *pool, const weir_waf_phrase *phrases,
-                                                 size_t count);
+                                                 size_t count, uint32_t rows_max);
 
 /* The number of the phrase that ends first (of those that end there, the longest); false: there is none. */
 bool weir_waf_automaton_find(const weir_waf_automaton *automaton, weir_str text, uint32_t *number);

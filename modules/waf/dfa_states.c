@@ -255,29 +255,38 @@ static uint16_t move_make(weir_waf_dfa_states *s, uint16_t from, int byte)
     return state_of(s, s->reached, count, dfa_is_word((unsigned) byte), false);
 }
 
+/* A move that is not made yet, or ends the walk. */
+static uint16_t move_get(weir_waf_dfa_states *s, uint16_t state, unsigned class, int byte)
+{
+    uint16_t *move = s->moves + (size_t) state * s->width + class;
+
+    if (*move == UNKNOWN && s->steps_left > 0) {
+        *move = move_make(s, state, byte);
+    }
+    return *move;
+}
+
 /* From the front on; UNKNOWN: memory or steps are used up. */
 static uint16_t walk(weir_waf_dfa_states *s, weir_str text)
 {
+    const uint8_t *bytes = (const uint8_t *) text.data;
+    const uint8_t *class_of = s->dfa->class_of;
+    const uint16_t *moves = s->moves;
+    size_t width = s->width;
     uint16_t state = state_begin(s);
 
-    for (size_t at = 0; at <= text.len; at++) {
-        int byte = at < text.len ? (uint8_t) text.data[at] : -1;
-        unsigned class = byte < 0 ? s->dfa->class_count : s->dfa->class_of[byte];
-        uint16_t next = s->moves[(size_t) state * s->width + class];
+    for (size_t i = 0; i < text.len; i++) {
+        uint16_t next = moves[state * width + class_of[bytes[i]]];
 
         if (WEIR_UNLIKELY(next >= MATCHES)) {
-            if (next == UNKNOWN && s->steps_left > 0) {
-                next = move_make(s, state, byte);
-                s->moves[(size_t) state * s->width + class] = next;
-            }
+            next = move_get(s, state, class_of[bytes[i]], bytes[i]);
             if (next >= MATCHES) {
                 return next;
             }
         }
         state = next;
     }
-
-    return state;
+    return move_get(s, state, s->dfa->class_count, -1);
 }
 
 bool weir_waf_dfa_may_match(weir_waf_dfa_states *s, weir_str text, uint64_t *work)

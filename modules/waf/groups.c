@@ -117,8 +117,11 @@ bool weir_waf_group_join(weir_waf_library *library, weir_waf_link *link)
         return false;
     }
     link->place = library->place_count++;
-    *question = (weir_waf_group_question){
-        .link = link, .place = link->place, .predicate = link->test.predicate};
+    /* The filter says what does not match; of a negated operator that is what does. */
+    *question = (weir_waf_group_question){.link = link,
+                                          .place = link->place,
+                                          .predicate = link->is_negated ? WEIR_WAF_NONE
+                                                                        : link->test.predicate};
     return true;
 }
 

@@ -182,7 +182,7 @@ weir_waf_library *weir_waf_library_new(weir_pool *pool, weir_pool *temp, weir_wa
     weir_array_init(&library->slot_names, pool, sizeof(weir_str), 128);
     weir_array_init(&library->groups, pool, sizeof(weir_waf_group), 128);
     weir_array_init(&library->chains, pool, sizeof(weir_waf_chain), 64);
-    weir_array_init(&library->predicates, pool, sizeof(const weir_waf_operator *), 512);
+    weir_array_init(&library->predicates, pool, sizeof(weir_waf_predicate), 512);
     if (library->programs == NULL || library->operators == NULL || library->slots == NULL
         || library->groups_by_key == NULL || library->matcher == NULL
         || weir_array_push(&library->chains) == NULL) {
@@ -394,12 +394,13 @@ static const weir_waf_prefilter *prefilter_make(weir_waf_library *library)
     uint32_t expected = 0;
     bool is_fine = build != NULL;
 
-    for (WEIR_ARRAY_EACH(&library->predicates, const weir_waf_operator *const, operator)) {
+    for (WEIR_ARRAY_EACH(&library->predicates, const weir_waf_predicate, predicate)) {
         uint32_t index;
 
         /* None is added twice, so the filter numbers them as they are numbered here. */
-        is_fine =
-            is_fine && weir_waf_prefilter_add(build, *operator, & index) && index == expected++;
+        is_fine = is_fine
+                  && weir_waf_prefilter_add(build, predicate->operator, predicate->part, &index)
+                  && index == expected++;
     }
     if (build == NULL) {
         return NULL;

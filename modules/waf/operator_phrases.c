@@ -40,7 +40,8 @@ static bool phrases_compile(weir_waf_operator_build *build, weir_waf_operator *o
         phrases[i] = (weir_waf_phrase){.text = op->phrases.texts[i], .number = (uint32_t) i};
     }
 
-    op->phrases.automaton = weir_waf_automaton_new(build->pool, phrases, list->count);
+    op->phrases.automaton =
+        weir_waf_automaton_new(build->pool, phrases, list->count, WEIR_WAF_AUTOMATON_SMALL);
     return op->phrases.automaton != NULL || weir_waf_operator_refuse_memory(build);
 }
 

@@ -10,18 +10,19 @@ typedef struct {
     size_t min_len;
     uint32_t marks[WEIR_WAF_CLAUSES_MAX]; /* numbers of lists of literals */
     uint8_t byte_count, mark_count;
+    uint8_t part;
 } prefilter_entry;
 
 struct weir_waf_prefilter {
     const prefilter_entry *entries;
     size_t entry_count, mark_count, literal_count;
-    const weir_waf_automaton *automaton;
+    const weir_waf_automaton *automata[WEIR_WAF_FILTER_PARTS];
 };
 
 struct weir_waf_prefilter_build {
-    weir_pool *pool;    /* goes with the build */
-    weir_array entries; /* prefilter_entry */
-    weir_array phrases; /* weir_waf_phrase */
+    weir_pool *pool;                           /* goes with the build */
+    weir_array entries;                        /* prefilter_entry */
+    weir_array phrases[WEIR_WAF_FILTER_PARTS]; /* weir_waf_phrase */
     uint32_t mark_count;
 };
 
@@ -40,17 +41,19 @@ weir_waf_prefilter_build *weir_waf_prefilter_begin(void)
 
     build->pool = pool;
     weir_array_init(&build->entries, pool, sizeof(prefilter_entry), 512);
-    weir_array_init(&build->phrases, pool, sizeof(weir_waf_phrase), 4096);
+    for (size_t i = 0; i < WEIR_WAF_FILTER_PARTS; i++) {
+        weir_array_init(&build->phrases[i], pool, sizeof(weir_waf_phrase), 1024);
+    }
     return build;
 }
 
 /* A list of literals gets a number, which its phrases tell. */
 static bool build_add_literals(weir_waf_prefilter_build *build, const weir_waf_literals *list,
-                               uint32_t *mark)
+                               weir_waf_filter_part part, uint32_t *mark)
 {
     *mark = build->mark_count;
     for (size_t i = 0; i < list->count; i++) {
-        weir_waf_phrase *phrase = weir_array_push(&build->phrases);
+        weir_waf_phrase *phrase = weir_array_push(&build->phrases[part]);
 
         if (phrase == NULL) {
             return false;
@@ -80,7 +83,7 @@ static void facts_of(weir_pool *pool, const weir_waf_operator *op, weir_waf_fact
 }
 
 bool weir_waf_prefilter_add(weir_waf_prefilter_build *build, const weir_waf_operator *op,
-                            uint32_t *index)
+                            weir_waf_filter_part part, uint32_t *index)
 {
     prefilter_entry *entry = weir_array_push(&build->entries);
     weir_waf_facts facts;
@@ -90,11 +93,12 @@ bool weir_waf_prefilter_add(weir_waf_prefilter_build *build, const weir_waf_oper
     }
 
     facts_of(build->pool, op, &facts);
+    entry->part = (uint8_t) part;
     entry->min_len = facts.min_len;
     entry->byte_count = (uint8_t) facts.byte_count;
     memcpy(entry->bytes, facts.bytes, sizeof(entry->bytes));
     for (size_t i = 0; i < facts.literal_count; i++) {
-        if (!build_add_literals(build, &facts.literals[i], &entry->marks[i])) {
+        if (!build_add_literals(build, &facts.literals[i], part, &entry->marks[i])) {
             return false;
         }
         entry->mark_count++;
@@ -119,9 +123,17 @@ static weir_waf_prefilter *build_end(weir_waf_prefilter_build *build, weir_pool 
     prefilter->entries = entries;
     prefilter->entry_count = build->entries.count;
     prefilter->mark_count = build->mark_count;
-    prefilter->literal_count = build->phrases.count;
-    prefilter->automaton = weir_waf_automaton_new(pool, build->phrases.items, build->phrases.count);
-    return prefilter->automaton == NULL ? NULL : prefilter;
+    for (size_t i = 0; i < WEIR_WAF_FILTER_PARTS; i++) {
+        const weir_array *phrases = &build->phrases[i];
+
+        prefilter->literal_count += phrases->count;
+        prefilter->automata[i] =
+            weir_waf_automaton_new(pool, phrases->items, phrases->count, WEIR_WAF_AUTOMATON_FAST);
+        if (prefilter->automata[i] == NULL) {
+            return NULL;
+        }
+    }
+    return prefilter;
 }
 
 const weir_waf_prefilter *weir_waf_prefilter_end(weir_waf_prefilter_build *build, weir_pool *pool)
@@ -138,9 +150,11 @@ void weir_waf_prefilter_tell(const weir_waf_prefilter *prefilter,
     *figures = (weir_waf_prefilter_figures){
         .operators = prefilter->entry_count,
         .literals = prefilter->literal_count,
-        .states = weir_waf_automaton_state_count(prefilter->automaton),
-        .bytes = weir_waf_automaton_bytes(prefilter->automaton),
     };
+    for (size_t i = 0; i < WEIR_WAF_FILTER_PARTS; i++) {
+        figures->states += weir_waf_automaton_state_count(prefilter->automata[i]);
+        figures->bytes += weir_waf_automaton_bytes(prefilter->automata[i]);
+    }
     for (size_t i = 0; i < prefilter->entry_count; i++) {
         const prefilter_entry *entry = &prefilter->entries[i];
 
@@ -162,8 +176,9 @@ void weir_waf_scan_begin(weir_waf_scan *scan, const weir_waf_prefilter *prefilte
 {
     scan->prefilter = prefilter;
     scan->value = value;
-    scan->is_marked = false;
+    memset(scan->is_marked, 0, sizeof(scan->is_marked));
     scan->marks = words;
+    scan->in_other_case = NULL;
     if (present != NULL) {
         scan->bytes = *present;
     } else {
@@ -171,12 +186,34 @@ void weir_waf_scan_begin(weir_waf_scan *scan, const weir_waf_prefilter *prefilte
     }
 }
 
+void weir_waf_scan_begin_in_other_case(weir_waf_scan *scan, weir_waf_scan *other, weir_str value,
+                                       const weir_waf_bytes *present)
+{
+    weir_waf_scan_begin(scan, other->prefilter, value, present, NULL);
+    scan->in_other_case = other->in_other_case == NULL ? other : other->in_other_case;
+}
+
+static void mark(weir_waf_scan *scan, weir_waf_filter_part part)
+{
+    bool is_first = true;
+
+    for (size_t i = 0; i < WEIR_WAF_FILTER_PARTS; i++) {
+        is_first &= !scan->is_marked[i];
+    }
+    if (is_first) {
+        memset(scan->marks, 0, weir_waf_prefilter_words(scan->prefilter) * sizeof(*scan->marks));
+    }
+    weir_waf_automaton_mark(scan->prefilter->automata[part], scan->value, scan->marks);
+    scan->is_marked[part] = true;
+}
+
 static bool has_marks(weir_waf_scan *scan, const prefilter_entry *entry)
 {
-    if (!scan->is_marked) {
-        memset(scan->marks, 0, weir_waf_prefilter_words(scan->prefilter) * sizeof(*scan->marks));
-        weir_waf_automaton_mark(scan->prefilter->automaton, scan->value, scan->marks);
-        scan->is_marked = true;
+    if (scan->in_other_case != NULL) {
+        scan = scan->in_other_case;
+    }
+    if (!scan->is_marked[entry->part]) {
+        mark(scan, (weir_waf_filter_part) entry->part);
     }
 
     for (size_t i = 0; i < entry->mark_count; i++) {
@@ -185,6 +222,13 @@ static bool has_marks(weir_waf_scan *scan, const prefilter_entry *entry)
         }
     }
     return true;
+}
+
+bool weir_waf_may_match_in_other_case(weir_waf_scan *scan, uint32_t index)
+{
+    const prefilter_entry *entry = &scan->prefilter->entries[index];
+
+    return scan->value.len >= entry->min_len && (entry->mark_count == 0 || has_marks(scan, entry));
 }
 
 bool weir_waf_may_match(weir_waf_scan *scan, uint32_t index)

@@ -21,11 +21,21 @@ typedef struct weir_waf_prefilter weir_waf_prefilter;
 weir_waf_prefilter_build *weir_waf_prefilter_begin(void);
 
 /*
+ * Values are asked about by some operators and not by others: each part of them has an automaton of its own, which is
+ * smaller and finds less that nobody asks for.  Any value may be asked about by either.
+ */
+typedef enum {
+    WEIR_WAF_FILTER_REQUEST,
+    WEIR_WAF_FILTER_RESPONSE,
+    WEIR_WAF_FILTER_PARTS,
+} weir_waf_filter_part;
+
+/*
  * Adds an operator, which must live as long as the prefilter; `*index` is what weir_waf_may_match() asks for, counted from 0.
  * The same operator may be added again.  False: no memory.
  */
 bool weir_waf_prefilter_add(weir_waf_prefilter_build *build, const weir_waf_operator *op,
-                            uint32_t *index) WEIR_MUST_USE;
+                            weir_waf_filter_part part, uint32_t *index) WEIR_MUST_USE;
 
 /* Ends the build, in memory of the pool.  NULL: no memory.  `build` is freed in any case. */
 const weir_waf_prefilter *weir_waf_prefilter_end(weir_waf_prefilter_build *build, weir_pool *pool);
@@ -34,12 +44,14 @@ const weir_waf_prefilter *weir_waf_prefilter_end(weir_waf_prefilter_build *build
 size_t weir_waf_prefilter_words(const weir_waf_prefilter *prefilter);
 
 /* What is known of one value. */
-typedef struct {
+typedef struct weir_waf_scan {
     const weir_waf_prefilter *prefilter;
     weir_str value;
-    weir_waf_bytes bytes; /* that occur in it */
-    bool is_marked;       /* the automaton has gone over it */
-    uint64_t *marks;      /* sets of literals of which it has one */
+    weir_waf_bytes bytes;                  /* that occur in it */
+    bool is_marked[WEIR_WAF_FILTER_PARTS]; /* that automaton has gone over it */
+    uint64_t *marks;                       /* sets of literals of which it has one */
+    /* Of the value in other letters' case, borrowed, whose marks are the same; NULL: it has its own. */
+    struct weir_waf_scan *in_other_case;
 } weir_waf_scan;
 
 /*
@@ -48,9 +60,14 @@ typedef struct {
  */
 void weir_waf_scan_begin(weir_waf_scan *scan, const weir_waf_prefilter *prefilter, weir_str value,
                          const weir_waf_bytes *present, uint64_t *words);
+/* The same for a value that differs from that of another scan, which is borrowed, in nothing but the case of ASCII letters. */
+void weir_waf_scan_begin_in_other_case(weir_waf_scan *scan, weir_waf_scan *other, weir_str value,
+                                       const weir_waf_bytes *present);
 
-/* False: the operator does not match the value.  The automaton runs at most once a scan, when it is first needed. */
+/* False: the operator does not match the value.  An automaton runs at most once a scan, when it is first needed. */
 bool weir_waf_may_match(weir_waf_scan *scan, uint32_t index);
+/* False: nor does it match the value with the case of ASCII letters changed. */
+bool weir_waf_may_match_in_other_case(weir_waf_scan *scan, uint32_t index);
 
 /* For logs and tests. */
 typedef struct {

@@ -283,6 +283,12 @@ typedef struct {
     weir_waf_audience *others;
 } weir_waf_audiences;
 
+/* An operator that the filter knows. */
+typedef struct {
+    const weir_waf_operator *operator;
+    weir_waf_filter_part part;
+} weir_waf_predicate;
+
 struct weir_waf_library {
     weir_pool *pool, *temp;
     weir_waf_warn *warn;
@@ -299,7 +305,7 @@ struct weir_waf_library {
     weir_waf_variable watched[WEIR_WAF_VARIABLE_COUNT]; /* those with an audience */
     unsigned watched_count;
     weir_array chains;     /* weir_waf_chain */
-    weir_array predicates; /* const weir_waf_operator *: those the filter is asked about */
+    weir_array predicates; /* weir_waf_predicate: those the filter is asked about */
     weir_waf_matcher *matcher;
     const weir_waf_prefilter
         *prefilter; /* over the predicates, by their number; NULL: not closed */

@@ -76,14 +76,36 @@ static const weir_waf_operator *operator_get(weir_waf_reader *reader, weir_str n
     return operator;
 }
 
-/* The filter's number of an operator; those that are equal have one. */
-static bool predicate_of(weir_waf_reader *reader, weir_waf_test *test)
+static bool looks_at_responses(const weir_waf_link *link)
+{
+    bool looks = false;
+
+    for (WEIR_ARRAY_EACH(&link->targets, const weir_waf_target, target)) {
+        if (target->kind == WEIR_WAF_TARGET_VALUES) {
+            if (!weir_str_starts(weir_waf_variable_name(target->variable), WEIR_STR("RESPONSE_"))) {
+                return false;
+            }
+            looks = true;
+        }
+    }
+    return looks;
+}
+
+/* The filter's number of an operator; those that are equal have one for each of its parts. */
+static bool predicate_of(weir_waf_reader *reader, weir_waf_link *link)
 {
     weir_array *predicates = &reader->library->predicates;
-    const weir_waf_operator **added;
+    weir_waf_test *test = &link->test;
+    weir_waf_predicate of = {
+        .operator= test->operator,
+        .part = looks_at_responses(link) ? WEIR_WAF_FILTER_RESPONSE : WEIR_WAF_FILTER_REQUEST,
+    };
+    weir_waf_predicate *added;
 
     for (size_t i = 0; i < predicates->count; i++) {
-        if (*WEIR_ARRAY_AT(predicates, const weir_waf_operator *, i) == test->operator) {
+        const weir_waf_predicate *known = WEIR_ARRAY_AT(predicates, weir_waf_predicate, i);
+
+        if (known->operator== of.operator&& known->part == of.part) {
             test->predicate = (uint32_t) i;
             return true;
         }
@@ -92,7 +114,7 @@ static bool predicate_of(weir_waf_reader *reader, weir_waf_test *test)
     if (added == NULL) {
         return weir_waf_refuse(reader, NULL, "no memory for the rules");
     }
-    *added = test->operator;
+    *added = of;
     test->predicate = (uint32_t) predicates->count - 1;
     return true;
 }
@@ -142,7 +164,7 @@ static bool read_operator(weir_waf_reader *reader, weir_str name, weir_str param
     } else {
         test->parameter = (weir_waf_macro){.text = parameter, .is_constant = true};
     }
-    return link->is_negated || predicate_of(reader, test);
+    return predicate_of(reader, link);
 }
 
 /* [!]@name parameter; without "@" all of it is a regex. */

@@ -38,24 +38,58 @@ static void ask_node(weir_waf_transaction *tx, const weir_waf_group *group, weir
     tx->work += 8 * group->questions.count;
 }
 
+/* Whether it is worth it to make what the last step, which is one of case, makes of the node. */
+static bool any_may_match_in_other_case(weir_waf_transaction *tx, const weir_waf_group *group,
+                                        weir_waf_node *node, const uint64_t *bits)
+{
+    for (WEIR_ARRAY_EACH(&group->questions, const weir_waf_group_question, question)) {
+        if (!weir_waf_bit_is_set(bits, question->place)
+            && (question->predicate == WEIR_WAF_NONE
+                || weir_waf_node_may_match_in_other_case(tx, node, question->predicate))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of one of the results that a group looks at.  False: the budget is used up. */
+static bool ask_result(weir_waf_transaction *tx, const weir_waf_group *group, weir_waf_value *value,
+                       uint32_t chain, uint64_t *bits)
+{
+    const weir_waf_chain *last = WEIR_ARRAY_AT(&tx->library->chains, weir_waf_chain, chain);
+    weir_waf_node *node;
+
+    if (chain != 0 && weir_waf_transform_is_case(last->step)) {
+        node = weir_waf_node_of(tx, value, last->parent);
+        if (node == NULL) {
+            return false;
+        }
+        tx->work += 8 * group->questions.count;
+        if (!any_may_match_in_other_case(tx, group, node, bits)) {
+            return true;
+        }
+    }
+    node = weir_waf_node_of(tx, value, chain);
+    if (node == NULL) {
+        return false;
+    }
+    ask_node(tx, group, node, bits);
+    return true;
+}
+
 static bool ask_chain(weir_waf_transaction *tx, const weir_waf_group *group, weir_waf_value *value,
                       uint64_t *bits)
 {
     const weir_waf_chain *chains = tx->library->chains.items;
     uint32_t chain = group->chain;
 
-    for (;;) {
-        weir_waf_node *node = weir_waf_node_of(tx, value, chain);
-
-        if (node == NULL) {
-            return false;
-        }
-        ask_node(tx, group, node, bits);
+    while (ask_result(tx, group, value, chain, bits)) {
         if (!group->is_multi_match || chain == 0) {
             return true;
         }
         chain = chains[chain].parent;
     }
+    return false;
 }
 
 static void add_known(weir_waf_transaction *tx, const weir_waf_known_text *known,

@@ -15,7 +15,9 @@ typedef struct weir_waf_node {
     struct weir_waf_node *next; /* of those with the same place in the table */
     uint64_t hash;
     weir_waf_bytes present;
-    weir_waf_scan scan;        /* what the filter knows; `prefilter` NULL: not asked yet */
+    weir_waf_scan scan; /* what the filter knows; `prefilter` NULL: not asked yet */
+    struct weir_waf_node
+        *in_other_case;        /* what it was before letters changed their case; or NULL */
     struct weir_waf_node **at; /* what each chain makes of it; NULL: nothing was asked */
 } weir_waf_node;
 
@@ -195,6 +197,9 @@ int64_t weir_waf_number_of(weir_str text);
 weir_waf_node *weir_waf_node_of(weir_waf_transaction *tx, weir_waf_value *value, uint32_t chain);
 /* False: the operator with that number does not match the text. */
 bool weir_waf_node_may_match(weir_waf_transaction *tx, weir_waf_node *node, uint32_t predicate);
+/* False: nor with the case of its letters changed. */
+bool weir_waf_node_may_match_in_other_case(weir_waf_transaction *tx, weir_waf_node *node,
+                                           uint32_t predicate);
 
 /* ---- sieve.c: what can match at all */
 

@@ -116,6 +116,17 @@ const weir_waf_bytes *weir_waf_transform_triggers(const weir_waf_transform *tran
     return &transform->triggers;
 }
 
+bool weir_waf_transform_is_case(const weir_waf_transform *transform)
+{
+    return transform->write == weir_waf_lowercase || transform->write == weir_waf_uppercase;
+}
+
+bool weir_waf_transform_takes_away(const weir_waf_transform *transform)
+{
+    return transform->write == weir_waf_remove_whitespace
+           || transform->write == weir_waf_remove_nulls;
+}
+
 static bool always_changes(const weir_waf_transform *transform)
 {
     static const weir_waf_bytes all = ALL_BYTES;

@@ -60,4 +60,9 @@ weir_waf_change weir_waf_transform_apply(const weir_waf_transform *transform, we
 const weir_waf_unicode_map *weir_waf_unicode_map_read(weir_pool *pool, weir_str text,
                                                       unsigned code_page);
 
+/* Whether it changes nothing but the case of ASCII letters. */
+bool weir_waf_transform_is_case(const weir_waf_transform *transform);
+/* Whether it only takes bytes away: all that are its triggers. */
+bool weir_waf_transform_takes_away(const weir_waf_transform *transform);
+
 #endif

@@ -38,23 +38,31 @@ static char url_narrow(const weir_waf_unicode_map *map, uint32_t point)
 void weir_waf_url_decode_uni(const weir_waf_unicode_map *map, weir_str in, size_t from,
                              weir_builder *out)
 {
+    char *room = weir_builder_room(out, in.len - from), *to = room;
     int byte;
 
+    if (room == NULL) {
+        return;
+    }
     while (from < in.len) {
         char c = in.data[from];
 
-        if (c == '%' && (weir_waf_byte_at(in, from + 1) | 0x20) == 'u'
-            && weir_waf_has_hex(in, from + 2, 4)) {
-            weir_builder_add_byte(out, url_narrow(map, weir_waf_hex_value(in, from + 2, 4)));
+        if (c != '%') {
+            *to++ = c == '+' ? ' ' : c;
+            from++;
+        } else if ((weir_waf_byte_at(in, from + 1) | 0x20) == 'u'
+                   && weir_waf_has_hex(in, from + 2, 4)) {
+            *to++ = url_narrow(map, weir_waf_hex_value(in, from + 2, 4));
             from += 6;
-        } else if (c == '%' && (byte = url_escape(in, from)) >= 0) {
-            weir_builder_add_byte(out, (char) byte);
+        } else if ((byte = url_escape(in, from)) >= 0) {
+            *to++ = (char) byte;
             from += 3;
         } else {
-            weir_builder_add_byte(out, c == '+' ? ' ' : c);
+            *to++ = c;
             from++;
         }
     }
+    weir_builder_advance(out, (size_t) (to - room));
 }
 
 void weir_waf_url_encode(const weir_waf_unicode_map *map, weir_str in, size_t from,

@@ -98,7 +98,25 @@ int64_t weir_waf_number_of(weir_str text)
 /* Looking further would be quadratic for texts that somebody chose to collide. */
 #define LOOK_AT_MAX 16
 
-static weir_waf_node *node_make(weir_waf_transaction *tx, weir_str text)
+/* The bytes of what a step made: of some steps, that follows from what was there before. */
+static void bytes_after(const weir_waf_node *from, const weir_waf_transform *step, weir_str text,
+                        weir_waf_bytes *present)
+{
+    const weir_waf_bytes *gone;
+
+    if (step == NULL || !weir_waf_transform_takes_away(step)) {
+        weir_waf_bytes_of(text, present);
+        return;
+    }
+    gone = weir_waf_transform_triggers(step);
+    for (size_t i = 0; i < WEIR_COUNT(present->bits); i++) {
+        present->bits[i] = from->present.bits[i] & ~gone->bits[i];
+    }
+}
+
+/* `from` and `step` say how the text came about; NULL: it is a value. */
+static weir_waf_node *node_make(weir_waf_transaction *tx, weir_str text, weir_waf_node *from,
+                                const weir_waf_transform *step)
 {
     uint64_t hash = weir_str_hash(text);
     weir_waf_node **place = &tx->table[hash & (WEIR_WAF_TABLE_SIZE - 1)];
@@ -118,7 +136,10 @@ static weir_waf_node *node_make(weir_waf_transaction *tx, weir_str text)
     node->hash = hash;
     node->next = *place;
     *place = node;
-    weir_waf_bytes_of(text, &node->present);
+    bytes_after(from, step, text, &node->present);
+    if (step != NULL && weir_waf_transform_is_case(step)) {
+        node->in_other_case = from;
+    }
     tx->work += 64 + text.len / 2;
     return node;
 }
@@ -135,7 +156,7 @@ static weir_waf_node *node_step(weir_waf_transaction *tx, weir_waf_node *from,
         return from;
     case WEIR_WAF_CHANGED:
         tx->work += 64 + from->text.len * 2;
-        return node_make(tx, text);
+        return node_make(tx, text, from, step);
     case WEIR_WAF_NO_MEMORY:
         break;
     }
@@ -173,7 +194,7 @@ static weir_waf_node *node_at(weir_waf_transaction *tx, weir_waf_node *root, uin
 weir_waf_node *weir_waf_node_of(weir_waf_transaction *tx, weir_waf_value *value, uint32_t chain)
 {
     if (value->node == NULL) {
-        value->node = node_make(tx, value->text);
+        value->node = node_make(tx, value->text, NULL, NULL);
         if (value->node == NULL) {
             return NULL;
         }
@@ -184,9 +205,18 @@ weir_waf_node *weir_waf_node_of(weir_waf_transaction *tx, weir_waf_value *value,
 static bool scan_begin(weir_waf_transaction *tx, weir_waf_node *node)
 {
     const weir_waf_prefilter *prefilter = tx->library->prefilter;
-    size_t words = weir_waf_prefilter_words(prefilter);
-    uint64_t *marks = weir_pool_alloc(tx->pool, words * sizeof(uint64_t));
+    weir_waf_node *other = node->in_other_case;
+    uint64_t *marks;
 
+    if (other != NULL) {
+        if (other->scan.prefilter == NULL && !scan_begin(tx, other)) {
+            return false;
+        }
+        weir_waf_scan_begin_in_other_case(&node->scan, &other->scan, node->text, &node->present);
+        tx->work += 64;
+        return true;
+    }
+    marks = weir_pool_alloc(tx->pool, weir_waf_prefilter_words(prefilter) * sizeof(uint64_t));
     if (marks == NULL) {
         weir_waf_exhausted(tx, "memory");
         return false;
@@ -205,4 +235,16 @@ bool weir_waf_node_may_match(weir_waf_transaction *tx, weir_waf_node *node, uint
         return true;
     }
     return weir_waf_may_match(&node->scan, predicate);
+}
+
+bool weir_waf_node_may_match_in_other_case(weir_waf_transaction *tx, weir_waf_node *node,
+                                           uint32_t predicate)
+{
+    if (!tx->library->is_filtered) {
+        return true;
+    }
+    if (node->scan.prefilter == NULL && !scan_begin(tx, node)) {
+        return true;
+    }
+    return weir_waf_may_match_in_other_case(&node->scan, predicate);
 }

@@ -33,7 +33,8 @@ static void check_values(weir_pool *pool, const weir_waf_operator *op, weir_str 
     const weir_waf_dfa *dfa = weir_waf_dfa_new(pool, weir_waf_operator_parameter(op));
     weir_waf_dfa_states *states = dfa == NULL ? NULL : weir_waf_dfa_states_new(dfa);
 
-    CHECK(run.matcher != NULL && build != NULL && weir_waf_prefilter_add(build, op, &index));
+    CHECK(run.matcher != NULL && build != NULL
+          && weir_waf_prefilter_add(build, op, WEIR_WAF_FILTER_REQUEST, &index));
     prefilter = weir_waf_prefilter_end(build, pool);
     CHECK(prefilter != NULL);
     words = weir_pool_calloc(pool, weir_waf_prefilter_words(prefilter), sizeof(*words));

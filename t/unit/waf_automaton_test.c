@@ -21,7 +21,8 @@ static void the_phrase_that_ends_first_is_found(void **state)
 {
     const weir_waf_phrase phrases[] = {
         {WEIR_STR("she"), 0}, {WEIR_STR("he"), 1}, {WEIR_STR("hers"), 2}, {WEIR_STR("s h"), 3}};
-    const weir_waf_automaton *automaton = weir_waf_automaton_new(*state, phrases, 4);
+    const weir_waf_automaton *automaton =
+        weir_waf_automaton_new(*state, phrases, 4, WEIR_WAF_AUTOMATON_SMALL);
     uint32_t number = 99;
 
     assert_non_null(automaton);
@@ -34,7 +35,8 @@ static void the_phrase_that_ends_first_is_found(void **state)
 
 static void no_phrases_are_nowhere(void **state)
 {
-    const weir_waf_automaton *automaton = weir_waf_automaton_new(*state, NULL, 0);
+    const weir_waf_automaton *automaton =
+        weir_waf_automaton_new(*state, NULL, 0, WEIR_WAF_AUTOMATON_FAST);
     uint32_t number;
 
     assert_non_null(automaton);
@@ -54,8 +56,11 @@ static weir_str random_text(weir_pool *pool, unsigned *seed, size_t len, const c
     return weir_str_of(text, len);
 }
 
+/* With and without rows for most states. */
 static void all_phrases_are_marked_and_no_others(void **state)
 {
+    static const uint32_t rows_max[] = {1, 60, WEIR_WAF_AUTOMATON_FAST};
+
     weir_waf_phrase *phrases = weir_pool_calloc(*state, PHRASES, sizeof(*phrases));
     const weir_waf_automaton *automaton;
     unsigned seed = 7;
@@ -63,15 +68,15 @@ static void all_phrases_are_marked_and_no_others(void **state)
     for (uint32_t i = 0; i < PHRASES; i++) {
         phrases[i] = (weir_waf_phrase){random_text(*state, &seed, 1 + i % 9 + 2, "abcde-"), i};
     }
-    automaton = weir_waf_automaton_new(*state, phrases, PHRASES);
-    assert_non_null(automaton);
-    assert_true(weir_waf_automaton_state_count(automaton) > 1000);
-    assert_true(weir_waf_automaton_bytes(automaton) > 1000);
-
     for (unsigned round = 0; round < 40; round++) {
         weir_str text = random_text(*state, &seed, 60, "abcdeABCDE-x\xff");
         uint64_t bits[PHRASES / 64 + 1] = {0};
 
+        automaton = weir_waf_automaton_new(*state, phrases, PHRASES,
+                                           rows_max[round % WEIR_COUNT(rows_max)]);
+        assert_non_null(automaton);
+        assert_true(weir_waf_automaton_state_count(automaton) > 1000);
+        assert_true(weir_waf_automaton_bytes(automaton) > 1000);
         weir_waf_automaton_mark(automaton, text, bits);
         for (uint32_t i = 0; i < PHRASES; i++) {
             assert_int_equal(bits[i >> 6] >> (i & 63) & 1, has_nocase(text, phrases[i].text));

@@ -35,7 +35,8 @@ static const weir_waf_prefilter *prefilter_of(weir_pool *pool, const weir_waf_op
     for (size_t i = 0; i < count; i++) {
         uint32_t index;
 
-        assert_true(weir_waf_prefilter_add(build, ops[i], &index));
+        assert_true(weir_waf_prefilter_add(
+            build, ops[i], (weir_waf_filter_part) (i % WEIR_WAF_FILTER_PARTS), &index));
         assert_int_equal(index, i);
     }
     prefilter = weir_waf_prefilter_end(build, pool);
@@ -106,6 +107,40 @@ static void what_cannot_match_is_left_out(void **state)
             assert_false(may_match(*state, s->name, s->parameter, weir_str_from_z(s->may_not)));
         } else {
             assert_true(may_match(*state, s->name, s->parameter, WEIR_STR("\x01 zzz")));
+        }
+    }
+}
+
+/* What is marked in a text holds for it in lower case; and what no case of it can match is said of the text as it is. */
+static void another_case_of_a_text_shares_its_marks(void **state)
+{
+    static const char *const patterns[] = {"ab+c", "(?i)select\\s", "[A-Z]{3}X", "x(?:yz|ZY)", "Q"};
+    static const char *const texts[] = {"ABBC", "Select it", "ABCX", "xYz", "zy xzy", "q", ""};
+    const weir_waf_operator *ops[WEIR_COUNT(patterns)];
+    const weir_waf_prefilter *prefilter;
+
+    for (size_t i = 0; i < WEIR_COUNT(patterns); i++) {
+        ops[i] = compiled(*state, "rx", weir_str_from_z(patterns[i]), WEIR_STR_EMPTY);
+        assert_non_null(ops[i]);
+    }
+    prefilter = prefilter_of(*state, ops, WEIR_COUNT(ops));
+    for (size_t t = 0; t < WEIR_COUNT(texts); t++) {
+        size_t words = weir_waf_prefilter_words(prefilter);
+        weir_str text = weir_str_from_z(texts[t]), lower;
+        weir_waf_scan as_is, other, fresh;
+        weir_builder builder;
+
+        weir_builder_open(&builder, *state, 64);
+        weir_builder_add_lower(&builder, text);
+        assert_true(weir_builder_close(&builder, &lower));
+        weir_waf_scan_begin(&as_is, prefilter, text, NULL, weir_pool_calloc(*state, words, 8));
+        weir_waf_scan_begin(&fresh, prefilter, lower, NULL, weir_pool_calloc(*state, words, 8));
+        weir_waf_scan_begin_in_other_case(&other, &as_is, lower, NULL);
+        for (uint32_t i = 0; i < WEIR_COUNT(ops); i++) {
+            bool may = weir_waf_may_match(&fresh, i);
+
+            assert_int_equal(weir_waf_may_match(&other, i), may);
+            assert_true(weir_waf_may_match_in_other_case(&as_is, i) || !may);
         }
     }
 }
@@ -399,6 +434,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WAF_TEST(what_cannot_match_is_left_out),
+        WAF_TEST(another_case_of_a_text_shares_its_marks),
         WAF_TEST(no_match_is_left_out_of_made_patterns),
         WAF_TEST(no_match_is_left_out_of_the_core_rule_set),
     };
