@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "core/base/list.h"
 #include "core/base/result.h"
@@ -11,6 +12,8 @@
 enum { pool_separate = WEIR_POOL_SEPARATE };
 
 #define POOL_ALIGNMENT _Alignof(max_align_t)
+#define POOL_PAGES_CHUNK ((size_t) 1 << 20) /* bytes; what is not used of it is no memory */
+#define POOL_PAGES_CLEANUPS 64
 
 /* What begins a chunk; the space that is handed out follows. */
 typedef struct pool_chunk {
@@ -39,10 +42,12 @@ struct weir_pool_cleanup {
  */
 struct weir_pool {
     char *at, *end;
+    char *untouched;   /* the newest chunk is zero from here on; its end, when that is not known */
     size_t left;       /* what the limit allows beyond the window */
     pool_chunk *chunk; /* the newest */
     pool_own *own;     /* the newest */
     size_t chunk_bytes, limit;
+    bool of_pages;
     weir_list cleanups; /* the newest first */
     weir_list spare;    /* of handles, to be used again */
 };
@@ -107,6 +112,24 @@ static void pool_chunk_put(pool_chunk *chunk, size_t bytes)
     pool_kept[i].count++;
 }
 
+/* Pages at once where most of them are going to be used: a fault each would cost more than to fill them. */
+static pool_chunk *pool_pages_get(size_t bytes, bool at_once)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | (at_once ? MAP_POPULATE : 0);
+    void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+
+    return pages == MAP_FAILED ? NULL : pages;
+}
+
+static void pool_put(const weir_pool *pool, pool_chunk *chunk)
+{
+    if (pool->of_pages) {
+        munmap(chunk, pool->chunk_bytes);
+    } else {
+        pool_chunk_put(chunk, pool->chunk_bytes);
+    }
+}
+
 /* Between the two, `left` is all that the limit allows still, and nothing can be taken. */
 static void pool_close_window(weir_pool *pool)
 {
@@ -135,6 +158,7 @@ static void pool_open_window(weir_pool *pool)
 static void pool_begin(weir_pool *pool)
 {
     pool->at = pool->end = (char *) pool->chunk + POOL_FIRST_HEAD;
+    pool->untouched = (char *) pool->chunk + pool->chunk_bytes;
     pool->left = pool->limit;
     pool->own = NULL;
     weir_list_init(&pool->cleanups);
@@ -142,16 +166,11 @@ static void pool_begin(weir_pool *pool)
     pool_open_window(pool);
 }
 
-weir_pool *weir_pool_new(size_t chunk_bytes, size_t limit_bytes)
+static weir_pool *pool_new(size_t chunk_bytes, size_t limit, bool of_pages)
 {
-    pool_chunk *chunk;
+    pool_chunk *chunk = of_pages ? pool_pages_get(chunk_bytes, false) : pool_chunk_get(chunk_bytes);
     weir_pool *pool;
 
-    if (chunk_bytes < POOL_CHUNK_MIN) {
-        chunk_bytes = POOL_CHUNK_MIN;
-    }
-
-    chunk = pool_chunk_get(chunk_bytes);
     if (chunk == NULL) {
         return NULL;
     }
@@ -160,8 +179,26 @@ weir_pool *weir_pool_new(size_t chunk_bytes, size_t limit_bytes)
     pool = (weir_pool *) (void *) (chunk + 1);
     pool->chunk = chunk;
     pool->chunk_bytes = chunk_bytes;
-    pool->limit = limit_bytes == 0 ? SIZE_MAX : limit_bytes;
+    pool->limit = limit;
+    pool->of_pages = of_pages;
     pool_begin(pool);
+    return pool;
+}
+
+weir_pool *weir_pool_new(size_t chunk_bytes, size_t limit_bytes)
+{
+    return pool_new(chunk_bytes < POOL_CHUNK_MIN ? POOL_CHUNK_MIN : chunk_bytes,
+                    limit_bytes == 0 ? SIZE_MAX : limit_bytes, false);
+}
+
+weir_pool *weir_pool_new_of_pages(void)
+{
+    /* The sanitizers do not look for pointers in pages that they do not know. */
+    weir_pool *pool = pool_new(POOL_PAGES_CHUNK, SIZE_MAX, !pool_separate);
+
+    if (pool != NULL && pool->of_pages) {
+        pool->untouched = pool->at;
+    }
     return pool;
 }
 
@@ -199,7 +236,7 @@ static void pool_empty(weir_pool *pool)
 
     while ((chunk = pool->chunk)->previous != NULL) {
         pool->chunk = chunk->previous;
-        pool_chunk_put(chunk, pool->chunk_bytes);
+        pool_put(pool, chunk);
     }
 }
 
@@ -210,7 +247,7 @@ void weir_pool_free(weir_pool *pool)
     }
 
     pool_empty(pool);
-    pool_chunk_put(pool->chunk, pool->chunk_bytes);
+    pool_put(pool, pool->chunk);
 }
 
 void weir_pool_reset(weir_pool *pool)
@@ -238,7 +275,8 @@ static void *pool_alloc_own(weir_pool *pool, size_t bytes)
 /* With the window closed.  What is left of the chunk before is given up. */
 static void *pool_alloc_in_new_chunk(weir_pool *pool, size_t bytes)
 {
-    pool_chunk *chunk = pool_chunk_get(pool->chunk_bytes);
+    pool_chunk *chunk = pool->of_pages ? pool_pages_get(pool->chunk_bytes, true)
+                                       : pool_chunk_get(pool->chunk_bytes);
     char *memory;
 
     if (chunk == NULL) {
@@ -249,6 +287,7 @@ static void *pool_alloc_in_new_chunk(weir_pool *pool, size_t bytes)
     pool->chunk = chunk;
     memory = (char *) (chunk + 1);
     pool->at = pool->end = memory + bytes;
+    pool->untouched = pool->of_pages ? memory : (char *) chunk + pool->chunk_bytes;
     pool->left -= bytes;
     return memory;
 }
@@ -302,9 +341,13 @@ char *weir_pool_bytes(weir_pool *pool, size_t bytes)
 
 void *weir_pool_zalloc(weir_pool *pool, size_t bytes)
 {
-    void *memory = weir_pool_alloc(pool, bytes);
+    char *memory = weir_pool_alloc(pool, bytes);
 
-    return memory == NULL ? NULL : memset(memory, 0, bytes);
+    /* What ends at the window is of the newest chunk, and not an allocation with memory of its own. */
+    if (memory == NULL || (memory + bytes == pool->at && memory >= pool->untouched)) {
+        return memory;
+    }
+    return memset(memory, 0, bytes);
 }
 
 void *weir_pool_calloc(weir_pool *pool, size_t count, size_t bytes)
@@ -364,27 +407,40 @@ void *weir_pool_grow(weir_pool *pool, void *memory, size_t bytes, size_t new_byt
 void weir_pool_trim(weir_pool *pool, const char *memory, size_t bytes, size_t keep_bytes)
 {
     if (memory + bytes == pool->at) {
+        if (pool->at > pool->untouched) {
+            pool->untouched = pool->at;
+        }
         pool->at -= bytes - keep_bytes;
     }
 }
 
+/* Many at once in a pool of pages, close together: they are written to when the pool is freed. */
+static bool pool_add_spare(weir_pool *pool)
+{
+    size_t count = pool->of_pages ? POOL_PAGES_CLEANUPS : 1;
+    weir_pool_cleanup *cleanups = weir_pool_alloc(pool, count * sizeof(weir_pool_cleanup));
+
+    if (cleanups == NULL) {
+        return false;
+    }
+    while (count-- != 0) {
+        cleanups[count].pool = pool;
+        cleanups[count].registered = false;
+        weir_list_prepend(&pool->spare, &cleanups[count].link);
+    }
+    return true;
+}
+
 weir_pool_cleanup *weir_pool_on_free(weir_pool *pool, void (*clean)(void *subject), void *subject)
 {
-    weir_list *link = weir_list_first(&pool->spare);
     weir_pool_cleanup *cleanup;
 
-    if (link != NULL) {
-        weir_list_remove(link);
-        cleanup = WEIR_OWNER(link, weir_pool_cleanup, link);
-    } else {
-        cleanup = weir_pool_alloc(pool, sizeof(weir_pool_cleanup));
-    }
-
-    if (cleanup == NULL) {
+    if (weir_list_is_empty(&pool->spare) && !pool_add_spare(pool)) {
         return NULL;
     }
 
-    cleanup->pool = pool;
+    cleanup = WEIR_OWNER(pool->spare.next, weir_pool_cleanup, link);
+    weir_list_remove(&cleanup->link);
     cleanup->registered = true;
     cleanup->clean = clean;
     cleanup->subject = subject;

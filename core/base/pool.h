@@ -17,6 +17,14 @@ typedef struct weir_pool weir_pool;
  */
 weir_pool *weir_pool_new(size_t chunk_bytes, size_t limit_bytes);
 
+/*
+ * A pool for much that lives long: its chunks are pages straight from the system, and go back there.
+ *
+ * Such pages come zeroed, so that zeroing them costs nothing. And what a process freed after it forked it does not use
+ * again: while its children live, each such page would be copied when it is first written.
+ */
+weir_pool *weir_pool_new_of_pages(void);
+
 /* Runs the clean-ups, last added first, then frees all memory.  NULL is ignored. */
 void weir_pool_free(weir_pool *pool);
 

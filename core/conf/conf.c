@@ -7,8 +7,8 @@
 
 #include "core/conf/conf_internal.h"
 
-#define CONF_TEMP_CHUNK 65536 /* bytes */
-#define CONF_PATH_MAX 4096    /* bytes */
+#define CONF_READ_STEP 65536 /* bytes */
+#define CONF_PATH_MAX 4096   /* bytes */
 
 /* ---- for functions of directives */
 
@@ -167,7 +167,7 @@ static bool conf_read_fd(weir_conf *conf, int fd, weir_str path, size_t expected
         } else {
             size_t left = max_bytes + 1 - weir_builder_text(&builder).len;
 
-            room = left < CONF_TEMP_CHUNK ? left : CONF_TEMP_CHUNK;
+            room = left < CONF_READ_STEP ? left : CONF_READ_STEP;
         }
     }
 
@@ -283,7 +283,7 @@ static bool conf_copy_options(weir_conf *conf)
 
 static bool conf_begin(weir_conf *conf)
 {
-    conf->temp_pool = weir_pool_new(CONF_TEMP_CHUNK, 0);
+    conf->temp_pool = weir_pool_new_of_pages();
     if (conf->temp_pool == NULL || !conf_copy_options(conf)) {
         return weir_conf_refuse_memory(conf);
     }

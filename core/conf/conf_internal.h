@@ -32,7 +32,8 @@ struct weir_conf_plan {
 
 struct weir_conf_family {
     const char *name;
-    weir_array plans; /* of weir_conf_plan *, by index */
+    weir_array plans;   /* of weir_conf_plan *, by index */
+    weir_array modules; /* of const weir_module *, likewise */
     weir_conf_family *next;
 };
 

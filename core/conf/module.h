@@ -68,9 +68,9 @@ weir_modules *weir_modules_new(weir_pool *pool);
  * logged.
  */
 weir_modules *weir_modules_new_of(weir_pool *pool, const weir_module_entry *entries);
-/* NULL past the end. */
-const weir_module *weir_modules_at(const weir_modules *modules, const char *family, size_t index);
-size_t weir_modules_count(const weir_modules *modules, const char *family);
+/* Those of one family, by index; until another is loaded.  NULL, none: no module is of it. */
+const weir_module *const *weir_modules_of(const weir_modules *modules, const char *family,
+                                          size_t *count);
 /* SIZE_MAX: not there. */
 size_t weir_modules_index(const weir_modules *modules, const weir_module *module);
 /* All families, in order; NULL past the end. */

@@ -53,22 +53,13 @@ const weir_context *weir_modules_context(const weir_modules *modules, uint32_t b
     return NULL;
 }
 
-const weir_module *weir_modules_at(const weir_modules *modules, const char *family, size_t index)
+const weir_module *const *weir_modules_of(const weir_modules *modules, const char *family,
+                                          size_t *count)
 {
     const weir_conf_family *found = weir_modules_family(modules, family);
 
-    if (found == NULL || index >= found->plans.count) {
-        return NULL;
-    }
-
-    return (*WEIR_ARRAY_AT(&found->plans, weir_conf_plan *, index))->module;
-}
-
-size_t weir_modules_count(const weir_modules *modules, const char *family)
-{
-    const weir_conf_family *found = weir_modules_family(modules, family);
-
-    return found == NULL ? 0 : found->plans.count;
+    *count = found == NULL ? 0 : found->modules.count;
+    return found == NULL ? NULL : found->modules.items;
 }
 
 size_t weir_modules_index(const weir_modules *modules, const weir_module *module)
@@ -97,6 +88,7 @@ static weir_conf_family *modules_get_family(weir_modules *modules, const char *n
         if (family != NULL) {
             family->name = name;
             weir_array_init(&family->plans, modules->pool, sizeof(weir_conf_plan *), 16);
+            weir_array_init(&family->modules, modules->pool, sizeof(const weir_module *), 16);
             family->next = modules->families;
             modules->families = family;
         }
@@ -262,13 +254,16 @@ static const char *modules_add_plan(weir_modules *modules, const char *family_na
     weir_conf_family *family = modules_get_family(modules, family_name);
     weir_conf_plan *plan = WEIR_NEW(modules->pool, weir_conf_plan);
     weir_conf_plan **listed;
+    const weir_module **listed_module;
     const char *fault = NULL;
 
-    if (family == NULL || plan == NULL || (listed = weir_array_push(&family->plans)) == NULL) {
+    if (family == NULL || plan == NULL || (listed = weir_array_push(&family->plans)) == NULL
+        || (listed_module = weir_array_push(&family->modules)) == NULL) {
         return modules_no_memory;
     }
 
     *listed = plan;
+    *listed_module = module;
     plan->module = module;
     plan->family = family;
     plan->index = family->plans.count - 1;

@@ -14,7 +14,6 @@
 #include "core/process/zone_internal.h"
 #include "weir_auto_config.h"
 
-#define CYCLE_POOL_BYTES 65536
 #define CYCLE_LOOKUP_MS 5000 /* for all names of a configuration */
 
 /* ---- objects */
@@ -123,7 +122,7 @@ void weir_cycle_log_to_files(weir_cycle *cycle)
 /* NULL: no memory, and then not even a log. */
 static weir_cycle *cycle_new(const weir_conf_options *options, weir_cycle *previous)
 {
-    weir_pool *pool = weir_pool_new(CYCLE_POOL_BYTES, 0);
+    weir_pool *pool = weir_pool_new_of_pages();
     weir_cycle *cycle = pool == NULL ? NULL : WEIR_NEW(pool, weir_cycle);
 
     if (cycle == NULL) {

@@ -8,6 +8,12 @@
 #include "core/process/cycle.h"
 
 #define STORE_NAME "tls"
+#define LOANS_CHUNK 16384 /* bytes */
+
+static void loans_release(void *subject)
+{
+    weir_pool_free(subject);
+}
 
 weir_tls_store *weir_tls_store_of(weir_conf *conf)
 {
@@ -23,6 +29,11 @@ weir_tls_store *weir_tls_store_of(weir_conf *conf)
     if (store != NULL) {
         store->cycle = cycle;
         store->pool = pool;
+        store->loans = weir_pool_new(LOANS_CHUNK, 0);
+        if (store->loans == NULL || weir_pool_on_free(pool, loans_release, store->loans) == NULL) {
+            weir_pool_free(store->loans);
+            store->loans = NULL;
+        }
         store->profiles = weir_map_new(pool, false, 16);
         store->pairs = weir_map_new(pool, false, 64);
         store->trusts = weir_map_new(pool, false, 16);
@@ -33,8 +44,8 @@ weir_tls_store *weir_tls_store_of(weir_conf *conf)
         weir_array_init(&store->context_list, pool, sizeof(weir_tls_context *), 16);
         weir_array_init(&store->server_list, pool, sizeof(weir_tls_server *), 16);
     }
-    if (store == NULL || store->profiles == NULL || store->pairs == NULL || store->trusts == NULL
-        || store->contexts == NULL || store->sessions == NULL
+    if (store == NULL || store->loans == NULL || store->profiles == NULL || store->pairs == NULL
+        || store->trusts == NULL || store->contexts == NULL || store->sessions == NULL
         || !weir_cycle_set_object(cycle, STORE_NAME, store) || !weir_tls_renew_prepare(store)) {
         (void) weir_conf_refuse(conf, "no memory");
         return NULL;
@@ -123,8 +134,14 @@ static void *thing_get(weir_conf *conf, const things *of, const weir_str names[s
  * ---- loans
  *
  * What did not change is the new configuration's when the old one is freed, and stays the old one's when the new one is
- * refused.  It is not counted: a count would be written to for each, in memory that is shared with workers until then.
+ * refused.  It is not counted: a count would be written to in each.
  */
+
+static bool loan_new(weir_conf *conf, weir_tls_store *store, weir_tls_loan **loan)
+{
+    *loan = WEIR_NEW(store->loans, weir_tls_loan);
+    return *loan != NULL || weir_conf_refuse(conf, "no memory");
+}
 
 static void loan_take(weir_tls_loan *heir, weir_tls_loan *lender)
 {
@@ -132,9 +149,12 @@ static void loan_take(weir_tls_loan *heir, weir_tls_loan *lender)
     lender->heir = heir;
 }
 
-/* True: nobody else holds it, and it is to be freed. */
+/* True: nobody else holds it, and it is to be freed.  NULL: it did not come so far. */
 static bool loan_end(weir_tls_loan *loan)
 {
+    if (loan == NULL) {
+        return true;
+    }
     if (loan->lender != NULL) {
         loan->lender->heir = NULL;
         return false;
@@ -160,7 +180,7 @@ static bool pair_inherit(weir_conf *conf, weir_str key, weir_tls_pair *pair)
         return false;
     }
     weir_tls_pair_borrow(pair, before);
-    loan_take(&pair->loan, &before->loan);
+    loan_take(pair->loan, before->loan);
     return true;
 }
 
@@ -168,7 +188,7 @@ static void pair_release(void *subject)
 {
     weir_tls_pair *pair = subject;
 
-    if (loan_end(&pair->loan)) {
+    if (loan_end(pair->loan)) {
         weir_tls_pair_release(pair);
     }
 }
@@ -190,6 +210,9 @@ weir_tls_pair *weir_tls_store_pair(weir_conf *conf, weir_str certificate, weir_s
                      names, &map_key, &is_new);
     if (pair == NULL || !is_new) {
         return pair;
+    }
+    if (!loan_new(conf, store, &pair->loan)) {
+        return NULL;
     }
     pair->index = store->pair_list.count - 1;
     rest = map_key;
@@ -221,7 +244,7 @@ static bool trust_inherit(weir_conf *conf, weir_str key, weir_tls_trust *trust)
         return false;
     }
     weir_tls_trust_borrow(trust, before);
-    loan_take(&trust->loan, &before->loan);
+    loan_take(trust->loan, before->loan);
     return true;
 }
 
@@ -229,7 +252,7 @@ static void trust_release(void *subject)
 {
     weir_tls_trust *trust = subject;
 
-    if (loan_end(&trust->loan)) {
+    if (loan_end(trust->loan)) {
         weir_tls_trust_release(trust);
     }
 }
@@ -252,6 +275,9 @@ weir_tls_trust *weir_tls_store_trust(weir_conf *conf, weir_str named, weir_str t
                   names, &map_key, &is_new);
     if (trust == NULL || !is_new) {
         return trust;
+    }
+    if (!loan_new(conf, store, &trust->loan)) {
+        return NULL;
     }
     trust->index = store->trust_list.count - 1;
     rest = map_key;
@@ -276,7 +302,7 @@ static void context_release(void *subject)
 {
     weir_tls_context *context = subject;
 
-    if (loan_end(&context->loan)) {
+    if (loan_end(context->loan)) {
         SSL_CTX_free(context->ctx);
     }
 }
@@ -297,7 +323,7 @@ static bool context_inherit(weir_conf *conf, weir_str key, weir_tls_context *con
         return false;
     }
     context->ctx = before->ctx;
-    loan_take(&context->loan, &before->loan);
+    loan_take(context->loan, before->loan);
     return true;
 }
 
@@ -322,6 +348,9 @@ weir_tls_context *weir_tls_store_context(weir_conf *conf, const weir_tls_context
         return NULL;
     }
     *context = *wanted;
+    if (!loan_new(conf, store, &context->loan)) {
+        return NULL;
+    }
     key.data = (const char *) context->digest;
     if (!add(store->contexts, key, context, &store->context_list)) {
         (void) weir_conf_refuse(conf, "no memory");

@@ -80,7 +80,12 @@ typedef struct {
 #define WEIR_TLS_DIGEST_BYTES 32
 #define WEIR_TLS_WHY_BYTES 512
 
-/* What two configurations hold at once, while the second is loaded: the one that stays keeps it. */
+/*
+ * What two configurations hold at once, while the second is loaded: the one that stays keeps it.
+ *
+ * It is written to when the next one takes over, in memory that is shared with workers until then: each page of it has
+ * to be copied. So they stand beside each other, and not in what they speak of.
+ */
 typedef struct weir_tls_loan {
     struct weir_tls_loan *lender, *heir; /* NULL: there is none, or it is gone */
 } weir_tls_loan;
@@ -95,7 +100,7 @@ typedef struct weir_tls_pair {
     int64_t not_after;                     /* seconds since 1970 */
     uint8_t digest[WEIR_TLS_DIGEST_BYTES]; /* of the chain */
     size_t index;                          /* in the store */
-    weir_tls_loan loan;
+    weir_tls_loan *loan;
 } weir_tls_pair;
 
 /* What the files hold; the strings are borrowed. */
@@ -147,7 +152,7 @@ typedef struct weir_tls_trust {
     STACK_OF(CRYPTO_BUFFER) * names;       /* DER, of the authorities in `named`; may be NULL */
     uint8_t digest[WEIR_TLS_DIGEST_BYTES]; /* of the certificates and revocation lists */
     size_t index;                          /* in the store */
-    weir_tls_loan loan;
+    weir_tls_loan *loan;
 } weir_tls_trust;
 
 typedef struct {
@@ -246,6 +251,7 @@ typedef struct {
     weir_array pair_list, trust_list, context_list, server_list;
     struct weir_zone *ticket_zone; /* NULL: nobody asked for it yet */
     uint64_t longest_session_s;
+    weir_pool *loans; /* close together, for what is said at weir_tls_loan */
 } weir_tls_store;
 
 /* Made at first use; NULL, refused, without memory. */
@@ -271,7 +277,7 @@ struct weir_tls_context {
     const weir_tls_trust *trust;                  /* that it is of; NULL: none */
     bool early_data;
     bool of_client;
-    weir_tls_loan loan;
+    weir_tls_loan *loan;
 };
 
 /* Fills the digest from the rest. */

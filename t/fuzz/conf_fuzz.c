@@ -102,8 +102,9 @@ static unsigned take_messages(const char *level)
 
 static void check_levels(void)
 {
-    size_t http = weir_modules_count(modules, "http");
+    size_t http;
 
+    (void) weir_modules_of(modules, "http", &http);
     for (size_t i = 0; i < seen.level_count; i++) {
         const weir_level *level = seen.levels[i];
         const conf_unit_values *values = weir_level_settings(level, &conf_unit_values_module);

@@ -334,6 +334,62 @@ static void every_allocation_may_fail(void **state)
 }
 
 /* Chunks go from pool to pool: what one wrote is not another's, and sizes are not mixed up. */
+static void assert_zero(const char *memory, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        assert_int_equal(memory[i], 0);
+    }
+}
+
+static void a_pool_of_pages_gives_zeroed_memory_wherever_it_is_from(void **state)
+{
+    weir_pool *pool = weir_pool_new_of_pages();
+    /* Up to several chunks; the largest are allocations of their own. */
+    static const size_t sizes[] = {1, 40, 4096, 100000, 300000, 3000000};
+
+    (void) state;
+    for (size_t i = 0; i < 60; i++) {
+        size_t bytes = sizes[i % 6];
+        char *text = weir_pool_bytes(pool, bytes);
+        char *zeroed;
+
+        /* Some is written to and given back, some is kept. */
+        assert_non_null(text);
+        memset(text, 'x', bytes);
+        weir_pool_trim(pool, text, bytes, i % 2 == 0 ? 0 : bytes);
+        zeroed = weir_pool_zalloc(pool, bytes);
+        assert_non_null(zeroed);
+        assert_zero(zeroed, bytes);
+        memset(zeroed, 'y', bytes);
+    }
+    weir_pool_reset(pool);
+    assert_zero(weir_pool_zalloc(pool, 5000), 5000);
+    weir_pool_free(pool);
+}
+
+static size_t counted_down_to;
+
+static void count_down(void *subject)
+{
+    assert_int_equal(*(const size_t *) subject, counted_down_to - 1);
+    counted_down_to--;
+}
+
+static void clean_ups_of_a_pool_of_pages_run_last_in_first_out_too(void **state)
+{
+    weir_pool *pool = weir_pool_new_of_pages();
+    static size_t numbers[200];
+
+    (void) state;
+    for (size_t i = 0; i < 200; i++) {
+        numbers[i] = i;
+        assert_non_null(weir_pool_on_free(pool, count_down, &numbers[i]));
+    }
+    counted_down_to = 200;
+    weir_pool_free(pool);
+    assert_int_equal(counted_down_to, 0);
+}
+
 static void pools_of_all_sizes_come_and_go(void **state)
 {
     weir_pool *pools[40] = {0};
@@ -379,6 +435,8 @@ int main(void)
         unit_test_with_pool(the_last_allocation_grows_in_its_place),
         cmocka_unit_test(what_cannot_grow_stays),
         cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(a_pool_of_pages_gives_zeroed_memory_wherever_it_is_from),
+        cmocka_unit_test(clean_ups_of_a_pool_of_pages_run_last_in_first_out_too),
         cmocka_unit_test(pools_of_all_sizes_come_and_go),
     };
 

@@ -122,14 +122,18 @@ static void a_block_s_context_must_be_registered(void **state)
 
 static void modules_are_counted_by_family(void **state)
 {
+    const weir_module *const *found;
+    size_t count;
+
     (void) state;
     assert_true(conf_unit_read(""));
-    assert_int_equal(weir_modules_count(unit.modules, "http"), 2);
-    assert_int_equal(weir_modules_count(unit.modules, "core"), 1);
-    assert_int_equal(weir_modules_count(unit.modules, "stream"), 0);
-    assert_ptr_equal(weir_modules_at(unit.modules, "http", 1), &conf_unit_lone_module);
-    assert_null(weir_modules_at(unit.modules, "http", 2));
-    assert_null(weir_modules_at(unit.modules, "stream", 0));
+    found = weir_modules_of(unit.modules, "http", &count);
+    assert_int_equal(count, 2);
+    assert_ptr_equal(found[1], &conf_unit_lone_module);
+    assert_non_null(weir_modules_of(unit.modules, "core", &count));
+    assert_int_equal(count, 1);
+    assert_null(weir_modules_of(unit.modules, "stream", &count));
+    assert_int_equal(count, 0);
     assert_int_equal(weir_modules_index(unit.modules, &conf_unit_lone_module), 1);
     assert_ptr_equal(weir_modules_all(unit.modules, 2)->module, &conf_unit_lone_module);
     assert_null(weir_modules_all(unit.modules, 3));

@@ -173,7 +173,8 @@ typedef struct weir_http_cycle {
     weir_space *space;
     weir_level *level;
     const weir_http_core_conf *core;
-    weir_servers servers; /* weir_http_server */
+    weir_servers servers;              /* weir_http_server */
+    const weir_module *const *modules; /* of its family, by index */
     size_t module_count;
     bool debugs_some;        /* there is a debug_connection */
     weir_array temp_folders; /* weir_str; made once all is read */

@@ -647,16 +647,13 @@ void *weir_http_whole_state(weir_http_exchange *ex, const weir_http_module *modu
 
 void weir_http_states_forget(weir_http_exchange *ex)
 {
-    const weir_modules *modules;
+    const weir_http_cycle *http = weir_http_of_address(ex->client->address);
 
     if (ex->module_state == NULL) {
         return;
     }
-    modules = weir_http_of_address(ex->client->address)->cycle->modules;
-    for (size_t i = 0; i < weir_http_of_address(ex->client->address)->module_count; i++) {
-        const weir_module *module = weir_modules_at(modules, "http", i);
-
-        if (module != NULL && !weir_http_module_of(module)->keeps_state) {
+    for (size_t i = 0; i < http->module_count; i++) {
+        if (!weir_http_module_of(http->modules[i])->keeps_state) {
             ex->module_state[i] = NULL;
         }
     }

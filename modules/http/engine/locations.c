@@ -177,8 +177,8 @@ static bool hooks_share(weir_http_location *location, size_t module_count)
 
 bool weir_http_location_settle(weir_conf *conf, weir_http_location *location)
 {
-    const weir_modules *modules = weir_conf_cycle(conf)->modules;
-    size_t count = weir_modules_count(modules, "http");
+    const weir_http_cycle *http = weir_http_of_cycle(weir_conf_cycle(conf));
+    size_t count = http->module_count;
     weir_http_hook *found = WEIR_NEW_ARRAY(weir_conf_temp_pool(conf), weir_http_hook, count + 1);
     weir_pool *pool = weir_conf_pool(conf);
 
@@ -197,8 +197,7 @@ bool weir_http_location_settle(weir_conf *conf, weir_http_location *location)
         size_t hooks = 0;
 
         for (size_t i = 0; i < count; i++) {
-            const weir_http_module *module =
-                weir_http_module_of(weir_modules_at(modules, "http", i));
+            const weir_http_module *module = weir_http_module_of(http->modules[i]);
             const void *settings = location->settings[i];
 
             if ((module->phases & 1u << phase)
@@ -217,8 +216,7 @@ bool weir_http_location_settle(weir_conf *conf, weir_http_location *location)
 
     for (unsigned stage = WEIR_HTTP_STAGE_NONE + 1; stage < WEIR_HTTP_STAGE_COUNT; stage++) {
         for (size_t i = 0; i < count; i++) {
-            const weir_http_module *module =
-                weir_http_module_of(weir_modules_at(modules, "http", i));
+            const weir_http_module *module = weir_http_module_of(http->modules[i]);
             const void *settings = location->settings[i];
 
             if (module->stage == stage && (module->applies == NULL || module->applies(settings))) {

@@ -22,8 +22,7 @@ weir_http_cycle *weir_http_of_cycle(const weir_cycle *cycle)
 static bool variables_add(weir_conf *conf, weir_http_cycle *http)
 {
     for (size_t i = 0; i < http->module_count; i++) {
-        const weir_http_module *module =
-            weir_http_module_of(weir_modules_at(http->cycle->modules, "http", i));
+        const weir_http_module *module = weir_http_module_of(http->modules[i]);
 
         if (module->variables != NULL && !weir_space_add(conf, http->space, module->variables)) {
             return false;
@@ -50,7 +49,7 @@ static weir_level *http_enter(weir_conf *conf, weir_level *outer, const weir_sta
     }
     http->cycle = cycle;
     http->space = weir_space_of(conf, "http");
-    http->module_count = weir_modules_count(cycle->modules, "http");
+    http->modules = weir_modules_of(cycle->modules, "http", &http->module_count);
     if (http->space == NULL || !weir_space_add(conf, http->space, weir_process_variables)
         || !variables_add(conf, http)) {
         return NULL;

@@ -43,7 +43,8 @@ struct weir_stream_server {
 typedef struct {
     weir_cycle *cycle;
     weir_space *space;
-    weir_servers servers; /* weir_stream_server */
+    weir_servers servers;              /* weir_stream_server */
+    const weir_module *const *modules; /* of its family, by index */
     size_t module_count;
     bool debugs_some; /* there is a debug_connection */
 } weir_stream_cycle;

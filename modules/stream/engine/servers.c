@@ -19,8 +19,7 @@ weir_stream_cycle *weir_stream_of_cycle(const weir_cycle *cycle)
 static bool variables_add(weir_conf *conf, const weir_stream_cycle *stream)
 {
     for (size_t i = 0; i < stream->module_count; i++) {
-        const weir_stream_module *module =
-            weir_stream_module_of(weir_modules_at(stream->cycle->modules, "stream", i));
+        const weir_stream_module *module = weir_stream_module_of(stream->modules[i]);
 
         if (module->variables != NULL && !weir_space_add(conf, stream->space, module->variables)) {
             return false;
@@ -46,7 +45,7 @@ static weir_level *stream_enter(weir_conf *conf, weir_level *outer, const weir_s
     }
     stream->cycle = cycle;
     stream->space = weir_space_of(conf, "stream");
-    stream->module_count = weir_modules_count(cycle->modules, "stream");
+    stream->modules = weir_modules_of(cycle->modules, "stream", &stream->module_count);
     weir_servers_begin(conf, &stream->servers, &weir_stream_servers);
     if (stream->space == NULL || !weir_space_add(conf, stream->space, weir_process_variables)
         || !variables_add(conf, stream)) {
@@ -138,17 +137,16 @@ static weir_level *server_enter(weir_conf *conf, weir_level *outer, const weir_s
 /* The modules that have something to do in one phase. */
 static bool phase_settle(weir_conf *conf, weir_stream_server *server, unsigned phase)
 {
-    const weir_modules *modules = weir_conf_cycle(conf)->modules;
-    size_t count = weir_modules_count(modules, "stream");
-    weir_stream_hook *hooks = WEIR_NEW_ARRAY(weir_conf_pool(conf), weir_stream_hook, count + 1);
+    const weir_stream_cycle *stream = weir_stream_of_cycle(weir_conf_cycle(conf));
+    weir_stream_hook *hooks =
+        WEIR_NEW_ARRAY(weir_conf_pool(conf), weir_stream_hook, stream->module_count + 1);
     size_t used = 0;
 
     if (hooks == NULL) {
         return weir_conf_refuse(conf, "no memory for \"server\"");
     }
-    for (size_t i = 0; i < count; i++) {
-        const weir_stream_module *module =
-            weir_stream_module_of(weir_modules_at(modules, "stream", i));
+    for (size_t i = 0; i < stream->module_count; i++) {
+        const weir_stream_module *module = weir_stream_module_of(stream->modules[i]);
         const void *settings = server->settings[i];
 
         if ((module->phases & 1u << phase) == 0
