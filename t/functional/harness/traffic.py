@@ -1,6 +1,7 @@
 """Clients that ask again and again in the background, and count."""
 
 import threading
+import time
 
 from .wait import wait_until
 from .wire import Connection
@@ -16,6 +17,7 @@ class Traffic:
     def __init__(self, connect, threads=2, kept=False, ask=None):
         self.count = 0
         self.failures = []
+        self.slowest_s = 0      # from before the connection to the end of an answer
         self._connect = connect
         self._kept = kept
         self._ask = ask or _get_root
@@ -45,12 +47,14 @@ class Traffic:
     def _run(self):
         connection = None
         while not self._over.is_set():
+            began = time.monotonic()
             try:
                 if connection is None:
                     connection = self._connect()
                 said_close = self._ask(connection)
                 with self._lock:
                     self.count += 1
+                    self.slowest_s = max(self.slowest_s, time.monotonic() - began)
                 if not self._kept or said_close:
                     connection.close()
                     connection = None
