@@ -389,6 +389,27 @@ weir_str weir_http_content_type(const weir_http_core_conf *core, weir_str extens
     return type == NULL ? core->default_type : *type;
 }
 
+bool weir_http_type_is_listed(const weir_array *types, weir_str content_type)
+{
+    weir_str rest = content_type;
+    weir_str type = WEIR_STR_EMPTY;
+
+    (void) weir_str_split(&rest, ';', &type);
+    type = weir_str_trim(type);
+    if (type.len == 0) {
+        return false;
+    }
+    if (weir_str_eq_nocase(type, WEIR_STR("text/html"))) {
+        return true;
+    }
+    for (WEIR_ARRAY_EACH(types, const weir_str, listed)) {
+        if (weir_str_eq(*listed, WEIR_STR("*")) || weir_str_eq_nocase(*listed, type)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void weir_http_respond_status(weir_http_exchange *ex, unsigned status, const char *reason)
 {
     bool is_settled;

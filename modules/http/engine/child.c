@@ -82,6 +82,21 @@ static void child_abort(weir_http_exchange *ex)
     child_finish(ex);
 }
 
+bool weir_http_child_take_body(weir_http_exchange *child, weir_chain *out)
+{
+    const weir_chain *kept = child->wire_state;
+
+    for (const weir_span *span = kept->first; span != NULL; span = span->next) {
+        /* There are no spans of files: weir_http_pull() has read them. */
+        if (span->kind == WEIR_SPAN_BLOCK
+                ? !weir_chain_add_block(out, span->block, span->data, span->len)
+                : !weir_chain_add_copy(out, weir_str_of(span->data, span->len))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void child_ended(weir_http_exchange *ex)
 {
     weir_chain_clear(ex->wire_state);

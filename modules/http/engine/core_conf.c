@@ -706,6 +706,9 @@ static const weir_directive core_directives[] = {
         .doc = "Accepted.",
     },
     ROW("log_not_found", FLAG(log_not_found), "on", "Logs files that are not there as errors."),
+    {.name = "subrequest_output_buffer_size",
+     .where = WEIR_HTTP_ANYWHERE,
+     .doc = "Accepted: what a subrequest keeps in memory is limited to 1 MiB."},
     ROW("log_subrequest", FLAG(log_subrequest), "off", "Writes subrequests to the access log."),
 
     /* ---- answers */

@@ -306,7 +306,7 @@ void weir_http_body_timed_out(weir_http_exchange *ex);
 /* A subrequest: own phases, shared connection. `done` gets the child with its response set; then it is freed. NULL: logged. */
 enum {
     WEIR_HTTP_CHILD_HEAD_ONLY = 1, /* the body is not wanted: auth_request, mirror */
-    WEIR_HTTP_CHILD_IN_MEMORY = 2, /* the body is collected in child->body */
+    WEIR_HTTP_CHILD_IN_MEMORY = 2, /* the body is collected, for weir_http_child_take_body() */
     /* Nobody waits for it, but its parent ends no sooner, unless the client goes away: mirror. */
     WEIR_HTTP_CHILD_IN_BACKGROUND = 4,
     /* It has the parent's method, and the parent's body, which is collected, if there is one. */
@@ -316,6 +316,8 @@ weir_http_exchange *weir_http_child_new(weir_http_exchange *parent, weir_str pat
                                         unsigned flags, void (*done)(weir_http_exchange *child),
                                         void *subject);
 void weir_http_child_start(weir_http_exchange *child);
+/* In `done`, of one IN_MEMORY: adds its body to `out`, in blocks, which outlive it.  False: no memory. */
+bool weir_http_child_take_body(weir_http_exchange *child, weir_chain *out) WEIR_MUST_USE;
 
 void weir_http_hold_add(weir_http_exchange *ex, weir_http_hold *hold, const char *name,
                         void (*cancel)(weir_http_exchange *ex, weir_http_hold *hold));

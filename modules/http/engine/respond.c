@@ -244,7 +244,8 @@ static weir_result pull_body(weir_http_exchange *ex, weir_chain *out, uint64_t l
 /* An origin's response may lie in a temporary file, which filters do not take. */
 static weir_result pull_source(weir_http_exchange *ex, weir_chain *out, uint64_t limit)
 {
-    bool takes_files = weir_list_is_empty(&ex->body_filters);
+    bool takes_files =
+        weir_list_is_empty(&ex->body_filters) && (ex->child_flags & WEIR_HTTP_CHILD_IN_MEMORY) == 0;
     weir_result result;
 
     if (WEIR_UNLIKELY(!weir_chain_is_empty(&ex->ahead)) && takes_files) {

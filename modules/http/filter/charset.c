@@ -83,19 +83,6 @@ static const weir_directive charset_directives[] = {
     {0},
 };
 
-static bool is_text(const charset_conf *charset, weir_str type)
-{
-    if (weir_str_eq_nocase(type, WEIR_STR("text/html"))) {
-        return true;
-    }
-    for (WEIR_ARRAY_EACH(&charset->types, const weir_str, listed)) {
-        if (weir_str_eq(*listed, WEIR_STR("*")) || weir_str_eq_nocase(*listed, type)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Whether a type has the parameter "charset". */
 static bool names_charset(weir_str parameters)
 {
@@ -117,7 +104,7 @@ static weir_result charset_head(weir_http_exchange *ex, const void *location)
     weir_str type, name;
 
     if (ex->response.charset_is_said || !weir_str_split(&rest, ';', &type)
-        || !is_text(charset, weir_str_trim(type))
+        || !weir_http_type_is_listed(&charset->types, weir_str_trim(type))
         || (names_charset(rest) && !(charset->overrides && ex->response.from_upstream))
         || weir_http_fields_find(&ex->response.fields, WEIR_HTTP_CONTENT_ENCODING) != NULL) {
         return WEIR_OK;

@@ -8,7 +8,7 @@
  * wherever the response was cut: bytes that may be its beginning wait for the next ones.
  */
 
-#include "modules/http/engine/module.h"
+#include "modules/http/engine/core_conf.h"
 
 typedef struct {
     const weir_template *match, *replacement;
@@ -109,23 +109,6 @@ static const weir_directive sub_directives[] = {
 
 /* ---- heads */
 
-static bool type_is_listed(const sub_conf *sub, weir_str type)
-{
-    weir_str rest = type;
-
-    (void) weir_str_split(&rest, ';', &type);
-    type = weir_str_trim(type);
-    if (weir_str_eq_nocase(type, WEIR_STR("text/html"))) {
-        return true;
-    }
-    for (WEIR_ARRAY_EACH(&sub->types, const weir_str, listed)) {
-        if (weir_str_eq(*listed, WEIR_STR("*")) || weir_str_eq_nocase(*listed, type)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static char upper(char c)
 {
     return c >= 'a' && c <= 'z' ? (char) (c & ~0x20) : c;
@@ -190,7 +173,7 @@ static weir_result sub_head(weir_http_exchange *ex, const void *location)
     sub_state *state;
 
     if (response->content_length == 0 || response->is_upgrade
-        || !type_is_listed(sub, response->content_type)) {
+        || !weir_http_type_is_listed(&sub->types, response->content_type)) {
         return WEIR_OK;
     }
     state = weir_http_state(ex, &weir_http_sub_filter, sizeof(*state));

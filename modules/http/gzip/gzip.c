@@ -292,28 +292,6 @@ static bool agent_is_disabled(const weir_http_exchange *ex, const gzip_conf *gzi
     return false;
 }
 
-static bool type_is_listed(const gzip_conf *gzip, weir_str type)
-{
-    const char *end = weir_str_find_byte(type, ';');
-
-    if (end != NULL) {
-        type = weir_str_slice(type, 0, (size_t) (end - type.data));
-    }
-    type = weir_str_trim(type);
-    if (type.len == 0) {
-        return false;
-    }
-    if (weir_str_eq_nocase(type, WEIR_STR("text/html"))) {
-        return true;
-    }
-    for (WEIR_ARRAY_EACH(&gzip->types, const weir_str, listed)) {
-        if (weir_str_eq(*listed, WEIR_STR("*")) || weir_str_eq_nocase(*listed, type)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Whether some client would get this compressed: then Vary is due. */
 static bool is_compressible(const weir_http_exchange *ex, const gzip_conf *gzip)
 {
@@ -328,7 +306,7 @@ static bool is_compressible(const weir_http_exchange *ex, const gzip_conf *gzip)
         return false;
     }
     return weir_http_fields_find(&response->fields, WEIR_HTTP_CONTENT_ENCODING) == NULL
-           && type_is_listed(gzip, response->content_type);
+           && weir_http_type_is_listed(&gzip->types, response->content_type);
 }
 
 /* ---- doing it */

@@ -173,6 +173,15 @@ static bool get_queue_time(weir_script *script, uintptr_t arg, weir_value *value
     return weir_builder_close(&builder, &value->text);
 }
 
+/* $upstream_cache_…: nothing is cached, and logs that have it say "-". */
+static bool get_nothing(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    (void) script;
+    (void) arg;
+    (void) value;
+    return true;
+}
+
 /* ---- fields of the answer: `arg` points to the rest of the name */
 
 static bool get_field(weir_script *script, uintptr_t arg, weir_value *value)
@@ -278,6 +287,9 @@ const weir_variable proxy_variables[] = {
     {.name = "upstream_last_addr", .get = get_last_addr, .is_volatile = true},
     {.name = "upstream_last_server_name", .get = get_last_server_name, .is_volatile = true},
     {.name = "upstream_queue_time", .get = get_queue_time, .is_volatile = true},
+    {.name = "upstream_cache_status", .get = get_nothing},
+    {.name = "upstream_cache_etag", .get = get_nothing},
+    {.name = "upstream_cache_last_modified", .get = get_nothing},
     {.name = "upstream_http_", .get = get_field, .is_prefix = true, .is_volatile = true},
     {.name = "upstream_trailer_", .get = get_trailer, .is_prefix = true, .is_volatile = true},
     {.name = "upstream_cookie_", .get = get_cookie, .is_prefix = true, .is_volatile = true},

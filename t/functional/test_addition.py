@@ -1,0 +1,115 @@
+"""add_before_body, add_after_body."""
+
+import gzip
+
+import pytest
+
+from harness.upstream import answer, body_of
+
+HTML = """default_type text/html;
+    location = /before { return 200 "<before $uri>"; }
+    location = /after { proxy_pass http://@upstream@; }
+    location / { add_before_body /before; add_after_body /after; root @dir@;
+        location /plain/ { default_type text/plain; types { } }
+        location /any/ { default_type x/y; types { } addition_types x/y; }
+        location /less/ { add_before_body ""; }
+        location /made { return 200 made; }
+        location /moved { return 301 /; }
+        location /gone { return 404; }
+        location /missing { add_before_body /nowhere; add_after_body ""; }
+        location /denied { return 200 x; add_before_body /forbidden; add_after_body ""; }
+        location /ours { proxy_pass http://@upstream@; } }
+    location = /forbidden { return 403; }
+"""
+
+
+@pytest.fixture
+def site(folder):
+    for name in "index.html", "plain/a", "any/a", "less/a", "missing":
+        folder.write(name, b"[text]", mode=0o644)
+
+
+@pytest.mark.parametrize("target, text", [
+    ("/", "<before /before>[text]ok"), ("/plain/a", "[text]"), ("/any/a", "<before /before>[text]ok"),
+    ("/less/a", "[text]ok"), ("/made", "<before /before>madeok"),
+    ("/ours", "<before /before>okok")])
+def test_texts_stand_around_responses(weir, upstream, site, target, text):
+    upstream.answers(answer(b"ok", headers=[("Content-Type", "text/html")]))
+    assert weir(HTML).get(target).text == text
+
+
+def test_only_200_is_added_to(weir, upstream, site):
+    server = weir(HTML)
+    assert "before" not in server.get("/moved").text and "before" not in server.get("/gone").text
+    assert not upstream.requests
+
+
+def test_pages_of_what_failed_are_texts_too(weir, upstream, site):
+    server = weir(HTML)
+    assert "404 Not Found" in server.get("/missing").text
+    assert server.get("/missing").text.endswith("[text]")
+    assert "403 Forbidden" in server.get("/denied").text
+
+
+def test_what_the_length_was_is_not_said(weir, upstream, site):
+    server = weir(HTML)
+    for method in "GET", "HEAD":
+        response = server.request("/", method)
+        assert response.status == 200 and "Content-Length" not in response.headers
+        assert "Accept-Ranges" not in response.headers
+        assert response.headers["ETag"].startswith("W/")
+    assert server.get("/", headers={"Range": "bytes=0-1"}).text == "<before /before>[text]ok"
+    assert len(upstream.requests) == 2
+
+
+def test_what_is_added_is_filtered_where_it_comes_from_and_compressed_with_the_rest(weir, upstream):
+    upstream.answers(answer(b"text", headers=[("Content-Type", "text/html")]))
+    server = weir("""gzip on; gzip_min_length 1; default_type text/html;
+                     location /before { sub_filter text one; return 200 "text "; }
+                     location /after { return 200 " text"; }
+                     location / { sub_filter text two; add_before_body /before;
+                                  add_after_body /after; proxy_pass http://@upstream@; }""")
+    response = server.get("/", headers={"Accept-Encoding": "gzip"})
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(response.body) == b"one two text"
+
+
+@pytest.mark.parametrize("more", ["", "sendfile on;", "proxy_buffering off;", "proxy_buffers 3 4k;"])
+def test_large_texts(weir, upstream, folder, more):
+    folder.write("large", body_of(500_000), mode=0o644)
+    upstream.answers(answer(body_of(700_000)))
+    server = weir(more + """default_type text/html; root @dir@; location /large { }
+        location /ours { proxy_pass http://@upstream@; proxy_set_header Connection close; }
+        location /both { alias @dir@/large; add_before_body /large; add_after_body /ours; }""")
+    assert server.get("/both").body == body_of(500_000) * 2 + body_of(700_000)
+
+
+@pytest.mark.weir_only("nginx passes on what there is")
+def test_an_origin_that_breaks_breaks_the_response(weir, upstream, site):
+    upstream.answers(lambda peer: (
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"), peer.close()))
+    server = weir(HTML)
+    connection = server.connect()
+    connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert b"half" not in connection.read_until_close()
+
+
+@pytest.mark.weir_only("nginx takes as much as comes")
+def test_what_is_too_large_for_memory_breaks_the_response(weir, folder):
+    folder.write("large", body_of(2_000_000), mode=0o644)
+    server = weir("""default_type text/html; root @dir@;
+                     location /x { return 200 x; add_after_body /large; }""")
+    connection = server.connect()
+    connection.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert connection.read_until_close() == b""
+    server.wait_log("too big subrequest response")
+
+
+def test_a_client_that_goes_away_meanwhile_leaves_nothing_behind(weir, upstream, site):
+    upstream.answers(lambda peer: peer.wait_gone())
+    server = weir(HTML)
+    connection = server.connect()
+    connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    upstream.wait_requests(1)
+    connection.close()
+    server.wait_log("client prematurely closed connection")
