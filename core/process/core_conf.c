@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/base/number.h"
+#include "core/net/networks.h"
 #include "core/process/cycle.h"
 #include "core/process/error_log.h"
 #include "weir_auto_config.h"
@@ -389,27 +390,7 @@ static weir_level *core_enter_events(weir_conf *conf, weir_level *outer,
 static bool events_debug_connection(weir_conf *conf, void *settings,
                                     const weir_statement *statement)
 {
-    weir_events_conf *events = settings;
-    weir_network network, *added;
-
-    if (!weir_network_parse(statement->args[1], &network)) {
-        return weir_conf_refuse_arg(conf, statement, 1,
-                                    "invalid address \"%.*s\": \"debug_connection\" takes an "
-                                    "address, a network or \"unix:\"",
-                                    WEIR_STR_ARG(statement->args[1]));
-    }
-
-    if (events->debug_connections.pool == NULL) {
-        weir_array_init(&events->debug_connections, weir_conf_pool(conf), sizeof(weir_network), 2);
-    }
-
-    added = weir_array_push(&events->debug_connections);
-    if (added == NULL) {
-        return weir_conf_refuse(conf, "no memory for an address");
-    }
-
-    *added = network;
-    return true;
+    return weir_networks_call(conf, &((weir_events_conf *) settings)->debug_connections, statement);
 }
 
 /* ---- error_log */
@@ -727,7 +708,7 @@ static const weir_directive events_directives[] = {
         .where = WEIR_EVENTS,
         .slot = WEIR_SLOT_CALL(weir_events_conf, debug_connections, events_debug_connection),
         .repeatable = true,
-        .syntax = "address | CIDR | unix:",
+        .syntax = "address | host | CIDR | unix:",
         .doc = "Logs connections from these clients at level debug.",
     },
     {
@@ -765,13 +746,5 @@ bool weir_core_debugs(const weir_core_conf *core, const weir_addr *peer)
 {
     const weir_events_conf *events = weir_core_events(core);
 
-    if (events == NULL) {
-        return false;
-    }
-    for (WEIR_ARRAY_EACH(&events->debug_connections, const weir_network, network)) {
-        if (weir_network_has(network, peer)) {
-            return true;
-        }
-    }
-    return false;
+    return events != NULL && weir_networks_have(events->debug_connections, peer);
 }

@@ -62,7 +62,7 @@ typedef struct weir_events_conf {
     uint64_t worker_connections;
     bool multi_accept;
     uint64_t stall_threshold_ms;
-    weir_array debug_connections; /* weir_network */
+    weir_array *debug_connections; /* weir_network; NULL: none */
 } weir_events_conf;
 
 extern const weir_module weir_core_module;

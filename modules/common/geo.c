@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "core/net/addr.h"
+#include "core/net/networks.h"
 #include "modules/common/forwarded.h"
 
 /* From `first` to `last`, in the order of the network; IPv4 takes the first four bytes. */

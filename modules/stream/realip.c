@@ -5,8 +5,8 @@
  *     set_real_ip_from 10.0.0.0/8;
  */
 
+#include "core/net/networks.h"
 #include "core/server/values.h"
-#include "modules/common/forwarded.h"
 #include "modules/stream/engine/core_conf.h"
 
 typedef struct {

@@ -16,8 +16,9 @@ http {{
 
 
 @pytest.mark.weir_only("Debian's nginx is built without --with-debug")
-def test_the_connections_of_a_client_are_logged_whole(weir):
-    server = weir(full=FULL.format(network="127.0.0.0/8"))
+@pytest.mark.parametrize("network", ["127.0.0.0/8", "localhost"])
+def test_the_connections_of_a_client_are_logged_whole(weir, network):
+    server = weir(full=FULL.format(network=network))
     assert server.get("/").status == 204
     server.wait_log(r"\[debug\] .*\*\d+ .*, client: 127.0.0.1")
 

@@ -79,7 +79,8 @@ static void refuses_what_is_wrong_in_events(void **state)
         {"events { use kqueue; }", "invalid event type \"kqueue\""},
         {"events { worker_connections 0; }", "worker_connections"},
         {"events { accept_mutex maybe; }", "must be \"on\" or \"off\""},
-        {"events { debug_connection example; }", "invalid address \"example\""},
+        {"events { debug_connection no.invalid; }",
+         "host not found in debug_connection \"no.invalid\""},
         {"", "no \"events\" section in configuration"},
     };
 

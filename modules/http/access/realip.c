@@ -8,7 +8,7 @@
 
 #include "modules/http/engine/core_conf.h"
 
-#include "core/net/addr.h"
+#include "core/net/networks.h"
 #include "core/server/values.h"
 #include "modules/common/forwarded.h"
 

@@ -86,7 +86,7 @@ static bool http_worker_start(weir_worker *worker)
     if (http == NULL || worker->is_keeper) {
         return true;
     }
-    http->debugs_some = events != NULL && events->debug_connections.count != 0;
+    http->debugs_some = events != NULL && events->debug_connections != NULL;
     return weir_http_drain_start(worker);
 }
 

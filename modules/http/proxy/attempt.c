@@ -610,23 +610,6 @@ static void connecting_writable(weir_connection *connection)
     connected(proxy);
 }
 
-/* A value of proxy_bind that is no address is logged, and left to the kernel to choose, as nginx does. */
-static void bind_address(const proxy_state *proxy, weir_connect_options *options)
-{
-    const proxy_conf *conf = proxy->conf;
-
-    if (proxy->key.bound.len == 0) {
-        return;
-    }
-    options->transparent = conf->bind.is_transparent;
-    if (weir_addr_parse_ip(proxy->key.bound, &options->bind_addr)
-        || weir_addr_parse(proxy->key.bound, 0, &options->bind_addr)) {
-        return;
-    }
-    weir_log_line(&proxy->ex->log, WEIR_LOG_ERR, 0, "invalid local address \"%.*s\"",
-                  WEIR_STR_ARG(proxy->key.bound));
-}
-
 /* Whatever the connection logs, it logs for this exchange. */
 static void origin_adopt(proxy_state *proxy, weir_connection *origin)
 {
@@ -655,7 +638,7 @@ static void attempt_connect(proxy_state *proxy)
 
     proxy->is_reused = proxy->was_begun = false;
     proxy->doing = "connecting to upstream";
-    bind_address(proxy, &options);
+    weir_bind_apply(&proxy->conf->bind, proxy->key.bound, &options, &proxy->ex->log);
     origin = weir_connect(weir_worker_current()->loop, &peer->addr, &options, 512,
                           &proxy_connecting, proxy, &error);
     if (origin == NULL) {

@@ -153,6 +153,17 @@ static void ended_by_origin(proxy_state *proxy)
     body_fail(proxy);
 }
 
+/* Should the origin have room for more of the request now, that is for later: the client may stand on the stack. */
+static void answer_frames(proxy_state *proxy)
+{
+    bool was_held_back = proxy->is_held_back;
+
+    proxy->wire->framing->reply(proxy);
+    if (was_held_back && !proxy->is_held_back) {
+        weir_task_post(proxy->ex->client->connection->loop, &proxy->go_on);
+    }
+}
+
 /* Reads up to about `limit` bytes. OK: something came, or body_ended; WAIT; FAIL: body_failed. */
 static weir_result fill(proxy_state *proxy, weir_chain *out, uint64_t limit)
 {
@@ -192,7 +203,7 @@ static weir_result fill(proxy_state *proxy, weir_chain *out, uint64_t limit)
                 proxy_buffer_release(proxy);
             }
             if (proxy->wire->framing != NULL) {
-                proxy->wire->framing->reply(proxy);
+                answer_frames(proxy);
             }
             if (out->len != before) {
                 return WEIR_OK;
@@ -274,7 +285,7 @@ static void credit(proxy_state *proxy)
 
     if (framing != NULL && proxy->origin != NULL) {
         framing->credit(proxy, has_room(proxy) ? 0 : proxy->body.len);
-        framing->reply(proxy);
+        answer_frames(proxy);
     }
 }
 

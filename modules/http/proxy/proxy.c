@@ -1,7 +1,6 @@
 #include "modules/http/proxy/directives.h"
 
 #include "core/base/clock.h"
-#include "core/process/worker.h"
 
 /* The directives of proxy_pass, and the content handler that begins. */
 
@@ -73,32 +72,9 @@ bool proxy_allow_upstream_call(weir_conf *conf, void *settings, const weir_state
     return true;
 }
 
-/* proxy_bind ADDRESS [transparent] | off */
 bool proxy_bind_call(weir_conf *conf, void *settings, const weir_statement *statement)
 {
-    proxy_conf *proxy = settings;
-    weir_str text = statement->args[1];
-    weir_addr addr;
-
-    proxy->bind.addr = NULL;
-    proxy->bind.is_transparent = statement->count == 3;
-    if (statement->count == 3 && !weir_str_eq(statement->args[2], WEIR_STR("transparent"))) {
-        return weir_conf_refuse_arg(conf, statement, 2, "invalid parameter \"%.*s\"",
-                                    WEIR_STR_ARG(statement->args[2]));
-    }
-    if (weir_str_eq(text, WEIR_STR("off"))) {
-        return true;
-    }
-    if (weir_str_find_byte(text, '$') == NULL && !weir_addr_parse_ip(text, &addr)
-        && !weir_addr_parse(text, 0, &addr)) {
-        return weir_conf_refuse_arg(conf, statement, 1, "invalid address \"%.*s\"",
-                                    WEIR_STR_ARG(text));
-    }
-    if (proxy->bind.is_transparent && !weir_worker_needs_transparent(weir_conf_cycle(conf))) {
-        return weir_conf_refuse(conf, "no memory for \"%.*s\"", WEIR_STR_ARG(statement->args[0]));
-    }
-    proxy->bind.addr = weir_template_new(conf, weir_space_of(conf, "http"), text);
-    return proxy->bind.addr != NULL;
+    return weir_bind_call(conf, &((proxy_conf *) settings)->bind, "http", statement);
 }
 
 const proxy_kind proxy_http = {

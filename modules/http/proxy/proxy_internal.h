@@ -3,6 +3,7 @@
 
 #include "core/tls/tls.h"
 #include "modules/balance/balance.h"
+#include "modules/common/bind.h"
 #include "modules/http/engine/core_conf.h"
 #include "modules/http/proxy/proxy.h"
 #include "modules/http/proxy/response_head.h"
@@ -130,10 +131,7 @@ typedef struct {
 
     uint64_t connect_timeout_ms, send_timeout_ms, read_timeout_ms;
     bool socket_keepalive;
-    struct {
-        const weir_template *addr; /* NULL: off */
-        bool is_transparent;
-    } bind;
+    weir_bind bind;
     bool bind_dynamic;          /* it is asked for at each try */
     weir_array *allow_upstream; /* const weir_template *: conditions of each try; NULL: none */
     size_t socket_rcvbuf, socket_sndbuf;

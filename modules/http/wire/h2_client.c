@@ -488,6 +488,7 @@ bool weir_http_h2_client_begin(weir_http_h2_client *client, weir_http_h2_answer 
     if (answer->wants_trailers) {
         weir_http_fields_init(&answer->trailers, answer->pool, answer->lines_max);
     }
+    h2_guard_earn(&client->guard, H2_EARN_RESPONSE);
     client->answer = answer;
     client->id = id;
     client->body_ended = !has_body;

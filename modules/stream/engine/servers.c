@@ -75,7 +75,7 @@ static bool stream_worker_start(weir_worker *worker)
     const weir_events_conf *events = weir_core_events(worker->cycle->core);
 
     if (stream != NULL) {
-        stream->debugs_some = events != NULL && events->debug_connections.count != 0;
+        stream->debugs_some = events != NULL && events->debug_connections != NULL;
     }
     return true;
 }

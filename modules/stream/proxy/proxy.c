@@ -27,25 +27,9 @@ static const weir_choice protocol_choices[] = {
     {NULL, 0},
 };
 
-/* proxy_bind ADDRESS [transparent] | off */
 static bool bind_call(weir_conf *conf, void *settings, const weir_statement *statement)
 {
-    stream_proxy_conf *proxy = settings;
-
-    proxy->bind.addr = NULL;
-    proxy->bind.is_transparent = false;
-    if (weir_str_eq(statement->args[1], WEIR_STR("off"))) {
-        return true;
-    }
-    if (statement->count == 3) {
-        if (!weir_str_eq(statement->args[2], WEIR_STR("transparent"))) {
-            return weir_conf_refuse_arg(conf, statement, 2, "invalid parameter \"%.*s\"",
-                                        WEIR_STR_ARG(statement->args[2]));
-        }
-        proxy->bind.is_transparent = true;
-    }
-    proxy->bind.addr = weir_template_new(conf, weir_space_of(conf, "stream"), statement->args[1]);
-    return proxy->bind.addr != NULL;
+    return weir_bind_call(conf, &((stream_proxy_conf *) settings)->bind, "stream", statement);
 }
 
 static const weir_directive proxy_directives[] = {

@@ -3,6 +3,7 @@
 
 #include "core/tls/tls.h"
 #include "modules/balance/balance.h"
+#include "modules/common/bind.h"
 #include "modules/stream/engine/core_conf.h"
 
 extern const weir_balance_family stream_proxy_family;
@@ -25,10 +26,7 @@ typedef struct {
     uint64_t check_timeout_ms; /* of a health check */
     size_t buffer_size;
     const weir_template *upload_rate, *download_rate;
-    struct {
-        const weir_template *addr; /* NULL: off */
-        bool is_transparent;
-    } bind;
+    weir_bind bind;
     bool socket_keepalive;
     size_t socket_rcvbuf, socket_sndbuf;
     bool next_upstream;

@@ -397,30 +397,6 @@ static void connecting_writable(weir_connection *connection)
     attempt_connected(proxy);
 }
 
-/* A value of proxy_bind that is no address is logged, and left to the kernel to choose, as nginx does. */
-static bool bind_address(const stream_proxy *proxy, weir_connect_options *options)
-{
-    const stream_proxy_conf *conf = proxy->conf;
-    weir_str text;
-
-    if (conf->bind.addr == NULL) {
-        return true;
-    }
-    if (!weir_template_text(conf->bind.addr, &proxy->session->script, &text)) {
-        return false;
-    }
-    if (text.len == 0) {
-        return true;
-    }
-    options->transparent = conf->bind.is_transparent;
-    if (!weir_addr_parse_ip(text, &options->bind_addr)
-        && !weir_addr_parse(text, 0, &options->bind_addr)) {
-        weir_log_line(weir_stream_log(proxy->session), WEIR_LOG_ERR, 0,
-                      "invalid local address \"%.*s\"", WEIR_STR_ARG(text));
-    }
-    return true;
-}
-
 static void attempt_connect(stream_proxy *proxy)
 {
     const stream_proxy_conf *conf = proxy->conf;
@@ -432,13 +408,15 @@ static void attempt_connect(stream_proxy *proxy)
         .rcvbuf = (int) conf->socket_rcvbuf,
         .sndbuf = (int) conf->socket_sndbuf,
     };
+    weir_str bound = WEIR_STR_EMPTY;
     weir_connection *origin;
     int error;
 
-    if (!bind_address(proxy, &options)) {
+    if (conf->bind.addr != NULL && !weir_template_text(conf->bind.addr, &session->script, &bound)) {
         proxy_end(proxy, WEIR_BALANCE_ABANDONED, WEIR_STREAM_INTERNAL_ERROR);
         return;
     }
+    weir_bind_apply(&conf->bind, bound, &options, weir_stream_log(session));
     origin = weir_connect(session->client->loop, &proxy->pick.peer->addr, &options,
                           STREAM_PROXY_POOL_BYTES, &stream_connecting, proxy, &error);
     if (origin == NULL) {
