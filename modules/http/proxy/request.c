@@ -393,17 +393,17 @@ static bool begin_body(proxy_state *proxy, weir_chain *body)
 
 bool proxy_request_begin(proxy_state *proxy)
 {
+    const proxy_wire *wire = proxy->wire;
     weir_chain body = {0};
 
     weir_chain_clear(&proxy->out);
     proxy->is_sent = false;
-    if (!proxy->wire->begin(proxy)) {
+    if (!wire->begin(proxy)) {
         return false;
     }
     if (begin_body(proxy, &body)
-        && ((proxy->body_is_streamed && weir_chain_is_empty(&body))
-            || proxy->wire->add_body(proxy, &body,
-                                     !proxy->body_is_streamed || proxy->ex->request.body_ended))) {
+        && wire->add_body(proxy, &body,
+                          !proxy->body_is_streamed || proxy->ex->request.body_ended)) {
         return true;
     }
     weir_chain_clear(&body);
