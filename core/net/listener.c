@@ -203,8 +203,50 @@ static void listener_let_in(const weir_listener *listener, const weir_listeners 
     }
 }
 
+/* ---- files of those apart */
+
+static bool file_look(const weir_listener *listener, struct stat *found)
+{
+    return lstat(listener->addr.un.sun_path, found) == 0;
+}
+
+static bool file_is_own(const weir_listener *listener)
+{
+    struct stat found;
+
+    return file_look(listener, &found) && found.st_dev == listener->file.device
+           && found.st_ino == listener->file.inode;
+}
+
+/* Once it is opened: that of the socket before, or what is there. */
+static void file_note(weir_listener *listener, const weir_listener *before)
+{
+    struct stat found;
+
+    if (before != NULL && before->file.inode != 0 && listener->fds[0] == before->fds[0]) {
+        listener->file.device = before->file.device;
+        listener->file.inode = before->file.inode;
+    } else if (file_look(listener, &found)) {
+        listener->file.device = found.st_dev;
+        listener->file.inode = found.st_ino;
+    }
+}
+
+static void file_unlink(const weir_listener *listener)
+{
+    if (weir_addr_is_unix(&listener->addr) && (!listener->is_apart || file_is_own(listener))) {
+        unlink(listener->addr.un.sun_path);
+    }
+}
+
 static int listener_bind(const weir_listener *listener, int fd)
 {
+    struct stat found;
+
+    /* Nobody listens there, or another one that is to be followed. */
+    if (listener->is_apart && file_look(listener, &found) && S_ISSOCK(found.st_mode)) {
+        unlink(listener->addr.un.sun_path);
+    }
     return bind(fd, &listener->addr.sa, listener->addr.len) == -1 ? errno : 0;
 }
 
@@ -285,7 +327,9 @@ static bool listener_bind_and_listen(const weir_listener *listener, int fd,
         return false;
     }
 
-    if (weir_addr_is_unix(&listener->addr) && chmod(listener->addr.un.sun_path, 0666) == -1) {
+    /* Before anybody can connect. */
+    if (weir_addr_is_unix(&listener->addr)
+        && chmod(listener->addr.un.sun_path, listener->is_apart ? 0600 : 0666) == -1) {
         listener_log(listener, log, errno, "chmod()");
         unlink(listener->addr.un.sun_path);
         return false;
@@ -345,6 +389,8 @@ static size_t listener_take_over(weir_listener *listener, const weir_listener *b
     bool must_be_new = listener->addr.sa.sa_family == AF_INET6
                        && listener->options.ipv6only != before->options.ipv6only;
 
+    must_be_new |= listener->is_apart && before->file.inode != 0 && !file_is_own(before);
+
     if (must_be_new) {
         return 0;
     }
@@ -384,6 +430,9 @@ static bool listener_open(weir_listener *listener, const weir_listeners *old, si
         }
         listener->fds[listener->fd_count++] = fd;
     }
+    if (listener->is_apart) {
+        file_note(listener, before);
+    }
     return true;
 }
 
@@ -399,9 +448,7 @@ static void listeners_undo(weir_listeners *listeners, const weir_listeners *old,
 
             if (before == NULL || !listener_has(before, fd)) {
                 close(fd);
-                if (weir_addr_is_unix(&listener->addr)) {
-                    unlink(listener->addr.un.sun_path);
-                }
+                file_unlink(listener);
             } else if (listener->options.reuseport && !before->options.reuseport) {
                 weir_listener_set_option(before, fd, SOL_SOCKET, SO_REUSEPORT, 0, "SO_REUSEPORT",
                                          log);
@@ -457,8 +504,15 @@ bool weir_listeners_open(weir_listeners *listeners, weir_listeners *old, size_t 
 bool weir_listeners_try(const weir_listeners *listeners, const weir_log *log)
 {
     for (WEIR_LISTENERS_EACH(listeners, listener)) {
+        struct stat found;
         int error;
-        int fd = socket(listener->addr.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int fd;
+
+        /* It would take the place of what is there. */
+        if (listener->is_apart && file_look(listener, &found)) {
+            continue;
+        }
+        fd = socket(listener->addr.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         if (fd == -1) {
             listener_log(listener, log, errno, "socket()");
@@ -481,6 +535,11 @@ bool weir_listeners_try(const weir_listeners *listeners, const weir_log *log)
         }
     }
     return true;
+}
+
+int weir_listener_fd(const weir_listener *listener)
+{
+    return listener->fds[0];
 }
 
 /* ---- closing */
@@ -511,9 +570,9 @@ void weir_listeners_close(weir_listeners *old, const weir_listeners *current)
                 close(listener->fds[i]);
             }
         }
-        if (may_unlink && listener->fd_count != 0 && weir_addr_is_unix(&listener->addr)
+        if (may_unlink && listener->fd_count != 0
             && weir_listeners_find(current, &listener->addr) == NULL) {
-            unlink(listener->addr.un.sun_path);
+            file_unlink(listener);
         }
         listener->fd_count = 0;
     }

@@ -1,6 +1,8 @@
 #ifndef WEIR_NET_LISTENER_H
 #define WEIR_NET_LISTENER_H
 
+#include <sys/types.h>
+
 #include "core/event/loop.h"
 #include "core/net/addr.h"
 
@@ -36,12 +38,21 @@ struct weir_listener {
     uint64_t proxy_protocol_timeout_ms;
     void (*accepted)(weir_connection *connection, void *subject);
     void *subject;
+    /*
+     * A unix socket for its owner alone (mode 0600), for which weir_listeners_start() does nothing: whoever wants it accepts
+     * from weir_listener_fd(), and no hook is called.  It takes the place of a socket that is there, and none of its file.
+     */
+    bool is_apart;
     size_t connection_pool_bytes;
     weir_log log; /* of connections, before they know their server */
 
     /* private to core/net */
     int *fds; /* one, or one a worker with reuseport */
     size_t fd_count;
+    struct {
+        dev_t device;
+        ino_t inode;
+    } file; /* of one apart, when it was opened; inode 0: none */
     weir_event event;
     weir_listeners *owner;
     weir_listener *next;
@@ -55,6 +66,7 @@ weir_listeners *weir_listeners_new(weir_pool *pool);
  * NULL when the pool is used up.
  */
 weir_listener *weir_listeners_get(weir_listeners *listeners, const weir_addr *addr, bool *is_new);
+int weir_listener_fd(const weir_listener *listener); /* its first, once it is opened */
 weir_listener *weir_listeners_at(const weir_listeners *listeners, size_t i); /* NULL past the end */
 
 /*

@@ -3,7 +3,8 @@
  *
  *     control unix:/run/weir.ctl;     "off", the default, has none
  *
- * The master makes the socket; it lives as long as configurations name it, and so over reloads.
+ * The socket is one of the listeners, apart from those of workers: it stays over reloads, and is handed over to a new
+ * binary, whose keeper answers once the old one has left.
  */
 
 #include "modules/control/control.h"
@@ -23,135 +24,18 @@
 #include "core/process/worker.h"
 #include "modules/balance/api.h"
 
-#define CONTROL_OBJECT "control"
-#define CONTROL_BACKLOG 16
 #define CONTROL_CLIENTS_MAX 16
 #define CONTROL_TIMEOUT_MS 10000
-#define CONTROL_NEW ".new" /* what the socket is called until it is ready */
-#define CONTROL_PATH_MAX (sizeof(((struct sockaddr_un *) NULL)->sun_path) - sizeof(CONTROL_NEW))
-
-/* ---- the socket: made by the master, shared by the configurations that name it */
-
-typedef struct {
-    size_t references;
-    int fd;
-    struct sockaddr_un name;
-    dev_t device; /* of its file */
-    ino_t inode;
-} control_socket;
+#define CONTROL_PATH_MAX sizeof(((struct sockaddr_un *) NULL)->sun_path)
 
 /* Of one configuration. */
 typedef struct {
-    control_socket *socket;
+    weir_listener *listener;
     weir_event event;
     weir_worker *keeper;
     weir_list clients;
     size_t client_count;
 } control;
-
-static bool file_is_ours(const control_socket *socket)
-{
-    struct stat found;
-
-    return lstat(socket->name.sun_path, &found) == 0 && found.st_dev == socket->device
-           && found.st_ino == socket->inode;
-}
-
-/* In the master, or the only process; others just lose their descriptor. */
-static void socket_unref(control_socket *socket, bool is_maker)
-{
-    if (--socket->references != 0) {
-        return;
-    }
-    if (is_maker && file_is_ours(socket)) {
-        (void) unlink(socket->name.sun_path);
-    }
-    close(socket->fd);
-    free(socket);
-}
-
-/* Ready before it has its name, which it takes from one that a dead process left. */
-static bool socket_bind(control_socket *made)
-{
-    struct sockaddr_un fresh = made->name;
-    struct stat found;
-    mode_t mask;
-    bool is_bound;
-
-    memcpy(fresh.sun_path + strlen(fresh.sun_path), CONTROL_NEW, sizeof(CONTROL_NEW));
-    (void) unlink(fresh.sun_path);
-    mask = umask(S_IRWXG | S_IRWXO | S_IXUSR);
-    is_bound = bind(made->fd, (const struct sockaddr *) &fresh, sizeof(fresh)) == 0;
-    umask(mask);
-    if (!is_bound) {
-        return false;
-    }
-    if (listen(made->fd, CONTROL_BACKLOG) == -1 || lstat(fresh.sun_path, &found) == -1
-        || rename(fresh.sun_path, made->name.sun_path) == -1) {
-        int error = errno;
-
-        (void) unlink(fresh.sun_path);
-        errno = error;
-        return false;
-    }
-    made->device = found.st_dev;
-    made->inode = found.st_ino;
-    return true;
-}
-
-/* NULL: refused. */
-static control_socket *socket_new(weir_conf *conf, weir_str path)
-{
-    control_socket *made = calloc(1, sizeof(*made));
-    struct stat found;
-
-    if (made == NULL) {
-        weir_conf_refuse(conf, "no memory for \"control\"");
-        return NULL;
-    }
-    made->references = 1;
-    made->name.sun_family = AF_UNIX;
-    memcpy(made->name.sun_path, path.data, path.len);
-    if (lstat(made->name.sun_path, &found) == 0 && !S_ISSOCK(found.st_mode)) {
-        weir_conf_refuse(conf, "\"%.*s\" of \"control\" is there, and is no socket",
-                         WEIR_STR_ARG(path));
-        free(made);
-        return NULL;
-    }
-    made->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (made->fd == -1 || !socket_bind(made)) {
-        weir_conf_refuse(conf, "the socket \"%.*s\" of \"control\" cannot be made (%d: %s)",
-                         WEIR_STR_ARG(path), errno, strerror(errno));
-        if (made->fd != -1) {
-            close(made->fd);
-        }
-        free(made);
-        return NULL;
-    }
-    return made;
-}
-
-/* That of the configuration before, if it is the same and still has its file. */
-static control_socket *socket_kept(const weir_cycle *cycle, weir_str path)
-{
-    const control *before =
-        cycle->previous == NULL ? NULL : weir_cycle_object(cycle->previous, CONTROL_OBJECT);
-
-    if (before == NULL || !weir_str_eq(weir_str_from_z(before->socket->name.sun_path), path)
-        || !file_is_ours(before->socket)) {
-        return NULL;
-    }
-    before->socket->references++;
-    return before->socket;
-}
-
-static void control_end(void *subject)
-{
-    const control *self = subject;
-    const weir_worker *worker = weir_worker_current();
-
-    socket_unref(self->socket, worker == NULL || !worker->cycle->core->master_process);
-}
 
 /* ---- one call: reading -> (waiting for the keeper's change) -> writing -> closed */
 
@@ -343,12 +227,20 @@ static void socket_ready(weir_event *event, unsigned what)
 static bool control_start(weir_worker *keeper, weir_chore *chore)
 {
     control *self = chore->subject;
+    /* Its own: the listener's may be closed before the keeper stops. */
+    int fd = fcntl(weir_listener_fd(self->listener), F_DUPFD_CLOEXEC, 0);
 
+    if (fd == -1) {
+        return false;
+    }
     self->keeper = keeper;
     weir_list_init(&self->clients);
-    self->event =
-        (weir_event){.fd = self->socket->fd, .name = "control socket", .ready = socket_ready};
-    return weir_event_add_level(keeper->loop, &self->event, false);
+    self->event = (weir_event){.fd = fd, .name = "control socket", .ready = socket_ready};
+    if (!weir_event_add_level(keeper->loop, &self->event, false)) {
+        close(fd);
+        return false;
+    }
+    return true;
 }
 
 static void control_stop(weir_worker *keeper, weir_chore *chore)
@@ -356,6 +248,7 @@ static void control_stop(weir_worker *keeper, weir_chore *chore)
     control *self = chore->subject;
 
     weir_event_remove(keeper->loop, &self->event);
+    close(self->event.fd);
     while (!weir_list_is_empty(&self->clients)) {
         client_close(WEIR_OWNER(weir_list_first(&self->clients), control_client, link));
     }
@@ -383,6 +276,32 @@ static bool control_call(weir_conf *conf, void *settings, const weir_statement *
            || weir_conf_refuse_arg(conf, statement, 1, "the path of \"control\" is too long");
 }
 
+/* NULL: refused. */
+static weir_listener *listener_make(weir_conf *conf, weir_str path)
+{
+    weir_addr addr = {.len = sizeof(addr.un), .un = {.sun_family = AF_UNIX}};
+    weir_listener *made;
+    struct stat found;
+    bool is_new = false;
+
+    memcpy(addr.un.sun_path, path.data, path.len);
+    if (lstat(addr.un.sun_path, &found) == 0 && !S_ISSOCK(found.st_mode)) {
+        weir_conf_refuse(conf, "\"%.*s\" of \"control\" is there, and is no socket",
+                         WEIR_STR_ARG(path));
+        return NULL;
+    }
+    made = weir_listeners_get(weir_conf_cycle(conf)->listeners, &addr, &is_new);
+    if (made == NULL || !is_new) {
+        weir_conf_refuse(conf,
+                         made == NULL ? "no memory for \"control\""
+                                      : "\"%.*s\" of \"control\" is listened at already",
+                         WEIR_STR_ARG(path));
+        return NULL;
+    }
+    made->is_apart = true;
+    return made;
+}
+
 static bool control_configured(weir_conf *conf)
 {
     weir_cycle *cycle = weir_conf_cycle(conf);
@@ -399,21 +318,13 @@ static bool control_configured(weir_conf *conf)
     if (!weir_balance_calls_enable(conf)) {
         return false;
     }
-    if (cycle->options.is_test) {
-        return true;
-    }
-    self->socket = socket_kept(cycle, settings->path);
-    if (self->socket == NULL && (self->socket = socket_new(conf, settings->path)) == NULL) {
+    self->listener = listener_make(conf, settings->path);
+    if (self->listener == NULL) {
         return false;
-    }
-    if (weir_pool_on_free(weir_conf_pool(conf), control_end, self) == NULL) {
-        socket_unref(self->socket, true);
-        return weir_conf_refuse(conf, "no memory for \"control\"");
     }
     *chore = (weir_chore){
         .name = "control", .start = control_start, .stop = control_stop, .subject = self};
-    return (weir_cycle_set_object(cycle, CONTROL_OBJECT, self) && weir_chore_register(cycle, chore))
-           || weir_conf_refuse(conf, "no memory for \"control\"");
+    return weir_chore_register(cycle, chore) || weir_conf_refuse(conf, "no memory for \"control\"");
 }
 
 static const weir_directive control_directives[] = {

@@ -5,11 +5,11 @@ import os
 import re
 import socket
 import stat
-from signal import SIGKILL
+from signal import SIGKILL, SIGQUIT, SIGUSR2
 
 import pytest
 
-from harness import wait_until
+from harness import kernel, wait_until
 from harness.upstream import answer
 
 pytestmark = pytest.mark.weir_only("the tool and the directive are weir's own")
@@ -144,6 +144,79 @@ def test_a_keeper_that_is_killed_is_followed_by_one_that_answers(weir, ctl):
 def test_one_process_without_a_master_answers_too(weir, ctl):
     weir("", http=group("127.0.0.1:9"), main=f"master_process off; {CONTROL}")
     assert "127.0.0.1:8" in ctl("add", "back", "127.0.0.1:8")
+
+
+def upgraded(server):
+    """Sends USR2 and waits for the new master; returns (old, new)."""
+    old = server.master_pid
+    server.signal(SIGUSR2)
+    wait_until(lambda: server.master_pid not in (0, old) and server.workers(), "a new master")
+    return old, server.master_pid
+
+
+def test_somebody_answers_at_any_time_of_an_upgrade(weir, folder, ctl):
+    server = weir("", http=group("127.0.0.1:9"), main=f"daemon on; {CONTROL}")
+    inode = os.stat(folder.file("ctl")).st_ino
+    old, new = upgraded(server)
+    assert "127.0.0.1:8" in ctl("add", "back", "127.0.0.1:8")
+    server.signal(SIGQUIT, old)
+    assert "127.0.0.1:7" in ctl("add", "back", "127.0.0.1:7")
+    wait_until(lambda: not kernel.is_alive(old), "the old master to end")
+    assert os.stat(folder.file("ctl")).st_ino == inode
+    assert {"127.0.0.1:9", "127.0.0.1:8", "127.0.0.1:7"} == {
+        one["server"] for one in json.loads(ctl("--json", "servers", "back"))}
+    server.reload()
+    assert "127.0.0.1:7" in ctl("upstreams")
+
+
+@pytest.mark.parametrize("how", ["the new one quits", "it does not load"])
+def test_an_upgrade_that_is_taken_back_leaves_the_socket(weir, folder, ctl, how):
+    server = weir("", http=group("127.0.0.1:9"), main=f"daemon on; {CONTROL}",
+                  alerts=["bogus", "exited with code 1"])
+    if how == "it does not load":
+        server.write_config(server.config + "bogus;")
+        old = server.master_pid
+        server.signal(SIGUSR2)
+        server.wait_log("new binary process .* exited with code 1")
+        server.write_config(server.config.replace("bogus;", ""))
+    else:
+        old, new = upgraded(server)
+        server.signal(SIGQUIT, new)
+        wait_until(lambda: not kernel.is_alive(new), "the new master to end")
+    wait_until(lambda: server.master_pid == old, "the pid file")
+    assert "127.0.0.1:8" in ctl("add", "back", "127.0.0.1:8")
+    server.stop()
+    assert not os.path.exists(folder.file("ctl"))
+
+
+def test_a_file_that_was_taken_away_comes_with_a_reload(weir, folder, ctl):
+    server = weir("", http=group("127.0.0.1:9"), main=CONTROL)
+    os.remove(folder.file("ctl"))
+    server.reload()
+    assert "127.0.0.1:9" in ctl("upstreams")
+
+
+def test_who_was_followed_by_another_leaves_its_file_alone(weir, folder, ctl):
+    server = weir("", http=group("127.0.0.1:9"), main=CONTROL)
+    os.remove(folder.file("ctl"))
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(folder.file("ctl"))
+        server.stop()
+        assert os.path.exists(folder.file("ctl"))
+
+
+def test_a_test_of_the_configuration_leaves_the_socket(weir, folder, binary, ctl):
+    weir("", http=group("127.0.0.1:9"), main=CONTROL)
+    inode = os.stat(folder.file("ctl")).st_ino
+    done = binary.run("-t", "-p", folder.path + "/", "-c", folder.file("weir.conf"))
+    assert done.code == 0, done
+    assert os.stat(folder.file("ctl")).st_ino == inode
+    assert "127.0.0.1:9" in ctl("upstreams")
+
+
+def test_it_listens_apart_from_servers(check):
+    done = check("control unix:@dir@/both; events { } http { server { listen unix:@dir@/both; } }")
+    assert done.code == 1 and "is listened at already" in done.err
 
 
 @pytest.mark.parametrize("value, message", [
