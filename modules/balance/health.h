@@ -36,6 +36,7 @@ typedef struct {
     weir_tls_client *tls; /* NULL: plain */
     weir_str server_name; /* of TLS; empty: none is sent */
     weir_str verify_name;
+    weir_str alpn;     /* of TLS, in wire form; empty: none is offered */
     weir_str preamble; /* before TLS; empty: none */
     weir_str request;  /* empty: none */
     uint64_t connect_ms, send_ms, read_ms;

@@ -289,6 +289,7 @@ static void talking_shake(talking *self)
     weir_tls_connect_options options = {
         .server_name = question->server_name,
         .verify_name = question->verify_name,
+        .alpn = question->alpn,
         .handshake_timeout_ms = question->whole_ms != 0 ? question->whole_ms : question->connect_ms,
     };
 

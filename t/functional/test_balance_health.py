@@ -231,7 +231,10 @@ def test_a_kept_connection_that_goes_is_replaced_and_is_no_failure(weir, upstrea
 @pytest.mark.parametrize("text, why", [
     ("location / { health_check; }", 'takes a location with "proxy_pass"'),
     ("location / { proxy_pass http://back; health_check match=none; }", 'match "none" not found'),
-    ("location / { proxy_pass http://back; health_check type=grpc; }", "is not supported"),
+    ("location / { proxy_pass http://back; health_check type=grpc; }", 'takes a location with "grpc_pass"'),
+    ("location / { grpc_pass grpc://back; health_check; }", 'takes a location with "proxy_pass"'),
+    ("location / { proxy_pass http://back; health_check grpc_status=12; }", 'take "type=grpc"'),
+    ("location / { grpc_pass grpc://back; health_check type=grpc uri=/; }", 'takes no "uri"'),
     ("location / { proxy_pass http://back; health_check interval=0; }", '"interval=0"'),
     ("location / { proxy_pass http://back; health_check uri=x; }", '"uri=x"'),
     ("location / { proxy_pass http://back; health_check persistent; }", 'takes "mandatory"'),

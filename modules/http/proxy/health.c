@@ -14,13 +14,6 @@
 #define ANSWER_MAX (HEAD_MAX + BODY_MAX)
 #define LINES_MAX 200
 
-typedef struct {
-    weir_balance_check check;
-    const weir_http_location *location; /* where it stands */
-    weir_str uri;
-    weir_str host;
-} health_check;
-
 /* ---- one answer */
 
 typedef struct {
@@ -84,7 +77,7 @@ static bool body_is_complete(const health_answer *answer, size_t len)
 
 /* ---- variables, as if the check had been a client's request that was passed on */
 
-static bool request_fill(weir_http_exchange *ex, const health_check *self)
+static bool request_fill(weir_http_exchange *ex, const proxy_health_check *self)
 {
     weir_http_request *request = &ex->request;
     weir_str rest = self->uri;
@@ -129,7 +122,7 @@ static bool attempt_fill(proxy_state *proxy, const weir_balance_talk *talk, weir
 /* NULL: no memory. */
 static weir_script *script_of(const weir_balance_talk *talk, weir_str data)
 {
-    const health_check *self = WEIR_OWNER(talk->check, const health_check, check);
+    const proxy_health_check *self = WEIR_OWNER(talk->check, const proxy_health_check, check);
     const health_answer *answer = talk->state;
     weir_http_exchange *ex = weir_http_exchange_unasked(self->location, talk->pool, &talk->log);
     proxy_state *proxy = ex == NULL ? NULL : WEIR_NEW(ex->pool, proxy_state);
@@ -221,7 +214,7 @@ static weir_balance_talk_result answer_take(weir_balance_talk *talk, weir_str da
 
 /* ---- health_check [PARAMETERS] */
 
-static bool uri_read(health_check *check, weir_str value)
+static bool uri_read(proxy_health_check *check, weir_str value)
 {
     check->uri = value;
     for (size_t i = 0; i < value.len; i++) {
@@ -235,9 +228,10 @@ static bool uri_read(health_check *check, weir_str value)
 static weir_balance_argument argument_read(weir_conf *conf, weir_balance_check *check,
                                            weir_str argument)
 {
-    health_check *self = WEIR_OWNER(check, health_check, check);
+    proxy_health_check *self = WEIR_OWNER(check, proxy_health_check, check);
     weir_str value;
 
+    (void) conf;
     if (weir_conf_parameter(argument, "uri=", &value)) {
         return uri_read(self, value) ? WEIR_BALANCE_ARGUMENT_GOOD : WEIR_BALANCE_ARGUMENT_WRONG;
     }
@@ -246,24 +240,30 @@ static weir_balance_argument argument_read(weir_conf *conf, weir_balance_check *
                    ? WEIR_BALANCE_ARGUMENT_GOOD
                    : WEIR_BALANCE_ARGUMENT_WRONG;
     }
-    if (weir_conf_parameter(argument, "type=", &value)
-        || weir_str_starts(argument, WEIR_STR("grpc_"))) {
-        weir_conf_refuse(conf, "the parameter \"%.*s\" of \"health_check\" is not supported",
-                         WEIR_STR_ARG(argument));
-        return WEIR_BALANCE_ARGUMENT_REFUSED;
+    if (weir_conf_parameter(argument, "type=", &value)) {
+        self->grpc.is_asked = weir_str_eq(value, WEIR_STR("grpc"));
+        return self->grpc.is_asked ? WEIR_BALANCE_ARGUMENT_GOOD : WEIR_BALANCE_ARGUMENT_WRONG;
+    }
+    if (weir_conf_parameter(argument, "grpc_service=", &self->grpc.service)) {
+        return self->grpc.service.len != 0 && self->grpc.service.len <= PROXY_HEALTH_SERVICE_MAX
+                   ? WEIR_BALANCE_ARGUMENT_GOOD
+                   : WEIR_BALANCE_ARGUMENT_WRONG;
+    }
+    if (weir_conf_parameter(argument, "grpc_status=", &value)) {
+        return weir_parse_uint(value, UINT16_MAX, &self->grpc.status) ? WEIR_BALANCE_ARGUMENT_GOOD
+                                                                      : WEIR_BALANCE_ARGUMENT_WRONG;
     }
     return WEIR_BALANCE_ARGUMENT_UNKNOWN;
 }
 
 static bool health_check_call(weir_conf *conf, void *settings, const weir_statement *statement)
 {
-    health_check *self = WEIR_NEW(weir_conf_pool(conf), health_check);
+    proxy_health_check *self = WEIR_NEW(weir_conf_pool(conf), proxy_health_check);
 
     (void) settings;
     if (self == NULL) {
         return weir_conf_refuse(conf, "no memory for \"health_check\"");
     }
-    self->uri = WEIR_STR("/");
     self->location = weir_http_conf_location(conf);
     return weir_balance_check_read(conf, &proxy_family, &self->check, statement, argument_read);
 }
@@ -282,12 +282,11 @@ static weir_str host_of(const proxy_conf *conf)
 }
 
 /* HTTP/1.0: an answer is not chunked, and ends with the connection unless both want to go on. */
-static bool request_make(weir_conf *conf, health_check *self, const proxy_conf *proxy)
+static bool request_make(weir_conf *conf, proxy_health_check *self)
 {
     weir_balance_question *question = &self->check.question;
     weir_builder text;
 
-    self->host = host_of(proxy);
     weir_builder_open(&text, weir_conf_pool(conf), SIZE_MAX);
     weir_builder_add(&text, WEIR_STR("GET "));
     weir_builder_add(&text, self->uri);
@@ -301,18 +300,54 @@ static bool request_make(weir_conf *conf, health_check *self, const proxy_conf *
            || weir_conf_refuse(conf, "no memory for \"health_check\"");
 }
 
+/* What one kind of check knows, the other does not. */
+static const char *mixture_of(const proxy_health_check *self)
+{
+    const proxy_health_grpc *grpc = &self->grpc;
+
+    if (!grpc->is_asked) {
+        return grpc->service.len != 0 || grpc->status != 0
+                   ? "\"grpc_service\" and \"grpc_status\" of \"health_check\" take \"type=grpc\""
+                   : NULL;
+    }
+    return self->uri.len != 0 || self->check.match_name.len != 0
+                   || self->check.question.keepalive_ms != 0
+               ? "\"health_check type=grpc\" takes no \"uri\", \"match\" or \"keepalive_time\""
+               : NULL;
+}
+
+/* The settings whose origins are asked; NULL: refused. */
+static const proxy_conf *passing(weir_conf *conf, const proxy_health_check *self)
+{
+    const weir_balance_check *check = &self->check;
+    const proxy_conf *proxy = weir_level_settings(
+        check->level, self->grpc.is_asked ? &weir_http_grpc.base : &weir_http_proxy.base);
+    const char *why = mixture_of(self);
+
+    if (why == NULL && (proxy == NULL || proxy->pass.group == NULL)) {
+        why = self->grpc.is_asked
+                  ? "\"health_check type=grpc\" takes a location with \"grpc_pass\" "
+                    "to an upstream without variables"
+                  : "\"health_check\" takes a location with \"proxy_pass\" to an "
+                    "upstream without variables, or \"type=grpc\" and \"grpc_pass\"";
+    }
+    if (why != NULL) {
+        weir_conf_refuse_arg(conf, check->statement, 0, "%s", why);
+        return NULL;
+    }
+    return proxy;
+}
+
 /* Now that proxy_pass is known. */
 static bool check_settle(weir_conf *conf, weir_balance_check *check)
 {
-    health_check *self = WEIR_OWNER(check, health_check, check);
+    proxy_health_check *self = WEIR_OWNER(check, proxy_health_check, check);
     weir_balance_question *question = &check->question;
-    const proxy_conf *proxy = weir_level_settings(check->level, &weir_http_proxy.base);
+    const proxy_conf *proxy = passing(conf, self);
     weir_str name, said;
 
-    if (proxy == NULL || proxy->pass.group == NULL) {
-        return weir_conf_refuse_arg(conf, check->statement, 0,
-                                    "\"health_check\" takes a location with \"proxy_pass\" to an "
-                                    "upstream without variables");
+    if (proxy == NULL) {
+        return false;
     }
     check->group = proxy->pass.group;
     name = proxy->pass.url.name;
@@ -327,11 +362,20 @@ static bool check_settle(weir_conf *conf, weir_balance_check *check)
     question->connect_ms = proxy->connect_timeout_ms;
     question->send_ms = proxy->send_timeout_ms;
     question->read_ms = proxy->read_timeout_ms;
+    self->host = host_of(proxy);
+    if (self->grpc.is_asked) {
+        self->grpc.authority = self->host;
+        self->grpc.is_tls = proxy->pass.url.is_tls;
+        return proxy_health_grpc_make(conf, &self->grpc, question);
+    }
+    if (self->uri.len == 0) {
+        self->uri = WEIR_STR("/");
+    }
     question->answer_max = ANSWER_MAX;
     question->state_bytes = sizeof(health_answer);
     question->begin = answer_begin;
     question->take = answer_take;
-    return request_make(conf, self, proxy);
+    return request_make(conf, self);
 }
 
 static bool health_configured(weir_conf *conf)
@@ -355,7 +399,8 @@ static const weir_directive health_directives[] = {
         .takes = WEIR_TAKES_ANY,
         .slot = WEIR_SLOT_ONLY_CALL(health_check_call),
         .syntax = "[interval=time] [jitter=time] [fails=number] [passes=number] [uri=uri] "
-                  "[mandatory [persistent]] [match=name] [port=number] [keepalive_time=time]",
+                  "[mandatory [persistent]] [match=name] [port=number] [keepalive_time=time] "
+                  "[type=grpc [grpc_service=name] [grpc_status=code]]",
         .doc = "Asks the servers that requests are passed on to whether they are well.",
     },
     {0},

@@ -2,7 +2,7 @@
 #define WEIR_HTTP_PROXY_INTERNAL_H
 
 #include "core/tls/tls.h"
-#include "modules/balance/balance.h"
+#include "modules/balance/health.h"
 #include "modules/common/bind.h"
 #include "modules/http/engine/core_conf.h"
 #include "modules/http/proxy/proxy.h"
@@ -460,6 +460,31 @@ void proxy_store_end(proxy_state *proxy);
 
 /* After 101: bytes go both ways until one side ends. The exchange is gone afterwards. */
 void proxy_tunnel_start(proxy_state *proxy);
+
+/* ---- health_grpc.c: health_check type=grpc */
+
+#define PROXY_HEALTH_SERVICE_MAX 120 /* bytes of a service's name */
+
+typedef struct {
+    bool is_asked;    /* type=grpc */
+    weir_str service; /* empty: all of the server */
+    uint64_t status;  /* that is good */
+    weir_str authority;
+    bool is_tls;
+} proxy_health_grpc;
+
+/* What health_check says; lives as long as the cycle. */
+typedef struct {
+    weir_balance_check check;
+    const weir_http_location *location; /* where it stands */
+    weir_str uri;
+    weir_str host;
+    proxy_health_grpc grpc;
+} proxy_health_check;
+
+/* What is asked, and how the answer is read.  False: refused. */
+bool proxy_health_grpc_make(weir_conf *conf, const proxy_health_grpc *grpc,
+                            weir_balance_question *question) WEIR_MUST_USE;
 
 /* ---- health_match.c: what the answer to a health check must be */
 
