@@ -1,0 +1,293 @@
+/*
+ * What an attacker may repeat: four times the bytes take about four times the time, in each transformation, operator and body
+ * processor.  Times are of this thread's CPU, the best of some runs; what takes sixteen times as long is far off.
+ */
+
+#include <time.h>
+
+#include "core/base/builder.h"
+#include "modules/waf/body.h"
+#include "modules/waf/operator.h"
+#include "modules/waf/transform.h"
+#include "t/unit/waf_unit.h"
+
+#define SMALL_BYTES ((size_t) 16 * 1024)
+#define TIMES 4
+#define RUNS 4
+#define MAY_GROW 9     /* times, where TIMES are due */
+#define FLOOR_US 1500u /* too little to tell anything; what is quadratic takes longer */
+
+typedef void subject_run(weir_pool *pool, const void *subject, weir_str value);
+
+static uint64_t cpu_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
+}
+
+static weir_str repeated(weir_pool *pool, const char *fragment, size_t bytes)
+{
+    weir_builder text;
+    weir_str piece = weir_str_from_z(fragment);
+
+    /* "\1" stands for a NUL. */
+    weir_builder_open(&text, pool, bytes + piece.len);
+    while (weir_builder_text(&text).len < bytes) {
+        for (size_t i = 0; i < piece.len; i++) {
+            weir_builder_add_byte(&text, piece.data[i] == '\1' ? '\0' : piece.data[i]);
+        }
+    }
+    return weir_builder_text(&text);
+}
+
+static uint64_t best_us(subject_run *run, const void *subject, const char *fragment, size_t bytes)
+{
+    uint64_t best = UINT64_MAX;
+
+    for (unsigned i = 0; i < RUNS && best >= FLOOR_US; i++) {
+        weir_pool *pool = weir_pool_new(65536, 0);
+        weir_str value = repeated(pool, fragment, bytes);
+        uint64_t begun = cpu_us(), took;
+
+        run(pool, subject, value);
+        took = cpu_us() - begun;
+        best = took < best ? took : best;
+        weir_pool_free(pool);
+    }
+    return best;
+}
+
+static bool grows_as_its_input(subject_run *run, const void *subject, const char *fragment)
+{
+    uint64_t large = best_us(run, subject, fragment, SMALL_BYTES * TIMES);
+
+    return large < FLOOR_US
+           || large <= MAY_GROW * best_us(run, subject, fragment, SMALL_BYTES) + FLOOR_US;
+}
+
+#define assert_grows(run, subject, name, fragment)                                                 \
+    do {                                                                                           \
+        if (!grows_as_its_input((run), (subject), (fragment))) {                                   \
+            fail_msg("%s with \"%s\" grows faster than its input", (name), (fragment));            \
+        }                                                                                          \
+    } while (0)
+
+/* ---- this test itself */
+
+static void look_back(weir_pool *pool, const void *subject, weir_str value)
+{
+    volatile unsigned sum = 0;
+
+    (void) pool;
+    (void) subject;
+    for (size_t i = 0; i < value.len; i++) {
+        for (size_t k = 0; k < i; k += 16) {
+            sum += (unsigned char) value.data[k];
+        }
+    }
+}
+
+static void what_looks_back_for_each_byte_is_found_out(void **state)
+{
+    (void) state;
+    assert_false(grows_as_its_input(look_back, NULL, "a"));
+}
+
+static const char *const fragments[] = {
+    "a",         " ",         "\1",          "%",       "%41",  "%u",
+    "%u0041",    "&",         "&#",          "&#x41;",  "&lt",  "\\",
+    "\\u",       "\\x4",      "\\000041",    "/*",      "*/",   "/**/",
+    "<!--",      "-->",       "--",          "#",       "/../", "a/",
+    "../",       "./",        "//",          "\\..\\",  "=",    "+",
+    "0x41",      "'",         "\"",          "\xc3",    "\xa9", "\xf0\x9f\x98\x80",
+    "(",         ")",         ";",           ",",       "^",    "`",
+    "$$",        "@",         "q'[",         "<",       "<a ",  "<a b=",
+    ">",         "<![CDATA[", "javascript:", "or 1=1 ", "1",    "4111111111111111 ",
+    "select 1,", "x'y\"z",    "\r\n",        "\n",      "a=b&",
+};
+
+/* ---- transformations */
+
+static void transform_run(weir_pool *pool, const void *subject, weir_str value)
+{
+    weir_str out;
+
+    assert_int_not_equal(weir_waf_transform_apply(subject, pool, NULL, NULL, value, &out),
+                         WEIR_WAF_NO_MEMORY);
+}
+
+static void transformations_take_time_as_their_input_grows(void **state)
+{
+    static const char *const names[] = {
+        "base64Decode",       "base64DecodeExt",
+        "base64Encode",       "cmdLine",
+        "compressWhitespace", "cssDecode",
+        "escapeSeqDecode",    "hexDecode",
+        "hexEncode",          "htmlEntityDecode",
+        "jsDecode",           "length",
+        "lowercase",          "md5",
+        "normalizePath",      "normalizePathWin",
+        "parityEven7bit",     "parityOdd7bit",
+        "parityZero7bit",     "removeComments",
+        "removeCommentsChar", "removeNulls",
+        "removeWhitespace",   "replaceComments",
+        "replaceNulls",       "sha1",
+        "sqlHexDecode",       "trim",
+        "trimLeft",           "trimRight",
+        "uppercase",          "urlDecode",
+        "urlDecodeUni",       "urlEncode",
+        "utf8toUnicode",
+    };
+
+    (void) state;
+    for (size_t i = 0; i < WEIR_COUNT(names); i++) {
+        const weir_waf_transform *transform = weir_waf_transform_find(weir_str_from_z(names[i]));
+
+        assert_non_null(transform);
+        for (size_t k = 0; k < WEIR_COUNT(fragments); k++) {
+            assert_grows(transform_run, transform, names[i], fragments[k]);
+        }
+    }
+}
+
+/* ---- operators */
+
+typedef struct {
+    const weir_waf_operator *op;
+    bool is_expanded; /* the parameter is the attacker's, too */
+} asked;
+
+static void operator_run(weir_pool *pool, const void *subject, weir_str value)
+{
+    const asked *question = subject;
+    weir_waf_run run = {.matcher = weir_waf_matcher_new(pool), .wants_captures = true};
+    weir_str parameter = weir_str_slice(value, 0, value.len / 2);
+
+    /* Nearly in the value, again and again. */
+    if (question->is_expanded) {
+        weir_builder text;
+
+        weir_builder_open(&text, pool, parameter.len + 1);
+        weir_builder_add(&text, parameter);
+        weir_builder_add_byte(&text, '~');
+        parameter = weir_builder_text(&text);
+        run.expanded = &parameter;
+    }
+    (void) !weir_waf_operator_run(question->op, value, &run);
+}
+
+static void operators_take_time_as_their_input_grows(void **state)
+{
+    static const struct {
+        const char *name, *parameter;
+    } operators[] = {
+        {"beginsWith", "%{ARGS.a}"},
+        {"contains", "%{ARGS.a}"},
+        {"containsWord", "%{ARGS.a}"},
+        {"detectSQLi", ""},
+        {"detectXSS", ""},
+        {"endsWith", "%{ARGS.a}"},
+        {"eq", "5"},
+        {"ipMatch", "192.0.2.0/24"},
+        {"pm", "aaaa aab a/../ab"},
+        {"streq", "%{ARGS.a}"},
+        {"strmatch", "%{ARGS.a}"},
+        {"validateByteRange", "1-255"},
+        {"validateUrlEncoding", ""},
+        {"validateUtf8Encoding", ""},
+        {"verifyCC", "\\d{13,16}"},
+        {"verifySSN", "\\d{3}-?\\d{2}-?\\d{4}"},
+        {"within", "%{ARGS.a}"},
+        {"rx", "<a[^>]*b='"},
+    };
+
+    for (size_t i = 0; i < WEIR_COUNT(operators); i++) {
+        weir_waf_operator_build build = {.pool = *state};
+        asked question = {
+            .op = weir_waf_operator_new(&build, weir_str_from_z(operators[i].name),
+                                        weir_str_from_z(operators[i].parameter)),
+        };
+
+        assert_non_null(question.op);
+        question.is_expanded = weir_waf_operator_takes_macros(question.op);
+        for (size_t k = 0; k < WEIR_COUNT(fragments); k++) {
+            assert_grows(operator_run, &question, operators[i].name, fragments[k]);
+        }
+    }
+}
+
+/* ---- bodies */
+
+typedef struct {
+    weir_waf_body_kind kind;
+    const char *content_type, *before;
+    const char *fragments[14];
+} body_case;
+
+static void body_run(weir_pool *pool, const void *subject, weir_str value)
+{
+    static const weir_waf_body_sink deaf = {.argument = NULL};
+    const body_case *sample = subject;
+    weir_waf_body_limits limits = {.pool = pool};
+    weir_waf_body *body = weir_waf_body_new(sample->kind, &limits, &deaf, NULL,
+                                            weir_str_from_z(sample->content_type));
+
+    assert_non_null(body);
+    weir_waf_body_feed(body, weir_str_from_z(sample->before));
+    for (size_t i = 0; i < value.len; i += 1000) {
+        weir_waf_body_feed(body, weir_str_slice(value, i, i + 1000));
+    }
+    weir_waf_body_end(body);
+}
+
+static void bodies_take_time_as_they_grow(void **state)
+{
+    static const body_case cases[] = {
+        {WEIR_WAF_URLENCODED, "", "", {"a", "&", "=", "a=b&", "%", "%41", "+"}},
+        {WEIR_WAF_JSON,
+         "",
+         "[",
+         {"1,", "[],", "{},", "\"a\",", "\"\\u0041\",", "1", " ", "{\"a\":1},"}},
+        {WEIR_WAF_JSON, "", "\"", {"a", "\\\\", "\\u0041", "\xc3\xa9"}},
+        {WEIR_WAF_JSON, "", "", {"[", "{\"a\":", " "}},
+        {WEIR_WAF_XML,
+         "",
+         "<a>",
+         {"b", "<b/>", "<b c='d'/>", "&lt;", "<!---->", "<![CDATA[b]]>", "<?b?>", "<b>"}},
+        {WEIR_WAF_XML, "", "<a ", {"b ", " ", "b='c' "}},
+        {WEIR_WAF_MULTIPART,
+         "multipart/form-data; boundary=b",
+         "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n",
+         {"a", "\n", "\r\n", "--", "\r", "--b", "\r\n--b\r\n", "\r\n--bc\r\n",
+          "\r\n--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n"}},
+        {WEIR_WAF_MULTIPART,
+         "multipart/form-data; boundary=b",
+         "--b\r\n",
+         {"a", "A: b\r\n", "A: b\r\n c\r\n", "\r\n", ":"}},
+        {WEIR_WAF_MULTIPART,
+         "multipart/form-data; boundary=b",
+         "--b\r\nA: b\r\n",
+         {" c\r\n", "\t\r\n"}},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < WEIR_COUNT(cases); i++) {
+        for (size_t k = 0; cases[i].fragments[k] != NULL; k++) {
+            assert_grows(body_run, &cases[i], cases[i].before, cases[i].fragments[k]);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WAF_TEST(what_looks_back_for_each_byte_is_found_out),
+        WAF_TEST(transformations_take_time_as_their_input_grows),
+        WAF_TEST(operators_take_time_as_their_input_grows),
+        WAF_TEST(bodies_take_time_as_they_grow),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
