@@ -54,7 +54,7 @@ weir_waf_matcher *weir_waf_matcher_new(weir_pool *pool);
 typedef enum {
     WEIR_WAF_NO_MATCH,
     WEIR_WAF_MATCH,
-    WEIR_WAF_LIMIT, /* it was given up: steps_max, or memory for backtracking, is used up */
+    WEIR_WAF_LIMIT, /* it was given up: steps_max, memory for backtracking, or 20 ms (and 8 ns a byte) are used up */
 } weir_waf_matched;
 
 /* One run: what the caller sets, and what it learns. */
@@ -74,8 +74,8 @@ typedef struct {
 
     /*
      * Work units are added here: one for each byte that was looked at and 32 a call for the plain operators; four a
-     * byte for @detectSQLi, eight for @detectXSS; for regexes two a byte, and steps_max / 16 for a match that was
-     * given up.  A unit is about half a nanosecond.
+     * byte for @detectSQLi, eight for @detectXSS; for regexes two a byte, steps_max / 16 for a match that was
+     * given up, and what it took on a long value.  A unit is about half a nanosecond.
      */
     uint64_t work;
 } weir_waf_run;

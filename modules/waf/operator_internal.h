@@ -33,6 +33,7 @@ struct weir_waf_operator {
             pcre2_code *code;
             const weir_waf_dfa *dfa; /* asked first, if there is one */
             bool has_jit;
+            bool has_stretches; /* it may be asked for matches that begin in a part of the text */
         } regex;
         struct {
             const weir_waf_automaton *automaton;

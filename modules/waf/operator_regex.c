@@ -5,12 +5,32 @@
 
 #include "modules/waf/operator_internal.h"
 
+#include <time.h>
+
+#include "core/base/clock.h"
+
 #define HEAP_KIB_MAX 16384
 #define JIT_STACK_BYTES 32768
 #define JIT_STACK_BYTES_MAX (1024 * 1024)
 #define BYTE_WORK 2 /* and one that every operator has */
 #define LIMIT_WORK_SHARE 16
 #define FIRST_LETTERS_FEW 4
+
+/*
+ * PCRE2's limit of steps does not see what looks through the rest of the text from each byte on: 128 KiB of quotes
+ * took one of CRS's patterns five seconds.  So long texts are searched a stretch of beginnings at a time, and the time is looked at
+ * in between; what shorter ones take is reckoned up behind them.
+ */
+#define LONG_BYTES ((size_t) 16384)
+#define STRETCH_BYTES                                                                              \
+    64 /* the first one; as long as they are quick, each is twice the one before */
+#define STRETCH_STEPS 256           /* of PCRE2, at first */
+#define STRETCH_NS 50000u           /* quick */
+#define MATCH_NS 20000000u          /* more is given up */
+#define MATCH_BYTE_NS 8u            /* but so much for each byte is fine */
+#define SHORT_BYTES ((size_t) 2048) /* not worth a look at the clock */
+#define SLOW_US 500u
+#define NS_WORK 2u
 
 /* ---- compiling */
 
@@ -50,10 +70,20 @@ static bool regex_is_slow_to_start(const pcre2_code *code)
     return first == NULL || letters > FIRST_LETTERS_FEW;
 }
 
+/* Whether a match is the same wherever the search for it has begun: not with \G, nor verbs such as (*COMMIT). */
+static bool regex_may_be_searched_in_parts(weir_str pattern)
+{
+    return weir_str_find(pattern, WEIR_STR("\\G")) == NULL
+           && weir_str_find(pattern, WEIR_STR("(*")) == NULL;
+}
+
 bool weir_waf_regex_compile(weir_waf_operator_build *build, weir_waf_operator *op)
 {
     const char *text = op->parameter.len == 0 ? "" : op->parameter.data;
-    uint32_t options = PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_UTF;
+    bool in_parts = regex_may_be_searched_in_parts(op->parameter);
+    uint32_t options = PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_UTF
+                       | (in_parts ? PCRE2_USE_OFFSET_LIMIT : 0);
+    uint32_t all_options = 0;
     size_t at = 0;
     int error = 0;
 
@@ -66,6 +96,11 @@ bool weir_waf_regex_compile(weir_waf_operator_build *build, weir_waf_operator *o
         pcre2_code_free(op->regex.code);
         return weir_waf_operator_refuse_memory(build);
     }
+
+    /* An anchored one has one beginning. */
+    op->regex.has_stretches =
+        in_parts && pcre2_pattern_info(op->regex.code, PCRE2_INFO_ALLOPTIONS, &all_options) == 0
+        && (all_options & PCRE2_ANCHORED) == 0;
 
     if (regex_is_slow_to_start(op->regex.code)) {
         op->regex.dfa = weir_waf_dfa_new(build->pool, op->parameter);
@@ -127,19 +162,114 @@ static void matcher_set_steps(weir_waf_matcher *matcher, uint32_t steps_max)
 /* ---- matching */
 
 /* PCRE2's result: how many pairs are set (0: all there is room for), or negative. */
-static int regex_match(const weir_waf_operator *op, weir_str value, size_t offset, uint32_t options,
-                       weir_waf_run *run)
+static int regex_ask(const weir_waf_operator *op, weir_str value, size_t offset, uint32_t options,
+                     weir_waf_matcher *matcher)
+{
+    return op->regex.has_jit && options == 0
+               ? pcre2_jit_match(op->regex.code, (PCRE2_SPTR) value.data, value.len, offset, 0,
+                                 matcher->match, matcher->limits)
+               : pcre2_match(op->regex.code, (PCRE2_SPTR) value.data, value.len, offset, options,
+                             matcher->match, matcher->limits);
+}
+
+/* Of this thread: what others have in between does not count. */
+static uint64_t cpu_ns(void)
+{
+    struct timespec now;
+
+    (void) clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t) now.tv_sec * 1000000000u + (uint64_t) now.tv_nsec;
+}
+
+/* A step, too, may look through all of the rest: the limit begins low, and grows while there is time. */
+static int regex_match_stretches(const weir_waf_operator *op, weir_str value, size_t offset,
+                                 uint32_t options, weir_waf_run *run)
+{
+    weir_waf_matcher *matcher = run->matcher;
+    uint64_t fine_ns = MATCH_NS + (uint64_t) value.len * MATCH_BYTE_NS;
+    uint64_t begun = cpu_ns(), last = begun, now = begun;
+    size_t stretch = STRETCH_BYTES;
+    uint32_t steps = STRETCH_STEPS;
+    int result = PCRE2_ERROR_NOMATCH;
+
+    while (result == PCRE2_ERROR_NOMATCH && offset <= value.len) {
+        steps = steps < matcher->steps_max ? steps : matcher->steps_max;
+        (void) pcre2_set_offset_limit(matcher->limits, offset + stretch - 1);
+        (void) pcre2_set_match_limit(matcher->limits, steps);
+        result = regex_ask(op, value, offset, options, matcher);
+        last = now;
+        now = cpu_ns();
+        if (result == PCRE2_ERROR_MATCHLIMIT && steps < matcher->steps_max
+            && now - begun <= fine_ns) {
+            steps = steps > UINT32_MAX / 4 ? UINT32_MAX : steps * 4;
+            result = PCRE2_ERROR_NOMATCH; /* the same stretch again */
+            continue;
+        }
+        if (result == PCRE2_ERROR_NOMATCH && now - begun > fine_ns) {
+            result = PCRE2_ERROR_MATCHLIMIT;
+        }
+        offset += stretch;
+        if (now - last < STRETCH_NS) {
+            stretch *= 2;
+        } else if (now - last > 4 * STRETCH_NS && stretch > 4) {
+            stretch /= 4;
+        }
+    }
+    run->work += (now - begun) * NS_WORK;
+    return result;
+}
+
+/* At most what looking at each byte from each byte on takes: if it was somebody else who kept us, that is not held against the request. */
+static int regex_match_timed(const weir_waf_operator *op, weir_str value, size_t offset,
+                             uint32_t options, weir_waf_run *run)
+{
+    uint64_t begun_us = weir_clock_monotonic_us();
+    int result = regex_ask(op, value, offset, options, run->matcher);
+    uint64_t took_us = weir_clock_monotonic_us() - begun_us;
+
+    if (took_us > SLOW_US) {
+        uint64_t most = (uint64_t) value.len * value.len / 2;
+        uint64_t took = took_us * 1000 * NS_WORK;
+
+        run->work += took < most ? took : most;
+    }
+    return result;
+}
+
+/* Most matches that there are begin soon, and cost no look at this thread's clock, which is a system call. */
+static int regex_match_long(const weir_waf_operator *op, weir_str value, size_t offset,
+                            uint32_t options, weir_waf_run *run)
 {
     weir_waf_matcher *matcher = run->matcher;
     int result;
 
+    (void) pcre2_set_offset_limit(matcher->limits, offset + STRETCH_BYTES - 1);
+    (void) pcre2_set_match_limit(matcher->limits, STRETCH_STEPS);
+    result = regex_match_timed(op, value, offset, options, run);
+    if (result == PCRE2_ERROR_NOMATCH || result == PCRE2_ERROR_MATCHLIMIT) {
+        result = regex_match_stretches(op, value, offset, options, run);
+    }
+    (void) pcre2_set_offset_limit(matcher->limits, PCRE2_UNSET);
+    (void) pcre2_set_match_limit(matcher->limits, matcher->steps_max);
+    return result;
+}
+
+static int regex_match(const weir_waf_operator *op, weir_str value, size_t offset, uint32_t options,
+                       weir_waf_run *run)
+{
+    weir_waf_matcher *matcher = run->matcher;
+    size_t bytes = value.len - offset;
+    int result;
+
     matcher_set_steps(matcher, run->steps_max);
-    run->work += (value.len - offset) * BYTE_WORK;
-    result = op->regex.has_jit && options == 0
-                 ? pcre2_jit_match(op->regex.code, (PCRE2_SPTR) value.data, value.len, offset, 0,
-                                   matcher->match, matcher->limits)
-                 : pcre2_match(op->regex.code, (PCRE2_SPTR) value.data, value.len, offset, options,
-                               matcher->match, matcher->limits);
+    run->work += bytes * BYTE_WORK;
+    if (bytes < SHORT_BYTES) {
+        result = regex_ask(op, value, offset, options, matcher);
+    } else if (bytes < LONG_BYTES || !op->regex.has_stretches) {
+        result = regex_match_timed(op, value, offset, options, run);
+    } else {
+        result = regex_match_long(op, value, offset, options, run);
+    }
     if (result < 0 && result != PCRE2_ERROR_NOMATCH) {
         run->work += matcher->steps_max / LIMIT_WORK_SHARE;
     }

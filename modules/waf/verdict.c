@@ -5,7 +5,8 @@
 
 /* Why a request was blocked, and what would let it pass. */
 
-#define LINE_MAX_BYTES ((size_t) 1024 * 1024)
+#define LINE_MAX_BYTES ((size_t) 4 * 1024 * 1024)
+#define MATCHES_SHOWN 16 /* of a rule */
 #define SHOWN_MAX 512
 
 bool weir_waf_verdict_is_due(const weir_waf_transaction *tx)
@@ -140,24 +141,26 @@ bool weir_waf_exclusions(weir_waf_transaction *tx, weir_pool *pool, weir_str *te
 static void add_find(weir_waf_transaction *tx, weir_waf_json *json, const weir_waf_find *find)
 {
     weir_waf_json_open(json, NULL, '{');
-    weir_waf_json_text(json, "variable", weir_waf_find_name(tx, find));
+    weir_waf_json_text(json, "variable",
+                       weir_str_slice(weir_waf_find_name(tx, find), 0, SHOWN_MAX));
     weir_waf_json_text(json, "matched", weir_str_slice(find->matched, 0, SHOWN_MAX));
     weir_waf_json_text(json, "value", weir_str_slice(find->value, 0, SHOWN_MAX));
     weir_waf_json_close(json, '}');
 }
 
-static void add_rule(weir_waf_transaction *tx, weir_waf_json *json, const weir_waf_match *match)
+static void add_rule(weir_waf_transaction *tx, weir_waf_json *json, const weir_waf_match *match,
+                     uint32_t matches_shown)
 {
     weir_waf_json_open(json, NULL, '{');
     weir_waf_json_number(json, "id", (int64_t) match->rule->id);
-    weir_waf_json_text(json, "msg", match->message);
-    weir_waf_json_text(json, "data", match->data);
+    weir_waf_json_text(json, "msg", weir_str_slice(match->message, 0, SHOWN_MAX));
+    weir_waf_json_text(json, "data", weir_str_slice(match->data, 0, SHOWN_MAX));
     weir_waf_json_text(json, "file", match->rule->file);
     weir_waf_json_number(json, "line", match->rule->line);
     weir_waf_json_number(json, "score", match->score);
     weir_waf_json_number(json, "sum", match->sum);
     weir_waf_json_open(json, "matches", '[');
-    for (uint32_t i = 0; i < match->find_count; i++) {
+    for (uint32_t i = 0; i < match->find_count && i < matches_shown; i++) {
         add_find(tx, json, &match->finds[i]);
     }
     weir_waf_json_close(json, ']');
@@ -180,15 +183,12 @@ static weir_str outcome(const weir_waf_transaction *tx)
     return tx->would_be_blocked ? WEIR_STR("would be blocked") : WEIR_STR("passed");
 }
 
-bool weir_waf_verdict_line(weir_waf_transaction *tx, weir_pool *pool, weir_str *line)
+static bool line_make(weir_waf_transaction *tx, weir_pool *pool, uint32_t matches_shown,
+                      weir_str exclusions, weir_str *line)
 {
     weir_builder builder;
     weir_waf_json json = {.to = &builder};
-    weir_str exclusions;
 
-    if (!weir_waf_exclusions(tx, pool, &exclusions)) {
-        return false;
-    }
     weir_builder_open(&builder, pool, LINE_MAX_BYTES);
     weir_waf_json_open(&json, NULL, '{');
     weir_waf_json_text(&json, "time", weir_clock_iso8601_text());
@@ -207,11 +207,21 @@ bool weir_waf_verdict_line(weir_waf_transaction *tx, weir_pool *pool, weir_str *
     weir_waf_json_number(&json, "work", (int64_t) tx->work);
     weir_waf_json_open(&json, "rules", '[');
     for (const weir_waf_match *match = tx->first_match; match != NULL; match = match->next) {
-        add_rule(tx, &json, match);
+        add_rule(tx, &json, match, matches_shown);
     }
     weir_waf_json_close(&json, ']');
     weir_waf_json_text(&json, "exclusion", exclusions);
     weir_waf_json_close(&json, '}');
     weir_builder_add_byte(&builder, '\n');
     return weir_builder_close(&builder, line);
+}
+
+bool weir_waf_verdict_line(weir_waf_transaction *tx, weir_pool *pool, weir_str *line)
+{
+    weir_str exclusions;
+
+    /* An attack is not to hide its line by making it too long. */
+    return (weir_waf_exclusions(tx, pool, &exclusions)
+            && line_make(tx, pool, MATCHES_SHOWN, exclusions, line))
+           || line_make(tx, pool, 1, WEIR_STR_EMPTY, line);
 }

@@ -65,6 +65,16 @@ def test_what_takes_more_than_its_budget_is_refused_and_logged(weir, limit, what
     assert server.get("/?a=b").status == 200
 
 
+def test_a_value_of_any_length_has_its_line_in_the_verdict_log(weir):
+    server = weir("modsecurity_verdict_log verdicts.json;" + waf(
+        *(f'SecRule ARGS|ARGS_NAMES "@contains evil" "id:{i},phase:2,pass,log,logdata:\'%{{MATCHED_VAR}}\',setvar:tx.anomaly_score=+1"'
+          for i in range(10, 24)), DENY_EVIL) + FINE)
+    body = b"evil" + b"\\" * 100000 + b"=evil" + b"\\" * 100000
+    assert server.request("/", "POST", FORM, body).status == 403
+    wait_until(lambda: server.read("verdicts.json").endswith("\n"))
+    assert json.loads(server.read("verdicts.json"))["rule"] == 1
+
+
 def test_where_rules_only_detect_a_budget_refuses_nothing(weir):
     server = weir("modsecurity_memory_limit 64k;" + waf(DENY_EVIL).replace("modsecurity on", "modsecurity detection")
                   + FINE)

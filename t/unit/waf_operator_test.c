@@ -204,6 +204,55 @@ static void refuses(weir_pool *pool, const char *name, const char *parameter, co
     assert_int_equal(build.at, at);
 }
 
+/* As far as regexes go, a text of any length is one text. */
+static void a_long_text_is_searched_as_a_short_one(void **state)
+{
+    static const struct {
+        const char *pattern;
+        bool matches;
+        size_t from, len;
+    } cases[] = {
+        {"needle", true, 70000, 6},        {"(?<=a)ne+dle", true, 70000, 6},
+        {"a{3}needle", true, 69997, 9},    {"le$", true, 70004, 2},
+        {"\\z", true, 70006, 0},           {"^a+n", true, 0, 70001},
+        {"needles", false, 0, 0},          {"\\Gneedle", false, 0, 0},
+        {"a(*COMMIT)needle", false, 0, 0}, {"(?s)^.*(?=needle)", true, 0, 70000},
+        {"[^a]", true, 70000, 1},
+    };
+    char *bytes = weir_pool_bytes(*state, 70006);
+
+    assert_non_null(bytes);
+    memset(bytes, 'a', 70000);
+    memcpy(bytes + 70000, "needle", 6);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        weir_waf_run run;
+        weir_waf_matched result =
+            run_of(*state, compiled(*state, "rx", weir_str_from_z(cases[i].pattern)),
+                   weir_str_of(bytes, 70006), &run);
+
+        print_message("%s\n", cases[i].pattern);
+        assert_int_equal(result, cases[i].matches ? WEIR_WAF_MATCH : WEIR_WAF_NO_MATCH);
+        if (cases[i].matches) {
+            assert_ptr_equal(run.captures[0].data, bytes + cases[i].from);
+            assert_int_equal(run.captures[0].len, cases[i].len);
+        }
+    }
+}
+
+static void what_looks_through_the_rest_from_each_byte_is_given_up(void **state)
+{
+    char *bytes = weir_pool_bytes(*state, 262144);
+    weir_waf_run run;
+
+    assert_non_null(bytes);
+    memset(bytes, '"', 262144);
+    assert_int_equal(run_of(*state, compiled(*state, "rx", WEIR_STR("\"(?:[^~!]*,)?[^~!]*[~!]")),
+                            weir_str_of(bytes, 262144), &run),
+                     WEIR_WAF_LIMIT);
+    /* 20 ms, in units of half a nanosecond. */
+    assert_true(run.work > 40000000);
+}
+
 static void what_cannot_be_compiled_is_refused_with_its_place(void **state)
 {
     refuses(*state, "rx", "ab(c", "missing closing parenthesis", 4);
@@ -247,6 +296,8 @@ int main(void)
         WAF_TEST(the_phrase_is_captured_as_it_was_listed),
         WAF_TEST(an_expanded_parameter_counts),
         WAF_TEST(a_regex_that_takes_too_long_is_given_up),
+        WAF_TEST(a_long_text_is_searched_as_a_short_one),
+        WAF_TEST(what_looks_through_the_rest_from_each_byte_is_given_up),
         WAF_TEST(what_cannot_be_compiled_is_refused_with_its_place),
         WAF_TEST(a_file_gives_a_phrase_a_line),
     };
