@@ -1,0 +1,157 @@
+/* Kill -9 at any instruction of a pick: others go on, and nothing but the killed one's own counts is lost. */
+
+#include "modules/balance/balance.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+
+#include "core/base/random.h"
+#include "t/unit/process_unit.h"
+
+static const weir_balance_family family = {.name = "http", .default_port = 80};
+
+#define BUDGET_US 500000 /* for each way of choosing */
+#define KILLS_MIN 8
+
+static bool pick_begin(weir_balance_pick *pick, weir_balance_group *group)
+{
+    const weir_balance_subject subject = {.pool = unit.pool, .log = &unit.log};
+
+    return weir_balance_begin(pick, group, &subject) && weir_balance_next(pick, NULL) == WEIR_OK;
+}
+
+/* What is stepped through: a good one, and one that fails. */
+static void picks(weir_balance_group *group)
+{
+    weir_balance_pick pick;
+
+    for (unsigned i = 0; i < 2; i++) {
+        if (pick_begin(&pick, group)) {
+            weir_balance_count(&pick, 200, 10, 20);
+            weir_balance_done(&pick, i == 0 ? WEIR_BALANCE_SUCCEEDED : WEIR_BALANCE_FAILED,
+                              &unit.log);
+        }
+    }
+}
+
+/* Gives how many instructions there were: fewer, if it came to its end. */
+static uint64_t victim_run(weir_balance_group *group, uint64_t instructions)
+{
+    pid_t victim = fork();
+    int status;
+
+    assert_true(victim != -1);
+    if (victim == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) == -1) {
+            _exit(EPERM);
+        }
+        raise(SIGSTOP);
+        picks(group);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(victim, &status, 0), victim);
+    if (WIFEXITED(status)) {
+        print_message("no process may be traced here\n");
+        skip();
+    }
+    for (uint64_t i = 0; i < instructions; i++) {
+        assert_int_equal(ptrace(PTRACE_SINGLESTEP, victim, NULL, NULL), 0);
+        assert_int_equal(waitpid(victim, &status, 0), victim);
+        if (WIFEXITED(status)) {
+            return i;
+        }
+    }
+    assert_int_equal(kill(victim, SIGKILL), 0);
+    assert_int_equal(waitpid(victim, NULL, 0), victim);
+    return instructions;
+}
+
+static void assert_nothing_open(weir_balance_group *group)
+{
+    size_t count;
+    const weir_balance_peer *peers = weir_balance_peers(group, &count);
+
+    assert_int_equal(count, 3);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(weir_balance_peer_report(group, &peers[i], false).active, 0);
+    }
+}
+
+/* What the dead had open is cleared, as the master does; then each of three servers is gone to, and given back. */
+static void assert_usable(weir_balance_group *group)
+{
+    unsigned seen[3] = {0};
+    size_t count;
+
+    weir_ledger_clear_slot(weir_balance_peers(group, &count)->connections, 0);
+    assert_nothing_open(group);
+    for (unsigned i = 0; i < 60; i++) {
+        weir_balance_pick pick;
+
+        assert_true(pick_begin(&pick, group));
+        seen[pick.peer->text.data[sizeof("127.0.0.") - 1] - '1']++;
+        weir_balance_done(&pick, WEIR_BALANCE_SUCCEEDED, &unit.log);
+    }
+    for (size_t i = 0; i < WEIR_COUNT(seen); i++) {
+        assert_true(seen[i] != 0);
+    }
+    assert_nothing_open(group);
+}
+
+static weir_balance_group *group_load(weir_cycle **cycle, const char *method)
+{
+    char text[512];
+
+    snprintf(text, sizeof(text),
+             "http { access_log off; upstream back { %s server 127.0.0.1 max_fails=0;"
+             "server 127.0.0.2 max_fails=0; server 127.0.0.3 max_fails=0; } }",
+             method);
+    *cycle = process_load(text, NULL);
+    assert_non_null(*cycle);
+    return weir_balance_group_of_cycle(*cycle, &family, WEIR_STR("back"));
+}
+
+/* At ever later instructions, each time from a fresh start. */
+static void play(const char *method)
+{
+    weir_cycle *cycle;
+    weir_balance_group *group = group_load(&cycle, method);
+    uint64_t began_us = weir_clock_monotonic_us();
+    uint64_t all = victim_run(group, UINT64_MAX);
+    uint64_t each_us = (weir_clock_monotonic_us() - began_us) / 2 + 1;
+    uint64_t stride = all * each_us / BUDGET_US + 1;
+    unsigned kills = 0;
+
+    stride = stride > all / KILLS_MIN ? all / KILLS_MIN : stride;
+    weir_cycle_free(cycle);
+    for (uint64_t at = weir_random_fast() % stride; at < all;
+         at += 1 + weir_random_fast() % (2 * stride)) {
+        group = group_load(&cycle, method);
+        (void) victim_run(group, at);
+        assert_usable(group);
+        weir_cycle_free(cycle);
+        kills++;
+    }
+    print_message("%s: killed at %u of %llu instructions\n", method, kills,
+                  (unsigned long long) all);
+    assert_true(kills >= KILLS_MIN / 2);
+}
+
+static void a_kill_at_any_instruction_of_a_pick_leaves_the_group_usable(void **state)
+{
+    (void) state;
+    play("");
+    play("least_conn;");
+    play("random two;");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_kill_at_any_instruction_of_a_pick_leaves_the_group_usable),
+    };
+
+    return cmocka_run_group_tests_name("balance kill", tests, process_setup, process_teardown);
+}
