@@ -20,6 +20,8 @@ void weir_epoll_close(weir_loop *loop)
     close(loop->epoll_fd);
 }
 
+#define EPOLL_READS (EPOLLIN | EPOLLRDHUP | EPOLLET)
+
 static bool epoll_add(weir_loop *loop, weir_event *event, uint32_t mask)
 {
     struct epoll_event change = {.events = mask, .data.ptr = event};
@@ -30,13 +32,34 @@ static bool epoll_add(weir_loop *loop, weir_event *event, uint32_t mask)
     }
 
     event->added = true;
+    event->hears_writable = mask & EPOLLOUT;
     event->pending = 0;
     return true;
 }
 
 bool weir_event_add(weir_loop *loop, weir_event *event)
 {
-    return epoll_add(loop, event, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+    return epoll_add(loop, event, EPOLL_READS | EPOLLOUT);
+}
+
+bool weir_event_add_reader(weir_loop *loop, weir_event *event)
+{
+    return epoll_add(loop, event, EPOLL_READS);
+}
+
+bool weir_event_hear_writable(weir_loop *loop, weir_event *event, bool hears)
+{
+    struct epoll_event change = {.events = EPOLL_READS | (hears ? EPOLLOUT : 0), .data.ptr = event};
+
+    if (event->hears_writable == hears) {
+        return true;
+    }
+    if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, event->fd, &change) == -1) {
+        weir_log_line(loop->log, WEIR_LOG_ALERT, errno, "epoll_ctl(MOD, %d) failed", event->fd);
+        return false;
+    }
+    event->hears_writable = hears;
+    return true;
 }
 
 bool weir_event_add_level(weir_loop *loop, weir_event *event, bool exclusive)

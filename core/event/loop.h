@@ -48,19 +48,27 @@ enum {
 };
 
 /*
- * A descriptor in the loop; lies inside of what owns it.  Edge-triggered, for both
- * directions, added once: `ready` is called with a mask of the above when something changed,
- * so handlers read or write until the kernel says EAGAIN or gave less than was asked.
+ * A descriptor in the loop; lies inside of what owns it.  Edge-triggered, added once: `ready` is called with a mask of
+ * the above when something changed, so handlers read or write until the kernel says EAGAIN or gave less than was asked.
  */
 typedef struct weir_event {
     int fd;
     bool added;
+    bool hears_writable; /* private: WEIR_WRITABLE is told, too */
     unsigned pending; /* private: 1-based place in the turn's batch; 0: none */
     const char *name; /* for the log */
     void (*ready)(struct weir_event *event, unsigned what);
 } weir_event;
 
+/* Both directions. */
 bool weir_event_add(weir_loop *loop, weir_event *event) WEIR_MUST_USE;
+/*
+ * Reading alone: a socket that takes bytes nearly always says so with each thing that happens to it, and wakes the loop
+ * for nothing when what woke it was read already.
+ */
+bool weir_event_add_reader(weir_loop *loop, weir_event *event) WEIR_MUST_USE;
+/* Whether WEIR_WRITABLE is told from now on; it is told at once when that is so already.  False, logged: the kernel refuses. */
+bool weir_event_hear_writable(weir_loop *loop, weir_event *event, bool hears) WEIR_MUST_USE;
 /*
  * Level-triggered, for reading only; `exclusive`: EPOLLEXCLUSIVE, one of the
  * processes that wait is woken.  For listening sockets; removed and added again, never modified.

@@ -201,7 +201,7 @@ weir_connection *weir_connection_adopt(weir_loop *loop, int fd, size_t pool_byte
 {
     weir_connection_table *table = weir_connection_table_of(loop);
 
-    return table == NULL ? NULL : weir_connection_open(table, fd, pool_bytes, log);
+    return table == NULL ? NULL : weir_connection_open(table, fd, false, pool_bytes, log);
 }
 
 weir_connection *weir_connect(weir_loop *loop, const weir_addr *addr,
@@ -231,7 +231,7 @@ weir_connection *weir_connect(weir_loop *loop, const weir_addr *addr,
         return NULL;
     }
 
-    connection = weir_connection_open(table, fd, pool_bytes, weir_loop_log(loop));
+    connection = weir_connection_open(table, fd, begun != 0, pool_bytes, weir_loop_log(loop));
     if (connection == NULL) {
         close(fd);
         *error = ENOMEM;
@@ -240,7 +240,6 @@ weir_connection *weir_connect(weir_loop *loop, const weir_addr *addr,
 
     connection->peer = *addr;
     connection->owner = owner;
-    connection->writable = begun == 0;
     weir_connection_enter(connection, state);
     return connection;
 }

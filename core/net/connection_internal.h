@@ -11,6 +11,9 @@
 /* Marks the connection as failed and logs `CALL() failed (…)` at the level that the error deserves. */
 weir_result weir_connection_fail(weir_connection *connection, int error, const char *call);
 
+/* The socket is full: WAIT, and on_writable will come.  FAIL, logged: the kernel will not tell. */
+weir_result weir_connection_wait_writable(weir_connection *connection);
+
 /* ---- connection_table.c: the connections of a loop */
 
 typedef struct weir_pipes weir_pipes;
@@ -38,11 +41,11 @@ typedef struct {
 weir_connection_table *weir_connection_table_of(weir_loop *loop);
 
 /*
- * An open connection over `fd`, added to the loop, with the state `state`; NULL, logged, when there is none to be had
- * (idle ones were closed for it), and `fd` is still the caller's.
+ * An open connection over `fd`, added to the loop, new and, unless it still `connects`, writable; NULL, logged, when there
+ * is none to be had (idle ones were closed for it), and `fd` is still the caller's.
  */
-weir_connection *weir_connection_open(weir_connection_table *table, int fd, size_t pool_bytes,
-                                      const weir_log *log);
+weir_connection *weir_connection_open(weir_connection_table *table, int fd, bool connects,
+                                      size_t pool_bytes, const weir_log *log);
 /* Whether one can be opened; closes idle ones when that helps. */
 bool weir_connections_make_room(weir_connection_table *table);
 /* The same, without doing anything. */

@@ -240,6 +240,12 @@ static void connection_ready(weir_event *event, unsigned what)
     connection->writable = connection->writable || (what & WEIR_WRITABLE);
     connection->hangup = connection->hangup || (what & WEIR_HANGUP);
 
+    /* Nobody waits for it: the next time that a write does, it is asked for again. */
+    if (what == WEIR_WRITABLE && was_writable
+        && !weir_event_hear_writable(connection->loop, event, false)) {
+        connection->failed = true;
+    }
+
     if (what & WEIR_READABLE) {
         if (state->on_readable != NULL) {
             state->on_readable(connection);
@@ -322,10 +328,11 @@ static uint64_t table_next_number(weir_connection_table *table)
     return atomic_fetch_add_explicit(table->counter, 1, memory_order_relaxed) + 1;
 }
 
-weir_connection *weir_connection_open(weir_connection_table *table, int fd, size_t pool_bytes,
-                                      const weir_log *log)
+weir_connection *weir_connection_open(weir_connection_table *table, int fd, bool connects,
+                                      size_t pool_bytes, const weir_log *log)
 {
     weir_connection *connection = table_get_memory(table, pool_bytes);
+    bool is_added;
 
     if (connection == NULL) {
         return NULL;
@@ -341,6 +348,7 @@ weir_connection *weir_connection_open(weir_connection_table *table, int fd, size
     connection->log.describe = weir_connection_describe;
     connection->log.subject = connection;
 
+    connection->writable = !connects;
     connection->event.fd = fd;
     connection->event.name = "connection";
     connection->event.ready = connection_ready;
@@ -350,7 +358,9 @@ weir_connection *weir_connection_open(weir_connection_table *table, int fd, size
     connection->wake.run = connection_wake;
     weir_list_init(&connection->idle_link);
 
-    if (!weir_event_add(table->loop, &connection->event)) {
+    is_added = connects ? weir_event_add(table->loop, &connection->event)
+                        : weir_event_add_reader(table->loop, &connection->event);
+    if (!is_added) {
         table_free_connection(connection);
         return NULL;
     }

@@ -171,8 +171,8 @@ static bool listener_accept(weir_listener *listener)
         return listener_accept_failed(listener, errno);
     }
 
-    connection =
-        weir_connection_open(listeners->table, fd, listener->connection_pool_bytes, &listener->log);
+    connection = weir_connection_open(listeners->table, fd, false, listener->connection_pool_bytes,
+                                      &listener->log);
     if (connection == NULL) {
         close(fd);
         return false;
@@ -180,7 +180,6 @@ static bool listener_accept(weir_listener *listener)
 
     connection->listener = listener;
     connection->peer = peer;
-    connection->writable = true;
     connection->readable = listener->options.deferred;
     connection->tcp_nodelay = !weir_addr_is_unix(&listener->addr);
     listener_reorder(listener);

@@ -28,6 +28,16 @@ weir_result weir_connection_fail(weir_connection *connection, int error, const c
     return WEIR_FAIL;
 }
 
+weir_result weir_connection_wait_writable(weir_connection *connection)
+{
+    connection->writable = false;
+    if (!weir_event_hear_writable(connection->loop, &connection->event, true)) {
+        connection->failed = true;
+        return WEIR_FAIL;
+    }
+    return WEIR_WAIT;
+}
+
 weir_result weir_socket_recv(weir_connection *connection, char *buffer, size_t size, size_t *len)
 {
     ssize_t got;
@@ -85,16 +95,14 @@ weir_result weir_socket_send(weir_connection *connection, const struct iovec *ve
 
     if (sent == -1) {
         if (errno == EAGAIN) {
-            connection->writable = false;
-            return WEIR_WAIT;
+            return weir_connection_wait_writable(connection);
         }
         return weir_connection_fail(connection, errno, "send");
     }
 
     *len = (size_t) sent;
     if ((size_t) sent < bytes) {
-        connection->writable = false;
-        return WEIR_WAIT;
+        return weir_connection_wait_writable(connection);
     }
     return WEIR_OK;
 }
@@ -198,8 +206,7 @@ static weir_result plain_write_file(weir_connection *connection, weir_chain *cha
 
     if (sent == -1) {
         if (errno == EAGAIN) {
-            connection->writable = false;
-            return WEIR_WAIT;
+            return weir_connection_wait_writable(connection);
         }
         return weir_connection_fail(connection, errno, "sendfile");
     }

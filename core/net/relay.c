@@ -95,8 +95,7 @@ static weir_result direction_splice_out(relay_direction *direction)
             continue;
         }
         if (sent == -1 && errno == EAGAIN) {
-            to->writable = false;
-            return WEIR_WAIT;
+            return weir_connection_wait_writable(to);
         }
         if (sent <= 0) {
             return weir_connection_fail(to, sent == 0 ? EPIPE : errno, "splice");

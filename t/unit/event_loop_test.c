@@ -120,6 +120,33 @@ static void tells_once_of_what_changed(void **state)
     end_close(&e);
 }
 
+static void tells_a_reader_of_room_only_when_it_asks(void **state)
+{
+    fixture *f = *state;
+    end e;
+
+    end_open(&e, f->loop);
+    assert_true(weir_event_add_reader(f->loop, &e.event));
+    weir_loop_turn(f->loop, 0);
+    assert_int_equal(e.calls, 0);
+
+    write_all(e.other, "x");
+    weir_loop_turn(f->loop, 0);
+    assert_int_equal(e.what, WEIR_READABLE);
+
+    /* There is room already: that is told, too. */
+    assert_true(weir_event_hear_writable(f->loop, &e.event, true));
+    weir_loop_turn(f->loop, 0);
+    assert_int_equal(e.what, WEIR_READABLE | WEIR_WRITABLE);
+
+    e.what = 0;
+    assert_true(weir_event_hear_writable(f->loop, &e.event, false));
+    write_all(e.other, "x");
+    weir_loop_turn(f->loop, 0);
+    assert_int_equal(e.what, WEIR_READABLE);
+    end_close(&e);
+}
+
 static void tells_of_a_peer_that_sends_no_more(void **state)
 {
     fixture *f = *state;
@@ -635,6 +662,7 @@ int main(void)
 #define LOOP_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         LOOP_TEST(tells_once_of_what_changed),
+        LOOP_TEST(tells_a_reader_of_room_only_when_it_asks),
         LOOP_TEST(tells_of_a_peer_that_sends_no_more),
         LOOP_TEST(level_triggered_events_come_again),
         LOOP_TEST(a_handler_may_close_others_that_are_ready),

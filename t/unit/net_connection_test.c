@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/net/connection_internal.h"
 
 /* What the handlers of the test's states saw. */
 static struct {
@@ -300,6 +301,35 @@ static void writes_more_than_the_socket_holds(void **state)
     free(in);
 }
 
+static void is_not_woken_for_data_that_was_read_already(void **state)
+{
+    net_fixture *f = *state;
+    int client;
+    weir_connection *connection = net_accept(f, &client);
+    char byte;
+    size_t len;
+
+    /* Once it has waited for room, and had it, it hears of room with everything. */
+    weir_connection_enter(connection, &waiting);
+    assert_int_equal(weir_connection_wait_writable(connection), WEIR_WAIT);
+    net_turn_until(f, has_writable, NULL);
+    assert_true(connection->event.hears_writable);
+
+    /* Data that came and was read before the loop turned leaves an event that says nothing new: the last of its kind. */
+    connection->readable = true;
+    net_send(client, "x", 1);
+    while (weir_connection_read(connection, &byte, 1, &len) != WEIR_OK) {
+        connection->readable = true;
+    }
+    connection->readable = false;
+    net_settle(f);
+    assert_false(connection->event.hears_writable);
+    assert_int_equal(saw.writable, 1);
+
+    close(client);
+    weir_connection_close(connection);
+}
+
 static void writes_up_to_a_limit(void **state)
 {
     net_fixture *f = *state;
@@ -451,7 +481,8 @@ static void closing_in_on_readable_spares_on_writable(void **state)
 
     weir_connection_enter(connection, &closing);
     net_settle(f);
-    connection->writable = false; /* so that writable would be told */
+    /* So that writable would be told. */
+    assert_int_equal(weir_connection_wait_writable(connection), WEIR_WAIT);
     saw.victim = connection;
     net_send(client, "x", 1);
     while (saw.readable == 0) {
@@ -828,6 +859,7 @@ int main(void)
         NET_TEST(a_hangup_is_told_to_who_does_not_read),
         NET_TEST(a_hangup_from_before_is_told_to_a_state_that_asks),
         NET_TEST(writes_more_than_the_socket_holds),
+        NET_TEST(is_not_woken_for_data_that_was_read_already),
         NET_TEST(writes_up_to_a_limit),
         NET_TEST(writes_memory_and_files_in_order),
         NET_TEST(a_file_that_shrank_fails_and_does_not_spin),
