@@ -5,33 +5,50 @@
 #include "weir_auto_config.h"
 
 /* What is kept for the next, so that the common case is no malloc(); more goes back at once. */
-#define BLOCK_FREE_MAX (WEIR_POOL_SEPARATE ? 0 : 128) /* 2 MiB */
+#define BLOCK_FREE_MAX (WEIR_POOL_SEPARATE ? 0 : 128)      /* 2 MiB */
+#define BLOCK_FREE_LARGE_MAX (WEIR_POOL_SEPARATE ? 0 : 32) /* 2 MiB */
 #define SPAN_FREE_MAX (WEIR_POOL_SEPARATE ? 0 : 1024)
 
-static struct {
-    weir_block *blocks;
-    weir_span *spans;
-    size_t block_count, span_count, in_use;
-} block_free;
+typedef struct {
+    weir_block *first;
+    size_t count, max;
+} block_list;
 
-weir_block *weir_block_get(void)
+static struct {
+    block_list blocks, large;
+    weir_span *spans;
+    size_t span_count, in_use;
+} block_free = {.blocks.max = BLOCK_FREE_MAX, .large.max = BLOCK_FREE_LARGE_MAX};
+
+static weir_block *block_get(block_list *list, unsigned size)
 {
-    weir_block *block = block_free.blocks;
+    weir_block *block = list->first;
 
     if (block != NULL) {
-        block_free.blocks = block->next_free;
-        block_free.block_count--;
+        list->first = block->next_free;
+        list->count--;
     } else {
-        block = malloc(sizeof(weir_block) + WEIR_BLOCK_BYTES);
+        block = malloc(sizeof(weir_block) + size);
         if (block == NULL) {
             return NULL;
         }
+        block->size = size;
     }
 
     block->next_free = NULL;
     block->references = 1;
     block_free.in_use++;
     return block;
+}
+
+weir_block *weir_block_get(void)
+{
+    return block_get(&block_free.blocks, WEIR_BLOCK_BYTES);
+}
+
+weir_block *weir_block_get_large(void)
+{
+    return block_get(&block_free.large, WEIR_BLOCK_LARGE_BYTES);
 }
 
 void weir_block_ref(weir_block *block)
@@ -41,20 +58,23 @@ void weir_block_ref(weir_block *block)
 
 void weir_block_unref(weir_block *block)
 {
+    block_list *list;
+
     if (block == NULL || --block->references != 0) {
         return;
     }
 
     block_free.in_use--;
+    list = block->size == WEIR_BLOCK_BYTES ? &block_free.blocks : &block_free.large;
 
-    if (block_free.block_count >= BLOCK_FREE_MAX) {
+    if (list->count >= list->max) {
         free(block);
         return;
     }
 
-    block->next_free = block_free.blocks;
-    block_free.blocks = block;
-    block_free.block_count++;
+    block->next_free = list->first;
+    list->first = block;
+    list->count++;
 }
 
 size_t weir_blocks_in_use(void)
@@ -62,22 +82,30 @@ size_t weir_blocks_in_use(void)
     return block_free.in_use;
 }
 
-void weir_blocks_release_free(void)
+static void block_list_release(block_list *list)
 {
     weir_block *block;
-    weir_span *span;
 
-    while ((block = block_free.blocks) != NULL) {
-        block_free.blocks = block->next_free;
+    while ((block = list->first) != NULL) {
+        list->first = block->next_free;
         free(block);
     }
+    list->count = 0;
+}
+
+void weir_blocks_release_free(void)
+{
+    weir_span *span;
+
+    block_list_release(&block_free.blocks);
+    block_list_release(&block_free.large);
 
     while ((span = block_free.spans) != NULL) {
         block_free.spans = span->next;
         free(span);
     }
 
-    block_free.block_count = block_free.span_count = 0;
+    block_free.span_count = 0;
 }
 
 static weir_span *span_new(weir_span_kind kind)
@@ -231,7 +259,7 @@ static size_t chain_tail_room(const weir_chain *chain)
         return 0;
     }
 
-    return (size_t) (last->block->data + WEIR_BLOCK_BYTES - (last->data + last->len));
+    return (size_t) (last->block->data + last->block->size - (last->data + last->len));
 }
 
 /* Copies into new blocks, one span each. */

@@ -9,20 +9,24 @@
 #include "core/base/str.h"
 
 /*
- * Bodies and relayed bytes: blocks of a fixed size from this worker's free
- * list, referenced by spans that stand in chains.  A block goes back when its
+ * Bodies and relayed bytes: blocks of two sizes from this worker's free
+ * lists, referenced by spans that stand in chains.  A block goes back when its
  * last span is gone.  One thread only.
  */
 #define WEIR_BLOCK_BYTES 16384
+#define WEIR_BLOCK_LARGE_BYTES 65536
 
 typedef struct weir_block {
     struct weir_block *next_free;
     unsigned references;
-    char data[] __attribute__((aligned(16))); /* WEIR_BLOCK_BYTES */
+    unsigned size;
+    char data[] __attribute__((aligned(16))); /* `size` bytes */
 } weir_block;
 
 /* One reference is the caller's.  NULL when there is no memory. */
 weir_block *weir_block_get(void);
+/* WEIR_BLOCK_LARGE_BYTES, for who was given all that it asked for and expects as much again: a quarter of the calls. */
+weir_block *weir_block_get_large(void);
 void weir_block_ref(weir_block *block);
 void weir_block_unref(weir_block *block); /* NULL is ignored */
 /* Blocks in use now, and free ones kept; the free list gives back to the system above a mark. */

@@ -89,6 +89,15 @@ static bool str_is_blank(char byte)
     return byte == ' ' || byte == '\t';
 }
 
+void weir_str_move(weir_str *s, const char *from, size_t len, const char *to)
+{
+    uintptr_t at = (uintptr_t) s->data;
+
+    if (at >= (uintptr_t) from && at < (uintptr_t) from + len) {
+        s->data = to + (at - (uintptr_t) from);
+    }
+}
+
 weir_str weir_str_trim(weir_str s)
 {
     while (s.len != 0 && str_is_blank(s.data[0])) {

@@ -68,6 +68,8 @@ const char *weir_str_find(weir_str s, weir_str needle);
 /* The bytes from `from` on, and up to `to`; positions past the end are the end. */
 weir_str weir_str_from(weir_str s, size_t from);
 weir_str weir_str_slice(weir_str s, size_t from, size_t to);
+/* `len` bytes lie at `to` now, not at `from`: a slice of them goes along, another stays. */
+void weir_str_move(weir_str *s, const char *from, size_t len, const char *to);
 
 /* Without spaces and tabs at both ends (OWS, RFC 9110, 5.6.3). */
 weir_str weir_str_trim(weir_str s);

@@ -55,8 +55,8 @@ typedef struct weir_event {
     int fd;
     bool added;
     bool hears_writable; /* private: WEIR_WRITABLE is told, too */
-    unsigned pending; /* private: 1-based place in the turn's batch; 0: none */
-    const char *name; /* for the log */
+    unsigned pending;    /* private: 1-based place in the turn's batch; 0: none */
+    const char *name;    /* for the log */
     void (*ready)(struct weir_event *event, unsigned what);
 } weir_event;
 

@@ -83,6 +83,36 @@ static void blocks_come_back(void **state)
     weir_block_unref(block);
 }
 
+static void large_blocks_are_a_kind_of_their_own(void **state)
+{
+    weir_block *large = weir_block_get_large();
+    weir_block *small = weir_block_get();
+    weir_chain chain = {0};
+
+    (void) state;
+    assert_int_equal(large->size, WEIR_BLOCK_LARGE_BYTES);
+    assert_int_equal(small->size, WEIR_BLOCK_BYTES);
+    memset(large->data, 'x', WEIR_BLOCK_LARGE_BYTES);
+    memset(small->data, 'y', WEIR_BLOCK_BYTES);
+
+    assert_true(weir_chain_add_block(&chain, large, large->data, WEIR_BLOCK_LARGE_BYTES));
+    weir_block_unref(large);
+    weir_block_unref(small);
+    assert_int_equal(weir_blocks_in_use(), 1);
+    assert_int_equal(chain.first->len, WEIR_BLOCK_LARGE_BYTES);
+    weir_chain_clear(&chain);
+    assert_int_equal(weir_blocks_in_use(), 0);
+
+    if (!WEIR_POOL_SEPARATE) {
+        weir_block *again = weir_block_get_large();
+
+        assert_ptr_equal(again, large);
+        assert_int_equal(again->size, WEIR_BLOCK_LARGE_BYTES);
+        weir_block_unref(again);
+    }
+    weir_blocks_release_free();
+}
+
 static void more_blocks_than_are_kept_can_be_had(void **state)
 {
     weir_block *blocks[300];
@@ -535,6 +565,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_block_is_in_use_until_its_last_reference_is_gone),
         cmocka_unit_test(blocks_come_back),
+        cmocka_unit_test(large_blocks_are_a_kind_of_their_own),
         cmocka_unit_test(more_blocks_than_are_kept_can_be_had),
         cmocka_unit_test(a_zeroed_chain_is_empty),
         cmocka_unit_test(adding_nothing_adds_no_span),

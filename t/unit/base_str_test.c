@@ -288,6 +288,24 @@ static void hashes_tell_lengths_of_zeros_apart(void **state)
     }
 }
 
+static void slices_go_along_with_what_has_moved(void **state)
+{
+    const char from[] = "abcdef", to[] = "abcdef";
+    weir_str first = weir_str_of(from, 2), last = weir_str_of(from + 5, 1);
+    weir_str behind = weir_str_of(from + 6, 0), other = WEIR_STR("other");
+    const char *stays = other.data;
+
+    (void) state;
+    weir_str_move(&first, from, 6, to);
+    weir_str_move(&last, from, 6, to);
+    weir_str_move(&behind, from, 6, to);
+    weir_str_move(&other, from, 6, to);
+    assert_ptr_equal(first.data, to);
+    assert_ptr_equal(last.data, to + 5);
+    assert_ptr_equal(behind.data, from + 6);
+    assert_ptr_equal(other.data, stays);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +326,7 @@ int main(void)
         unit_test_with_pool(the_hash_of_either_case_is_one),
         cmocka_unit_test(hashes_spread),
         cmocka_unit_test(hashes_tell_lengths_of_zeros_apart),
+        cmocka_unit_test(slices_go_along_with_what_has_moved),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

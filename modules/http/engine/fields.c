@@ -98,6 +98,14 @@ bool weir_http_fields_set(weir_http_fields *fields, weir_http_name name, weir_st
     return true;
 }
 
+void weir_http_fields_move(weir_http_fields *fields, const char *from, size_t len, const char *to)
+{
+    for (size_t i = 0; i < fields->count; i++) {
+        weir_str_move(&fields->items[i].text, from, len, to);
+        weir_str_move(&fields->items[i].value, from, len, to);
+    }
+}
+
 void weir_http_fields_remove(weir_http_fields *fields, weir_http_name name)
 {
     for (uint16_t place = fields->first[name]; place != 0;) {

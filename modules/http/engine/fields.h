@@ -47,6 +47,9 @@ bool weir_http_fields_add_parsed(weir_http_fields *fields, weir_http_name name, 
 bool weir_http_fields_set(weir_http_fields *fields, weir_http_name name,
                           weir_str value) WEIR_MUST_USE;
 
+/* As weir_str_move(), for each text and value. */
+void weir_http_fields_move(weir_http_fields *fields, const char *from, size_t len, const char *to);
+
 void weir_http_fields_remove(weir_http_fields *fields, weir_http_name name);
 void weir_http_fields_remove_text(weir_http_fields *fields, weir_str name);
 

@@ -51,9 +51,17 @@ void proxy_body_done(proxy_state *proxy)
 
 void proxy_head_keep(proxy_state *proxy)
 {
-    if (proxy->block != NULL) {
-        proxy->head_block = proxy->block;
-        weir_block_ref(proxy->block);
+    weir_block *block = proxy->block;
+
+    /* It lives as long as the exchange: not in a large block, if a small one can be had. */
+    if (block != NULL && block->size > WEIR_BLOCK_BYTES && proxy->start <= WEIR_BLOCK_BYTES
+        && (proxy->head_block = weir_block_get()) != NULL) {
+        memcpy(proxy->head_block->data, block->data, proxy->start);
+        weir_http_response_head_move(&proxy->answer, block->data, proxy->start,
+                                     proxy->head_block->data);
+    } else if (block != NULL) {
+        proxy->head_block = block;
+        weir_block_ref(block);
     }
 }
 
@@ -126,12 +134,12 @@ static bool room(proxy_state *proxy)
         proxy_buffer_release(proxy);
     }
     if (proxy->data == NULL) {
-        proxy->block = weir_block_get();
+        proxy->block = proxy->is_bulk ? weir_block_get_large() : weir_block_get();
         if (proxy->block == NULL) {
             return false;
         }
         proxy->data = proxy->block->data;
-        proxy->size = WEIR_BLOCK_BYTES;
+        proxy->size = proxy->block->size;
         proxy->start = proxy->end = 0;
     }
     return true;
@@ -192,6 +200,7 @@ static weir_result fill(proxy_state *proxy, weir_chain *out, uint64_t limit)
             if (proxy->rate != NULL) {
                 proxy_rate_count(proxy, len);
             }
+            proxy->is_bulk = len == size;
             proxy->end += len;
             if (!proxy->wire->take_body(proxy, out)) {
                 body_fail(proxy);

@@ -251,6 +251,7 @@ struct weir_http_upstream_state {
     weir_http_chunked chunked;
     bool keeps; /* the connection, after the body */
     bool body_ended, body_failed;
+    bool is_bulk;            /* the last read gave all that was asked for */
     bool is_buffered;        /* read ahead of the client */
     struct proxy_rate *rate; /* at which the origin is read from; NULL: any */
     bool client_waits;       /* for more of the body, and not the body for it */

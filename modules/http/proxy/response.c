@@ -37,15 +37,34 @@ static bool head_grow(proxy_state *proxy)
 static bool head_room(proxy_state *proxy)
 {
     if (proxy->data == NULL) {
-        proxy->block = weir_block_get();
+        proxy->block = weir_block_get_large();
         if (proxy->block == NULL) {
             return false;
         }
         proxy->data = proxy->block->data;
-        proxy->size = WEIR_BLOCK_BYTES;
+        proxy->size = proxy->block->size;
         proxy->start = proxy->end = proxy->scanned = 0;
     }
     return proxy->end < proxy->size || (proxy->head_large == NULL && head_grow(proxy));
+}
+
+/*
+ * The head was read into a large block, as a large body often comes right behind it.  Most answers are small, and may
+ * wait long for their client: they move, and leave it to the next.
+ */
+static void head_settle(proxy_state *proxy)
+{
+    weir_block *small;
+
+    if (proxy->block == NULL || proxy->block->size == WEIR_BLOCK_BYTES || proxy->start != 0
+        || proxy->end > WEIR_BLOCK_BYTES / 4 || (small = weir_block_get()) == NULL) {
+        return;
+    }
+    memcpy(small->data, proxy->data, proxy->end);
+    weir_block_unref(proxy->block);
+    proxy->block = small;
+    proxy->data = small->data;
+    proxy->size = small->size;
 }
 
 static bool is_hidden(const proxy_hidden *hidden, const weir_http_field *field);
@@ -169,7 +188,11 @@ void proxy_head_readable(weir_connection *connection)
                 proxy_fail(proxy, PROXY_FAILED_ERROR, 502);
                 return;
             }
+            proxy->is_bulk = len == proxy->size - proxy->end;
             proxy->end += len;
+            if (proxy->end == len) {
+                head_settle(proxy);
+            }
             if (!head_take(proxy)) {
                 return;
             }

@@ -19,6 +19,13 @@ void weir_http_response_head_reset(weir_http_response_head *head)
     memset(head->fields.first, 0, sizeof(head->fields.first));
 }
 
+void weir_http_response_head_move(weir_http_response_head *head, const char *from, size_t len,
+                                  const char *to)
+{
+    weir_str_move(&head->status_text, from, len, to);
+    weir_http_fields_move(&head->fields, from, len, to);
+}
+
 /* Whether the connection may stay (RFC 9112, 9.3). */
 static bool wants_to_stay(const weir_http_response_head *head)
 {

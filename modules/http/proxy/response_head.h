@@ -43,6 +43,9 @@ typedef enum {
 void weir_http_response_head_init(weir_http_response_head *head, weir_pool *pool, uint16_t lines);
 /* Forgets what was parsed, to begin anew. */
 void weir_http_response_head_reset(weir_http_response_head *head);
+/* The `len` bytes at `from`, in which it was parsed, lie at `to` now. */
+void weir_http_response_head_move(weir_http_response_head *head, const char *from, size_t len,
+                                  const char *to);
 /*
  * Takes whole lines off `bytes`; `*taken` of them, which must stay where they are.  `*scanned`, at most all, is up to where
  * no line ends: 0 at first, and kept between calls, less what was taken.

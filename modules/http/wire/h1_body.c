@@ -20,7 +20,7 @@ static bool body_room(h1_connection *h1)
     if (h1->data != NULL && h1->start == h1->end && h1->size - h1->end < ROOM_MIN) {
         h1_buffer_release(h1);
     }
-    return h1_buffer_open(h1);
+    return h1_buffer_open(h1, h1->is_bulk);
 }
 
 static weir_result body_take_length(h1_connection *h1, weir_chain *out)
@@ -87,6 +87,7 @@ static weir_result body_fill(h1_connection *h1, size_t *len)
     weir_result result = weir_connection_read(h1->connection, h1->data + h1->end, room, len);
 
     if (result == WEIR_OK) {
+        h1->is_bulk = *len == room;
         h1->end += *len;
     }
     return result;
@@ -181,7 +182,7 @@ void h1_discard_readable(weir_connection *connection)
         if (h1->start == h1->end) {
             h1->start = h1->end = 0;
         }
-        if (!h1_buffer_open(h1)) {
+        if (!h1_buffer_open(h1, false)) {
             h1_close(h1);
             return;
         }

@@ -26,28 +26,19 @@ void h1_buffer_release(h1_connection *h1)
     h1->size = h1->start = h1->end = h1->scanned = 0;
 }
 
-bool h1_buffer_open(h1_connection *h1)
+bool h1_buffer_open(h1_connection *h1, bool is_bulk)
 {
     if (h1->data != NULL) {
         return true;
     }
-    h1->block = weir_block_get();
+    h1->block = is_bulk ? weir_block_get_large() : weir_block_get();
     if (h1->block == NULL) {
         weir_log_line(&h1->connection->log, WEIR_LOG_CRIT, 0, "no memory for a request");
         return false;
     }
     h1->data = h1->block->data;
-    h1->size = WEIR_BLOCK_BYTES;
+    h1->size = h1->block->size;
     return true;
-}
-
-static void move_slice(weir_str *slice, const char *from, size_t len, const char *to)
-{
-    uintptr_t at = (uintptr_t) slice->data;
-
-    if (at >= (uintptr_t) from && at < (uintptr_t) from + len) {
-        slice->data = to + (at - (uintptr_t) from);
-    }
 }
 
 /* The head so far has moved: what was parsed of it moves along. */
@@ -55,14 +46,11 @@ static void head_moved(weir_http_exchange *ex, const char *from, size_t len, con
 {
     weir_http_request *request = &ex->request;
 
-    move_slice(&request->line, from, len, to);
-    move_slice(&request->method_text, from, len, to);
-    move_slice(&request->target, from, len, to);
-    move_slice(&request->host_port, from, len, to);
-    for (size_t i = 0; i < request->fields.count; i++) {
-        move_slice(&request->fields.items[i].text, from, len, to);
-        move_slice(&request->fields.items[i].value, from, len, to);
-    }
+    weir_str_move(&request->line, from, len, to);
+    weir_str_move(&request->method_text, from, len, to);
+    weir_str_move(&request->target, from, len, to);
+    weir_str_move(&request->host_port, from, len, to);
+    weir_http_fields_move(&request->fields, from, len, to);
 }
 
 /* All of a head lies in one piece; it does not fit any more, so the piece becomes larger. */
@@ -334,7 +322,7 @@ static void head_is_complete(h1_connection *h1)
             h1->data = NULL;
             h1->data_is_large = false;
             h1->start = h1->end = 0;
-            if (!h1_buffer_open(h1)) {
+            if (!h1_buffer_open(h1, false)) {
                 h1_close(h1);
                 return;
             }
@@ -508,7 +496,7 @@ weir_result h1_head_go_on(h1_connection *h1)
                 return WEIR_OK;
             }
         }
-        if (!h1_buffer_open(h1)) {
+        if (!h1_buffer_open(h1, false)) {
             h1_close(h1);
             return WEIR_FAIL;
         }

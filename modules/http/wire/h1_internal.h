@@ -24,6 +24,7 @@ typedef struct {
     size_t start, end; /* bytes not yet taken */
     size_t scanned;    /* up to here no line ends */
     bool data_is_large;
+    bool is_bulk;           /* the last read of a body gave all that was asked for */
     weir_block *head_block; /* keeps the running exchange's head */
     char *head_large;
 
@@ -71,7 +72,8 @@ void h1_become_idle(h1_connection *h1);
 
 /* ---- h1_head.c: requests' heads, and the buffer that they come in */
 
-bool h1_buffer_open(h1_connection *h1) WEIR_MUST_USE;
+/* Harmless when there is one.  `is_bulk`: a large one. */
+bool h1_buffer_open(h1_connection *h1, bool is_bulk) WEIR_MUST_USE;
 void h1_buffer_release(h1_connection *h1);
 void h1_head_begin(h1_connection *h1);
 /*
