@@ -109,7 +109,8 @@ weir_result weir_socket_send(weir_connection *connection, const struct iovec *ve
 
 weir_result weir_socket_shut(weir_connection *connection)
 {
-    if (shutdown(connection->event.fd, SHUT_WR) == -1) {
+    /* A peer that has reset it knows. */
+    if (shutdown(connection->event.fd, SHUT_WR) == -1 && errno != ENOTCONN) {
         return weir_connection_fail(connection, errno, "shutdown");
     }
     return WEIR_OK;

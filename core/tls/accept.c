@@ -237,8 +237,7 @@ static void accept_finish(weir_connection *connection, weir_tls_outcome outcome)
 
 static void accept_timed_out(weir_connection *connection)
 {
-    weir_log_line(&connection->log, WEIR_LOG_INFO, ETIMEDOUT,
-                  "client timed out while SSL handshaking");
+    weir_log_line(&connection->log, WEIR_LOG_INFO, ETIMEDOUT, "client timed out");
     connection->failed = true;
     accept_finish(connection, WEIR_TLS_REFUSED);
 }

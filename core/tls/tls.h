@@ -118,14 +118,15 @@ typedef enum {
 } weir_tls_client_state;
 weir_tls_client_state weir_tls_client_verify(const weir_connection *connection,
                                              const char **reason);
-/* "on" demands one (496 without), 495 when it failed: whether the http engine must refuse; logged to `log` at info. */
+/* "on" demands one (496 without), 495 when it failed: whether the http engine must refuse; logged to `log` at info, with `doing` (" while ...", or "") behind. */
 typedef enum {
     WEIR_TLS_CLIENT_ALLOWED,
     WEIR_TLS_CLIENT_MISSING, /* 496 */
     WEIR_TLS_CLIENT_BAD,     /* 495 */
 } weir_tls_client_verdict;
 weir_tls_client_verdict weir_tls_client_judge(const weir_connection *connection,
-                                              const weir_tls_server *server, const weir_log *log);
+                                              const weir_tls_server *server, const char *doing,
+                                              const weir_log *log);
 
 /*
  * The value of $ssl_NAME, by its name without "ssl_": "client_s_dn", "curves", "session_id" ...  `*found`

@@ -357,17 +357,13 @@ static weir_log_level error_level(const weir_tls *tls)
     return tls->client != NULL ? WEIR_LOG_ERR : WEIR_LOG_INFO;
 }
 
+/* Whoever describes the connection says what it was doing. */
 static void log_error(const weir_tls *tls, const char *call, weir_log_level level)
 {
-    const char *doing = "";
     char text[256];
 
-    if (tls->ssl == NULL || SSL_in_init(tls->ssl)) {
-        doing =
-            tls->client != NULL ? " while SSL handshaking to upstream" : " while SSL handshaking";
-    }
     weir_tls_error_text(text, sizeof(text));
-    weir_log_line(&tls->connection->log, level, 0, "%s() failed (SSL: %s)%s", call, text, doing);
+    weir_log_line(&tls->connection->log, level, 0, "%s() failed (SSL: %s)", call, text);
 }
 
 static weir_result fail(weir_tls *tls, const char *call)
@@ -455,8 +451,7 @@ weir_tls_step weir_tls_handshake(weir_tls *tls)
 
     if (error == SSL_ERROR_SYSCALL && io.failure != WEIR_FAIL) {
         weir_log_line(&tls->connection->log, tls->client != NULL ? WEIR_LOG_ERR : WEIR_LOG_INFO, 0,
-                      "peer closed connection in SSL handshake while SSL handshaking%s",
-                      tls->client != NULL ? " to upstream" : "");
+                      "peer closed connection in SSL handshake");
         tls->connection->failed = true;
         return WEIR_TLS_STEP_FAILED;
     }

@@ -116,7 +116,8 @@ weir_tls_client_state weir_tls_client_verify(const weir_connection *connection, 
 }
 
 weir_tls_client_verdict weir_tls_client_judge(const weir_connection *connection,
-                                              const weir_tls_server *server, const weir_log *log)
+                                              const weir_tls_server *server, const char *doing,
+                                              const weir_log *log)
 {
     const weir_tls *tls = tls_with_ssl(connection);
     const char *reason;
@@ -132,9 +133,7 @@ weir_tls_client_verdict weir_tls_client_judge(const weir_connection *connection,
         if (server->verify != WEIR_TLS_VERIFY_ON) {
             return WEIR_TLS_CLIENT_ALLOWED;
         }
-        weir_log_line(
-            log, WEIR_LOG_INFO, 0,
-            "client sent no required SSL certificate while reading client request headers");
+        weir_log_line(log, WEIR_LOG_INFO, 0, "client sent no required SSL certificate%s", doing);
         return WEIR_TLS_CLIENT_MISSING;
     case WEIR_TLS_CLIENT_FAILED:
         break;
@@ -143,10 +142,8 @@ weir_tls_client_verdict weir_tls_client_judge(const weir_connection *connection,
         && weir_tls_error_is_optional(verify_error(tls))) {
         return WEIR_TLS_CLIENT_ALLOWED;
     }
-    weir_log_line(
-        log, WEIR_LOG_INFO, 0,
-        "client SSL certificate verify error: (%ld:%s) while reading client request headers",
-        verify_error(tls), reason);
+    weir_log_line(log, WEIR_LOG_INFO, 0, "client SSL certificate verify error: (%ld:%s)%s",
+                  verify_error(tls), reason, doing);
     return WEIR_TLS_CLIENT_BAD;
 }
 

@@ -830,7 +830,8 @@ def test_an_origin_that_speaks_no_tls_is_502(weir, upstream):
     upstream.speaks(lambda peer: (peer.read_some(), peer.send(b"220 no tls here\r\n")))
     server = weir("location / { proxy_pass https://@upstream@; }")
     assert server.get("/").status == 502
-    assert server.wait_log(r"SSL_do_handshake\(\) failed .* while SSL handshaking to upstream")
+    assert server.wait_log(r"SSL_do_handshake\(\) failed \(SSL: [^()]*\)"
+                           " while SSL handshaking to upstream, client: ")
 
 
 def test_large_bodies_pass_both_ways_through_tls(weir, new_upstream, certs):

@@ -266,6 +266,12 @@ def test_without_a_resolver_a_name_is_an_error(stream):
     server.wait_log("no resolver defined to resolve origin.test")
 
 
+def test_a_variable_without_a_value_is_no_host(stream):
+    server = stream('server { listen 127.0.0.1:@port@; set $to ""; proxy_pass $to; }')
+    assert server.connect().read_until_close() == b""
+    server.wait_log(r'\[error\] .*no host in upstream "".*, client: ')
+
+
 # Bounds
 
 @pytest.mark.weir_only("a bound of weir's own")

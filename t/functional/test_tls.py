@@ -156,7 +156,11 @@ def test_garbage_on_a_tls_port_ends_the_connection(weir, garbage):
 
 @pytest.mark.weir_only("nginx names it client_header_timeout in http")
 def test_a_handshake_that_does_not_come_is_ended_by_ssl_handshake_timeout(weir):
-    assert weir(tls(more="ssl_handshake_timeout 300ms;") + SAY).connect("tls_port").is_closed()
+    server = weir(tls(more="ssl_handshake_timeout 300ms;") + SAY)
+    connection = server.connect("tls_port")
+    connection.send(b"\x16")
+    assert connection.is_closed()
+    server.wait_log(r"client timed out \(110: .*\) while SSL handshaking, client: 127.0.0.1, server: ")
 
 
 def test_a_handshake_that_does_not_come_is_ended_by_client_header_timeout(weir):

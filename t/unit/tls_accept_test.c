@@ -51,7 +51,7 @@ static void speaks_tls12_and_not_what_is_older(void **state)
     assert_false(tls_unit_shake(t, &peer));
     assert_int_equal(t->outcome, WEIR_TLS_REFUSED);
     assert_true(net_log_has(t->net, "SSL_do_handshake() failed (SSL: error:"));
-    assert_true(net_log_has(t->net, "UNSUPPORTED_PROTOCOL) while SSL handshaking"));
+    assert_true(net_log_has(t->net, "UNSUPPORTED_PROTOCOL)"));
     tls_unit_peer_free(t, &peer);
     SSL_CTX_free(ctx);
 }
@@ -260,7 +260,7 @@ static void gives_up_when_the_client_is_silent(void **state)
         weir_loop_turn(t->net->loop, 100);
     }
     assert_int_equal(t->outcome, WEIR_TLS_REFUSED);
-    assert_true(net_log_has(t->net, "client timed out while SSL handshaking"));
+    assert_true(net_log_has(t->net, "client timed out"));
     close(client);
 }
 

@@ -226,7 +226,7 @@ static void no_session_passes_between_servers_that_verify_clients_differently(vo
 
 static weir_tls_client_verdict judge(const tls_unit *t)
 {
-    return weir_tls_client_judge(t->connection, weir_tls_server_of(t->connection),
+    return weir_tls_client_judge(t->connection, weir_tls_server_of(t->connection), "",
                                  &t->connection->log);
 }
 

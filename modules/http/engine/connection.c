@@ -15,6 +15,9 @@ static void connection_describe(weir_builder *line, const void *subject)
     const weir_http_connection *client = subject;
     char text[WEIR_ADDR_TEXT_MAX];
 
+    if (client->address->ssl && !client->is_tls && !client->plain_on_tls_port) {
+        weir_builder_add(line, WEIR_STR(" while SSL handshaking"));
+    }
     weir_builder_add(line, WEIR_STR(", client: "));
     weir_builder_add(line, weir_addr_text(&client->connection->peer, false, text));
     weir_builder_add(line, WEIR_STR(", server: "));

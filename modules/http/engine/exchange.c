@@ -323,7 +323,8 @@ static unsigned server_choose(weir_http_exchange *ex, const char **why)
         return 421;
     }
 
-    switch (weir_tls_client_judge(client->connection, ex->server->base.tls, &ex->log)) {
+    switch (weir_tls_client_judge(client->connection, ex->server->base.tls,
+                                  " while reading client request headers", &ex->log)) {
     case WEIR_TLS_CLIENT_ALLOWED:
         return 0;
     case WEIR_TLS_CLIENT_MISSING:

@@ -108,6 +108,10 @@ static weir_result resolve(stream_proxy *proxy)
     weir_str name;
     uint16_t port;
 
+    if (proxy->host.len == 0) {
+        weir_log_line(weir_stream_log(session), WEIR_LOG_ERR, 0, "no host in upstream \"\"");
+        return WEIR_FAIL;
+    }
     if (core->resolver == NULL) {
         weir_log_line(weir_stream_log(session), WEIR_LOG_ERR, 0,
                       "no resolver defined to resolve %.*s", WEIR_STR_ARG(proxy->host));
