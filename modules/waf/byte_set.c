@@ -18,20 +18,28 @@ void weir_waf_bytes_of(weir_str text, weir_waf_bytes *set)
 {
     const uint8_t *bytes = (const uint8_t *) text.data;
     uint8_t marks[256];
+    uint64_t word;
+    size_t i = 0;
 
     *set = (weir_waf_bytes){{0}};
     if (text.len < MARKS_FROM_BYTES) {
-        for (size_t i = 0; i < text.len; i++) {
+        for (; i < text.len; i++) {
             weir_waf_bytes_add(set, bytes[i]);
         }
         return;
     }
 
     memset(marks, 0, sizeof(marks));
-    for (size_t i = 0; i < text.len; i++) {
+    for (; text.len - i >= sizeof(word); i += sizeof(word)) {
+        memcpy(&word, bytes + i, sizeof(word));
+        for (size_t k = 0; k < sizeof(word); k++) {
+            marks[word >> 8 * k & 0xff] = 1;
+        }
+    }
+    for (; i < text.len; i++) {
         marks[bytes[i]] = 1;
     }
-    for (size_t i = 0; i < sizeof(marks); i++) {
+    for (i = 0; i < sizeof(marks); i++) {
         set->bits[i >> 6] |= (uint64_t) marks[i] << (i & 63);
     }
 }

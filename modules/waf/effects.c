@@ -222,8 +222,12 @@ static void add_removal(weir_waf_transaction *tx, const weir_waf_effect *effect,
     removal->by = by;
     removal->rules = &effect->rules;
     removal->target = of_target ? &effect->target : NULL;
-    tx->removes_targets |= of_target;
     tx->removes_rules |= !of_target;
+    if (of_target) {
+        weir_waf_variable variable = effect->target.variable;
+
+        tx->removed_of[variable / 64] |= (uint64_t) 1 << variable % 64;
+    }
 }
 
 static void do_ctl(weir_waf_transaction *tx, const weir_waf_effect *effect)

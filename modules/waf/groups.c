@@ -219,6 +219,7 @@ static bool add_named(weir_waf_library *library, weir_waf_variable stored,
     if (weir_map_find(audiences->named, target->selector) != NULL) {
         return true;
     }
+    audiences->lengths |= weir_waf_length_bit(target->selector.len);
     audience = audience_new(library, stored, &target->selector);
     return audience != NULL && weir_map_put(audiences->named, target->selector, audience);
 }

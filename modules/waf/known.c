@@ -5,16 +5,19 @@
  * depends on the text, its transformations and the Unicode map alone, so what was found out once holds: a text that
  * is known costs a look, where another is transformed and searched.  An operator that was run and found nothing takes its bit back.
  *
+ * Long texts are kept apart: some pages would displace all the rest.
+ *
  * Texts are compared byte by byte; a hash only says where to look.  A text is kept when it is seen again, so that
  * what comes once (tokens, random words) displaces nothing.  What is full begins anew.
  */
 
 #include "modules/waf/transaction_internal.h"
 
-#define TABLE_SIZE 4096 /* a power of two */
-#define SEEN_SIZE 8192  /* a power of two */
-#define LOOK_AT_MAX 8   /* of texts in one place: somebody may have chosen them to collide */
-#define TEXT_MAX 1024   /* longer ones hardly come twice */
+#define TABLE_SIZE 4096     /* a power of two */
+#define SEEN_SIZE 8192      /* a power of two */
+#define LOOK_AT_MAX 8       /* of texts in one place: somebody may have chosen them to collide */
+#define TEXT_MAX 1024       /* of those that come with each request */
+#define LONG_TEXT_MAX 16384 /* pages */
 #define BYTES_MAX (4 * 1024 * 1024)
 
 struct weir_waf_known {
@@ -107,9 +110,10 @@ static weir_waf_known_text *text_find(weir_waf_known *known, const weir_waf_tran
 
 weir_waf_known_text *weir_waf_known_of(weir_waf_transaction *tx, weir_waf_value *value)
 {
-    weir_waf_known *known = tx->worker->known;
+    weir_waf_known *known =
+        value->text.len <= TEXT_MAX ? tx->worker->known : tx->worker->known_long;
 
-    if (value->text.len > TEXT_MAX) {
+    if (value->text.len > LONG_TEXT_MAX) {
         return NULL;
     }
     if (known->library != tx->library) {

@@ -24,6 +24,13 @@ typedef struct {
 
 typedef struct weir_waf_networks weir_waf_networks;
 
+/* Patterns that need no engine. */
+typedef enum {
+    WEIR_WAF_REGEX,          /* it does */
+    WEIR_WAF_REGEX_ANYTHING, /* ^.*$ */
+    WEIR_WAF_REGEX_PREFIX,   /* ^ and plain bytes */
+} weir_waf_regex_shape;
+
 struct weir_waf_operator {
     const weir_waf_operator_kind *kind;
     weir_str parameter;
@@ -34,6 +41,7 @@ struct weir_waf_operator {
             const weir_waf_dfa *dfa; /* asked first, if there is one */
             bool has_jit;
             bool has_stretches; /* it may be asked for matches that begin in a part of the text */
+            weir_waf_regex_shape shape;
         } regex;
         struct {
             const weir_waf_automaton *automaton;

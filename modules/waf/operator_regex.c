@@ -77,6 +77,24 @@ static bool regex_may_be_searched_in_parts(weir_str pattern)
            && weir_str_find(pattern, WEIR_STR("(*")) == NULL;
 }
 
+static weir_waf_regex_shape regex_shape(weir_str pattern)
+{
+    if (weir_str_eq(pattern, WEIR_STR("^.*$"))) {
+        return WEIR_WAF_REGEX_ANYTHING;
+    }
+    if (pattern.len < 2 || pattern.data[0] != '^') {
+        return WEIR_WAF_REGEX;
+    }
+    for (size_t i = 1; i < pattern.len; i++) {
+        char c = weir_byte_lower(pattern.data[i]);
+
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_') {
+            return WEIR_WAF_REGEX;
+        }
+    }
+    return WEIR_WAF_REGEX_PREFIX;
+}
+
 bool weir_waf_regex_compile(weir_waf_operator_build *build, weir_waf_operator *op)
 {
     const char *text = op->parameter.len == 0 ? "" : op->parameter.data;
@@ -101,7 +119,7 @@ bool weir_waf_regex_compile(weir_waf_operator_build *build, weir_waf_operator *o
     op->regex.has_stretches =
         in_parts && pcre2_pattern_info(op->regex.code, PCRE2_INFO_ALLOPTIONS, &all_options) == 0
         && (all_options & PCRE2_ANCHORED) == 0;
-
+    op->regex.shape = regex_shape(op->parameter);
     if (regex_is_slow_to_start(op->regex.code)) {
         op->regex.dfa = weir_waf_dfa_new(build->pool, op->parameter);
     }
@@ -325,11 +343,34 @@ static bool regex_may_match(const weir_waf_operator *op, weir_str value, weir_wa
     return states == NULL || weir_waf_dfa_may_match(states, value, &run->work);
 }
 
+/* CRS asks "^.*$" of each header, to have it captured, and selects variables by how their names begin. */
+static weir_waf_matched run_shape(const weir_waf_operator *op, weir_str value, weir_waf_run *run)
+{
+    weir_str found = value;
+
+    if (op->regex.shape == WEIR_WAF_REGEX_PREFIX) {
+        weir_str prefix = weir_str_from(op->parameter, 1);
+
+        if (!weir_str_starts(value, prefix)) {
+            return WEIR_WAF_NO_MATCH;
+        }
+        found = weir_str_slice(value, 0, prefix.len);
+    }
+    if (run->wants_captures) {
+        weir_waf_capture(run, 0, found);
+    }
+    return WEIR_WAF_MATCH;
+}
+
 weir_waf_matched weir_waf_run_rx(const weir_waf_operator *op, weir_str value, weir_waf_run *run)
 {
-    int result =
-        regex_may_match(op, value, run) ? regex_match(op, value, 0, 0, run) : PCRE2_ERROR_NOMATCH;
+    int result;
 
+    if (op->regex.shape != WEIR_WAF_REGEX) {
+        return run_shape(op, value, run);
+    }
+    result =
+        regex_may_match(op, value, run) ? regex_match(op, value, 0, 0, run) : PCRE2_ERROR_NOMATCH;
     if (result >= 0 && run->wants_captures) {
         (void) regex_capture(result, value, run, 0);
     }

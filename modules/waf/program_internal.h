@@ -279,7 +279,8 @@ typedef struct {
 /* Of a variable that is stored. */
 typedef struct {
     bool is_there;
-    weir_map *named; /* of members that some target names: weir_waf_audience; NULL: none are */
+    uint64_t lengths; /* of such names, bit by length; the last for all that are longer */
+    weir_map *named;  /* of members that some target names: weir_waf_audience; NULL: none are */
     weir_waf_audience *others;
 } weir_waf_audiences;
 
@@ -392,6 +393,12 @@ static inline void weir_waf_bit_clear(uint64_t *bits, uint32_t i)
 static inline bool weir_waf_bit_is_set(const uint64_t *bits, uint32_t i)
 {
     return (bits[i / 64] >> i % 64 & 1) != 0;
+}
+
+/* The bit that stands for a length. */
+static inline uint64_t weir_waf_length_bit(size_t len)
+{
+    return (uint64_t) 1 << (len < 63 ? len : 63);
 }
 
 /* library.c */

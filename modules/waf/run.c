@@ -261,7 +261,8 @@ static bool try_value(weir_waf_transaction *tx, const weir_waf_rule *rule,
     bool is_settled = link->is_of_text && link->group != WEIR_WAF_NONE;
     bool matched;
 
-    if (tx->removes_targets && weir_waf_target_is_removed(tx, rule, target->variable, value)) {
+    if ((weir_waf_removes_of(tx, target->variable) || weir_waf_removes_of(tx, value->variable))
+        && weir_waf_target_is_removed(tx, rule, target->variable, value)) {
         return false;
     }
     if (link->is_multi_match) {
@@ -336,7 +337,7 @@ static rule_result run_link(weir_waf_transaction *tx, const weir_waf_rule *rule,
         weir_waf_do_effects(tx, link);
         return RULE_MATCHED;
     }
-    if (link->is_plain_number && !tx->removes_targets) {
+    if (link->is_plain_number && !weir_waf_removes_of(tx, WEIR_WAF_VAR_TX)) {
         return run_number(tx, rule, link);
     }
     if (!at->in_link) {
@@ -549,9 +550,9 @@ static void phase_begin(weir_waf_transaction *tx, unsigned phase)
 }
 
 /* Most rules end here. */
-static bool is_out_of_question(const weir_waf_transaction *tx, const weir_waf_question *question)
+static bool is_out_of_question(weir_waf_transaction *tx, const weir_waf_question *question)
 {
-    const weir_waf_slot_value *slot;
+    weir_waf_slot_value *slot;
     int64_t number;
 
     switch ((weir_waf_ask) question->ask) {
@@ -567,7 +568,12 @@ static bool is_out_of_question(const weir_waf_transaction *tx, const weir_waf_qu
         } else if (!slot->is_set) {
             return true;
         } else {
-            number = slot->is_number ? slot->number : weir_waf_number_of(slot->text);
+            /* A text is read once: some are compared hundreds of times. */
+            if (!slot->is_number) {
+                slot->number = weir_waf_number_of(slot->text);
+                slot->is_number = true;
+            }
+            number = slot->number;
         }
         return compare((weir_waf_comparison) question->comparison, number, question->number)
                == question->is_negated;

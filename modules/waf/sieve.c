@@ -149,9 +149,11 @@ weir_result weir_waf_sieve_group(weir_waf_transaction *tx, uint32_t number)
 
 static const weir_waf_audience *audience_of(const weir_waf_audiences *audiences, weir_str name)
 {
-    const weir_waf_audience *named =
-        audiences->named == NULL || name.len == 0 ? NULL : weir_map_find(audiences->named, name);
+    const weir_waf_audience *named = NULL;
 
+    if ((audiences->lengths & weir_waf_length_bit(name.len)) != 0) {
+        named = weir_map_find(audiences->named, name);
+    }
     return named != NULL ? named : audiences->others;
 }
 

@@ -21,7 +21,9 @@ weir_waf_worker *weir_waf_worker_new(void)
     worker->matcher = weir_waf_matcher_new(pool);
     worker->line = weir_pool_bytes(pool, WEIR_WAF_LINE_MAX);
     worker->known = weir_waf_known_new(pool);
-    if (worker->matcher == NULL || worker->line == NULL || worker->known == NULL) {
+    worker->known_long = weir_waf_known_new(pool);
+    if (worker->matcher == NULL || worker->line == NULL || worker->known == NULL
+        || worker->known_long == NULL) {
         weir_pool_free(pool);
         return NULL;
     }

@@ -43,7 +43,7 @@ typedef struct {
     weir_str text; /* NULL: not made yet */
     int64_t number;
     weir_waf_node *node;
-    bool is_set, is_number;
+    bool is_set, is_number; /* `number` is what the text says, or will */
 } weir_waf_slot_value;
 
 /* Goes through the values of a list of targets; may be left and gone on with. */
@@ -108,7 +108,7 @@ typedef struct {
 
 struct weir_waf_worker {
     weir_waf_matcher *matcher;
-    weir_waf_known *known;
+    weir_waf_known *known, *known_long;
     weir_pool *pool;
     weir_pool *spare; /* of the last transaction */
     size_t spare_bytes;
@@ -145,7 +145,8 @@ struct weir_waf_transaction {
     weir_str audit_parts;
     bool request_body_access, response_body_access, force_body;
     weir_array removals; /* weir_waf_removal */
-    bool removes_rules, removes_targets;
+    bool removes_rules;
+    uint64_t removed_of[2]; /* bit by variable: some rule must not look at all of it */
 
     weir_waf_place at;
     const weir_waf_rule *rule; /* that is run, or was last */
@@ -246,6 +247,10 @@ void weir_waf_slot_unset(weir_waf_transaction *tx, uint32_t slot);
 weir_str weir_waf_slot_text(weir_waf_transaction *tx, uint32_t slot);
 int64_t weir_waf_slot_number(const weir_waf_transaction *tx, uint32_t slot);
 bool weir_waf_is_removed(weir_waf_transaction *tx, const weir_waf_rule *rule);
+static inline bool weir_waf_removes_of(const weir_waf_transaction *tx, weir_waf_variable variable)
+{
+    return (tx->removed_of[variable / 64] >> variable % 64 & 1) != 0;
+}
 /* `named` is the variable that the rule names: ARGS, for a value of ARGS_GET. */
 bool weir_waf_target_is_removed(weir_waf_transaction *tx, const weir_waf_rule *rule,
                                 weir_waf_variable named, const weir_waf_value *value);
