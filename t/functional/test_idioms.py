@@ -113,3 +113,38 @@ def test_an_error_page_goes_before_a_redirect_inside(weir, upstream):
     assert (server.get("/").status, server.get("/").text) == (500, "page")
     inside = server.get("/accel/")
     assert (inside.status, inside.text, inside.headers["Content-Type"]) == (200, "inside", "a/b")
+
+
+@pytest.mark.parametrize("target, location", [
+    ("/dir", "/dir/"), ("/dir?q=1", "/dir/?q=1"), ("/dir/sub", "/dir/sub/"), ("/empty", "/empty/"),
+    ("/alias", "/alias/"), ("/alias/sub", "/alias/sub/")])
+def test_a_folder_that_try_files_finds_is_redirected_to_with_its_slash(weir, folder, target, location):
+    """Else links of its index would lead elsewhere."""
+    folder.write("www/dir/index.html", b"index")
+    folder.write("www/dir/sub/index.html", b"sub")
+    folder.write("www/empty/a", b"a")
+    server = weir("""root @dir@/www; absolute_redirect off;
+                     location / { try_files $uri $uri/ /index.php?$args; }
+                     location /alias { alias @dir@/www/dir; try_files $uri $uri/ =404; }""")
+    said = server.get(target)
+    assert (said.status, said.headers["Location"]) == (301, location)
+    assert server.get(location).text == {"/empty/": server.get("/empty/").text}.get(
+        location, "sub" if "sub" in location else "index")
+
+
+def test_error_pages_follow_one_another_as_where_the_first_was_shown_says(weir):
+    server = weir("""location /on { recursive_error_pages on; error_page 404 = @a; return 404; }
+                     location /off { error_page 404 = @on; return 404; }
+                     location @a { error_page 403 = @b; return 403; }
+                     location @on { recursive_error_pages on; error_page 403 = @b; return 403; }
+                     location @b { return 200 b; }""")
+    assert server.get("/on").text == "b"
+    assert server.get("/off").status == 403
+
+
+def test_the_pages_of_old_redirects_name_no_charset(weir):
+    server = weir("charset utf-8; location / { return 302 /x; }"
+                  + "location /p { return 301 /x; } location /n { return 404; }")
+    assert server.get("/").headers["Content-Type"] == "text/html"
+    assert server.get("/p").headers["Content-Type"] == "text/html"
+    assert server.get("/n").headers["Content-Type"] == "text/html; charset=utf-8"

@@ -90,10 +90,15 @@ static void says_how_long_a_response_is_fresh(void **state)
         const char *text, *control;
         int64_t from_now_s; /* -1: not looked at */
     } cases[] = {
-        {"expires 1h;", "max-age=3600", 3600},     {"expires 0;", "max-age=0", 0},
-        {"expires -1;", "no-cache", -1},           {"expires epoch;", "no-cache", -1},
-        {"expires max;", "max-age=315360000", -1}, {"expires off;", "", -1},
-        {"expires modified 1d;", "no-cache", -1},  {"expires $arg_b;", "", -1},
+        {"expires 1h;", "max-age=3600", 3600},
+        {"expires 0;", "max-age=0", 0},
+        {"expires -1;", "no-cache", -1},
+        {"expires epoch;", "no-cache", -1},
+        {"expires max;", "max-age=315360000", -1},
+        {"expires off;", "", -1},
+        {"expires modified 1d;", "no-cache", -1},
+        {"expires modified +1d;", "no-cache", -1},
+        {"expires $arg_b;", "", -1},
     };
 
     for (size_t i = 0; i < WEIR_COUNT(cases); i++) {
@@ -136,6 +141,7 @@ static void refuses_what_is_no_field(void **state)
     assert_false(unit_read(state, "", "add_header X-A 1 sometimes;"));
     assert_false(unit_read(state, "", "expires nonsense;"));
     assert_false(unit_read(state, "", "expires modified max;"));
+    assert_false(unit_read(state, "", "expires +-1d;"));
 }
 
 int main(void)

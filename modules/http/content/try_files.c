@@ -157,16 +157,7 @@ static weir_http_verdict try_one(weir_http_exchange *ex, const try_file *file)
         return WEIR_HTTP_PASS;
     }
 
-    if (file->is_folder) {
-        weir_builder builder;
-
-        weir_builder_open(&builder, ex->pool, SIZE_MAX);
-        weir_builder_add(&builder, uri);
-        weir_builder_add_byte(&builder, '/');
-        if (!weir_builder_close(&builder, &uri)) {
-            return WEIR_HTTP_FAILED;
-        }
-    }
+    /* Of a folder, too, without the slash: who asked for it without one is sent to where links of its index are right. */
     weir_http_set_path(&ex->request, uri);
     ex->request.path_is_valid = false;
     return WEIR_HTTP_SETTLED;

@@ -256,8 +256,7 @@ static void drop_entity(weir_http_exchange *ex)
 
 static const weir_http_error_page *find_error_page(const weir_http_exchange *ex, unsigned status)
 {
-    if (ex->core->error_pages == NULL
-        || (ex->shows_error_page && !ex->core->recursive_error_pages)) {
+    if (ex->core->error_pages == NULL || ex->error_page_is_last) {
         return NULL;
     }
     for (WEIR_ARRAY_EACH(ex->core->error_pages, const weir_http_error_page, page)) {
@@ -281,6 +280,7 @@ static void show_error_page(weir_http_exchange *ex, const weir_http_error_page *
     }
 
     ex->shows_error_page = true;
+    ex->error_page_is_last |= !ex->core->recursive_error_pages;
     if (target.data[0] != '/' && target.data[0] != '@') {
         unsigned code = page->overwrite > 0 ? (unsigned) page->overwrite : 302;
 

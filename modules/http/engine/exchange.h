@@ -183,6 +183,8 @@ struct weir_http_exchange {
     unsigned
         error_status; /* what the response's status becomes, while an error_page is shown; 0: its own */
     bool shows_error_page;
+    bool
+        error_page_is_last; /* what showed it had recursive_error_pages off: there is none for its errors */
     bool uri_changed;   /* a rewrite: the location is to be looked for again */
     bool is_internal;   /* reached by an internal redirect */
     bool is_bare;       /* the response is a status only: error_page or weir's own page follow */

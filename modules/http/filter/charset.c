@@ -103,6 +103,10 @@ static weir_result charset_head(weir_http_exchange *ex, const void *location)
     weir_builder builder;
     weir_str type, name;
 
+    /* Old browsers read the page behind a redirect in that encoding; nginx spares them. */
+    if (ex->response.status == 301 || ex->response.status == 302) {
+        return WEIR_OK;
+    }
     if (ex->response.charset_is_said || !weir_str_split(&rest, ';', &type)
         || !weir_http_type_is_listed(&charset->types, weir_str_trim(type))
         || (names_charset(rest) && !(charset->overrides && ex->response.from_upstream))

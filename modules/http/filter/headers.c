@@ -99,11 +99,12 @@ static bool add_trailer_call(weir_conf *conf, void *settings, const weir_stateme
     return list_add(conf, &((headers_conf *) settings)->trailers, statement);
 }
 
-/* epoch, max, off, [-]TIME, @TIME */
+/* epoch, max, off, [+|-]TIME, @TIME */
 static bool expires_parse(weir_str text, bool from_modified, expires_rule *rule)
 {
     bool is_negative = text.len > 0 && text.data[0] == '-';
     bool is_daily = text.len > 0 && text.data[0] == '@';
+    bool is_signed = is_negative || is_daily || (text.len > 0 && text.data[0] == '+');
     uint64_t time_s;
 
     rule->time_s = 0;
@@ -121,7 +122,7 @@ static bool expires_parse(weir_str text, bool from_modified, expires_rule *rule)
             return true;
         }
     }
-    if (is_negative || is_daily) {
+    if (is_signed) {
         text = weir_str_from(text, 1);
     }
     if (!weir_parse_time_s(text, INT32_MAX, &time_s)

@@ -384,8 +384,7 @@ static bool intercept(proxy_state *proxy)
     weir_http_exchange *ex = proxy->ex;
 
     if (!proxy->conf->intercept_errors || proxy->answer.status < 300
-        || ex->core->error_pages == NULL
-        || (ex->shows_error_page && !ex->core->recursive_error_pages)) {
+        || ex->core->error_pages == NULL || ex->error_page_is_last) {
         return false;
     }
     for (WEIR_ARRAY_EACH(ex->core->error_pages, const weir_http_error_page, page)) {
