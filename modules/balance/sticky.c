@@ -382,6 +382,11 @@ static bool template_add(const sticky_reading *reading, weir_array *list, weir_s
     if (template == NULL || place == NULL) {
         return template != NULL && weir_conf_refuse(reading->conf, "no memory for \"sticky\"");
     }
+    /* All would have the same session. */
+    if (weir_template_is_constant(template, NULL)) {
+        return weir_conf_refuse(reading->conf, "\"%.*s\" of \"sticky\" is no variable",
+                                WEIR_STR_ARG(text));
+    }
     *place = template;
     return true;
 }

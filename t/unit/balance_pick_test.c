@@ -264,6 +264,53 @@ static void what_makes_no_group_is_refused(void **state)
                    "duplicate upstream \"back\"");
 }
 
+static void parameters_that_are_none_are_refused(void **state)
+{
+    static const char *const bad[] = {
+        "weight=x", "max_conns=-1", "max_fails=x", "fail_timeout=1x", "slow_start=x",
+        "route=",   "service=",     "backup=1",    "down=on",         "color=red",
+    };
+    char line[128], why[128];
+
+    (void) state;
+    for (size_t i = 0; i < WEIR_COUNT(bad); i++) {
+        snprintf(line, sizeof(line), "server 127.0.0.1 %s;", bad[i]);
+        snprintf(why, sizeof(why), "invalid parameter \"%s\"", bad[i]);
+        assert_refused(line, why);
+    }
+    assert_refused("server 127.0.0.1:0;", "invalid port in upstream");
+    assert_refused("server 127.0.0.1; state file;", "exclude each other");
+    assert_refused("server 127.0.0.1; zone a x;", "invalid zone size \"x\"");
+    assert_refused("server 127.0.0.1; zone a 64k; zone b 64k;", "\"zone\" directive is duplicate");
+}
+
+static void methods_that_are_none_are_refused(void **state)
+{
+    (void) state;
+    assert_refused("hash $uri; server 127.0.0.1; server 127.0.0.2 backup;",
+                   "\"hash\" does not support parameter \"backup\"");
+    assert_refused("ip_hash; server 127.0.0.1; server 127.0.0.2 backup;",
+                   "\"ip_hash\" does not support parameter \"backup\"");
+    assert_refused("random; server 127.0.0.1; server 127.0.0.2 backup;",
+                   "\"random\" does not support parameter \"backup\"");
+    assert_refused("server 127.0.0.1; hash $uri x;", "invalid parameter \"x\"");
+    assert_refused("server 127.0.0.1; random three;", "invalid parameter \"three\"");
+    assert_refused("server 127.0.0.1; random two x;", "invalid parameter \"x\"");
+    assert_refused("server 127.0.0.1; least_time connect;", "invalid parameter \"connect\"");
+    assert_refused("server 127.0.0.1; least_time header x;", "invalid parameter \"x\"");
+    assert_refused("server 127.0.0.1; queue 0;", "invalid value \"0\"");
+    assert_refused("server 127.0.0.1; queue 5 timeout=x;", "invalid parameter \"timeout=x\"");
+    assert_refused("server 127.0.0.1; queue 5; queue 5;", "\"queue\" directive is duplicate");
+    assert_refused("server 127.0.0.1; sticky x;", "invalid parameter \"x\"");
+    assert_refused("server 127.0.0.1; sticky cookie;", "takes a name");
+    assert_refused("server 127.0.0.1; sticky cookie a expires=x;", "invalid parameter");
+    assert_refused("server 127.0.0.1; sticky cookie a samesite=x;", "invalid parameter");
+    assert_refused("server 127.0.0.1; sticky route;", "takes a variable");
+    assert_refused("server 127.0.0.1; sticky route x;", "\"x\" of \"sticky\" is no variable");
+    assert_refused("server 127.0.0.1; sticky learn create=$uri lookup=$uri;", "\"zone=\"");
+    assert_refused("server 127.0.0.1; sticky cookie a; sticky cookie b;", "is duplicate");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +326,8 @@ int main(void)
         cmocka_unit_test(what_is_known_of_a_server_outlives_a_reload),
         cmocka_unit_test(more_than_64_servers_are_each_tried_once),
         cmocka_unit_test(what_makes_no_group_is_refused),
+        cmocka_unit_test(parameters_that_are_none_are_refused),
+        cmocka_unit_test(methods_that_are_none_are_refused),
     };
 
     return cmocka_run_group_tests_name("balance pick", tests, process_setup, process_teardown);
