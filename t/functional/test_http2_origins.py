@@ -75,13 +75,20 @@ def test_a_request_of_any_size_comes_through(weir, upstream, settings, size):
 
 
 def test_head_and_answers_without_content_have_none(weir, upstream):
-    speaks_h2(upstream, lambda call: call.head(
-        [(":status", call.path[1:]), ("content-length", "5"), ("etag", '"a"')], end=True))
+    def answer(call):
+        _, status, length = call.path.split("/")
+        call.head([(":status", status)] + ([("content-length", length)] if length else []), end=True)
+
+    speaks_h2(upstream, answer)
     server = weir(f"location / {{ {PASS} }}")
     with server.connect() as client:
-        head = client.request("/200", method="HEAD")
+        head = client.request("/200/5", method="HEAD")
         assert (head.status, head.headers["content-length"], head.body) == (200, "5", b"")
-        assert client.request("/304").status == 304
+        assert client.request("/304/5").status == 304
+        assert client.request("/200/").headers["content-length"] == "0"
+        for status in (204, 304):
+            response = client.request(f"/{status}/")
+            assert response.status == status and "content-length" not in response.headers
 
 
 def test_trailers_pass_both_ways_where_they_are_asked_for(weir, upstream):

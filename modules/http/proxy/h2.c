@@ -310,7 +310,7 @@ static void head_complete(proxy_state *proxy)
     head->end = WEIR_HTTP_END_STREAM;
     head->content_length = answer->content_length;
     if (answer->ends_with_head && head->content_length < 0 && !head->answers_head
-        && head->status != 304) {
+        && head->status != 204 && head->status != 304) {
         head->content_length = 0;
     } else if (!answer->ends_with_head && answer->content_length == 0 && answer->wants_trailers) {
         /* What follows is trailers, which a message of known length would not have. */
