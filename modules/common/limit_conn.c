@@ -134,13 +134,13 @@ static void log_rejection(const weir_limit_conn *limit, const weir_script *scrip
                   verdict == WEIR_TALLY_FULL ? ", in which there is no room" : "");
 }
 
-weir_limit_status weir_limit_conn_judge(const weir_array *limits, weir_script *script,
-                                        weir_pool *pool, bool is_dry_run, weir_log_level level)
+weir_limit_status weir_limit_conn_judge(const weir_limit_conn_conf *conf, weir_script *script,
+                                        weir_pool *pool)
 {
-    limit_counts *counts = counts_begin(pool, limits->count);
+    limit_counts *counts = counts_begin(pool, conf->limits->count);
     weir_limit_status status = WEIR_LIMIT_UNASKED;
 
-    for (WEIR_ARRAY_EACH(limits, const weir_limit_conn, limit)) {
+    for (WEIR_ARRAY_EACH(conf->limits, const weir_limit_conn, limit)) {
         weir_tally_verdict verdict = WEIR_TALLY_FULL;
         weir_str key;
 
@@ -151,12 +151,13 @@ weir_limit_status weir_limit_conn_judge(const weir_array *limits, weir_script *s
             verdict = counts_add(counts, pool, limit, key);
         }
         if (verdict != WEIR_TALLY_COUNTED) {
-            log_rejection(limit, script, verdict, is_dry_run, level);
+            log_rejection(limit, script, verdict, conf->is_dry_run,
+                          (weir_log_level) conf->log_level);
             if (counts != NULL) {
                 /* Who is turned away counts nowhere. */
                 counts_end(counts);
             }
-            return is_dry_run ? WEIR_LIMIT_REJECTED_DRY_RUN : WEIR_LIMIT_REJECTED;
+            return conf->is_dry_run ? WEIR_LIMIT_REJECTED_DRY_RUN : WEIR_LIMIT_REJECTED;
         }
         status = WEIR_LIMIT_PASSED;
     }

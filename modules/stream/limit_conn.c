@@ -10,9 +10,7 @@
 #include "modules/stream/engine/core_conf.h"
 
 typedef struct {
-    weir_array *limits; /* weir_limit_conn; NULL: none */
-    bool is_dry_run;
-    unsigned log_level;
+    weir_limit_conn_conf rules;
 } limit_conn_conf;
 
 extern const weir_stream_module weir_stream_limit_conn;
@@ -31,42 +29,13 @@ static bool zone_call(weir_conf *conf, void *settings, const weir_statement *sta
 
 static bool limit_call(weir_conf *conf, void *settings, const weir_statement *statement)
 {
-    return weir_limit_conn_call(conf, &limit_conn_kind, &((limit_conn_conf *) settings)->limits,
-                                statement);
+    return weir_limit_conn_call(conf, &limit_conn_kind,
+                                &((limit_conn_conf *) settings)->rules.limits, statement);
 }
 
 static const weir_directive limit_conn_directives[] = {
-    {
-        .name = "limit_conn_zone",
-        .where = WEIR_STREAM_MAIN,
-        .takes = WEIR_TAKES(2, 2),
-        .syntax = "key zone=name:size",
-        .slot = WEIR_SLOT_ONLY_CALL(zone_call),
-        .doc = "Shared memory that counts the sessions of each key.",
-    },
-    {
-        .name = "limit_conn",
-        .where = WEIR_STREAM_ANYWHERE,
-        .takes = WEIR_TAKES(2, 2),
-        .syntax = "zone number",
-        .slot = WEIR_SLOT_CALL(limit_conn_conf, limits, limit_call),
-        .repeatable = true,
-        .doc = "How many sessions of a key there may be at a time.",
-    },
-    {
-        .name = "limit_conn_dry_run",
-        .where = WEIR_STREAM_ANYWHERE,
-        .slot = WEIR_SLOT_FLAG(limit_conn_conf, is_dry_run),
-        .preset = "off",
-        .doc = "Counts, and logs what is above the limit, but lets it by.",
-    },
-    {
-        .name = "limit_conn_log_level",
-        .where = WEIR_STREAM_ANYWHERE,
-        .slot = WEIR_SLOT_ENUM(limit_conn_conf, log_level, weir_limit_log_levels),
-        .preset = "error",
-        .doc = "At which level a session above the limit is logged.",
-    },
+    WEIR_LIMIT_CONN_DIRECTIVES(limit_conn_conf, rules, WEIR_STREAM_MAIN, WEIR_STREAM_ANYWHERE,
+                               zone_call, limit_call, "sessions"),
     {0},
 };
 
@@ -85,8 +54,7 @@ static weir_stream_verdict limit_conn_judge(weir_stream_session *session, const 
         session->status = WEIR_STREAM_INTERNAL_ERROR;
         return WEIR_STREAM_REFUSED;
     }
-    *status = weir_limit_conn_judge(conf->limits, &session->script, session->pool, conf->is_dry_run,
-                                    (weir_log_level) conf->log_level);
+    *status = weir_limit_conn_judge(&conf->rules, &session->script, session->pool);
     if (*status != WEIR_LIMIT_REJECTED) {
         return WEIR_STREAM_PASS;
     }
@@ -96,7 +64,7 @@ static weir_stream_verdict limit_conn_judge(weir_stream_session *session, const 
 
 static bool limit_conn_applies(const void *server)
 {
-    return ((const limit_conn_conf *) server)->limits != NULL;
+    return ((const limit_conn_conf *) server)->rules.limits != NULL;
 }
 
 static bool get_status(weir_script *script, uintptr_t arg, weir_value *value)

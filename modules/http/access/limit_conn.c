@@ -10,9 +10,7 @@
 #include "modules/http/engine/module.h"
 
 typedef struct {
-    weir_array *limits; /* weir_limit_conn; NULL: none */
-    bool is_dry_run;
-    unsigned log_level;
+    weir_limit_conn_conf rules;
     uint64_t status;
 } limit_conn_conf;
 
@@ -32,42 +30,13 @@ static bool zone_call(weir_conf *conf, void *settings, const weir_statement *sta
 
 static bool limit_call(weir_conf *conf, void *settings, const weir_statement *statement)
 {
-    return weir_limit_conn_call(conf, &limit_conn_kind, &((limit_conn_conf *) settings)->limits,
-                                statement);
+    return weir_limit_conn_call(conf, &limit_conn_kind,
+                                &((limit_conn_conf *) settings)->rules.limits, statement);
 }
 
 static const weir_directive limit_conn_directives[] = {
-    {
-        .name = "limit_conn_zone",
-        .where = WEIR_HTTP_MAIN,
-        .takes = WEIR_TAKES(2, 2),
-        .syntax = "key zone=name:size",
-        .slot = WEIR_SLOT_ONLY_CALL(zone_call),
-        .doc = "Shared memory that counts the requests in progress of each key.",
-    },
-    {
-        .name = "limit_conn",
-        .where = WEIR_HTTP_ANYWHERE,
-        .takes = WEIR_TAKES(2, 2),
-        .syntax = "zone number",
-        .slot = WEIR_SLOT_CALL(limit_conn_conf, limits, limit_call),
-        .repeatable = true,
-        .doc = "How many requests of a key there may be at a time.",
-    },
-    {
-        .name = "limit_conn_dry_run",
-        .where = WEIR_HTTP_ANYWHERE,
-        .slot = WEIR_SLOT_FLAG(limit_conn_conf, is_dry_run),
-        .preset = "off",
-        .doc = "Counts, and logs what is above the limit, but lets it by.",
-    },
-    {
-        .name = "limit_conn_log_level",
-        .where = WEIR_HTTP_ANYWHERE,
-        .slot = WEIR_SLOT_ENUM(limit_conn_conf, log_level, weir_limit_log_levels),
-        .preset = "error",
-        .doc = "At which level a request above the limit is logged.",
-    },
+    WEIR_LIMIT_CONN_DIRECTIVES(limit_conn_conf, rules, WEIR_HTTP_MAIN, WEIR_HTTP_ANYWHERE,
+                               zone_call, limit_call, "requests"),
     {
         .name = "limit_conn_status",
         .where = WEIR_HTTP_ANYWHERE,
@@ -96,8 +65,7 @@ static weir_http_verdict limit_conn_judge(weir_http_exchange *ex, const void *lo
     if (*status != WEIR_LIMIT_UNASKED) {
         return WEIR_HTTP_PASS;
     }
-    *status = weir_limit_conn_judge(conf->limits, &ex->script, ex->main->pool, conf->is_dry_run,
-                                    (weir_log_level) conf->log_level);
+    *status = weir_limit_conn_judge(&conf->rules, &ex->script, ex->main->pool);
     return *status == WEIR_LIMIT_REJECTED
                ? weir_http_answer_because(ex, (unsigned) conf->status, "too many connections")
                : WEIR_HTTP_PASS;
@@ -105,7 +73,7 @@ static weir_http_verdict limit_conn_judge(weir_http_exchange *ex, const void *lo
 
 static bool limit_conn_applies(const void *location)
 {
-    return ((const limit_conn_conf *) location)->limits != NULL;
+    return ((const limit_conn_conf *) location)->rules.limits != NULL;
 }
 
 static bool get_status(weir_script *script, uintptr_t arg, weir_value *value)
