@@ -30,7 +30,7 @@ struct weir_waf_prefilter_build {
 
 weir_waf_prefilter_build *weir_waf_prefilter_begin(void)
 {
-    weir_pool *pool = weir_pool_new(65536, 0);
+    weir_pool *pool = weir_pool_new_of_pages();
     weir_waf_prefilter_build *build =
         pool == NULL ? NULL : WEIR_NEW(pool, weir_waf_prefilter_build);
 
