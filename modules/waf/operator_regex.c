@@ -205,17 +205,18 @@ static int regex_match_stretches(const weir_waf_operator *op, weir_str value, si
 {
     weir_waf_matcher *matcher = run->matcher;
     uint64_t fine_ns = MATCH_NS + (uint64_t) value.len * MATCH_BYTE_NS;
-    uint64_t begun = cpu_ns(), last = begun, now = begun;
+    uint64_t begun = cpu_ns(), now = begun;
     size_t stretch = STRETCH_BYTES;
     uint32_t steps = STRETCH_STEPS;
     int result = PCRE2_ERROR_NOMATCH;
 
     while (result == PCRE2_ERROR_NOMATCH && offset <= value.len) {
+        uint64_t last = now;
+
         steps = steps < matcher->steps_max ? steps : matcher->steps_max;
         (void) pcre2_set_offset_limit(matcher->limits, offset + stretch - 1);
         (void) pcre2_set_match_limit(matcher->limits, steps);
         result = regex_ask(op, value, offset, options, matcher);
-        last = now;
         now = cpu_ns();
         if (result == PCRE2_ERROR_MATCHLIMIT && steps < matcher->steps_max
             && now - begun <= fine_ns) {
