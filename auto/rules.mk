@@ -1,7 +1,7 @@
 # The build itself.  Included by BUILDDIR/Makefile, which configure writes and which sets
 #
 #   BUILDDIR CC CFLAGS CPPFLAGS PROGRAM_CFLAGS SHARED_CFLAGS LDFLAGS PROGRAM_LDFLAGS
-#   SHARED_LDFLAGS LIBS BORINGSSL_PREREQUISITE LEFT_OUT ADD_ON_SOURCES ADD_ON_MODULES
+#   UNIT_LDFLAGS SHARED_LDFLAGS LIBS BORINGSSL_PREREQUISITE LEFT_OUT ADD_ON_SOURCES ADD_ON_MODULES
 #   DYNAMIC_MODULES and the paths for install; with --with-lto also LTO_CFLAGS LTO_LDFLAGS LTO_NONE
 #
 # Every .c below core/ is built, and what auto/modules lists; objects mirror the tree.  A file
@@ -118,7 +118,7 @@ unit: $(UNIT_PROGRAMS)
 $(UNIT_PROGRAMS): $(BUILDDIR)/%_test: $(BUILDDIR)/%_test.o $(call in_builddir,$(UNIT_HELPERS)) \
     $(LIBRARY) $(BORINGSSL_PREREQUISITE)
 	$(call say,link  $@)
-	$(Q)$(CC) $(CFLAGS) $(LTO_NONE) $(PROGRAM_LDFLAGS) $(LDFLAGS) -o $@ $< $(call in_builddir,$(UNIT_HELPERS)) \
+	$(Q)$(CC) $(CFLAGS) $(LTO_NONE) $(UNIT_LDFLAGS) $(LDFLAGS) -o $@ $< $(call in_builddir,$(UNIT_HELPERS)) \
 	    $(LIBRARY) $(LIBS) -lcmocka
 
 .SECONDARY: $(UNIT_PROGRAMS:=.o)
