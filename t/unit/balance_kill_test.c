@@ -2,13 +2,9 @@
 
 #include "modules/balance/balance.h"
 
-#include <errno.h>
-#include <signal.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
-
 #include "core/base/random.h"
 #include "t/unit/process_unit.h"
+#include "t/unit/step_unit.h"
 
 static const weir_balance_family family = {.name = "http", .default_port = 80};
 
@@ -23,8 +19,9 @@ static bool pick_begin(weir_balance_pick *pick, weir_balance_group *group)
 }
 
 /* What is stepped through: a good one, and one that fails. */
-static void picks(weir_balance_group *group)
+static void picks(void *subject)
 {
+    weir_balance_group *group = subject;
     weir_balance_pick pick;
 
     for (unsigned i = 0; i < 2; i++) {
@@ -34,38 +31,6 @@ static void picks(weir_balance_group *group)
                               &unit.log);
         }
     }
-}
-
-/* Gives how many instructions there were: fewer, if it came to its end. */
-static uint64_t victim_run(weir_balance_group *group, uint64_t instructions)
-{
-    pid_t victim = fork();
-    int status;
-
-    assert_true(victim != -1);
-    if (victim == 0) {
-        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) == -1) {
-            _exit(EPERM);
-        }
-        raise(SIGSTOP);
-        picks(group);
-        _exit(0);
-    }
-    assert_int_equal(waitpid(victim, &status, 0), victim);
-    if (WIFEXITED(status)) {
-        print_message("no process may be traced here\n");
-        skip();
-    }
-    for (uint64_t i = 0; i < instructions; i++) {
-        assert_int_equal(ptrace(PTRACE_SINGLESTEP, victim, NULL, NULL), 0);
-        assert_int_equal(waitpid(victim, &status, 0), victim);
-        if (WIFEXITED(status)) {
-            return i;
-        }
-    }
-    assert_int_equal(kill(victim, SIGKILL), 0);
-    assert_int_equal(waitpid(victim, NULL, 0), victim);
-    return instructions;
 }
 
 static void assert_nothing_open(weir_balance_group *group)
@@ -119,7 +84,7 @@ static void play(const char *method)
     weir_cycle *cycle;
     weir_balance_group *group = group_load(&cycle, method);
     uint64_t began_us = weir_clock_monotonic_us();
-    uint64_t all = victim_run(group, UINT64_MAX);
+    uint64_t all = step_and_kill(picks, group, UINT64_MAX);
     uint64_t each_us = (weir_clock_monotonic_us() - began_us) / 2 + 1;
     uint64_t stride = all * each_us / BUDGET_US + 1;
     unsigned kills = 0;
@@ -129,7 +94,7 @@ static void play(const char *method)
     for (uint64_t at = weir_random_fast() % stride; at < all;
          at += 1 + weir_random_fast() % (2 * stride)) {
         group = group_load(&cycle, method);
-        (void) victim_run(group, at);
+        (void) step_and_kill(picks, group, at);
         assert_usable(group);
         weir_cycle_free(cycle);
         kills++;

@@ -5,11 +5,11 @@
  */
 
 #include "t/unit/shared_unit.h"
+#include "t/unit/step_unit.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/ptrace.h>
 
 #include "core/base/number.h"
 #include "core/base/random.h"
@@ -289,44 +289,16 @@ static weir_table *step_table(weir_pool *pool, void *memory)
     return table;
 }
 
-/* A process that is about to do what the scene says. */
-static pid_t victim_start(const scene *on, weir_table *table)
+typedef struct {
+    const scene *on;
+    weir_table *table;
+} stepped;
+
+static void stepped_acts(void *subject)
 {
-    pid_t victim = checked_fork();
-    int status;
+    const stepped *what = subject;
 
-    if (victim == 0) {
-        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) == -1) {
-            _exit(EPERM);
-        }
-        raise(SIGSTOP);
-        on->act(table);
-        _exit(0);
-    }
-
-    assert_int_equal(waitpid(victim, &status, 0), victim);
-    if (WIFEXITED(status)) {
-        print_message("no process may be traced here\n");
-        skip();
-    }
-    return victim;
-}
-
-/* Lets it go on for so many instructions.  Gives how many there were: fewer, if it came to its end. */
-static uint64_t victim_step(pid_t victim, uint64_t instructions)
-{
-    for (uint64_t i = 0; i < instructions; i++) {
-        int status;
-
-        assert_int_equal(ptrace(PTRACE_SINGLESTEP, victim, NULL, NULL), 0);
-        assert_int_equal(waitpid(victim, &status, 0), victim);
-        if (WIFEXITED(status)) {
-            return i;
-        }
-    }
-    assert_int_equal(kill(victim, SIGKILL), 0);
-    assert_int_equal(waitpid(victim, NULL, 0), victim);
-    return instructions;
+    what->on->act(what->table);
 }
 
 /* Each value is whole, and all but the one that the scene is about are there. */
@@ -378,9 +350,9 @@ static weir_table *stage(weir_pool *pool, void *memory, const scene *on)
 static uint64_t play(weir_pool *pool, const scene *on, uint64_t budget_us)
 {
     void *memory = unit_shared_memory(STEP_BYTES);
-    weir_table *table = stage(pool, memory, on);
+    stepped what = {.on = on, .table = stage(pool, memory, on)};
     uint64_t began_us = weir_clock_monotonic_us();
-    uint64_t all = victim_step(victim_start(on, table), UINT64_MAX);
+    uint64_t all = step_and_kill(stepped_acts, &what, UINT64_MAX);
     uint64_t each_us = (weir_clock_monotonic_us() - began_us) / 2 + 1; /* to get to the middle */
     uint64_t stride = all * each_us / budget_us + 1, kills = 0, rebuilt = 0;
 
@@ -389,10 +361,10 @@ static uint64_t play(weir_pool *pool, const scene *on, uint64_t budget_us)
     }
 
     for (uint64_t at = random_below(stride); at < all; at += 1 + random_below(2 * stride - 1)) {
-        table = stage(pool, memory, on);
-        (void) victim_step(victim_start(on, table), at);
-        assert_usable(table, on);
-        rebuilt += weir_table_tell(table).rebuilt;
+        what.table = stage(pool, memory, on);
+        (void) step_and_kill(stepped_acts, &what, at);
+        assert_usable(what.table, on);
+        rebuilt += weir_table_tell(what.table).rebuilt;
         kills++;
     }
     print_message("%s: killed at %llu of %llu instructions, %llu times in the middle\n", on->name,
