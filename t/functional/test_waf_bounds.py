@@ -179,6 +179,20 @@ def test_a_request_is_looked_at_once_on_its_way_through_internal_redirects(weir)
         assert server.log().count(f'[id "{number}"]') == 3
 
 
+@pytest.mark.parametrize("where", ["server", "location"])
+@pytest.mark.parametrize("way", ["rewrite ^ /off last;", "try_files /nothing /off;", "auth_basic x; auth_basic_user_file /dev/null; error_page 401 = @off;", "root @dir@; error_page 404 = /off;"])
+def test_a_redirect_to_where_rules_are_off_leads_past_no_phase(weir, upstream, where, way):
+    upstream.answers(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    rules = waf(DENY_EVIL)
+    off = "modsecurity off; proxy_pass http://@upstream@;"
+    server = weir((rules if where == "server" else "") + "location /in { %s %s } location = /off { %s } location @off { %s }"
+                  % (rules if where == "location" else "", way, off, off))
+    assert server.request("/in", "POST", FORM, b"q=good").status == 200
+    assert server.request("/in", "POST", FORM, b"q=evil").status == 403
+    assert server.request("/off", "POST", FORM, b"q=evil").status == 200
+    assert len(upstream.requests) == 2
+
+
 # ---- cheap denials come first
 
 REFUSERS = {

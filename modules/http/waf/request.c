@@ -224,6 +224,14 @@ static void log_phase(weir_http_waf_state *state)
     weir_http_waf_write_logs(state);
 }
 
+/* Rules that the server itself has, all of its locations have; those of one location end where a redirect leads out of it. */
+static bool may_lead_out(const weir_http_exchange *ex)
+{
+    const weir_http_waf_conf *all = weir_level_settings(ex->server->level, &weir_http_waf.base);
+
+    return all->rules.program == NULL;
+}
+
 /* Whether phase 2 is due here. */
 static bool is_let_by(const weir_http_exchange *ex)
 {
@@ -231,7 +239,7 @@ static bool is_let_by(const weir_http_exchange *ex)
         return false; /* refused before it was due, and the page makes nothing of the request */
     }
     return ex->phase == WEIR_HTTP_PHASE_PRECONTENT || ex->location->answers_itself
-           || weir_http_waf_is_explaining();
+           || may_lead_out(ex) || weir_http_waf_is_explaining();
 }
 
 weir_http_verdict weir_http_waf_judge(weir_http_exchange *ex, const void *location)
@@ -248,6 +256,9 @@ weir_http_verdict weir_http_waf_judge(weir_http_exchange *ex, const void *locati
         return WEIR_HTTP_PASS;
     }
     if (state == NULL) {
+        if (weir_http_waf_is_off(location)) {
+            return WEIR_HTTP_PASS;
+        }
         state = weir_http_waf_begin(ex, location);
         if (state == NULL) {
             return WEIR_HTTP_FAILED;

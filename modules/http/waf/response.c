@@ -230,7 +230,7 @@ weir_result weir_http_waf_response_head(weir_http_exchange *ex, const void *loca
     }
     /* A head that could not be read has no request to look at. */
     if (state == NULL) {
-        if (ex->request.path.len == 0) {
+        if (ex->request.path.len == 0 || weir_http_waf_is_off(location)) {
             return WEIR_OK;
         }
         state = weir_http_waf_begin(ex, location);

@@ -10,11 +10,12 @@
 
 #include "modules/http/waf/waf_internal.h"
 
+/* Also where the rules are off: what another location has begun goes on here. */
 static bool applies(const void *location)
 {
     const weir_http_waf_conf *waf = location;
 
-    return waf->mode != WEIR_HTTP_WAF_OFF && waf->rules.program != NULL;
+    return waf->rules.program != NULL;
 }
 
 static bool get_id(weir_script *script, uintptr_t arg, weir_value *value)

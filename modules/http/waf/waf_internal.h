@@ -76,6 +76,12 @@ typedef struct {
 
 extern const weir_http_module weir_http_waf;
 
+/* Nothing begins here. */
+static inline bool weir_http_waf_is_off(const weir_http_waf_conf *conf)
+{
+    return conf->mode == WEIR_HTTP_WAF_OFF;
+}
+
 /* exchange.c: from an exchange to a transaction */
 /* NULL: no memory, logged. */
 weir_http_waf_state *weir_http_waf_begin(weir_http_exchange *ex, const weir_http_waf_conf *conf);
