@@ -73,11 +73,12 @@ static boundary boundary_make(void)
 {
     static const char letters[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789ab";
-    uint64_t random = weir_random_fast();
+    uint8_t random[sizeof(boundary)];
     boundary made;
 
+    weir_random_bytes(random, sizeof(random));
     for (size_t i = 0; i < sizeof(made.mark); i++) {
-        made.mark[i] = letters[random >> (8 * i) & 63];
+        made.mark[i] = letters[random[i] & 63];
     }
     return made;
 }

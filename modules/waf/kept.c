@@ -17,7 +17,8 @@ struct weir_waf_store {
     weir_str name;
     const weir_log *log;
     /* This process's: what it has told of, and when. */
-    uint64_t evicted_told, told_s;
+    uint64_t evicted_told, evicted_told_s;
+    uint64_t refused, refused_told, refused_told_s;
 };
 
 #define TELL_AGAIN_S 60
@@ -63,14 +64,14 @@ weir_waf_store *weir_waf_store_open(weir_pool *pool, void *memory, size_t bytes,
 }
 
 /* Once a minute: a flood of keys is not to become a flood of lines. */
-static bool is_to_be_told(weir_waf_store *store)
+static bool is_to_be_told(uint64_t *told_s)
 {
     uint64_t now_s = (uint64_t) weir_clock_now()->wall_s;
 
-    if (store->told_s != 0 && now_s < store->told_s + TELL_AGAIN_S) {
+    if (*told_s != 0 && now_s < *told_s + TELL_AGAIN_S) {
         return false;
     }
-    store->told_s = now_s;
+    *told_s = now_s;
     return true;
 }
 
@@ -78,7 +79,7 @@ static void tell_evictions(weir_waf_store *store)
 {
     uint64_t evicted = weir_table_evicted(store->table);
 
-    if (evicted != store->evicted_told && is_to_be_told(store)) {
+    if (evicted != store->evicted_told && is_to_be_told(&store->evicted_told_s)) {
         weir_log_line(store->log, WEIR_LOG_WARN, 0,
                       "ModSecurity: the zone \"%.*s\" is full: %llu collections that had not "
                       "expired made room for others (modsecurity_collections_size)",
@@ -88,15 +89,17 @@ static void tell_evictions(weir_waf_store *store)
     }
 }
 
-/* What rules count on is lost: that is never silent. */
-static void tell_refusal(weir_waf_store *store, weir_str key)
+/* What rules count on is lost.  `key` is the last one's. */
+static void tell_refusals(weir_waf_store *store, weir_str key)
 {
-    if (is_to_be_told(store)) {
-        weir_log_line(
-            store->log, WEIR_LOG_ERR, 0,
-            "ModSecurity: a change of the collection \"%.*s\" is lost: it would be larger "
-            "than %d bytes, or than an eighth of its zone",
-            key.len > 200 ? 200 : WEIR_STR_ARG(key), WEIR_WAF_KEPT_MAX);
+    if (store->refused != store->refused_told && is_to_be_told(&store->refused_told_s)) {
+        weir_log_line(store->log, WEIR_LOG_ERR, 0,
+                      "ModSecurity: %llu changes of collections are lost, the last one of "
+                      "\"%.*s\": they would be larger than %d "
+                      "bytes, or than an eighth of their zone",
+                      (unsigned long long) (store->refused - store->refused_told),
+                      key.len > 200 ? 200 : WEIR_STR_ARG(key), WEIR_WAF_KEPT_MAX);
+        store->refused_told = store->refused;
     }
 }
 
@@ -394,9 +397,10 @@ static void change(weir_waf_transaction *tx, member_change *what)
                           tx->settings->collection_timeout_s * 1000)) {
         show(tx, what->effect->variable, what->name, became, is_there);
     } else {
-        tell_refusal(store, kept->key);
+        store->refused++;
     }
     weir_shared_lock_give(store->lock);
+    tell_refusals(store, kept->key);
     tell_evictions(store);
 }
 

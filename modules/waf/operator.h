@@ -54,7 +54,7 @@ weir_waf_matcher *weir_waf_matcher_new(weir_pool *pool);
 typedef enum {
     WEIR_WAF_NO_MATCH,
     WEIR_WAF_MATCH,
-    WEIR_WAF_LIMIT, /* it was given up: steps_max, memory for backtracking, or 20 ms (and 8 ns a byte) are used up */
+    WEIR_WAF_LIMIT, /* it was given up: steps_max, memory for backtracking, or, where a search may go on in parts, 20 ms (and 8 ns a byte) are used up */
 } weir_waf_matched;
 
 /* One run: what the caller sets, and what it learns. */

@@ -42,8 +42,7 @@ typedef enum {
 typedef struct {
     weir_waf_target_kind kind;
     weir_waf_variable variable;
-    weir_str selector; /* empty: all members */
-    uint64_t selector_hash;
+    weir_str selector;                /* empty: all members */
     const weir_waf_operator *pattern; /* of a selector in slashes; NULL: it is a name */
     uint32_t slot;                    /* TX with a name; else NONE */
     const uint64_t *slots; /* of a rule's TX:/…/: bits of those whose names fit; else NULL */

@@ -4,7 +4,6 @@
 
 /* What the error log is told, in the words of ModSecurity v3, which tools read. */
 
-#define LINE_MAX 65536
 #define VALUE_MAX 256
 
 void weir_waf_add_escaped(weir_builder *line, weir_str text)

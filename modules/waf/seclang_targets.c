@@ -90,7 +90,6 @@ static bool read_selector(weir_waf_reader *reader, weir_str selector, weir_waf_t
         return target->pattern != NULL;
     }
     target->selector = selector;
-    target->selector_hash = weir_str_hash_nocase(selector);
     if (target->variable == WEIR_WAF_VAR_TX) {
         target->slot = weir_waf_slot(reader->library, selector);
         return target->slot != WEIR_WAF_NONE || weir_waf_refuse(reader, NULL, "no memory");
@@ -146,7 +145,6 @@ bool weir_waf_read_target(weir_waf_reader *reader, weir_str text, weir_waf_targe
         }
         return weir_waf_refuse(reader, name.data, "unknown variable \"%.*s\"", WEIR_STR_ARG(name));
     }
-    note_variable(reader, target->variable);
     if (colon == NULL) {
         if (target->variable == WEIR_WAF_VAR_XML && target->kind != WEIR_WAF_TARGET_EXCLUDE) {
             target->selector = WEIR_STR("/*");
@@ -172,6 +170,9 @@ bool weir_waf_read_targets(weir_waf_reader *reader, weir_str text, weir_array *t
         }
         if (!weir_waf_read_target(reader, one, target)) {
             return false;
+        }
+        if (target->kind != WEIR_WAF_TARGET_EXCLUDE) {
+            note_variable(reader, target->variable);
         }
         if (end + 1 == text.len) {
             return weir_waf_refuse(reader, text.data + end, "a variable is missing behind \"%c\"",

@@ -599,6 +599,11 @@ weir_connection *weir_http_client_connection(const weir_http_exchange *ex)
     return ex->client->connection;
 }
 
+uint64_t weir_http_body_bytes_sent(const weir_http_exchange *ex)
+{
+    return ex->bytes_sent > ex->response_head_bytes ? ex->bytes_sent - ex->response_head_bytes : 0;
+}
+
 static size_t module_index(const weir_http_exchange *ex, const weir_http_module *module)
 {
     return weir_modules_index(weir_http_of_address(ex->client->address)->cycle->modules,

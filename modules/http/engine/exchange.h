@@ -345,4 +345,7 @@ const weir_addr *weir_http_client_addr(const weir_http_exchange *ex);
 bool weir_http_set_client_addr(weir_http_exchange *ex, const weir_addr *addr) WEIR_MUST_USE;
 weir_connection *weir_http_client_connection(const weir_http_exchange *ex);
 
+/* Of the response, without its head, as they went to the client: coded, and framed. */
+uint64_t weir_http_body_bytes_sent(const weir_http_exchange *ex);
+
 #endif

@@ -274,9 +274,7 @@ static bool get_body_bytes_sent(weir_script *script, uintptr_t arg, weir_value *
     const weir_http_exchange *ex = subject(script);
 
     (void) arg;
-    return weir_give_uint(
-        script, value,
-        ex->bytes_sent > ex->response_head_bytes ? ex->bytes_sent - ex->response_head_bytes : 0);
+    return weir_give_uint(script, value, weir_http_body_bytes_sent(ex));
 }
 
 static bool get_end_reason(weir_script *script, uintptr_t arg, weir_value *value)

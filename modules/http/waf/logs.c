@@ -119,31 +119,23 @@ static void add_quoted(weir_builder *line, weir_str text)
     weir_builder_add(line, WEIR_STR("\" "));
 }
 
-static weir_str field_value(const weir_http_exchange *ex, weir_http_name name)
-{
-    const weir_http_field *field = weir_http_fields_find(&ex->request.fields, name);
-
-    return field == NULL ? WEIR_STR_EMPTY : field->value;
-}
-
 /* As ModSecurity v3 writes it; the second "-" is a session. */
 static void add_index_line(weir_builder *line, const weir_http_waf_state *state, weir_str path,
                            weir_str text)
 {
     const weir_http_exchange *ex = state->ex;
-    uint64_t body =
-        ex->bytes_sent > ex->response_head_bytes ? ex->bytes_sent - ex->response_head_bytes : 0;
+    uint64_t body = weir_http_body_bytes_sent(ex);
     uint8_t digest[MD5_DIGEST_LENGTH];
 
     MD5((const uint8_t *) text.data, text.len, digest);
-    add_word(line, field_value(ex, WEIR_HTTP_HOST));
+    add_word(line, weir_http_fields_value(&ex->request.fields, WEIR_HTTP_HOST));
     add_word(line, weir_waf_client_addr(state->tx));
     add_word(line, ex->remote_user);
     weir_builder_printf(line, "[%.*s] ", WEIR_STR_ARG(weir_clock_access_text()));
     add_quoted(line, ex->request.line);
     weir_builder_printf(line, "%u %llu ", ex->response.status, (unsigned long long) body);
-    add_word(line, field_value(ex, WEIR_HTTP_REFERER));
-    add_quoted(line, field_value(ex, WEIR_HTTP_USER_AGENT));
+    add_word(line, weir_http_fields_value(&ex->request.fields, WEIR_HTTP_REFERER));
+    add_quoted(line, weir_http_fields_value(&ex->request.fields, WEIR_HTTP_USER_AGENT));
     add_word(line, weir_waf_unique_id(state->tx));
     add_word(line, WEIR_STR_EMPTY);
     add_word(line, path);
