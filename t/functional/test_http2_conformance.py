@@ -358,6 +358,9 @@ BORNE = {
     "6.10: a head in several frames":
         f(HEADERS, END_STREAM, 1, block(GET)[:10]) + f(CONTINUATION, 0, 1, block(GET)[10:11])
         + f(CONTINUATION, 0, 1, b"") + f(CONTINUATION, END_HEADERS, 1, block(GET)[11:]),
+    "6.10: a head in a frame for each byte":
+        f(HEADERS, END_STREAM, 1, b"") + b"".join(f(CONTINUATION, 0, 1, bytes([byte])) for byte in block(GET))
+        + f(CONTINUATION, END_HEADERS, 1, b""),
     "7541, 4.2: the table made smaller, and larger": head(b"\x20" + integer(4096, 5, 0x20) + block(GET)),
     "8.2.2: te: trailers": head(with_fields(("te", "trailers"))),
     "8.2.1: a value with a tab inside": head(with_fields(("x-a", "b\tc"))),

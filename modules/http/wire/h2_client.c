@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "modules/http/wire/h1_parse.h"
 #include "modules/http/wire/h2_guard.h"
+#include "modules/http/wire/h2_option.h"
 
 #define FRAME_HEAD_BYTES 9
 /* Queued bytes from which on nghttp2 is asked for no more frames before they are written. */
@@ -386,10 +387,10 @@ static void client_free(void *subject)
 static nghttp2_session *session_new(weir_http_h2_client *client)
 {
     nghttp2_session_callbacks *callbacks = NULL;
-    nghttp2_option *option = NULL;
+    nghttp2_option *option = h2_option_new();
     nghttp2_session *session = NULL;
 
-    if (nghttp2_session_callbacks_new(&callbacks) == 0 && nghttp2_option_new(&option) == 0) {
+    if (option != NULL && nghttp2_session_callbacks_new(&callbacks) == 0) {
         nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
         nghttp2_session_callbacks_set_on_header_callback2(callbacks, on_header);
         nghttp2_session_callbacks_set_on_invalid_header_callback2(callbacks, on_invalid_header);
@@ -399,9 +400,6 @@ static nghttp2_session *session_new(weir_http_h2_client *client)
         nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
         nghttp2_session_callbacks_set_send_data_callback(callbacks, send_data);
         nghttp2_session_callbacks_set_error_callback2(callbacks, on_error);
-        /* Windows open as bodies are taken, not as they come. */
-        nghttp2_option_set_no_auto_window_update(option, 1);
-        nghttp2_option_set_no_closed_streams(option, 1);
         if (nghttp2_session_client_new2(&session, callbacks, client, option) != 0) {
             session = NULL;
         }

@@ -5,6 +5,7 @@
 
 #include "modules/http/engine/core_conf.h"
 #include "modules/http/wire/h2_guard.h"
+#include "modules/http/wire/h2_option.h"
 
 /* One HTTP/2 connection of a client, as the files h2*.c share it. */
 

@@ -281,14 +281,11 @@ static void set_callbacks(nghttp2_session_callbacks *callbacks)
 nghttp2_session *h2_session_new(h2_connection *h2)
 {
     nghttp2_session_callbacks *callbacks = NULL;
-    nghttp2_option *option = NULL;
+    nghttp2_option *option = h2_option_new();
     nghttp2_session *session = NULL;
 
-    if (nghttp2_session_callbacks_new(&callbacks) == 0 && nghttp2_option_new(&option) == 0) {
+    if (option != NULL && nghttp2_session_callbacks_new(&callbacks) == 0) {
         set_callbacks(callbacks);
-        /* Windows open as bodies are taken, not as they come. */
-        nghttp2_option_set_no_auto_window_update(option, 1);
-        nghttp2_option_set_no_closed_streams(option, 1);
         if (nghttp2_session_server_new2(&session, callbacks, h2, option) != 0) {
             session = NULL;
         }
