@@ -604,6 +604,22 @@ uint64_t weir_http_body_bytes_sent(const weir_http_exchange *ex)
     return ex->bytes_sent > ex->response_head_bytes ? ex->bytes_sent - ex->response_head_bytes : 0;
 }
 
+uint64_t weir_http_rate_allows(const weir_http_exchange *ex, uint64_t *pause_ms)
+{
+    uint64_t elapsed_ms, allowed;
+
+    if (ex->limit_rate == 0) {
+        return UINT64_MAX;
+    }
+    elapsed_ms = weir_clock_now()->monotonic_ms - ex->started_ms;
+    allowed = ex->limit_rate_after + ex->limit_rate * (elapsed_ms / 1000 + 1);
+    if (ex->bytes_sent < allowed) {
+        return allowed - ex->bytes_sent;
+    }
+    *pause_ms = (ex->bytes_sent - allowed) * 1000 / ex->limit_rate + 1000 - elapsed_ms % 1000;
+    return 0;
+}
+
 static size_t module_index(const weir_http_exchange *ex, const weir_http_module *module)
 {
     return weir_modules_index(weir_http_of_address(ex->client->address)->cycle->modules,

@@ -347,5 +347,7 @@ weir_connection *weir_http_client_connection(const weir_http_exchange *ex);
 
 /* Of the response, without its head, as they went to the client: coded, and framed. */
 uint64_t weir_http_body_bytes_sent(const weir_http_exchange *ex);
+/* Bytes that limit_rate lets go out now; 0: none, for `*pause_ms` from now on. */
+uint64_t weir_http_rate_allows(const weir_http_exchange *ex, uint64_t *pause_ms);
 
 #endif

@@ -245,27 +245,17 @@ static bool frame(h1_connection *h1, weir_chain *pulled, bool ended)
     return weir_builder_close(&line, &text) && weir_chain_add_memory(&h1->out, text);
 }
 
-/* How much limit_rate lets go out now; 0: not before a pause. */
+/* Bytes that may go out now; 0: after a pause. */
 static uint64_t rate_allows(h1_connection *h1)
 {
-    weir_http_exchange *ex = h1->ex;
+    uint64_t pause_ms;
+    uint64_t allowed = weir_http_rate_allows(h1->ex, &pause_ms);
 
-    if (ex->limit_rate == 0) {
-        return UINT64_MAX;
+    if (allowed == 0) {
+        h1->is_rate_paused = true;
+        h1_wait_for(h1, pause_ms);
     }
-
-    uint64_t elapsed_ms = weir_clock_now()->monotonic_ms - ex->started_ms;
-    uint64_t allowed = ex->limit_rate_after + ex->limit_rate * (elapsed_ms / 1000 + 1);
-
-    if (ex->bytes_sent < allowed) {
-        return allowed - ex->bytes_sent;
-    }
-
-    uint64_t over = ex->bytes_sent - allowed;
-
-    h1->is_rate_paused = true;
-    h1_wait_for(h1, over * 1000 / ex->limit_rate + 1000 - elapsed_ms % 1000);
-    return 0;
+    return allowed;
 }
 
 /* Whether the connection is closed as soon as what is there has gone out. */

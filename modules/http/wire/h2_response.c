@@ -124,24 +124,17 @@ bool h2_send_interim(weir_http_exchange *ex, unsigned status, const weir_http_fi
 
 /* ---- bodies */
 
-/* How much limit_rate lets go out now; 0: not before a pause, after which the stream goes on. */
+/* Bytes that may go out now; 0: after a pause, when the stream goes on by itself. */
 static uint64_t rate_allows(h2_stream *stream)
 {
-    weir_http_exchange *ex = stream->ex;
+    uint64_t pause_ms;
+    uint64_t allowed = weir_http_rate_allows(stream->ex, &pause_ms);
 
-    if (ex->limit_rate == 0) {
-        return UINT64_MAX;
+    if (allowed != 0) {
+        return allowed;
     }
-
-    uint64_t elapsed_ms = weir_clock_now()->monotonic_ms - ex->started_ms;
-    uint64_t allowed = ex->limit_rate_after + ex->limit_rate * (elapsed_ms / 1000 + 1);
-
-    if (ex->bytes_sent < allowed) {
-        return allowed - ex->bytes_sent;
-    }
-    stream->is_rate_paused = weir_timer_set(stream->h2->connection->loop, &stream->rate_timer,
-                                            (ex->bytes_sent - allowed) * 1000 / ex->limit_rate
-                                                + 1000 - elapsed_ms % 1000);
+    stream->is_rate_paused =
+        weir_timer_set(stream->h2->connection->loop, &stream->rate_timer, pause_ms);
     return stream->is_rate_paused ? 0 : UINT64_MAX;
 }
 
