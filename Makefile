@@ -32,8 +32,9 @@ check: $(BUILDDIR)/configured
 	+@$(BUILD) unit
 	+@$(MAKE) --no-print-directory -O $(JOBS) run-unit check-clang check-layers check-format check-banned
 
+# auto/test kills for longer.
 run-unit:
-	@auto/run-unit $(BUILDDIR)
+	@WEIR_KILL_SECONDS=1 auto/run-unit $(BUILDDIR)
 
 check-clang: $(BUILDDIR)/configured
 	+@$(BUILD) $(BUILDDIR)/weir_abi.h
