@@ -2,13 +2,11 @@
 
 /*
  * Subrequests: an exchange whose wire is its parent.  Nothing of the client's connection is touched: the
- * response is for the module that asked.
+ * response is for the module that asked, which pulls the body as the wire pulls the parent's.
  */
 
 #define DEPTH_MAX 16
 #define PULL_BYTES (4 * WEIR_BLOCK_BYTES)
-/* What a child may keep in memory for its parent. */
-#define IN_MEMORY_MAX (1024 * 1024)
 
 static weir_result child_read_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit)
 {
@@ -44,62 +42,56 @@ static void child_finish(weir_http_exchange *ex)
     }
 }
 
-static void child_pull(weir_http_exchange *ex)
-{
-    weir_chain *kept = ex->wire_state;
-    bool ended = (ex->child_flags & WEIR_HTTP_CHILD_HEAD_ONLY) != 0;
-
-    while (!ended) {
-        weir_result result = weir_http_pull(ex, kept, PULL_BYTES, &ended);
-
-        if (result == WEIR_WAIT) {
-            return;
-        }
-        if (result == WEIR_OK && kept->len > IN_MEMORY_MAX) {
-            weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "too big subrequest response");
-            result = WEIR_FAIL;
-        }
-        if (result == WEIR_FAIL) {
-            ex->response.body_is_short = true;
-            break;
-        }
-    }
-    child_finish(ex);
-}
-
 static void child_respond(weir_http_exchange *ex)
 {
     ex->response.head_is_sent = true;
-    child_pull(ex);
+    if ((ex->child_flags & WEIR_HTTP_CHILD_HEAD_ONLY) != 0) {
+        child_finish(ex);
+    } else {
+        weir_http_wake(ex->parent);
+    }
+}
+
+static void child_wake(weir_http_exchange *ex)
+{
+    weir_http_wake(ex->parent);
 }
 
 static void child_abort(weir_http_exchange *ex)
 {
+    weir_http_exchange *parent = ex->parent;
+    bool is_pulled = (ex->child_flags & WEIR_HTTP_CHILD_HEAD_ONLY) == 0;
+
     ex->response.body_is_short = true;
     if (ex->response.status == 0) {
         ex->response.status = 500;
     }
     child_finish(ex);
-}
-
-bool weir_http_child_take_body(weir_http_exchange *child, weir_chain *out)
-{
-    const weir_chain *kept = child->wire_state;
-
-    for (const weir_span *span = kept->first; span != NULL; span = span->next) {
-        /* There are no spans of files: weir_http_pull() has read them. */
-        if (span->kind == WEIR_SPAN_BLOCK
-                ? !weir_chain_add_block(out, span->block, span->data, span->len)
-                : !weir_chain_add_copy(out, weir_str_of(span->data, span->len))) {
-            return false;
-        }
+    if (is_pulled) {
+        weir_http_wake(parent);
     }
-    return true;
 }
 
+weir_result weir_http_child_pull(weir_http_exchange *child, weir_chain *out)
+{
+    weir_result result;
+    bool ended;
+
+    if (!child->response.head_is_sent) {
+        return WEIR_WAIT;
+    }
+    result = weir_http_pull(child, out, PULL_BYTES, &ended);
+    if (result == WEIR_FAIL || ended) {
+        child->response.body_is_short = result == WEIR_FAIL;
+        child_finish(child);
+    }
+    return result;
+}
+
+/* All of it is the parent's. */
 static void child_ended(weir_http_exchange *ex)
 {
-    weir_chain_clear(ex->wire_state);
+    (void) ex;
 }
 
 static const weir_http_wire child_wire = {
@@ -107,7 +99,7 @@ static const weir_http_wire child_wire = {
     .read_body = child_read_body,
     .send_interim = child_send_interim,
     .respond = child_respond,
-    .wake = child_pull,
+    .wake = child_wake,
     .ended = child_ended,
     .abort = child_abort,
 };
@@ -157,7 +149,6 @@ weir_http_exchange *weir_http_child_new(weir_http_exchange *parent, weir_str pat
                                         void *subject)
 {
     weir_http_exchange *child;
-    weir_chain *kept;
 
     if (parent->depth >= DEPTH_MAX) {
         weir_log_line(&parent->log, WEIR_LOG_ERR, 0, "subrequests cycle while processing \"%.*s\"",
@@ -169,13 +160,7 @@ weir_http_exchange *weir_http_child_new(weir_http_exchange *parent, weir_str pat
     if (child == NULL) {
         return NULL;
     }
-    kept = WEIR_NEW(child->pool, weir_chain);
-    if (kept == NULL) {
-        weir_pool_free(child->pool);
-        return NULL;
-    }
 
-    child->wire_state = kept;
     child->parent = parent;
     child->main = parent->main;
     child->depth = parent->depth + 1;

@@ -231,7 +231,7 @@ static bool host_split(weir_http_request *request, weir_pool *pool)
         host.len--;
     }
     if (host.len == 0) {
-        /* An empty Host is allowed where the target has no authority (RFC 9112, 3.2). */
+        /* HTTP/1.0 may say nothing of its host; ":80" says less. */
         request->host = WEIR_STR_EMPTY;
         return request->host_port.len == 0;
     }
@@ -282,6 +282,10 @@ static const char *host_check(weir_http_exchange *ex)
     } else {
         if (weir_http_fields_next(&request->fields, host) != NULL) {
             return "client sent duplicate \"Host\" header";
+        }
+        if (host->value.len == 0) {
+            /* No http URI has an empty host (RFC 9110, 4.2.1): so says none of its requests. */
+            return "client sent empty \"Host\" header";
         }
         if (request->host_port.len == 0) {
             request->host_port = host->value;

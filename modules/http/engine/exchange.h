@@ -305,21 +305,27 @@ uint64_t weir_http_body_patience_ms(const weir_http_exchange *ex);
 /* That time is over: 408, or the end if the response has begun.  The exchange may be gone. */
 void weir_http_body_timed_out(weir_http_exchange *ex);
 
-/* A subrequest: own phases, shared connection. `done` gets the child with its response set; then it is freed. NULL: logged. */
+/*
+ * A subrequest: own phases, shared connection. `done` gets the child when it is over, with its response set; then it is
+ * freed. NULL: logged.
+ */
 enum {
-    WEIR_HTTP_CHILD_HEAD_ONLY = 1, /* the body is not wanted: auth_request, mirror */
-    WEIR_HTTP_CHILD_IN_MEMORY = 2, /* the body is collected, for weir_http_child_take_body() */
+    /* The body is not wanted: auth_request, mirror.  Else the parent takes it by weir_http_child_pull(). */
+    WEIR_HTTP_CHILD_HEAD_ONLY = 1,
     /* Nobody waits for it, but its parent ends no sooner, unless the client goes away: mirror. */
-    WEIR_HTTP_CHILD_IN_BACKGROUND = 4,
+    WEIR_HTTP_CHILD_IN_BACKGROUND = 2,
     /* It has the parent's method, and the parent's body, which is collected, if there is one. */
-    WEIR_HTTP_CHILD_WITH_BODY = 8,
+    WEIR_HTTP_CHILD_WITH_BODY = 4,
 };
 weir_http_exchange *weir_http_child_new(weir_http_exchange *parent, weir_str path, weir_str args,
                                         unsigned flags, void (*done)(weir_http_exchange *child),
                                         void *subject);
 void weir_http_child_start(weir_http_exchange *child);
-/* In `done`, of one IN_MEMORY: adds its body to `out`, in blocks, which outlive it.  False: no memory. */
-bool weir_http_child_take_body(weir_http_exchange *child, weir_chain *out) WEIR_MUST_USE;
+/*
+ * For the parent's body filter: adds what there is of the child's body to `out`, in blocks.  OK: bytes were added, or
+ * it has ended, and `done` was called; WAIT: the filter is called again when there is more; FAIL: the body broke off.
+ */
+weir_result weir_http_child_pull(weir_http_exchange *child, weir_chain *out) WEIR_MUST_USE;
 
 void weir_http_hold_add(weir_http_exchange *ex, weir_http_hold *hold, const char *name,
                         void (*cancel)(weir_http_exchange *ex, weir_http_hold *hold));

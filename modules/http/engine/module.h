@@ -63,7 +63,7 @@ struct weir_http_module {
     /*
      * Only if weir_http_filter_body() was called.  Takes bytes of `in` (what is left is given again with more), adds to `out`; `is_last`: nothing comes
      * after `in`.  OK, also when nothing was added; WAIT: there is more to come of what it was given, it is
-     * called again before it is given more; FAIL breaks the exchange off.
+     * called again before it is given more; if nothing was added, after a weir_http_wake(). FAIL breaks the exchange off.
      */
     weir_result (*response_body)(weir_http_exchange *ex, const void *location, weir_chain *in,
                                  weir_chain *out, bool is_last);

@@ -241,11 +241,10 @@ static weir_result pull_body(weir_http_exchange *ex, weir_chain *out, uint64_t l
     return pull_blocks(ex, &ex->body, out, limit);
 }
 
-/* An origin's response may lie in a temporary file, which filters do not take. */
+/* An origin's response may lie in a temporary file, which filters do not take, nor those that a child's body goes to. */
 static weir_result pull_source(weir_http_exchange *ex, weir_chain *out, uint64_t limit)
 {
-    bool takes_files =
-        weir_list_is_empty(&ex->body_filters) && (ex->child_flags & WEIR_HTTP_CHILD_IN_MEMORY) == 0;
+    bool takes_files = weir_list_is_empty(&ex->body_filters) && ex->parent == NULL;
     weir_result result;
 
     if (WEIR_UNLIKELY(!weir_chain_is_empty(&ex->ahead)) && takes_files) {
@@ -290,15 +289,34 @@ static bool source_has_ended(const weir_http_exchange *ex)
     return ex->body_source_ended && weir_chain_is_empty(&ex->ahead);
 }
 
-/* What the first filter has goes through all of them; `is_last` follows it. */
-static bool run_filters(weir_http_exchange *ex, weir_chain *out)
+/*
+ * The filter whose turn it is, and what it gives goes through those behind it: the last one that has more of what it was
+ * given, as nothing is to pile up before it.  NULL: none has.
+ */
+static weir_list *filter_with_more(weir_http_exchange *ex)
 {
-    bool is_last = source_has_ended(ex);
+    for (weir_list *link = ex->body_filters.previous; link != &ex->body_filters;
+         link = link->previous) {
+        if (WEIR_OWNER(link, body_filter, link)->has_more) {
+            return link;
+        }
+    }
+    return NULL;
+}
 
-    for (weir_list *link = ex->body_filters.next; link != &ex->body_filters; link = link->next) {
+/* From the filter at `link` on; `is_last` follows the last bytes. WAIT: one has nothing to give before it is woken. */
+static weir_result run_filters(weir_http_exchange *ex, weir_list *link, weir_chain *out)
+{
+    bool is_last = link->previous == &ex->body_filters
+                       ? source_has_ended(ex)
+                       : WEIR_OWNER(link->previous, body_filter, link)->has_seen_last;
+    bool waits = false;
+
+    for (; link != &ex->body_filters; link = link->next) {
         body_filter *filter = WEIR_OWNER(link, body_filter, link);
         body_filter *next = WEIR_OWNER(link->next, body_filter, link);
         weir_chain *to = link->next == &ex->body_filters ? out : &next->in;
+        uint64_t before = to->len;
 
         if (!filter->has_seen_last
             && (filter->has_more || is_last || !weir_chain_is_empty(&filter->in))) {
@@ -306,26 +324,15 @@ static bool run_filters(weir_http_exchange *ex, weir_chain *out)
                 filter->module->response_body(ex, filter->settings, &filter->in, to, is_last);
 
             if (result == WEIR_FAIL) {
-                return false;
+                return WEIR_FAIL;
             }
             filter->has_more = result == WEIR_WAIT;
             filter->has_seen_last = is_last && !filter->has_more;
+            waits = waits || (filter->has_more && to->len == before);
         }
         is_last = filter->has_seen_last;
     }
-    return true;
-}
-
-/* Whether there is more to come of what the filters have. */
-static bool filters_have_more(const weir_http_exchange *ex)
-{
-    for (const weir_list *link = ex->body_filters.next; link != &ex->body_filters;
-         link = link->next) {
-        if (WEIR_OWNER(link, const body_filter, link)->has_more) {
-            return true;
-        }
-    }
-    return false;
+    return waits ? WEIR_WAIT : WEIR_OK;
 }
 
 weir_result weir_http_pull(weir_http_exchange *ex, weir_chain *out, uint64_t limit, bool *ended)
@@ -348,14 +355,17 @@ weir_result weir_http_pull(weir_http_exchange *ex, weir_chain *out, uint64_t lim
     const body_filter *last = WEIR_OWNER(ex->body_filters.previous, const body_filter, link);
 
     while (out->len == before && !last->has_seen_last) {
-        if (!source_has_ended(ex) && !filters_have_more(ex)) {
+        weir_list *turn = filter_with_more(ex);
+
+        if (turn == NULL && !source_has_ended(ex)) {
             result = pull_source(ex, &first->in, limit);
             if (result != WEIR_OK) {
                 return result;
             }
         }
-        if (!run_filters(ex, out)) {
-            return WEIR_FAIL;
+        result = run_filters(ex, turn != NULL ? turn : &first->link, out);
+        if (result == WEIR_FAIL || (result == WEIR_WAIT && out->len == before)) {
+            return result;
         }
     }
     *ended = last->has_seen_last;

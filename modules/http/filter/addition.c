@@ -5,7 +5,7 @@
  *     add_after_body  /footer;
  *     addition_types  text/plain;         beside text/html
  *
- * Both are asked for by subrequests before the head goes out, and are kept in memory: as much as a subrequest's may have.
+ * Each is a subrequest, whose body goes out as it comes.
  */
 
 #include "modules/http/engine/core_conf.h"
@@ -16,12 +16,9 @@ typedef struct {
 } addition_conf;
 
 typedef struct {
-    weir_http_exchange *ex;
-    weir_http_hold hold;
-    weir_task go_on;
-    unsigned awaited; /* subrequests */
+    weir_http_exchange *text; /* the subrequest whose body comes next; NULL: none */
+    bool after_was_asked;
     bool has_failed;
-    weir_chain before, after;
 } addition_state;
 
 extern const weir_http_module weir_http_addition;
@@ -54,71 +51,34 @@ static const weir_directive addition_directives[] = {
 
 /* ---- asking */
 
-static void addition_free(void *subject)
+static void text_ended(weir_http_exchange *child)
 {
-    addition_state *state = subject;
+    addition_state *state = child->child_subject;
 
-    weir_chain_clear(&state->before);
-    weir_chain_clear(&state->after);
+    state->text = NULL;
+    state->has_failed = child->response.body_is_short;
 }
 
-static void addition_cancel(weir_http_exchange *ex, weir_http_hold *hold)
+static bool text_ask(weir_http_exchange *ex, addition_state *state, weir_str path)
 {
-    (void) ex;
-    weir_task_cancel(&WEIR_OWNER(hold, addition_state, hold)->go_on);
-}
-
-static void all_answered(weir_task *task)
-{
-    addition_state *state = WEIR_OWNER(task, addition_state, go_on);
-
-    weir_http_hold_drop(state->ex, &state->hold);
-    if (state->has_failed) {
-        state->ex->wire->abort(state->ex);
-    } else {
-        weir_http_continue_head(state->ex);
-    }
-}
-
-static void answered(weir_http_exchange *child)
-{
-    addition_state *state = weir_http_state_find(child->parent, &weir_http_addition);
-    weir_chain *text = child->child_subject;
-
-    /* Half of a text is no text to be shown. */
-    if (child->response.body_is_short || !weir_http_child_take_body(child, text)) {
-        state->has_failed = true;
-    }
-    if (--state->awaited == 0) {
-        weir_task_post(child->client->connection->loop, &state->go_on);
-    }
-}
-
-static bool ask(addition_state *state, weir_str path, weir_chain *text)
-{
-    weir_http_exchange *child = weir_http_child_new(state->ex, path, WEIR_STR_EMPTY,
-                                                    WEIR_HTTP_CHILD_IN_MEMORY, answered, text);
-
-    if (child == NULL) {
+    state->text = weir_http_child_new(ex, path, WEIR_STR_EMPTY, 0, text_ended, state);
+    if (state->text == NULL) {
         return false;
     }
-    state->awaited++;
-    weir_http_child_start(child);
+    weir_http_child_start(state->text);
     return true;
 }
 
-static addition_state *addition_begin(weir_http_exchange *ex)
+/* OK: there is none, or no more.  WAIT and FAIL are for the filter to return. */
+static weir_result text_add(addition_state *state, weir_chain *out)
 {
-    addition_state *state = weir_http_state(ex, &weir_http_addition, sizeof(*state));
-
-    if (state == NULL || weir_pool_on_free(ex->pool, addition_free, state) == NULL) {
-        return NULL;
+    if (state->text != NULL && weir_http_child_pull(state->text, out) == WEIR_FAIL) {
+        return WEIR_FAIL;
     }
-    state->ex = ex;
-    state->go_on.name = "addition";
-    state->go_on.run = all_answered;
-    weir_list_init(&state->go_on.link);
-    return state;
+    if (state->has_failed) {
+        return WEIR_FAIL;
+    }
+    return state->text != NULL ? WEIR_WAIT : WEIR_OK;
 }
 
 static weir_result addition_head(weir_http_exchange *ex, const void *location)
@@ -141,26 +101,27 @@ static weir_result addition_head(weir_http_exchange *ex, const void *location)
         return WEIR_OK;
     }
 
-    state = addition_begin(ex);
-    if (state == NULL || !weir_http_filter_body(ex, &weir_http_addition)
-        || (addition->before.len != 0 && !ask(state, addition->before, &state->before))
-        || (addition->after.len != 0 && !ask(state, addition->after, &state->after))) {
-        return WEIR_FAIL;
-    }
-    weir_http_hold_add(ex, &state->hold, "addition", addition_cancel);
-    return WEIR_WAIT;
+    state = weir_http_state(ex, &weir_http_addition, sizeof(*state));
+    return state != NULL && weir_http_filter_body(ex, &weir_http_addition)
+                   && (addition->before.len == 0 || text_ask(ex, state, addition->before))
+               ? WEIR_OK
+               : WEIR_FAIL;
 }
 
 static weir_result addition_body(weir_http_exchange *ex, const void *location, weir_chain *in,
                                  weir_chain *out, bool is_last)
 {
+    const addition_conf *addition = location;
     addition_state *state = weir_http_state_find(ex, &weir_http_addition);
+    weir_result result = text_add(state, out);
 
-    (void) location;
-    weir_chain_append(out, &state->before);
+    if (result != WEIR_OK) {
+        return result;
+    }
     weir_chain_append(out, in);
-    if (is_last) {
-        weir_chain_append(out, &state->after);
+    if (is_last && addition->after.len != 0 && !state->after_was_asked) {
+        state->after_was_asked = true;
+        return text_ask(ex, state, addition->after) ? WEIR_WAIT : WEIR_FAIL;
     }
     return WEIR_OK;
 }
