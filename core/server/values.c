@@ -137,6 +137,23 @@ static bool get_time(weir_script *script, uintptr_t arg, weir_value *value)
                           arg != 0 ? weir_clock_iso8601_text() : weir_clock_access_text());
 }
 
+/* 2026-11-21T10:00:00.123+00:00 */
+static bool get_time_ms(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    weir_str text = weir_clock_iso8601_text();
+    size_t seconds = sizeof("2026-11-21T10:00:00") - 1;
+    weir_builder builder;
+
+    (void) arg;
+    weir_builder_open(&builder, script->pool, 32);
+    weir_builder_add(&builder, weir_str_slice(text, 0, seconds));
+    weir_builder_add_byte(&builder, '.');
+    weir_builder_add_padded(&builder, weir_clock_now()->wall_ms, 3);
+    weir_builder_add(&builder, weir_str_from(text, seconds));
+    value->found = true;
+    return weir_builder_close(&builder, &value->text);
+}
+
 const weir_variable weir_process_variables[] = {
     {.name = "pid", .get = get_pid},
     {.name = "hostname", .get = get_hostname},
@@ -145,5 +162,6 @@ const weir_variable weir_process_variables[] = {
     {.name = "msec", .get = get_msec, .is_volatile = true},
     {.name = "time_local", .get = get_time, .arg = 0, .is_volatile = true},
     {.name = "time_iso8601", .get = get_time, .arg = 1, .is_volatile = true},
+    {.name = "time_iso8601_ms", .get = get_time_ms, .is_volatile = true},
     {0},
 };

@@ -16,7 +16,7 @@ REFERENCE = os.path.join(os.path.dirname(__file__), "..", "..", "doc", "directiv
 
 # As nginx 1.31 documents them, by value; of "4k|8k", what a page of 4 KiB gives.
 DEFAULTS = {
-    "text/html": """addition_types""",
+    "text/html": """addition_types gzip_types sub_filter_types""",
     "off": """auth_basic auth_request autoindex autoindex_localtime charset override_charset aio
         client_body_in_file_only client_body_in_single_buffer directio disable_symlinks
         log_subrequest open_file_cache open_file_cache_errors recursive_error_pages
@@ -26,25 +26,32 @@ DEFAULTS = {
         proxy_ignore_client_abort proxy_intercept_errors proxy_pass_trailers
         proxy_socket_keepalive proxy_ssl_server_name proxy_ssl_verify proxy_store
         real_ip_recursive rewrite_log sub_filter_last_modified tunnel_bind_dynamic
-        tunnel_socket_keepalive""",
-    "on": """autoindex_exact_size absolute_redirect chunked_transfer_encoding etag
-        ignore_invalid_headers lingering_close log_not_found merge_slashes port_in_redirect
-        server_tokens tcp_nodelay add_header_inherit add_trailer_inherit mirror_request_body
+        tunnel_socket_keepalive access_log grpc_bind_dynamic grpc_intercept_errors
+        grpc_socket_keepalive grpc_ssl_server_name grpc_ssl_verify http2 multi_accept
+        proxy_cookie_domain proxy_cookie_flags proxy_cookie_path proxy_half_close
+        proxy_protocol proxy_ssl ssl_early_data ssl_prefer_server_ciphers ssl_preread
+        ssl_reject_handshake ssl_verify_client""",
+    "on": """autoindex_exact_size absolute_redirect chunked_transfer_encoding etag ignore_invalid_headers
+        lingering_close log_not_found merge_slashes port_in_redirect server_tokens
+        tcp_nodelay add_header_inherit add_trailer_inherit mirror_request_body
         proxy_buffering proxy_pass_request_body proxy_pass_request_headers
         proxy_request_buffering proxy_ssl_session_reuse uninitialized_variable_warn
-        sub_filter_once""",
+        sub_filter_once daemon grpc_ssl_session_reuse master_process proxy_next_upstream
+        ssl_object_cache_inheritable ssl_session_tickets""",
     "html": """autoindex_format root""",
     "text/html text/xml text/plain text/vnd.wap.wml application/javascript application/rss+xml":
         """charset_types""",
     "0s": """auth_delay""",
-    "16k": """client_body_buffer_size tunnel_buffer_size""",
+    "16k": """client_body_buffer_size tunnel_buffer_size preread_buffer_size proxy_buffer_size
+        ssl_buffer_size""",
     "client_body_temp": """client_body_temp_path""",
     "60s": """client_body_timeout client_header_timeout open_file_cache_valid send_timeout
         proxy_connect_timeout proxy_read_timeout proxy_send_timeout tunnel_connect_timeout
-        tunnel_read_timeout""",
+        tunnel_read_timeout grpc_connect_timeout grpc_read_timeout grpc_send_timeout
+        ssl_handshake_timeout""",
     "1k": """client_header_buffer_size""",
     "1m": """client_max_body_size""",
-    "512": """connection_pool_size directio_alignment""",
+    "512": """connection_pool_size directio_alignment worker_connections""",
     "text/plain": """default_type""",
     "exact": """if_modified_since""",
     "msie6": """keepalive_disable""",
@@ -52,13 +59,15 @@ DEFAULTS = {
     "1h": """keepalive_time""",
     "75s": """keepalive_timeout""",
     "4 8k": """large_client_header_buffers""",
-    "0": """limit_rate limit_rate_after read_ahead proxy_next_upstream_timeout
-        proxy_next_upstream_tries tunnel_next_upstream_timeout tunnel_next_upstream_tries""",
-    "30s": """lingering_time resolver_timeout""",
-    "5s": """lingering_timeout""",
-    "1": """open_file_cache_min_uses gzip_comp_level proxy_ssl_verify_depth""",
+    "0": """limit_rate limit_rate_after read_ahead proxy_next_upstream_timeout proxy_next_upstream_tries
+        tunnel_next_upstream_timeout tunnel_next_upstream_tries grpc_next_upstream_timeout
+        grpc_next_upstream_tries proxy_download_rate proxy_upload_rate worker_priority""",
+    "30s": """lingering_time resolver_timeout preread_timeout proxy_protocol_timeout""",
+    "5s": """lingering_timeout health_check_timeout""",
+    "1": """open_file_cache_min_uses gzip_comp_level proxy_ssl_verify_depth grpc_ssl_verify_depth
+        ssl_verify_depth worker_processes""",
     "2 32k": """output_buffers""",
-    "4k": """request_pool_size proxy_buffer_size""",
+    "4k": """request_pool_size proxy_buffer_size grpc_buffer_size""",
     "all": """satisfy""",
     "2m": """sendfile_max_chunk""",
     "32 4k": """gunzip_buffers gzip_buffers""",
@@ -69,12 +78,21 @@ DEFAULTS = {
     "503": """limit_conn_status limit_req_status""",
     "8 4k": """proxy_buffers""",
     "1024m": """proxy_max_temp_file_size""",
-    "error timeout": """proxy_next_upstream tunnel_next_upstream""",
-    "DEFAULT": """proxy_ssl_ciphers""",
-    "TLSv1.2 TLSv1.3": """proxy_ssl_protocols""",
+    "error timeout": """proxy_next_upstream tunnel_next_upstream grpc_next_upstream""",
+    "DEFAULT": """proxy_ssl_ciphers grpc_ssl_ciphers""",
+    "TLSv1.2 TLSv1.3": """proxy_ssl_protocols grpc_ssl_protocols ssl_protocols""",
     "user:rw": """proxy_store_access""",
     "proxy_temp": """proxy_temp_path""",
     "X-Real-IP": """real_ip_header""",
+    "64k": """http2_body_preread_size""",
+    "8k": """http2_chunk_size""",
+    "128": """http2_max_concurrent_streams""",
+    "256k": """http2_recv_buffer_size""",
+    "10m": """proxy_timeout""",
+    "HIGH:!aNULL:!MD5": """ssl_ciphers""",
+    "auto": """ssl_ecdh_curve""",
+    "none": """ssl_session_cache""",
+    "5m": """ssl_session_timeout""",
 }
 
 

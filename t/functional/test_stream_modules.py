@@ -60,6 +60,16 @@ def test_the_status_says_how_it_ended(stream, server, status):
     assert running.access_log(name="s.log") == [status]
 
 
+@pytest.mark.weir_only("nginx has them since 1.29.3 and 1.29.8")
+def test_a_log_knows_the_last_peer_and_milliseconds(stream, upstream):
+    server = stream("""log_format last '$upstream_last_addr $time_iso8601_ms';
+        upstream u { server 127.0.0.1:@closed@; server @upstream@; }
+        server { listen 127.0.0.1:@port@; proxy_pass u; access_log @dir@/s.log last; }""")
+    server.connect().close()
+    line, = server.access_log(name="s.log")
+    assert re.fullmatch(rf"{upstream} [\d-]{{10}}T[\d:]{{8}}\.\d{{3}}[+-]\d\d:\d\d", line), line
+
+
 def test_a_log_may_have_a_condition_a_buffer_and_be_off(stream):
     server = stream("""log_format f '$server_port'; map $remote_addr $never { default 0; }
         access_log @dir@/s.log f buffer=4k;

@@ -67,6 +67,8 @@ def test_a_variable_says(weir, folder, name, target, request_, value):
     ("pid", r"\d+"), ("request_id", r"[0-9a-f]{32}"),
     ("time_local", r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}"),
     ("time_iso8601", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d"),
+    pytest.param("time_iso8601_ms", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d",
+                 marks=pytest.mark.weir_only("nginx has it since 1.29.8")),
     ("nginx_version", r"\d+\.\d+\.\d+.*"), ("request_length", r"\d+"), ("tcpinfo_rtt", r"\d+"),
 ])
 def test_a_variable_looks_like(weir, name, pattern):

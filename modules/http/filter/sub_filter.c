@@ -101,6 +101,7 @@ static const weir_directive sub_directives[] = {
         .name = "sub_filter_types",
         .where = WEIR_HTTP_ANYWHERE,
         .slot = WEIR_SLOT_LIST(sub_conf, types),
+        .preset = "text/html",
         .syntax = "type ...",
         .doc = "Media types in which texts are replaced, beside text/html; * is any.",
     },

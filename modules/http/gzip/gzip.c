@@ -118,6 +118,7 @@ static const weir_directive gzip_directives[] = {
         .name = "gzip_types",
         .where = WEIR_HTTP_ANYWHERE,
         .slot = WEIR_SLOT_LIST(gzip_conf, types),
+        .preset = "text/html",
         .syntax = "type ...",
         .doc = "Media types that are compressed beside text/html; * is any.",
     },

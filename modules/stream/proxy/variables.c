@@ -1,3 +1,4 @@
+#include "core/server/values.h"
 #include "modules/stream/proxy/proxy_internal.h"
 
 /* $upstream_...: a value for each peer that was tried, in turn. */
@@ -83,6 +84,16 @@ static bool get_upstream(weir_script *script, uintptr_t arg, weir_value *value)
     return weir_builder_close(&builder, &value->text);
 }
 
+/* Of the peer that was tried last. */
+static bool get_last_addr(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    const weir_stream_session *session = script->subject;
+    const stream_proxy *proxy = session->upstream;
+
+    (void) arg;
+    return proxy == NULL || proxy->attempts.count == 0 || weir_give(value, proxy->peer);
+}
+
 #define UPSTREAM(name_, part_)                                                                     \
     {                                                                                              \
         .name = name_, .get = get_upstream, .arg = part_, .is_volatile = true                      \
@@ -95,5 +106,6 @@ const weir_variable stream_proxy_variables[] = {
     UPSTREAM("upstream_connect_time", UPSTREAM_CONNECT_TIME),
     UPSTREAM("upstream_first_byte_time", UPSTREAM_FIRST_BYTE_TIME),
     UPSTREAM("upstream_session_time", UPSTREAM_SESSION_TIME),
+    {.name = "upstream_last_addr", .get = get_last_addr, .is_volatile = true},
     {0},
 };
