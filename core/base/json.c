@@ -89,16 +89,45 @@ static bool string_take(weir_cursor *cursor, weir_pool *pool, weir_str *text)
     return false;
 }
 
+/* One of them, if there is any. */
+static bool any_take(weir_cursor *cursor, const char *of)
+{
+    char c;
+
+    return weir_cursor_peek(cursor, &c) && strchr(of, c) != NULL && c != '\0'
+           && weir_cursor_take_byte(cursor, &c);
+}
+
+static bool digits_take(weir_cursor *cursor)
+{
+    static const char digits[] = "0123456789";
+
+    if (!any_take(cursor, digits)) {
+        return false;
+    }
+    while (any_take(cursor, digits)) {
+    }
+    return true;
+}
+
+/* RFC 8259, 6. */
 static bool number_take(weir_cursor *cursor, weir_str *text)
 {
     const char *from = cursor->at;
-    char c;
 
-    while (weir_cursor_peek(cursor, &c) && c >= '0' && c <= '9'
-           && weir_cursor_take_byte(cursor, &c)) {
+    (void) any_take(cursor, "-");
+    if ((!any_take(cursor, "0") && !digits_take(cursor))
+        || (any_take(cursor, ".") && !digits_take(cursor))) {
+        return false;
+    }
+    if (any_take(cursor, "eE")) {
+        (void) any_take(cursor, "+-");
+        if (!digits_take(cursor)) {
+            return false;
+        }
     }
     *text = weir_str_of(from, (size_t) (cursor->at - from));
-    return text->len != 0 && !(text->len > 1 && text->data[0] == '0');
+    return true;
 }
 
 static bool value_take(weir_cursor *cursor, weir_pool *pool, weir_json_member *member)
@@ -117,6 +146,16 @@ static bool value_take(weir_cursor *cursor, weir_pool *pool, weir_json_member *m
         member->kind = WEIR_JSON_BOOL;
         member->text = c == 't' ? WEIR_STR("true") : WEIR_STR("false");
         return weir_cursor_skip(cursor, member->text);
+    }
+    if (c == 'n') {
+        member->kind = WEIR_JSON_NULL;
+        member->text = WEIR_STR("null");
+        return weir_cursor_skip(cursor, member->text);
+    }
+    if (c == '{' || c == '[') {
+        member->kind = WEIR_JSON_NESTED;
+        member->text = WEIR_STR_EMPTY;
+        return true;
     }
     member->kind = WEIR_JSON_NUMBER;
     return number_take(cursor, &member->text);

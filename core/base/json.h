@@ -9,6 +9,8 @@ typedef enum {
     WEIR_JSON_STRING,
     WEIR_JSON_NUMBER, /* `text` as it is written */
     WEIR_JSON_BOOL,   /* `text` is "true" or "false" */
+    WEIR_JSON_NULL,   /* `text` is "null" */
+    WEIR_JSON_NESTED, /* an object or a list, which is not read: the member is the last one */
 } weir_json_kind;
 
 typedef struct {

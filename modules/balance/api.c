@@ -342,7 +342,8 @@ static bool value_take(call_reading *reading, const weir_json_member *member)
         return member->kind == WEIR_JSON_BOOL;
     }
     if (!weir_str_eq(member->name, WEIR_STR("server"))) {
-        return member->kind != WEIR_JSON_BOOL && parameter_take(reading, member);
+        return (member->kind == WEIR_JSON_STRING || member->kind == WEIR_JSON_NUMBER)
+               && parameter_take(reading, member);
     }
     server->name = member->text;
     return member->kind == WEIR_JSON_STRING && text_is_plain(member->text) && member->text.len != 0
@@ -354,6 +355,9 @@ static bool member_take(const weir_json_member *member, void *subject)
     call_reading *reading = subject;
     weir_balance_change *change = &reading->call->change;
 
+    if (member->kind == WEIR_JSON_NESTED) {
+        return bad_member(reading, member, "UpstreamConfFormatError", "nested object or list in");
+    }
     for (size_t i = 0; i < WEIR_COUNT(call_members); i++) {
         const call_member *known = &call_members[i];
 

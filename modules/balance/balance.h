@@ -144,12 +144,6 @@ void weir_balance_worker_stop(weir_worker *worker, const weir_balance_family *fa
 
 typedef struct weir_balance_state weir_balance_state;
 
-/* Where this worker counts what a peer does, for people. */
-typedef struct {
-    struct balance_traffic *own; /* NULL: nowhere */
-    bool is_shared;              /* with other workers */
-} weir_balance_counting;
-
 typedef struct {
     weir_addr addr;
     weir_str text;  /* "127.0.0.1:80", for logs and $upstream_addr */
@@ -163,7 +157,8 @@ typedef struct {
     uint64_t share; /* its weight in hundredths, less while it starts slowly */
     weir_balance_state *state;
     const weir_ledger *connections; /* who has how many open; NULL: not counted */
-    weir_balance_counting counting;
+    struct balance_traffic
+        *traffic;  /* where this worker counts what it does, for people; NULL: nowhere */
     size_t column; /* there */
     size_t index;  /* in what a worker sees of the group */
 } weir_balance_peer;
@@ -218,7 +213,7 @@ typedef enum {
     WEIR_BALANCE_FAILED,    /* counts toward max_fails */
     WEIR_BALANCE_ABANDONED, /* says nothing about the peer */
 } weir_balance_outcome;
-/* It is connected; the first byte, or the head, of the answer is there. */
+/* It is connected, where that is of interest; the first byte, or the head, of the answer is there. */
 void weir_balance_connected(weir_balance_pick *pick);
 void weir_balance_answered(weir_balance_pick *pick);
 /* For who looks: what the peer was given and has answered, with this status (0: none, or it has no statuses). */

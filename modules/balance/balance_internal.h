@@ -46,7 +46,7 @@ typedef struct {
 
 #define BALANCE_CODES 12
 
-/* What one worker counts of one peer (traffic.c): only it writes here. */
+/* What one worker counts of one peer (traffic.c): only it writes here, but for who begins at zero. */
 typedef struct balance_traffic {
     _Atomic uint64_t requests, responses[5], sent, received;
     _Atomic uint64_t selected_ms, connect_us, first_us, last_us;
@@ -299,6 +299,8 @@ size_t balance_zone_bytes_for(size_t records);
 /* By the keeper; as slow as there are records.  NULL: there is none; there is no room. */
 balance_record *balance_record_find(const balance_zone *zone, uint64_t key);
 balance_record *balance_record_make(balance_zone *zone, weir_balance_group *group, uint64_t key);
+/* A server that was taken away comes back: as a new one, but for requests of its former life that go on. */
+void balance_record_renew(weir_balance_group *group, balance_record *record);
 /* An address of the server with the key `parent`.  `weight` 0: what the server says.  False: no room. */
 bool balance_record_resolve(weir_balance_group *group, uint64_t parent, const weir_addr *addr,
                             weir_str text, uint64_t weight, bool is_backup);
@@ -316,11 +318,12 @@ uint64_t balance_server_digest(const balance_server *server);
 /* 0: too many. */
 size_t balance_traffic_bytes(size_t columns);
 void balance_traffic_clear(void *memory, size_t columns, size_t column);
+/* The times that a dead worker took say nothing of what peers are like now; what it counted stays. */
+void balance_traffic_gone(void *memory, size_t columns, size_t slot);
 /* The place that this worker counts in. */
-weir_balance_counting balance_traffic_own(void *memory, size_t columns, size_t column);
-void balance_traffic_selected(const weir_balance_counting *counting, uint64_t now_ms);
-void balance_traffic_count(const weir_balance_counting *counting, unsigned status, uint64_t sent,
-                           uint64_t received);
+balance_traffic *balance_traffic_own(void *memory, size_t columns, size_t column);
+void balance_traffic_selected(balance_traffic *own, uint64_t now_ms);
+void balance_traffic_count(balance_traffic *own, unsigned status, uint64_t sent, uint64_t received);
 void balance_traffic_sum(void *memory, size_t columns, size_t column, weir_balance_traffic *sum);
 /* A moving one.  Two workers that do this at once lose one of two times, which is no loss. */
 void balance_average(_Atomic uint64_t *mean, uint64_t us);

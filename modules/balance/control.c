@@ -141,6 +141,21 @@ static bool texts_put(balance_record *record, weir_str name, weir_str route, wei
     return true;
 }
 
+/* It was not there, or down, until now: for slow_start. Of a name, so were its addresses. */
+static void member_rises(const weir_balance_group *group, balance_record *record)
+{
+    const balance_zone *zone = group->zone;
+    uint64_t now_ms = weir_clock_now()->monotonic_ms;
+    uint64_t key = atomic_load(&record->key);
+
+    atomic_store(&record->state.risen_ms, now_ms);
+    for (size_t i = 0; i < zone->count; i++) {
+        if (atomic_load(&zone->records[i].parent) == key) {
+            atomic_store(&zone->records[i].state.risen_ms, now_ms);
+        }
+    }
+}
+
 /* NULL: there is one already, or no room. */
 static balance_record *member_make(weir_balance_group *group, const balance_server *server,
                                    weir_balance_change_outcome *outcome)
@@ -162,12 +177,15 @@ static balance_record *member_make(weir_balance_group *group, const balance_serv
     }
     if (record == NULL) {
         record = balance_record_make(group->zone, group, key);
+    } else {
+        balance_record_renew(group, record);
     }
     if (record == NULL || !texts_put(record, server->name, server->route, server->service)) {
         *outcome = WEIR_BALANCE_CHANGE_NO_ROOM;
         return NULL;
     }
     settings_put(&record->settings, server);
+    member_rises(group, record);
     atomic_store(&record->generation, group->zone->generation);
     atomic_fetch_add(&group->words->extras, 1);
     return record;
@@ -266,6 +284,7 @@ static weir_balance_change_outcome server_patch(weir_balance_group *group, balan
     balance_server server =
         seat != NULL ? balance_seat_now(seat, &is_there) : balance_record_server(record);
     weir_str name = seat != NULL && !server.is_resolved ? seat->text : server.name;
+    bool was_down = server.is_down;
 
     settings_merge(&server, call);
     if ((call->mask & WEIR_BALANCE_HAS_NAME) != 0 && !weir_str_eq(server.name, name)) {
@@ -282,6 +301,9 @@ static weir_balance_change_outcome server_patch(weir_balance_group *group, balan
         settings_put(&record->settings, &server);
         atomic_fetch_or(&record->settings.flags, BALANCE_HAS_ROUTE);
         atomic_store(&record->patched, seat->server->digest);
+    }
+    if (was_down && !server.is_down) {
+        member_rises(group, record);
     }
     return WEIR_BALANCE_CHANGE_DONE;
 }

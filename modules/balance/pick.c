@@ -167,8 +167,8 @@ static void peer_enter(weir_balance_pick *pick, balance_view *view, const weir_b
     }
     pick->began_ms = now_ms;
     pick->connect_ms = pick->first_ms = UINT64_MAX;
-    if (peer->counting.own != NULL) {
-        balance_traffic_selected(&peer->counting, now_ms);
+    if (peer->traffic != NULL) {
+        balance_traffic_selected(peer->traffic, now_ms);
     }
     /* One try after fail_timeout, and not all that come: the next one waits for what becomes of it. */
     if (atomic_load_explicit(&state->fails, memory_order_relaxed) != 0
@@ -320,15 +320,15 @@ void weir_balance_answered(weir_balance_pick *pick)
 void weir_balance_count(const weir_balance_pick *pick, unsigned status, uint64_t sent,
                         uint64_t received)
 {
-    if (pick->peer != NULL && pick->peer->counting.own != NULL) {
-        balance_traffic_count(&pick->peer->counting, status, sent, received);
+    if (pick->peer != NULL && pick->peer->traffic != NULL) {
+        balance_traffic_count(pick->peer->traffic, status, sent, received);
     }
 }
 
 /* By the clock of the loop's turn, which costs nothing. */
 static void times_note(const weir_balance_pick *pick)
 {
-    balance_traffic *own = pick->peer->counting.own;
+    balance_traffic *own = pick->peer->traffic;
 
     if (own == NULL) {
         return;

@@ -91,19 +91,25 @@ uint64_t balance_server_digest(const balance_server *server)
 
 /* ---- claiming */
 
+static void state_clear(balance_record *record)
+{
+    _Atomic uint64_t *state = (_Atomic uint64_t *) &record->state;
+
+    for (size_t i = 0; i < sizeof(record->state) / sizeof(*state); i++) {
+        atomic_store(&state[i], 0);
+    }
+}
+
 /* All but the key, which is set. */
 static void record_begin(balance_record *record, uint64_t generation)
 {
     _Atomic uint64_t *words[] = {&record->is_added, &record->parent, &record->removed,
                                  &record->patched, &record->id};
-    _Atomic uint64_t *state = (_Atomic uint64_t *) &record->state;
 
     for (size_t i = 0; i < WEIR_COUNT(words); i++) {
         atomic_store(words[i], 0);
     }
-    for (size_t i = 0; i < sizeof(record->state) / sizeof(*state); i++) {
-        atomic_store(&state[i], 0);
-    }
+    state_clear(record);
     atomic_store(&record->begun, generation);
     atomic_store(&record->generation, generation);
 }
@@ -330,6 +336,18 @@ balance_record *balance_record_make(balance_zone *zone, weir_balance_group *grou
     return record;
 }
 
+void balance_record_renew(weir_balance_group *group, balance_record *record)
+{
+    const balance_zone *zone = group->zone;
+
+    state_clear(record);
+    if (zone->traffic != NULL) {
+        balance_traffic_clear(zone->traffic, zone->count, (size_t) (record - zone->records));
+    }
+    balance_health_claim(group, &record->state, true);
+    atomic_store(&record->id, atomic_fetch_add(&group->words->next_id, 1));
+}
+
 bool balance_record_resolve(weir_balance_group *group, uint64_t parent, const weir_addr *addr,
                             weir_str text, uint64_t weight, bool is_backup)
 {
@@ -409,6 +427,7 @@ static void worker_gone(unsigned slot, void *subject)
     const balance_zone *zone = subject;
 
     weir_ledger_clear_slot(&zone->connections, slot);
+    balance_traffic_gone(zone->traffic, zone->count, slot);
 }
 
 /* NULL: no memory, refused. */

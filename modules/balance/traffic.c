@@ -5,7 +5,7 @@
 /*
  * What peers were given and what they answered: numbers that only rise, and averages of times.  A row for each worker, a
  * place in it for each peer, so that no worker takes a cache line from another for each request; what is told is the sum.
- * Unlike that of a ledger, the row of a dead worker stays: whoever has its slot next counts on.
+ * Unlike that of a ledger, the row of a dead worker stays, but for the times: whoever has its slot next counts on.
  */
 
 #define ROWS 64        /* the last one is shared by all workers that have no row of their own */
@@ -43,16 +43,38 @@ size_t balance_traffic_bytes(size_t columns)
                : 0;
 }
 
-weir_balance_counting balance_traffic_own(void *memory, size_t columns, size_t column)
+/* Whether this worker counts in the row of many. */
+static bool is_shared(void)
+{
+    return balance_own_slot() >= ROWS - 1;
+}
+
+balance_traffic *balance_traffic_own(void *memory, size_t columns, size_t column)
 {
     rows_head *head = memory;
-    bool is_shared = balance_own_slot() >= ROWS - 1;
-    uint32_t row = is_shared ? ROWS - 1 : (uint32_t) balance_own_slot();
+    uint32_t row = is_shared() ? ROWS - 1 : (uint32_t) balance_own_slot();
     uint32_t used = atomic_load(&head->used);
 
     while (used <= row && !atomic_compare_exchange_weak(&head->used, &used, row + 1)) {
     }
-    return (weir_balance_counting){place(memory, columns, row, column), is_shared};
+    return place(memory, columns, row, column);
+}
+
+void balance_traffic_gone(void *memory, size_t columns, size_t slot)
+{
+    if (slot >= ROWS - 1 || slot >= rows_used(memory)) {
+        return;
+    }
+    for (size_t column = 0; column < columns; column++) {
+        balance_traffic *gone = place(memory, columns, slot, column);
+
+        /* Looked at first, so that nothing is made of a page that was never used. */
+        if (atomic_load_explicit(&gone->last_us, memory_order_relaxed) != 0) {
+            atomic_store_explicit(&gone->connect_us, 0, memory_order_relaxed);
+            atomic_store_explicit(&gone->first_us, 0, memory_order_relaxed);
+            atomic_store_explicit(&gone->last_us, 0, memory_order_relaxed);
+        }
+    }
 }
 
 void balance_traffic_clear(void *memory, size_t columns, size_t column)
@@ -69,9 +91,9 @@ void balance_traffic_clear(void *memory, size_t columns, size_t column)
 /* ---- counting */
 
 /* One writer needs no locked instruction. */
-static void word_add(_Atomic uint64_t *word, uint64_t number, bool is_shared)
+static void word_add(_Atomic uint64_t *word, uint64_t number)
 {
-    if (WEIR_UNLIKELY(is_shared)) {
+    if (WEIR_UNLIKELY(is_shared())) {
         atomic_fetch_add_explicit(word, number, memory_order_relaxed);
     } else {
         atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) + number,
@@ -87,43 +109,45 @@ void balance_average(_Atomic uint64_t *mean, uint64_t us)
     atomic_store_explicit(mean, after == 0 ? 1 : after, memory_order_relaxed);
 }
 
-void balance_traffic_selected(const weir_balance_counting *counting, uint64_t now_ms)
+void balance_traffic_selected(balance_traffic *own, uint64_t now_ms)
 {
-    balance_traffic *own = counting->own;
-
-    word_add(&own->requests, 1, counting->is_shared);
+    word_add(&own->requests, 1);
     atomic_store_explicit(&own->selected_ms, now_ms, memory_order_relaxed);
 }
 
-/* The first that come have a place; of others the class alone is known. */
-static void code_count(const weir_balance_counting *counting, uint64_t status)
+/* False: the word is another status'.  It may be set to zero at any time, so status and count are written as one. */
+static bool code_count_in(_Atomic uint64_t *word, uint64_t status)
 {
-    balance_traffic *own = counting->own;
+    uint64_t code = atomic_load_explicit(word, memory_order_relaxed);
 
-    for (size_t i = 0; i < BALANCE_CODES; i++) {
-        uint64_t code = atomic_load_explicit(&own->codes[i], memory_order_relaxed);
+    while (code == 0 || code >> CODE_SHIFT == status) {
+        uint64_t more = (code == 0 ? status << CODE_SHIFT : code) + 1;
 
-        if (code == 0
-            && atomic_compare_exchange_strong(&own->codes[i], &code, status << CODE_SHIFT)) {
-            code = status << CODE_SHIFT;
+        if (WEIR_LIKELY(!is_shared())) {
+            atomic_store_explicit(word, more, memory_order_relaxed);
+            return true;
         }
-        if (code >> CODE_SHIFT == status) {
-            word_add(&own->codes[i], 1, counting->is_shared);
-            return;
+        if (atomic_compare_exchange_weak(word, &code, more)) {
+            return true;
         }
+    }
+    return false;
+}
+
+/* The first that come have a place; of others the class alone is known. */
+static void code_count(balance_traffic *own, uint64_t status)
+{
+    for (size_t i = 0; i < BALANCE_CODES && !code_count_in(&own->codes[i], status); i++) {
     }
 }
 
-void balance_traffic_count(const weir_balance_counting *counting, unsigned status, uint64_t sent,
-                           uint64_t received)
+void balance_traffic_count(balance_traffic *own, unsigned status, uint64_t sent, uint64_t received)
 {
-    balance_traffic *own = counting->own;
-
-    word_add(&own->sent, sent, counting->is_shared);
-    word_add(&own->received, received, counting->is_shared);
+    word_add(&own->sent, sent);
+    word_add(&own->received, received);
     if (status >= 100 && status < 600) {
-        word_add(&own->responses[status / 100 - 1], 1, counting->is_shared);
-        code_count(counting, status);
+        word_add(&own->responses[status / 100 - 1], 1);
+        code_count(own, status);
     }
 }
 

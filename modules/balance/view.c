@@ -116,7 +116,7 @@ static bool peer_add(view_making *making, const balance_server *server, const we
         .column = (size_t) (record - zone->records),
     };
     if (zone->traffic != NULL) {
-        peer->counting = balance_traffic_own(zone->traffic, zone->count, peer->column);
+        peer->traffic = balance_traffic_own(zone->traffic, zone->count, peer->column);
     }
     return true;
 }

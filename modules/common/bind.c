@@ -2,6 +2,12 @@
 
 #include "core/process/worker.h"
 
+/* With a port, or without. */
+static bool bind_parse(weir_str text, weir_addr *addr)
+{
+    return weir_addr_parse_ip(text, addr) || weir_addr_parse(text, 0, addr);
+}
+
 bool weir_bind_call(weir_conf *conf, weir_bind *bind, const char *space,
                     const weir_statement *statement)
 {
@@ -17,8 +23,7 @@ bool weir_bind_call(weir_conf *conf, weir_bind *bind, const char *space,
     if (weir_str_eq(text, WEIR_STR("off"))) {
         return true;
     }
-    if (weir_str_find_byte(text, '$') == NULL && !weir_addr_parse_ip(text, &addr)
-        && !weir_addr_parse(text, 0, &addr)) {
+    if (weir_str_find_byte(text, '$') == NULL && !bind_parse(text, &addr)) {
         return weir_conf_refuse_arg(conf, statement, 1, "invalid address \"%.*s\"",
                                     WEIR_STR_ARG(text));
     }
@@ -35,9 +40,9 @@ void weir_bind_apply(const weir_bind *bind, weir_str text, weir_connect_options 
     if (text.len == 0) {
         return;
     }
-    options->transparent = bind->is_transparent;
-    if (!weir_addr_parse_ip(text, &options->bind_addr)
-        && !weir_addr_parse(text, 0, &options->bind_addr)) {
+    if (!bind_parse(text, &options->bind_addr)) {
         weir_log_line(log, WEIR_LOG_ERR, 0, "invalid local address \"%.*s\"", WEIR_STR_ARG(text));
+        return;
     }
+    options->transparent = bind->is_transparent;
 }

@@ -231,6 +231,8 @@ static bool control_start(weir_worker *keeper, weir_chore *chore)
     int fd = fcntl(weir_listener_fd(self->listener), F_DUPFD_CLOEXEC, 0);
 
     if (fd == -1) {
+        weir_log_line(&keeper->log, WEIR_LOG_ALERT, errno,
+                      "fcntl(F_DUPFD_CLOEXEC) of the control socket failed");
         return false;
     }
     self->keeper = keeper;

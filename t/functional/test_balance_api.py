@@ -4,6 +4,7 @@ import json
 import os
 import re
 import socket
+import time
 from signal import SIGKILL
 
 import pytest
@@ -173,6 +174,24 @@ def test_counts_outlive_workers_and_reloads_until_they_are_reset(weir, new_upstr
     assert len(server.get(SERVERS).json) == 2
 
 
+def test_times_that_a_killed_worker_took_are_forgotten(weir, new_upstream):
+    def slow(peer):
+        time.sleep(0.05)
+        return answer("slow")
+    origin = new_upstream()
+    origin.answers(slow)
+    server = weir(CONFIG, http=group(origin), alerts=["exited on signal 9"])
+
+    def peer():
+        return server.get("/api/9/http/upstreams/back").json["peers"][0]
+    assert server.get("/").text == "slow"
+    assert peer()["header_time"] >= 40 and peer()["response_time"] >= 40
+    server.signal(SIGKILL, server.wait_workers(1)[0])
+    server.wait_workers(1)
+    wait_until(lambda: peer()["response_time"] == 0, "the times to be forgotten")
+    assert (peer()["header_time"], peer()["requests"]) == (0, 1)
+
+
 def test_time_that_a_server_is_down_is_told(weir, new_upstream):
     one, two = named(new_upstream, 2)
     two.stop()
@@ -268,6 +287,41 @@ def test_a_servers_route_and_address_may_be_changed(weir, new_upstream):
     assert [server.get("/?r=d").text for _ in range(4)] == ["2"] * 4
 
 
+def test_a_server_that_comes_back_is_a_new_one(weir, new_upstream):
+    one, two = named(new_upstream, 2)
+    two.stop()
+    server = weir(CONFIG, http=group(one, f"{two} fail_timeout=1h"))
+    assert seen(server) == {"0"}
+    assert server.get("/api/9/http/upstreams/back").json["peers"][1]["state"] == "unavail"
+    assert server.request(f"{SERVERS}/1", "DELETE").status == 200
+    new_upstream(port=two.port).answers(answer("new"))
+    for _ in range(2):
+        added = post(server, server=str(two), fail_timeout="1h")
+        assert (added.status, added.json["id"] > 1) == (201, True)
+        peer = server.get("/api/9/http/upstreams/back").json["peers"][1]
+        assert [peer[of] for of in ("id", "state", "fails", "unavail", "downtime", "requests", "active")] == [
+            added.json["id"], "up", 0, 0, 0, 0, 0]
+        assert seen(server) == {"0", "new"}
+        assert server.request(added.headers["Location"], "DELETE").status == 200
+
+
+def test_a_server_that_was_added_or_down_starts_slowly(weir, new_upstream):
+    one, two = named(new_upstream, 2)
+    server = weir(CONFIG, main="worker_processes 2;", http=group(one))
+
+    def share():
+        return [server.get("/").text for _ in range(40)].count("1")
+    added = post(server, server=str(two), slow_start="1h")
+    assert added.status == 201
+    assert share() <= 4
+    assert patch(server, added.json["id"], slow_start="0").status == 200
+    assert share() == 20
+    assert patch(server, added.json["id"], slow_start="1h", down=True).status == 200
+    assert share() == 0
+    assert patch(server, added.json["id"], down=False).status == 200
+    assert share() <= 4
+
+
 def test_the_address_of_a_name_cannot_be_changed(weir, dns):
     server = weir(CONFIG, http=f"resolver {dns}; " + group("name.test:80 resolve"))
     refused = patch(server, 0, server="127.0.0.1:1")
@@ -288,7 +342,12 @@ def test_a_zone_that_is_full_says_so(weir):
 @pytest.mark.parametrize("method, path, body, status, code", [
     ("POST", SERVERS, '{"weight":1}', 400, "UpstreamConfFormatError"),
     ("POST", SERVERS, '{"server":"127.0.0.1:1","weight":0}', 400, "UpstreamBadWeight"),
-    ("POST", SERVERS, '{"server":"127.0.0.1:1","weight":[1]}', 415, "JsonError"),
+    ("POST", SERVERS, '{"server":"127.0.0.1:1","weight":-1}', 400, "UpstreamBadWeight"),
+    ("POST", SERVERS, '{"server":"127.0.0.1:1","weight":1.5}', 400, "UpstreamBadWeight"),
+    ("POST", SERVERS, '{"server":"127.0.0.1:1","weight":null}', 400, "UpstreamBadWeight"),
+    ("POST", SERVERS, '{"server":"127.0.0.1:1","weight":[1]}', 400, "UpstreamConfFormatError"),
+    ("POST", SERVERS, '{"server":{"a":[1]}}', 400, "UpstreamConfFormatError"),
+    ("POST", SERVERS, '{"server":"127.0.0.1:1","weight":-}', 415, "JsonError"),
     ("POST", SERVERS, '{"server":"127.0.0.1:1","max_conns":"-1"}', 400, "UpstreamBadMaxConns"),
     ("POST", SERVERS, '{"server":"127.0.0.1:1","max_fails":"x"}', 400, "UpstreamBadMaxFails"),
     ("POST", SERVERS, '{"server":"127.0.0.1:1","fail_timeout":"1x"}', 400, "UpstreamBadFailTimeout"),

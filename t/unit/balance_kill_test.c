@@ -1,4 +1,4 @@
-/* Kill -9 at any instruction of a pick: others go on, and nothing but the killed one's own counts is lost. */
+/* Kill -9 at any instruction of a pick: others go on, and nothing but the killed one's own counts is lost. And a reset. */
 
 #include "modules/balance/balance.h"
 
@@ -10,6 +10,7 @@ static const weir_balance_family family = {.name = "http", .default_port = 80};
 
 #define BUDGET_US 300000 /* for each way of choosing */
 #define KILLS_MIN 4
+#define RESETS_MAX 1000
 
 static bool pick_begin(weir_balance_pick *pick, weir_balance_group *group)
 {
@@ -111,10 +112,74 @@ static void a_kill_at_any_instruction_of_a_pick_leaves_the_group_usable(void **s
     play("least_conn;");
 }
 
+/* ---- counts that are reset meanwhile */
+
+static void count_one(void *subject)
+{
+    weir_balance_count(subject, 200, 1, 1);
+}
+
+/* Of the peer of a pick, which is gone to once more: nothing is told of one that was not since its counts were reset. */
+static weir_balance_traffic traffic_after(const weir_balance_pick *pick)
+{
+    const weir_balance_peer *peer;
+    weir_balance_pick next;
+
+    do {
+        assert_true(pick_begin(&next, pick->group));
+        peer = next.peer;
+        weir_balance_done(&next, WEIR_BALANCE_SUCCEEDED, &unit.log);
+    } while (peer != pick->peer);
+    return weir_balance_peer_report(pick->group, peer, false).traffic;
+}
+
+/* Others are reset while one is counted, at this instruction of it. */
+static uint64_t count_and_reset(weir_balance_pick *pick, uint64_t instruction)
+{
+    pid_t counter;
+    uint64_t stepped;
+
+    weir_balance_reset(pick->group);
+    count_one(pick);
+    counter = step_begin(count_one, pick);
+    stepped = step(counter, instruction);
+    if (stepped == instruction) {
+        weir_balance_reset(pick->group);
+        assert_int_equal(ptrace(PTRACE_CONT, counter, NULL, NULL), 0);
+        assert_int_equal(waitpid(counter, NULL, 0), counter);
+    }
+    return stepped;
+}
+
+static void a_reset_at_any_instruction_of_counting_makes_up_no_status(void **state)
+{
+    weir_cycle *cycle;
+    weir_balance_group *group = group_load(&cycle, "");
+    weir_balance_pick pick;
+    uint64_t all;
+
+    (void) state;
+    assert_true(pick_begin(&pick, group));
+    all = count_and_reset(&pick, UINT64_MAX);
+    for (uint64_t at = 0; at < all; at += all / RESETS_MAX + 1) {
+        weir_balance_traffic traffic;
+
+        (void) count_and_reset(&pick, at);
+        traffic = traffic_after(&pick);
+        if (traffic.code_count > 1 || (traffic.code_count == 1 && traffic.codes[0].status != 200)) {
+            fail_msg("at %llu: %zu codes, the first of them %u", (unsigned long long) at,
+                     traffic.code_count, traffic.codes[0].status);
+        }
+    }
+    weir_balance_done(&pick, WEIR_BALANCE_SUCCEEDED, &unit.log);
+    weir_cycle_free(cycle);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_kill_at_any_instruction_of_a_pick_leaves_the_group_usable),
+        cmocka_unit_test(a_reset_at_any_instruction_of_counting_makes_up_no_status),
     };
 
     return cmocka_run_group_tests_name("balance kill", tests, process_setup, process_teardown);

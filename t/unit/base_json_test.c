@@ -25,7 +25,7 @@ typedef struct {
 
 static bool take(const weir_json_member *member, void *subject)
 {
-    static const char *const kinds[] = {"s", "n", "b"};
+    static const char *const kinds[] = {"s", "n", "b", "null", "nested"};
     read_members *members = subject;
 
     weir_builder_printf(&members->builder, "%.*s:%s:%.*s ", WEIR_STR_ARG(member->name),
@@ -54,6 +54,8 @@ static void members_come_in_order(void **state)
     assert_string_equal(reading(" { \"a\" : \"b\" , \"c\":12,\"d\":true,\n\"e\":false } "),
                         "a:s:b c:n:12 d:b:true e:b:false ");
     assert_string_equal(reading("{\"a\":0}"), "a:n:0 ");
+    assert_string_equal(reading("{\"a\":-1,\"b\":1.50,\"c\":-0e+9,\"d\":null}"),
+                        "a:n:-1 b:n:1.50 c:n:-0e+9 d:null:null ");
     assert_string_equal(reading("{\"a\":1,\"stop\":2,\"b\":3}"), "stopped");
 }
 
@@ -75,9 +77,13 @@ static void what_is_no_flat_object_is_refused(void **state)
         "{a:1}",
         "{\"a\":1,}",
         "{\"a\":01}",
-        "{\"a\":-1}",
-        "{\"a\":1.5}",
-        "{\"a\":null}",
+        "{\"a\":-}",
+        "{\"a\":-01}",
+        "{\"a\":1.}",
+        "{\"a\":.5}",
+        "{\"a\":1e}",
+        "{\"a\":+1}",
+        "{\"a\":nul}",
         "{\"a\":{}}",
         "{\"a\":[]}",
         "{\"a\":tru}",
@@ -96,6 +102,14 @@ static void what_is_no_flat_object_is_refused(void **state)
             fail_msg("taken: %s", bad[i]);
         }
     }
+}
+
+static void nested_values_are_told_and_end_it(void **state)
+{
+    (void) state;
+    assert_string_equal(reading("{\"stop\":[1]}"), "stopped");
+    assert_string_equal(reading("{\"a\":1,\"stop\":{\"b\":[]}}"), "stopped");
+    assert_string_equal(reading("{\"a\":[1],\"stop\":2}"), "no flat JSON object");
 }
 
 static void every_beginning_of_an_object_is_refused(void **state)
@@ -129,6 +143,7 @@ int main(void)
         cmocka_unit_test(members_come_in_order),
         cmocka_unit_test(escapes_are_undone),
         cmocka_unit_test(what_is_no_flat_object_is_refused),
+        cmocka_unit_test(nested_values_are_told_and_end_it),
         cmocka_unit_test(every_beginning_of_an_object_is_refused),
         cmocka_unit_test(strings_are_written_so_that_they_can_be_read),
     };

@@ -1,4 +1,4 @@
-/* Kill -9 behind any instruction.  A program includes it once: it defines what it declares. */
+/* Kill -9, or something else, behind any instruction.  A program includes it once: it defines what it declares. */
 
 #ifndef WEIR_UNIT_STEP_UNIT_H
 #define WEIR_UNIT_STEP_UNIT_H
@@ -11,17 +11,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/*
- * Lets a process of its own do `act`, for so many instructions, and kills it there.  Gives how many there were: fewer, if it
- * came to its end.  Skips the test where no process may be traced.
- */
-static uint64_t step_and_kill(void (*act)(void *subject), void *subject, uint64_t instructions)
+/* A process of its own that is about to do `act`. Skips the test where no process may be traced. */
+static pid_t step_begin(void (*act)(void *subject), void *subject)
 {
-    pid_t victim = fork();
+    pid_t stepped = fork();
     int status;
 
-    assert_true(victim != -1);
-    if (victim == 0) {
+    assert_true(stepped != -1);
+    if (stepped == 0) {
         if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) == -1) {
             _exit(EPERM);
         }
@@ -30,21 +27,40 @@ static uint64_t step_and_kill(void (*act)(void *subject), void *subject, uint64_
         _exit(0);
     }
 
-    assert_int_equal(waitpid(victim, &status, 0), victim);
+    assert_int_equal(waitpid(stepped, &status, 0), stepped);
     if (WIFEXITED(status)) {
         print_message("no process may be traced here\n");
         skip();
     }
+    return stepped;
+}
+
+/* For so many instructions.  Gives how many there were: fewer, if it came to its end. */
+static uint64_t step(pid_t stepped, uint64_t instructions)
+{
     for (uint64_t i = 0; i < instructions; i++) {
-        assert_int_equal(ptrace(PTRACE_SINGLESTEP, victim, NULL, NULL), 0);
-        assert_int_equal(waitpid(victim, &status, 0), victim);
+        int status;
+
+        assert_int_equal(ptrace(PTRACE_SINGLESTEP, stepped, NULL, NULL), 0);
+        assert_int_equal(waitpid(stepped, &status, 0), stepped);
         if (WIFEXITED(status)) {
             return i;
         }
     }
-    assert_int_equal(kill(victim, SIGKILL), 0);
-    assert_int_equal(waitpid(victim, NULL, 0), victim);
     return instructions;
+}
+
+/* Lets it do `act` for so many instructions, and kills it there.  Gives how many there were. */
+static uint64_t step_and_kill(void (*act)(void *subject), void *subject, uint64_t instructions)
+{
+    pid_t victim = step_begin(act, subject);
+    uint64_t count = step(victim, instructions);
+
+    if (count == instructions) {
+        assert_int_equal(kill(victim, SIGKILL), 0);
+        assert_int_equal(waitpid(victim, NULL, 0), victim);
+    }
+    return count;
 }
 
 #endif

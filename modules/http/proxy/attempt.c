@@ -511,7 +511,6 @@ static void attempt_send(proxy_state *proxy)
 
     if (attempt->connect_ms == PROXY_UNKNOWN) {
         attempt->connect_ms = weir_clock_now()->monotonic_ms - attempt->started_ms;
-        weir_balance_connected(&proxy->pick);
     }
     if (proxy->conf->tunnels) {
         proxy_connect_agree(proxy);
