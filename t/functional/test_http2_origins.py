@@ -395,3 +395,62 @@ def test_a_client_that_goes_leaves_the_connection_to_others(weir, upstream):
     assert gone.wait(TIMEOUT)
     assert client.request(post(), b"next").body == b"next"
     assert len(upstream.connections) == 1
+
+
+# ---- answers that are not passed on
+
+@pytest.mark.parametrize("passing", ["grpc_pass back; grpc_", "proxy_http_version 2; proxy_pass_trailers on; proxy_pass http://back; proxy_"],
+                         ids=["grpc_pass", "proxy_pass"])
+@pytest.mark.parametrize("fields", [[(":status", "404")], [(":status", "200"), ("x-accel-redirect", "/other")]],
+                         ids=["error_page", "X-Accel-Redirect"])
+def test_trailers_of_an_answer_that_is_dropped_are_dropped_too(weir, upstream, folder, passing, fields):
+    folder.write("other", b"a file")
+    speaks_h2(upstream, lambda call: (call.read_body(), call.respond(b"never shown", fields, [("x-sum", "of the origin")])))
+    server = weir(LISTEN + f"""location / {{ {passing}intercept_errors on; error_page 404 /other; }}
+                               location /other {{ root @dir@; }}""",
+                  http="upstream back { server @upstream@; keepalive 4; }")
+    client = H2(server.connect())
+    for _ in range(2):
+        answer = client.get()
+        assert answer.body == b"a file" and "x-sum" not in answer.trailers
+    assert len(upstream.connections) == 1
+
+
+# ---- origins that fall silent, or refuse
+
+def test_the_connection_of_an_origin_that_fell_silent_is_not_used_again(weir, upstream):
+    def answer(call):
+        if call.path == "/silent":
+            call.head(PLAIN)
+            call.data(b"begun")
+            call.wait_reset()
+        else:
+            echo(call)
+
+    speaks_h2(upstream, answer)
+    server = weir(LISTEN + "location / { grpc_read_timeout 200ms; grpc_pass back; }",
+                  http="upstream back { server @upstream@; keepalive 4; }")
+    client = H2(server.connect())
+    with pytest.raises(Ended):
+        client.get("/silent")
+    server.wait_log("upstream timed out")
+    assert client.request(post(), b"next").body == b"next"
+    assert len(upstream.connections) == 2
+
+
+@pytest.mark.parametrize("settings, method, expected, asked", [
+    ("", "GET", 200, 1),
+    ("", "POST", 502, 0),
+    ("proxy_next_upstream off;", "GET", 502, 0),
+    ("proxy_next_upstream error non_idempotent;", "POST", 200, 1),
+])
+def test_a_reset_on_a_kept_connection_is_the_word_of_its_origin(weir, new_upstream, settings, method, expected, asked):
+    """Not a connection that had died: proxy_next_upstream says what comes of it."""
+    resets, other = new_upstream(), speaks_h2(new_upstream(), echo)
+    speaks_h2(resets, lambda call: call.reset(INTERNAL_ERROR) if call.stream == 3 else echo(call))
+    server = weir(LISTEN + f"location / {{ {settings} {PASS.replace('@upstream@', 'back')} }}",
+                  http="upstream back { server @resets@; server @other@ backup; keepalive 4; }", resets=resets, other=other)
+    client = H2(server.connect())
+    request = [(":method", method)] + [field for field in post() if field[0] != ":method"]
+    assert [client.request(request, b"x").status for _ in range(2)] == [200, expected]
+    assert [call.stream for call in resets.requests] == [1, 3] and len(other.requests) == asked

@@ -318,12 +318,15 @@ static void attempt_next(proxy_state *proxy);
 
 /*
  * A connection that had been idle, and that the origin closed, as far as can be told, before it saw the
- * request: not a byte of an answer came, and the request may be repeated.
+ * request: not a byte of an answer came, and the request may be repeated.  A refusal is an answer, unless it says that
+ * the request was not looked at.
  */
 bool proxy_was_dead(const proxy_state *proxy)
 {
+    bool may_repeat = proxy->is_idempotent && !proxy->is_refused;
+
     return proxy->is_reused && proxy->end == 0 && proxy->interims == 0 && !proxy->body_was_taken
-           && (proxy->is_idempotent || !proxy->was_begun);
+           && (may_repeat || !proxy->was_begun);
 }
 
 void proxy_fail(proxy_state *proxy, proxy_failure failure, unsigned status)

@@ -105,6 +105,15 @@ static void body_fail(proxy_state *proxy)
     proxy_buffer_release(proxy);
 }
 
+/* The origin has gone, or is silent: its connection is of no use to others, either. */
+static void origin_fail(proxy_state *proxy)
+{
+    if (proxy->wire->framing != NULL) {
+        proxy->wire->framing->forget(proxy);
+    }
+    body_fail(proxy);
+}
+
 void proxy_body_count(proxy_state *proxy, weir_str bytes)
 {
     proxy_attempt_now(proxy)->length += bytes.len;
@@ -158,7 +167,7 @@ static void ended_by_origin(proxy_state *proxy)
     }
     weir_log_line(&proxy->ex->log, WEIR_LOG_ERR, 0,
                   "upstream prematurely closed connection while %s", proxy->doing);
-    body_fail(proxy);
+    origin_fail(proxy);
 }
 
 /* Should the origin have room for more of the request now, that is for later: the client may stand on the stack. */
@@ -220,7 +229,7 @@ static weir_result fill(proxy_state *proxy, weir_chain *out, uint64_t limit)
             proxy_wait(proxy, proxy->conf->read_timeout_ms);
             return WEIR_WAIT;
         case WEIR_FAIL:
-            body_fail(proxy);
+            origin_fail(proxy);
             return WEIR_FAIL;
         }
     }
@@ -396,7 +405,7 @@ static void receiving_timeout(weir_connection *connection)
     }
     weir_log_line(&proxy->ex->log, WEIR_LOG_ERR, 0, "upstream timed out (%d: %s) while %s",
                   ETIMEDOUT, strerror(ETIMEDOUT), proxy->doing);
-    body_fail(proxy);
+    origin_fail(proxy);
     weir_http_wake(proxy->ex);
 }
 

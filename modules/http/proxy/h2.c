@@ -309,6 +309,7 @@ static void head_complete(proxy_state *proxy)
     head->fields = answer->fields;
     head->end = WEIR_HTTP_END_STREAM;
     head->content_length = answer->content_length;
+    proxy->takes_trailers = answer->wants_trailers;
     if (answer->ends_with_head && head->content_length < 0 && !head->answers_head
         && head->status != 204 && head->status != 304) {
         head->content_length = 0;
@@ -352,10 +353,7 @@ static bool take_body(proxy_state *proxy, weir_chain *out)
     h2->untaken += answer->body.len;
     weir_chain_append(out, &answer->body);
     if (answer->is_ended) {
-        if (answer->wants_trailers) {
-            proxy->trailers = answer->trailers;
-            proxy->takes_trailers = true;
-        }
+        proxy->trailers = answer->trailers;
         proxy_body_end(proxy);
         return true;
     }
