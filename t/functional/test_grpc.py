@@ -274,6 +274,13 @@ def test_an_origin_may_be_named_by_variables(weir, origin, url):
     assert H2(server.connect()).request(post((":path", path)), b"x").body == b"<x>"
 
 
+@pytest.mark.parametrize("url", ["$arg_to", "grpc://$arg_to"])
+def test_an_address_of_variables_without_a_port_is_said_in_the_log(weir, origin, url):
+    server = weir(LISTEN + "location / { resolver 127.0.0.1:1; grpc_pass " + url + "; }")
+    assert H2(server.connect()).request(post((":path", "/?to=back.test")), b"x").status == 500
+    server.wait_log('no port in upstream "back.test"')
+
+
 @pytest.mark.parametrize("url", ["@socket@", "grpc://@socket@"])
 def test_an_origin_may_listen_on_a_unix_socket(weir, new_upstream, url):
     origin = speaks_h2(new_upstream(unix=True), echo)

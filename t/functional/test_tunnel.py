@@ -281,7 +281,7 @@ def test_http_2_is_refused_as_http_1_is(weir, fields, end, status):
 
 
 @pytest.mark.parametrize("directive, error", [
-    ("tunnel_pass 127.0.0.1;", "no port"), ("tunnel_pass 127.0.0.1:x;", "invalid address"),
+    ("tunnel_pass 127.0.0.1;", "no port"), ("tunnel_pass 127.0.0.1:x;", "invalid URL"),
     ("tunnel_next_upstream http_500;", "invalid value"),
     ("location / { proxy_pass http://127.0.0.1:1; tunnel_pass 127.0.0.1:2; tunnel_pass; }",
      "is duplicate")])

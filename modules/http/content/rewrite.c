@@ -248,7 +248,6 @@ static bool break_call(weir_conf *conf, void *settings, const weir_statement *st
     return program_add(conf, &(rewrite_step){.kind = STEP_BREAK});
 }
 
-/* return CODE [TEXT | URL]; return URL */
 /* An `if` answers for the location that it stands in. */
 static void note_answer(weir_conf *conf)
 {
@@ -260,6 +259,7 @@ static void note_answer(weir_conf *conf)
     }
 }
 
+/* return CODE [TEXT | URL]; return URL */
 static bool return_call(weir_conf *conf, void *settings, const weir_statement *statement)
 {
     rewrite_step step = {.kind = STEP_RETURN};

@@ -341,6 +341,17 @@ static unsigned server_choose(weir_http_exchange *ex, const char **why)
     return 0;
 }
 
+weir_str weir_http_request_port(const weir_http_request *request)
+{
+    weir_str host = request->host_port;
+    size_t at = host.len;
+
+    while (at > 0 && host.data[at - 1] >= '0' && host.data[at - 1] <= '9') {
+        at--;
+    }
+    return at > 0 && host.data[at - 1] == ':' ? weir_str_from(host, at) : WEIR_STR_EMPTY;
+}
+
 /*
  * CONNECT asks for a tunnel to a host and a port, and has no content (RFC 9110, 9.3.6).  What follows it on the
  * connection is bytes of the tunnel, or nothing: never a request.
@@ -348,22 +359,15 @@ static unsigned server_choose(weir_http_exchange *ex, const char **why)
 static unsigned connect_check(weir_http_exchange *ex, const char **why)
 {
     const weir_http_request *request = &ex->request;
-    weir_str port = request->host_port;
-    uint64_t number;
+    uint64_t port;
 
     ex->keepalive = false;
     if (!ex->server->takes_connect) {
         *why = "client sent CONNECT method";
         return 405;
     }
-    for (size_t at = port.len; at != 0; at--) {
-        if (port.data[at - 1] == ':') {
-            port = weir_str_from(port, at);
-            break;
-        }
-    }
-    if (!weir_str_eq(request->target, request->host_port) || port.len == request->host_port.len
-        || !weir_parse_uint(port, UINT16_MAX, &number) || number == 0) {
+    if (!weir_str_eq(request->target, request->host_port)
+        || !weir_parse_uint(weir_http_request_port(request), UINT16_MAX, &port) || port == 0) {
         *why = "client sent CONNECT without a host and a port";
         return 400;
     }

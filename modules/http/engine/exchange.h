@@ -216,6 +216,8 @@ struct weir_http_exchange {
 /* An exchange in a pool of its own, with empty fields.  NULL: no memory. */
 weir_http_exchange *weir_http_exchange_new(weir_http_connection *client, const weir_http_wire *wire,
                                            void *wire_state);
+/* The port that the client named with the host, in the target or in Host; empty: none. */
+weir_str weir_http_request_port(const weir_http_request *request);
 /* It is one of a client: counted until it ends. */
 void weir_http_exchange_count(weir_http_exchange *ex);
 /*

@@ -229,21 +229,13 @@ static bool get_proxy_protocol_tlv(weir_script *script, uintptr_t arg, weir_valu
                                         *(const weir_str *) arg);
 }
 
-/* The port that the client named with the host, in the target or in Host; `arg`: only a colon, if there is one. */
+/* `arg`: only a colon, if there is one. */
 static bool get_request_port(weir_script *script, uintptr_t arg, weir_value *value)
 {
-    weir_str rest = subject(script)->request.host_port;
-    size_t at = rest.len;
+    weir_str port = weir_http_request_port(&subject(script)->request);
 
-    while (at > 0 && rest.data[at - 1] >= '0' && rest.data[at - 1] <= '9') {
-        at--;
-    }
     value->found = true;
-    if (at == 0 || at == rest.len || rest.data[at - 1] != ':') {
-        value->text = WEIR_STR_EMPTY;
-        return true;
-    }
-    value->text = arg != 0 ? WEIR_STR(":") : weir_str_from(rest, at);
+    value->text = arg != 0 && port.len != 0 ? WEIR_STR(":") : port;
     return true;
 }
 

@@ -736,14 +736,12 @@ static bool make_bound(proxy_state *proxy)
 static bool is_allowed(const proxy_state *proxy)
 {
     const weir_array *conditions = proxy->conf->allow_upstream;
-    weir_str text;
 
     if (conditions == NULL) {
         return true;
     }
     for (WEIR_ARRAY_EACH(conditions, const weir_template *const, condition)) {
-        if (!weir_template_text(*condition, &proxy->ex->script, &text) || text.len == 0
-            || weir_str_eq(text, WEIR_STR("0"))) {
+        if (!weir_template_is_true(*condition, &proxy->ex->script)) {
             return false;
         }
     }

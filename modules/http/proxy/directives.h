@@ -3,7 +3,7 @@
 
 #include "modules/http/proxy/proxy_internal.h"
 
-/* The directives that proxy_pass and grpc_pass both have, under a prefix of their own: rows over a proxy_conf. */
+/* The directives that proxy_pass, grpc_pass and tunnel_pass share, under prefixes of their own: rows over a proxy_conf. */
 
 #define PROXY_WHERE WEIR_HTTP_ANYWHERE
 #define PROXY_ROW(name_, slot_, preset_, doc_)                                                     \
@@ -18,23 +18,10 @@
 extern const weir_choice proxy_next_choices[];
 extern const weir_choice proxy_ignore_choices[];
 
-/* PREFIX is "proxy_", say; SET_HEADER its module's call for PREFIX "set_header". */
-#define PROXY_SHARED_DIRECTIVES(PREFIX, SET_HEADER)                                                \
-    {                                                                                              \
-        .name = PREFIX "set_header",                                                               \
-        .where = PROXY_WHERE,                                                                      \
-        .slot = WEIR_SLOT_CALL(proxy_conf, set_headers, SET_HEADER),                               \
-        .takes = WEIR_TAKES(2, 2),                                                                 \
-        .syntax = "field value",                                                                   \
-        .repeatable = true,                                                                        \
-        .doc = "Sets a field of the request that goes out; an empty value leaves it out.",         \
-    },                                                                                             \
-        PROXY_ROW(PREFIX "connect_timeout", PROXY_MS(connect_timeout_ms), "60s",                   \
-                  "How long connecting to an origin may take."),                                   \
-        PROXY_ROW(PREFIX "send_timeout", PROXY_MS(send_timeout_ms), "60s",                         \
-                  "The time between two writes of a request."),                                    \
-        PROXY_ROW(PREFIX "read_timeout", PROXY_MS(read_timeout_ms), "60s",                         \
-                  "The time between two reads of a response."),                                    \
+/* Those that tunnel_pass has, too.  PREFIX is "proxy_", say; NEXT_CHOICES what may make a request go on. */
+#define PROXY_CONNECTING_DIRECTIVES(PREFIX, NEXT_CHOICES)                                          \
+    PROXY_ROW(PREFIX "connect_timeout", PROXY_MS(connect_timeout_ms), "60s",                       \
+              "How long connecting to an origin may take."),                                       \
         PROXY_ROW(PREFIX "socket_keepalive", PROXY_FLAG(socket_keepalive), "off",                  \
                   "Has the kernel probe connections to origins (SO_KEEPALIVE)."),                  \
         PROXY_ROW(PREFIX "socket_rcvbuf", PROXY_SIZE(socket_rcvbuf), NULL,                         \
@@ -59,16 +46,32 @@ extern const weir_choice proxy_ignore_choices[];
             .takes = WEIR_TAKES_SOME,                                                              \
             .syntax = "string ...",                                                                \
             .doc = "Asks a server only if all of these, with $upstream_last_addr as its address, " \
-                   "are neither empty nor \"0\".",                                                 \
+                   "are neither empty nor \"0\"; else the client is told 403.",                    \
         },                                                                                         \
-        PROXY_ROW(PREFIX "next_upstream",                                                          \
-                  WEIR_SLOT_BITS(proxy_conf, next_upstream, proxy_next_choices), "error timeout",  \
-                  "What makes a request go on to the next server of its group."),                  \
+        PROXY_ROW(PREFIX "next_upstream", WEIR_SLOT_BITS(proxy_conf, next_upstream, NEXT_CHOICES), \
+                  "error timeout", "What makes a request go on to the next server of its group."), \
         PROXY_ROW(PREFIX "next_upstream_tries",                                                    \
                   WEIR_SLOT_UINT(proxy_conf, next_tries, 0, UINT32_MAX), "0",                      \
                   "How many servers may be tried; 0 is all."),                                     \
         PROXY_ROW(PREFIX "next_upstream_timeout", PROXY_MS(next_timeout_ms), "0",                  \
-                  "How long a request may go on to further servers; 0 is no limit."),              \
+                  "How long a request may go on to further servers; 0 is no limit.")
+
+/* PREFIX as above; SET_HEADER its module's call for PREFIX "set_header". */
+#define PROXY_SHARED_DIRECTIVES(PREFIX, SET_HEADER)                                                \
+    {                                                                                              \
+        .name = PREFIX "set_header",                                                               \
+        .where = PROXY_WHERE,                                                                      \
+        .slot = WEIR_SLOT_CALL(proxy_conf, set_headers, SET_HEADER),                               \
+        .takes = WEIR_TAKES(2, 2),                                                                 \
+        .syntax = "field value",                                                                   \
+        .repeatable = true,                                                                        \
+        .doc = "Sets a field of the request that goes out; an empty value leaves it out.",         \
+    },                                                                                             \
+        PROXY_CONNECTING_DIRECTIVES(PREFIX, proxy_next_choices),                                   \
+        PROXY_ROW(PREFIX "send_timeout", PROXY_MS(send_timeout_ms), "60s",                         \
+                  "The time between two writes of a request."),                                    \
+        PROXY_ROW(PREFIX "read_timeout", PROXY_MS(read_timeout_ms), "60s",                         \
+                  "The time between two reads of a response."),                                    \
         PROXY_ROW(PREFIX "buffer_size", PROXY_SIZE(buffer_size), "4k",                             \
                   "The largest head of a response."),                                              \
         PROXY_ROW(PREFIX "hide_header", WEIR_SLOT_LIST(proxy_conf, hide_headers), NULL,            \

@@ -10,7 +10,7 @@ static bool make_head(proxy_state *proxy)
     const proxy_headers *headers = conf->headers;
     bool keeps = conf->http_version == WEIR_HTTP_11 && proxy->group != NULL
                  && weir_balance_keeps_idle(proxy->group);
-    bool upgrades = conf->upgrade && proxy_passes_upgrade(proxy);
+    bool upgrades = proxy_passes_upgrade(proxy);
     weir_builder head;
     weir_str method;
 

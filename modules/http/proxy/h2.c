@@ -87,36 +87,37 @@ static bool fields_of_lines(weir_str lines, weir_http_h2_field *fields, size_t *
     return true;
 }
 
-static void add(h2_state *h2, weir_str name, weir_str value)
+static void put_first(h2_state *h2, weir_str name, weir_str value)
 {
-    h2->fields[h2->count++] = (weir_http_h2_field){name, value};
+    *--h2->fields = (weir_http_h2_field){name, value};
+    h2->count++;
 }
 
 static bool make_fields(proxy_state *proxy, h2_state *h2, weir_str method, weir_str lines)
 {
     const weir_http_request *request = &proxy->ex->request;
-    size_t room = count_lines(lines) + FIELDS_OF_OURS;
-    weir_http_h2_field *rest = WEIR_NEW_ARRAY(proxy->ex->pool, weir_http_h2_field, room);
+    weir_http_h2_field *room =
+        WEIR_NEW_ARRAY(proxy->ex->pool, weir_http_h2_field, FIELDS_OF_OURS + count_lines(lines));
     weir_str host = proxy->conf->headers->sets_host ? WEIR_STR_EMPTY : proxy->url.name;
-    size_t count = 0;
 
-    h2->fields = WEIR_NEW_ARRAY(proxy->ex->pool, weir_http_h2_field, room);
-    if (h2->fields == NULL || rest == NULL || !fields_of_lines(lines, rest, &count, &host)) {
+    if (room == NULL) {
         return false;
     }
-    add(h2, WEIR_STR(":method"), method);
-    add(h2, WEIR_STR(":scheme"), proxy->url.is_tls ? WEIR_STR("https") : WEIR_STR("http"));
-    if (host.len != 0) {
-        add(h2, WEIR_STR(":authority"), host);
+    /* Ours stand before these, from the last to the first. */
+    h2->fields = room + FIELDS_OF_OURS;
+    if (!fields_of_lines(lines, h2->fields, &h2->count, &host)) {
+        return false;
     }
-    add(h2, WEIR_STR(":path"), proxy->target);
     /* gRPC's servers see by it that trailers come through. */
     if (weir_http_fields_have_token(&request->fields, WEIR_HTTP_TE, WEIR_STR("trailers"))) {
-        add(h2, WEIR_STR("te"), WEIR_STR("trailers"));
+        put_first(h2, WEIR_STR("te"), WEIR_STR("trailers"));
     }
-    for (size_t i = 0; i < count; i++) {
-        add(h2, rest[i].name, rest[i].value);
+    put_first(h2, WEIR_STR(":path"), proxy->target);
+    if (host.len != 0) {
+        put_first(h2, WEIR_STR(":authority"), host);
     }
+    put_first(h2, WEIR_STR(":scheme"), proxy->url.is_tls ? WEIR_STR("https") : WEIR_STR("http"));
+    put_first(h2, WEIR_STR(":method"), method);
     return true;
 }
 

@@ -364,9 +364,7 @@ static bool check_settle(weir_conf *conf, weir_balance_check *check)
     question->read_ms = proxy->read_timeout_ms;
     self->host = host_of(proxy);
     if (self->grpc.is_asked) {
-        self->grpc.authority = self->host;
-        self->grpc.is_tls = proxy->pass.url.is_tls;
-        return proxy_health_grpc_make(conf, &self->grpc, question);
+        return proxy_health_grpc_make(conf, self);
     }
     if (self->uri.len == 0) {
         self->uri = WEIR_STR("/");

@@ -25,9 +25,9 @@ typedef struct {
     size_t taken; /* of all that came */
 } grpc_talk;
 
-static const proxy_health_grpc *settings_of(const weir_balance_talk *talk)
+static const proxy_health_check *check_of(const weir_balance_talk *talk)
 {
-    return &WEIR_OWNER(talk->check, const proxy_health_check, check)->grpc;
+    return WEIR_OWNER(talk->check, const proxy_health_check, check);
 }
 
 /* ---- the question */
@@ -51,13 +51,14 @@ static bool message_add(const proxy_health_grpc *grpc, weir_chain *body)
 }
 
 /* Begins the call; its bytes are pushed into `out`. */
-static bool call_begin(const proxy_health_grpc *grpc, weir_pool *pool, const weir_log *log,
+static bool call_begin(const proxy_health_check *check, weir_pool *pool, const weir_log *log,
                        grpc_talk *call, weir_chain *out)
 {
     const weir_http_h2_field fields[] = {
         {WEIR_STR(":method"), WEIR_STR("POST")},
-        {WEIR_STR(":scheme"), grpc->is_tls ? WEIR_STR("https") : WEIR_STR("http")},
-        {WEIR_STR(":authority"), grpc->authority},
+        {WEIR_STR(":scheme"),
+         check->check.question.tls != NULL ? WEIR_STR("https") : WEIR_STR("http")},
+        {WEIR_STR(":authority"), check->host},
         {WEIR_STR(":path"), WEIR_STR("/grpc.health.v1.Health/Check")},
         {WEIR_STR("content-type"), WEIR_STR("application/grpc")},
         {WEIR_STR("te"), WEIR_STR("trailers")},
@@ -75,7 +76,7 @@ static bool call_begin(const proxy_health_grpc *grpc, weir_pool *pool, const wei
         .wants_trailers = true,
     };
     is_begun =
-        call->client != NULL && message_add(grpc, &body)
+        call->client != NULL && message_add(&check->grpc, &body)
         && weir_http_h2_client_begin(call->client, &call->answer, fields, WEIR_COUNT(fields), true)
         && weir_http_h2_client_send(call->client, &body, true, NULL, 0)
         && weir_http_h2_client_push(call->client, out) == WEIR_OK;
@@ -88,7 +89,7 @@ static bool call_begin(const proxy_health_grpc *grpc, weir_pool *pool, const wei
 static bool talk_begin(weir_balance_talk *talk)
 {
     weir_chain out = {0};
-    bool is_begun = call_begin(settings_of(talk), talk->pool, &talk->log, talk->state, &out);
+    bool is_begun = call_begin(check_of(talk), talk->pool, &talk->log, talk->state, &out);
 
     /* These bytes are the question's. */
     weir_chain_clear(&out);
@@ -132,7 +133,7 @@ static const char *judge(weir_balance_talk *talk)
 {
     const grpc_talk *call = talk->state;
     const weir_http_h2_answer *answer = &call->answer;
-    const proxy_health_grpc *grpc = settings_of(talk);
+    const proxy_health_grpc *grpc = &check_of(talk)->grpc;
 
     if (answer->status != 200) {
         return "the status is not good";
@@ -162,13 +163,13 @@ static weir_balance_talk_result talk_take(weir_balance_talk *talk, weir_str data
                      : WEIR_BALANCE_TALK_MORE;
 }
 
-bool proxy_health_grpc_make(weir_conf *conf, const proxy_health_grpc *grpc,
-                            weir_balance_question *question)
+bool proxy_health_grpc_make(weir_conf *conf, proxy_health_check *check)
 {
+    weir_balance_question *question = &check->check.question;
     weir_pool *pool = weir_pool_new(4096, 0);
     grpc_talk call = {0};
     weir_chain out = {0};
-    bool is_made = pool != NULL && call_begin(grpc, pool, NULL, &call, &out)
+    bool is_made = pool != NULL && call_begin(check, pool, NULL, &call, &out)
                    && weir_chain_join(&out, weir_conf_pool(conf), &question->request);
 
     weir_chain_clear(&out);

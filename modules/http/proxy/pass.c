@@ -65,6 +65,11 @@ static bool parse_host(const proxy_kind *kind, proxy_url *url)
     return name != 0;
 }
 
+static bool is_path(weir_str text)
+{
+    return weir_str_starts(text, WEIR_STR("unix:"));
+}
+
 /* "unix:path", with ":" before a URI */
 static bool parse_unix(proxy_url *url, weir_str rest)
 {
@@ -81,7 +86,8 @@ static bool take_scheme(weir_str *rest, weir_str scheme)
 {
     weir_str behind = weir_str_from(*rest, scheme.len);
 
-    if (!weir_str_starts_nocase(*rest, scheme) || !weir_str_starts(behind, WEIR_STR("://"))) {
+    if (scheme.len == 0 || !weir_str_starts_nocase(*rest, scheme)
+        || !weir_str_starts(behind, WEIR_STR("://"))) {
         return false;
     }
     *rest = weir_str_from(behind, 3);
@@ -101,7 +107,7 @@ bool proxy_url_parse(const proxy_kind *kind, weir_str text, proxy_url *url)
         return false;
     }
 
-    if (weir_str_starts(rest, WEIR_STR("unix:"))) {
+    if (is_path(rest)) {
         if (!parse_unix(url, rest)) {
             return false;
         }
@@ -120,13 +126,6 @@ bool proxy_url_parse(const proxy_kind *kind, weir_str text, proxy_url *url)
     return kind->takes_uri || !url->has_uri;
 }
 
-bool proxy_address_parse(weir_str text, bool may_be_unix, proxy_url *url)
-{
-    *url = (proxy_url){.host = text, .whole = text};
-    return may_be_unix && weir_str_starts(text, WEIR_STR("unix:")) ? parse_unix(url, text)
-                                                                   : parse_host(&proxy_http, url);
-}
-
 /* ---- proxy_pass URL */
 
 /* The upstream of that name, or a group of the addresses that the host has. */
@@ -138,7 +137,7 @@ static bool pass_group(weir_conf *conf, proxy_pass *pass)
     if (pass->group != NULL) {
         return true;
     }
-    if (port == 0 && !weir_str_starts(pass->url.host, WEIR_STR("unix:"))) {
+    if (port == 0 && !is_path(pass->url.host)) {
         return weir_conf_refuse(conf, "no port in upstream \"%.*s\"", WEIR_STR_ARG(pass->url.host));
     }
     pass->group = weir_balance_group_implied(conf, &proxy_family, pass->url.host, port);
@@ -188,9 +187,13 @@ bool proxy_pass_call(weir_conf *conf, void *settings, const weir_statement *stat
 {
     proxy_pass *pass = &((proxy_conf *) settings)->pass;
     weir_http_location *location = weir_http_conf_location(conf);
-    weir_str text = statement->args[1];
+    weir_str text = statement->count == 1 ? kind->usual : statement->args[1];
 
-    *pass = (proxy_pass){.kind = kind, .location = location};
+    *pass = (proxy_pass){
+        .kind = kind,
+        .location = location,
+        .is_path = is_path(text),
+    };
     location->passes_by = kind->module;
     if (location->name.len > 0 && location->name.data[location->name.len - 1] == '/') {
         location->auto_redirect = true;
@@ -214,11 +217,13 @@ bool proxy_pass_call(weir_conf *conf, void *settings, const weir_statement *stat
 
 /* ---- at run time: the group */
 
-bool proxy_find_group(proxy_state *proxy)
+/* The group of url.host, or none if it is a name to be asked for.  False: answered. */
+static bool find_group(proxy_state *proxy)
 {
     weir_http_exchange *ex = proxy->ex;
     const proxy_pass *pass = &proxy->conf->pass;
     const weir_cycle *cycle = weir_http_of_address(ex->client->address)->cycle;
+    uint16_t port = proxy_url_port(&proxy->url);
     weir_addr addr;
 
     if (pass->group != NULL && weir_str_eq(proxy->url.host, pass->url.host)) {
@@ -229,7 +234,13 @@ bool proxy_find_group(proxy_state *proxy)
     if (proxy->group != NULL) {
         return true;
     }
-    if (weir_addr_parse(proxy->url.host, proxy_url_port(&proxy->url), &addr)) {
+    if (port == 0 && !is_path(proxy->url.host)) {
+        weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "no port in upstream \"%.*s\"",
+                      WEIR_STR_ARG(proxy->url.host));
+        proxy_answer(proxy, 500, "no port in upstream");
+        return false;
+    }
+    if (weir_addr_parse(proxy->url.host, port, &addr)) {
         proxy->group =
             weir_balance_group_of_addrs(ex->pool, cycle, &proxy_family, WEIR_STR_EMPTY, &addr, 1);
         return proxy->group != NULL;
@@ -241,6 +252,37 @@ bool proxy_find_group(proxy_state *proxy)
                   WEIR_STR_ARG(proxy_url_hostname(&proxy->url)));
     proxy_answer(proxy, 502, "no resolver");
     return false;
+}
+
+/* Where there are no schemes, clients may have a part in the whole: it is no path for that. */
+static bool parse_made(const proxy_pass *pass, weir_str text, proxy_url *url)
+{
+    return (pass->kind->plain.len != 0 || pass->is_path || !is_path(text))
+           && proxy_url_parse(pass->kind, text, url);
+}
+
+bool proxy_find_url(proxy_state *proxy)
+{
+    weir_http_exchange *ex = proxy->ex;
+    const proxy_pass *pass = &proxy->conf->pass;
+    weir_str text;
+
+    if (pass->template == NULL) {
+        proxy->url = pass->url;
+        proxy->group = pass->group;
+        return true;
+    }
+    if (!weir_template_text(pass->template, &ex->script, &text)) {
+        proxy_answer(proxy, 500, "internal failure");
+        return false;
+    }
+    if (!parse_made(pass, text, &proxy->url)) {
+        weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "invalid URL prefix in \"%.*s\" of \"%s\"",
+                      WEIR_STR_ARG(text), pass->kind->pass);
+        proxy_answer(proxy, 500, "invalid URL to pass on to");
+        return false;
+    }
+    return find_group(proxy);
 }
 
 /* ---- at run time: the target */
@@ -319,27 +361,8 @@ static bool make_target(proxy_state *proxy)
 
 bool proxy_find(proxy_state *proxy)
 {
-    weir_http_exchange *ex = proxy->ex;
-    const proxy_pass *pass = &proxy->conf->pass;
-    weir_str text;
-
-    if (pass->template == NULL) {
-        proxy->url = pass->url;
-        proxy->group = pass->group;
-    } else {
-        if (!weir_template_text(pass->template, &ex->script, &text)) {
-            proxy_answer(proxy, 500, "internal failure");
-            return false;
-        }
-        if (!proxy_url_parse(pass->kind, text, &proxy->url)) {
-            weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "invalid URL prefix in \"%.*s\"",
-                          WEIR_STR_ARG(text));
-            proxy_answer(proxy, 500, "invalid URL to pass on to");
-            return false;
-        }
-        if (!proxy_find_group(proxy)) {
-            return false;
-        }
+    if (!proxy_find_url(proxy)) {
+        return false;
     }
     if (!make_target(proxy)) {
         proxy_answer(proxy, 500, "internal failure");

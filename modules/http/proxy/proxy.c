@@ -403,13 +403,12 @@ bool proxy_is_here(const weir_http_exchange *ex, const proxy_conf *conf)
     const weir_http_location *here = ex->location;
 
     while (here->kind == WEIR_HTTP_LOCATION_UNNAMED && here != conf->pass.location) {
-        if (here->passes_by != NULL && !conf->tunnels) {
+        if (here->passes_by != NULL) {
             return false;
         }
         here = here->outer;
     }
-    return here == conf->pass.location
-           && (conf->tunnels || here->passes_by == conf->pass.kind->module);
+    return here == conf->pass.location && here->passes_by == conf->pass.kind->module;
 }
 
 weir_http_verdict proxy_judge(weir_http_exchange *ex, const void *location)

@@ -13,13 +13,17 @@ extern const weir_balance_family proxy_family;
 
 /* ---- settings */
 
-/* What passes requests on, and how its URLs begin: proxy_pass and http://, grpc_pass and grpc://. */
+/*
+ * What passes requests on, and how its URLs begin: proxy_pass and http://, grpc_pass and grpc://, tunnel_pass, which has
+ * addresses alone.
+ */
 typedef struct {
     const weir_http_module *module;
-    const char *pass; /* its directive */
-    weir_str plain, tls;
+    const char *pass;              /* its directive */
+    weir_str plain, tls;           /* schemes; empty: there is none */
     weir_str plain_port, tls_port; /* the usual ones; empty: there is none */
     bool needs_scheme, takes_uri;
+    weir_str usual; /* what the directive means if it says nothing */
 } proxy_kind;
 
 extern const proxy_kind proxy_http;
@@ -45,6 +49,7 @@ weir_str proxy_url_hostname(const proxy_url *url);
 typedef struct {
     const proxy_kind *kind;
     const weir_http_location *location; /* that says it; NULL: nothing is passed on */
+    bool is_path;                       /* "unix:", and no variable says so */
     const weir_template *template;      /* with variables; NULL: all is known */
     proxy_url url;                      /* or, with variables, as much of it as is constant */
     weir_balance_group *group;          /* of url; NULL: to be found at run time */
@@ -331,12 +336,10 @@ proxy_state *proxy_new(weir_http_exchange *ex, const proxy_conf *conf);
 
 bool proxy_pass_call(weir_conf *conf, void *settings, const weir_statement *statement,
                      const proxy_kind *kind);
-/* Sets url, target, and group if it is known.  False: answered, or failed. */
+/* Sets url, and group if it is known, else it is a name to be asked for.  False: answered. */
+bool proxy_find_url(proxy_state *proxy) WEIR_MUST_USE;
+/* The same, and target. */
 bool proxy_find(proxy_state *proxy) WEIR_MUST_USE;
-/* "host:port", "name", "unix:/path": an address without a scheme.  False: it is none. */
-bool proxy_address_parse(weir_str text, bool may_be_unix, proxy_url *url) WEIR_MUST_USE;
-/* The group of url.host, or none if it is a name to be asked for.  False: answered. */
-bool proxy_find_group(proxy_state *proxy) WEIR_MUST_USE;
 
 /* ---- resolve.c: names that are known at request time only */
 
@@ -388,9 +391,9 @@ void proxy_begin_tries(proxy_state *proxy);
 void proxy_fail(proxy_state *proxy, proxy_failure failure, unsigned status);
 /* A connection that had been idle was closed before anything came: nothing to speak of. */
 bool proxy_was_dead(const proxy_state *proxy);
-/* The answer is read: the connection is kept, or closed. */
 /* The status is one that proxy_next_upstream names, and there is a next one. */
 bool proxy_status_goes_on(const proxy_state *proxy);
+/* The answer is read: the connection is kept, or closed. */
 void proxy_release(proxy_state *proxy);
 /* Ends whatever is under way; what was told of the tries, and the last head, stay. */
 void proxy_let_go(proxy_state *proxy);
@@ -470,8 +473,6 @@ typedef struct {
     bool is_asked;    /* type=grpc */
     weir_str service; /* empty: all of the server */
     uint64_t status;  /* that is good */
-    weir_str authority;
-    bool is_tls;
 } proxy_health_grpc;
 
 /* What health_check says; lives as long as the cycle. */
@@ -479,13 +480,12 @@ typedef struct {
     weir_balance_check check;
     const weir_http_location *location; /* where it stands */
     weir_str uri;
-    weir_str host;
+    weir_str host; /* what Host, or :authority, says */
     proxy_health_grpc grpc;
 } proxy_health_check;
 
 /* What is asked, and how the answer is read.  False: refused. */
-bool proxy_health_grpc_make(weir_conf *conf, const proxy_health_grpc *grpc,
-                            weir_balance_question *question) WEIR_MUST_USE;
+bool proxy_health_grpc_make(weir_conf *conf, proxy_health_check *check) WEIR_MUST_USE;
 
 /* ---- health_match.c: what the answer to a health check must be */
 

@@ -332,30 +332,6 @@ bool proxy_add_lines(proxy_state *proxy, bool upgrades, weir_builder *head)
 
 /* ---- the body */
 
-/* The spans of a collected body, which stays for further tries. */
-static bool share(weir_chain *out, const weir_chain *body)
-{
-    for (const weir_span *span = body->first; span != NULL; span = span->next) {
-        bool is_added = false;
-
-        switch (span->kind) {
-        case WEIR_SPAN_BLOCK:
-            is_added = weir_chain_add_block(out, span->block, span->data, span->len);
-            break;
-        case WEIR_SPAN_MEMORY:
-            is_added = weir_chain_add_memory(out, weir_str_of(span->data, span->len));
-            break;
-        case WEIR_SPAN_FILE:
-            is_added = weir_chain_add_file(out, span->fd, span->offset, span->len);
-            break;
-        }
-        if (!is_added) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* Bytes in memory: a body that streams has no other. */
 static bool copy(weir_chain *to, const weir_chain *from)
 {
@@ -382,13 +358,17 @@ bool proxy_has_content(const proxy_state *proxy)
 /* What is there of the body when a try begins. */
 static bool begin_body(proxy_state *proxy, weir_chain *body)
 {
+    const weir_chain *collected = &proxy->ex->request.body;
+
+    /* What is there stays, for further tries. */
     if (proxy->body_is_streamed) {
-        return share(body, &proxy->replay);
+        return weir_chain_add_part(body, &proxy->replay, 0, proxy->replay.len);
     }
     if (proxy->conf->set_body != NULL) {
         return weir_chain_add_memory(body, proxy->body_text);
     }
-    return !proxy->conf->pass_request_body || share(body, &proxy->ex->request.body);
+    return !proxy->conf->pass_request_body
+           || weir_chain_add_part(body, collected, 0, collected->len);
 }
 
 bool proxy_request_begin(proxy_state *proxy)

@@ -215,13 +215,25 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
+bool weir_http_parse_status_code(weir_str code, unsigned *status)
+{
+    const char *digits = code.data;
+
+    if (code.len != 3 || !is_digit(digits[0]) || digits[0] == '0' || !is_digit(digits[1])
+        || !is_digit(digits[2])) {
+        return false;
+    }
+    *status = (unsigned) ((digits[0] - '0') * 100 + (digits[1] - '0') * 10 + (digits[2] - '0'));
+    return true;
+}
+
 bool weir_http_parse_status_line(weir_str line, weir_http_status_line *parsed)
 {
-    const char *code = line.data + 9;
+    weir_str code = weir_str_slice(line, 9, 12);
 
     if (line.len < 12 || line.data[8] != ' '
-        || parse_version(weir_str_of(line.data, 8), &parsed->version) != 0 || !is_digit(code[0])
-        || code[0] == '0' || !is_digit(code[1]) || !is_digit(code[2])) {
+        || parse_version(weir_str_of(line.data, 8), &parsed->version) != 0
+        || !weir_http_parse_status_code(code, &parsed->status)) {
         return false;
     }
     if (line.len > 12 && line.data[12] != ' ') {
@@ -230,8 +242,7 @@ bool weir_http_parse_status_line(weir_str line, weir_http_status_line *parsed)
     if (!are_value(line)) {
         return false;
     }
-    parsed->status = (unsigned) ((code[0] - '0') * 100 + (code[1] - '0') * 10 + (code[2] - '0'));
-    parsed->status_text = without_space(weir_str_of(code, line.len - 9));
+    parsed->status_text = without_space(weir_str_from(line, 9));
     return true;
 }
 

@@ -27,6 +27,8 @@ typedef struct {
     weir_str status_text; /* code and reason: "404 Not Found" */
 } weir_http_status_line;
 
+/* Three digits, from 100 on. */
+bool weir_http_parse_status_code(weir_str code, unsigned *status) WEIR_MUST_USE;
 bool weir_http_parse_status_line(weir_str line, weir_http_status_line *parsed) WEIR_MUST_USE;
 
 typedef enum {

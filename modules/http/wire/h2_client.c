@@ -1,11 +1,10 @@
 #include "modules/http/wire/h2_client.h"
 
-#include <nghttp2/nghttp2.h>
-
 #include "core/base/clock.h"
 #include "modules/http/wire/h1_parse.h"
 #include "modules/http/wire/h2_guard.h"
 #include "modules/http/wire/h2_option.h"
+#include "modules/http/wire/h2_text.h"
 
 #define FRAME_HEAD_BYTES 9
 /* Queued bytes from which on nghttp2 is asked for no more frames before they are written. */
@@ -13,7 +12,6 @@
 /* A smaller part of a block is copied: a body of such would keep many blocks. */
 #define COPY_MAX 4096
 #define INTERIM_MAX 64
-#define FIELDS_MAX 256 /* that are on the stack */
 
 struct weir_http_h2_client {
     nghttp2_session *session;
@@ -64,13 +62,6 @@ static bool is_ours(const weir_http_h2_client *client, int32_t id)
 
 /* ---- field sections of the answer */
 
-static weir_str text_of(nghttp2_rcbuf *buffer)
-{
-    nghttp2_vec bytes = nghttp2_rcbuf_get_buf(buffer);
-
-    return weir_str_of((const char *) bytes.base, bytes.len);
-}
-
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     weir_http_h2_client *client = user;
@@ -92,18 +83,10 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     return 0;
 }
 
-/* nghttp2 has seen that it is three digits. */
+/* 101 has no meaning here (8.6). */
 static const char *take_status(weir_http_h2_answer *answer, weir_str value)
 {
-    answer->status = 0;
-    for (size_t i = 0; i < value.len; i++) {
-        if (value.len != 3 || value.data[i] < '0' || value.data[i] > '9') {
-            return "upstream sent invalid \":status\" header";
-        }
-        answer->status = answer->status * 10 + (unsigned) (value.data[i] - '0');
-    }
-    /* 101 has no meaning here (8.6). */
-    return answer->status >= 100 && answer->status != 101
+    return weir_http_parse_status_code(value, &answer->status) && answer->status != 101
                ? NULL
                : "upstream sent invalid \":status\" header";
 }
@@ -148,8 +131,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghtt
 {
     weir_http_h2_client *client = user;
     weir_http_h2_answer *answer = client->answer;
-    weir_str name = text_of(name_text);
-    weir_str value = text_of(value_text);
+    weir_str name = h2_text(name_text);
+    weir_str value = h2_text(value_text);
 
     (void) session;
     (void) flags;

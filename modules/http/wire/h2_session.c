@@ -1,13 +1,7 @@
 #include "modules/http/wire/h2_internal.h"
+#include "modules/http/wire/h2_text.h"
 
 /* nghttp2's callbacks: what it has read becomes heads, bodies and ends of streams. */
-
-static weir_str text_of(nghttp2_rcbuf *buffer)
-{
-    nghttp2_vec bytes = nghttp2_rcbuf_get_buf(buffer);
-
-    return weir_str_of((const char *) bytes.base, bytes.len);
-}
 
 static h2_stream *stream_of(nghttp2_session *session, int32_t id)
 {
@@ -75,8 +69,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghtt
         return 0;
     }
     is_taken = frame->headers.cat == NGHTTP2_HCAT_REQUEST
-                   ? h2_head_take(stream, text_of(name), text_of(value))
-                   : h2_trailer_take(stream, text_of(name), text_of(value));
+                   ? h2_head_take(stream, h2_text(name), h2_text(value))
+                   : h2_trailer_take(stream, h2_text(name), h2_text(value));
     return is_taken ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
@@ -91,7 +85,7 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
     (void) flags;
     weir_log_line(&h2->connection->log, WEIR_LOG_INFO, 0,
                   "client sent invalid header line with name \"%.*s\" in http2 stream %d",
-                  WEIR_STR_ARG(text_of(name)), frame->hd.stream_id);
+                  WEIR_STR_ARG(h2_text(name)), frame->hd.stream_id);
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
