@@ -87,6 +87,57 @@ void weir_tls_client_forget(void)
     }
 }
 
+/* ---- why it fails */
+
+static weir_tls_refusal refusal_of_error(int reason)
+{
+    switch (reason) {
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
+    case SSL_R_NO_APPLICATION_PROTOCOL:
+    case SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL:
+        return WEIR_TLS_REFUSAL_PROTOCOL;
+    case SSL_R_SSLV3_ALERT_NO_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+    case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+    case SSL_R_TLSV1_ALERT_CERTIFICATE_REQUIRED:
+        return WEIR_TLS_REFUSAL_OURS;
+    default:
+        return WEIR_TLS_REFUSAL_OTHER;
+    }
+}
+
+static weir_tls_refusal refusal_of_certificate(long error)
+{
+    switch (error) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        return WEIR_TLS_REFUSAL_EXPIRED;
+    case X509_V_ERR_CERT_REVOKED:
+        return WEIR_TLS_REFUSAL_REVOKED;
+    default:
+        return WEIR_TLS_REFUSAL_CERTIFICATE;
+    }
+}
+
+void weir_tls_refusal_note(weir_tls *tls)
+{
+    uint32_t error = ERR_peek_last_error();
+
+    if (tls->refusal == WEIR_TLS_REFUSAL_OTHER && ERR_GET_LIB(error) == ERR_LIB_SSL) {
+        tls->refusal = refusal_of_error(ERR_GET_REASON(error));
+    }
+}
+
+weir_tls_refusal weir_tls_connect_refusal(const weir_connection *connection)
+{
+    return connection->tls == NULL ? WEIR_TLS_REFUSAL_OTHER : connection->tls->refusal;
+}
+
 /* ---- verifying */
 
 static enum ssl_verify_result_t connect_verify(SSL *ssl, uint8_t *alert)
@@ -104,6 +155,7 @@ static enum ssl_verify_result_t connect_verify(SSL *ssl, uint8_t *alert)
                       "upstream SSL certificate verify error: (%ld:%s)", tls->verify_error,
                       X509_verify_cert_error_string(tls->verify_error));
         *alert = (uint8_t) SSL_alert_from_verify_result(tls->verify_error);
+        tls->refusal = refusal_of_certificate(tls->verify_error);
         tls->told = true;
         return ssl_verify_invalid;
     }
@@ -113,6 +165,7 @@ static enum ssl_verify_result_t connect_verify(SSL *ssl, uint8_t *alert)
                       "upstream SSL certificate does not match \"%.*s\"",
                       WEIR_STR_ARG(tls->verify_name));
         *alert = SSL_AD_BAD_CERTIFICATE;
+        tls->refusal = WEIR_TLS_REFUSAL_NAME;
         tls->told = true;
         return ssl_verify_invalid;
     }
@@ -153,7 +206,8 @@ static void connect_shake(weir_connection *connection)
 static void connect_timed_out(weir_connection *connection)
 {
     weir_log_line(&connection->log, WEIR_LOG_ERR, ETIMEDOUT, "upstream timed out");
-    connection->failed = connection->tls->timed_out = true;
+    connection->failed = true;
+    connection->tls->refusal = WEIR_TLS_REFUSAL_TIMEOUT;
     connect_finish(connection, WEIR_TLS_REFUSED);
 }
 
@@ -206,11 +260,6 @@ static bool connect_begin(weir_tls *tls, const weir_tls_connect_options *options
     }
     session_offer(tls);
     return true;
-}
-
-bool weir_tls_connect_timed_out(const weir_connection *connection)
-{
-    return connection->tls != NULL && connection->tls->timed_out;
 }
 
 void weir_tls_connect(weir_connection *connection, weir_tls_client *client,

@@ -92,8 +92,21 @@ void weir_tls_connect(weir_connection *connection, weir_tls_client *client,
                       const weir_tls_connect_options *options,
                       void (*done)(weir_connection *connection, weir_tls_outcome outcome));
 
-/* In `done`: it was refused because handshake_timeout_ms were over. */
-bool weir_tls_connect_timed_out(const weir_connection *connection);
+/* Why a handshake with an origin came to nothing. */
+typedef enum {
+    WEIR_TLS_REFUSAL_OTHER,       /* the connection broke, it was no TLS ... */
+    WEIR_TLS_REFUSAL_TIMEOUT,     /* handshake_timeout_ms were over */
+    WEIR_TLS_REFUSAL_PROTOCOL,    /* no version, or protocol above it, that both speak */
+    WEIR_TLS_REFUSAL_OURS,        /* the origin did not take our certificate, or wants one */
+    WEIR_TLS_REFUSAL_EXPIRED,     /* its certificate is, or is not valid yet */
+    WEIR_TLS_REFUSAL_REVOKED,     /* its certificate is */
+    WEIR_TLS_REFUSAL_NAME,        /* its certificate is for another name */
+    WEIR_TLS_REFUSAL_CERTIFICATE, /* something else is wrong with it */
+    WEIR_TLS_REFUSALS
+} weir_tls_refusal;
+
+/* In `done`, of one that was refused. */
+weir_tls_refusal weir_tls_connect_refusal(const weir_connection *connection);
 
 /* ---- what a connection has agreed on; for variables. All borrow from the connection. */
 

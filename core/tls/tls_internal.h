@@ -39,9 +39,9 @@ struct weir_tls {
     long ticket_error;                  /* the same, of the session that the client came with */
     bool ended;                         /* the socket gave the end of data */
     bool truncated;
-    bool shut;      /* close_notify was made */
-    bool told;      /* why the handshake fails is in the log */
-    bool timed_out; /* the handshake, toward an origin */
+    bool shut;                /* close_notify was made */
+    bool told;                /* why the handshake fails is in the log */
+    weir_tls_refusal refusal; /* toward an origin */
 };
 
 /* ---- transport.c */
@@ -67,6 +67,8 @@ weir_result weir_tls_flush(weir_tls *tls);
 /* For accept: reads what the socket has; the bytes stay unread for the handshake. WAIT, FAIL as usual. */
 weir_result weir_tls_peek(weir_tls *tls, weir_str *bytes);
 
+/* Before its error is taken: why a handshake with an origin fails, unless that is known. */
+void weir_tls_refusal_note(weir_tls *tls);
 /* "error:10000070:SSL routines:…", of the error that was put last; clears the queue. */
 void weir_tls_error_text(char *text, size_t size);
 

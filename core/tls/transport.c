@@ -368,6 +368,7 @@ static void log_error(const weir_tls *tls, const char *call, weir_log_level leve
 
 static weir_result fail(weir_tls *tls, const char *call)
 {
+    weir_tls_refusal_note(tls);
     if (io.failure != WEIR_FAIL && !tls->told) {
         log_error(tls, call, error_level(tls));
     }

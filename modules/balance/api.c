@@ -92,12 +92,40 @@ static bool server_find(const weir_balance_group *group, uint64_t wanted,
     return false;
 }
 
-static weir_balance_call_step show_servers(weir_balance_call *call, const weir_balance_group *group)
+/* The addresses of servers whose names are looked up, which may be shown and no more. */
+static const weir_balance_peer *address_next(weir_balance_group *group, size_t *position)
+{
+    size_t count;
+    const weir_balance_peer *peers = weir_balance_peers(group, &count);
+
+    while (*position < count) {
+        const weir_balance_peer *peer = &peers[(*position)++];
+
+        if (peer->parent != UINT64_MAX) {
+            return peer;
+        }
+    }
+    return NULL;
+}
+
+static const weir_balance_peer *address_find(weir_balance_group *group, uint64_t id)
+{
+    size_t position = 0;
+    const weir_balance_peer *peer;
+
+    do {
+        peer = address_next(group, &position);
+    } while (peer != NULL && peer->id != id);
+    return peer;
+}
+
+static weir_balance_call_step show_servers(weir_balance_call *call, weir_balance_group *group)
 {
     weir_builder body;
     size_t position = 0;
     uint64_t id;
     weir_balance_server server;
+    const weir_balance_peer *address;
     const char *separator = "";
 
     body_open(call, &body);
@@ -114,17 +142,25 @@ static weir_balance_call_step show_servers(weir_balance_call *call, const weir_b
         balance_show_server(&body, id, &server);
         separator = ",";
     }
+    position = 0;
+    while ((address = address_next(group, &position)) != NULL) {
+        weir_builder_add(&body, weir_str_from_z(separator));
+        balance_show_address(&body, address);
+        separator = ",";
+    }
     weir_builder_add(&body, WEIR_STR("]\n"));
     return answered(call, 200, &body);
 }
 
-static weir_balance_call_step show_server(weir_balance_call *call, const weir_balance_group *group,
+static weir_balance_call_step show_server(weir_balance_call *call, weir_balance_group *group,
                                           uint64_t id, unsigned status)
 {
     weir_builder body;
     weir_balance_server server;
+    bool is_server = server_find(group, id, &server);
+    const weir_balance_peer *address = is_server ? NULL : address_find(group, id);
 
-    if (!server_find(group, id, &server)) {
+    if (!is_server && (address == NULL || call->is_for_people)) {
         return no_server(call);
     }
     body_open(call, &body);
@@ -133,9 +169,32 @@ static weir_balance_call_step show_server(weir_balance_call *call, const weir_ba
         balance_show_server_line(&body, id, &server);
         return answered(call, status, &body);
     }
-    balance_show_server(&body, id, &server);
+    if (is_server) {
+        balance_show_server(&body, id, &server);
+    } else {
+        balance_show_address(&body, address);
+    }
     weir_builder_add_byte(&body, '\n');
     return answered(call, status, &body);
+}
+
+static weir_balance_call_step show_names(weir_balance_call *call, const weir_balance_family *family)
+{
+    const weir_cycle *cycle = weir_worker_current()->cycle;
+    weir_balance_group *group;
+    weir_builder body;
+    const char *separator = "[";
+
+    body_open(call, &body);
+    for (size_t i = 0; (group = weir_balance_group_at(cycle, family, i)) != NULL; i++) {
+        if (weir_balance_group_is_named(group)) {
+            weir_builder_add(&body, weir_str_from_z(separator));
+            weir_json_write_string(&body, group->name);
+            separator = ",";
+        }
+    }
+    weir_builder_add(&body, separator[0] == '[' ? WEIR_STR("[]\n") : WEIR_STR("]\n"));
+    return answered(call, 200, &body);
 }
 
 static weir_balance_call_step show_groups(weir_balance_call *call,
@@ -146,6 +205,9 @@ static weir_balance_call_step show_groups(weir_balance_call *call,
     weir_builder body;
     const char *separator = "";
 
+    if (call->fields != NULL && call->fields->len == 0) {
+        return show_names(call, family);
+    }
     body_open(call, &body);
     weir_builder_add(&body, call->is_for_people ? WEIR_STR_EMPTY : WEIR_STR("{"));
     for (size_t i = 0; (group = weir_balance_group_at(cycle, family, i)) != NULL; i++) {
@@ -159,7 +221,7 @@ static weir_balance_call_step show_groups(weir_balance_call *call,
         } else {
             weir_json_write_string(&body, group->name);
             weir_builder_add_byte(&body, ':');
-            balance_show_group(&body, group);
+            balance_show_group(&body, group, call->fields);
             separator = ",";
         }
     }
@@ -175,7 +237,7 @@ static weir_balance_call_step show_group(weir_balance_call *call, weir_balance_g
     if (call->is_for_people) {
         balance_show_group_table(&body, group);
     } else {
-        balance_show_group(&body, group);
+        balance_show_group(&body, group, call->fields);
         weir_builder_add_byte(&body, '\n');
     }
     return answered(call, 200, &body);
@@ -452,6 +514,10 @@ static weir_balance_call_step server_route(weir_balance_call *call, weir_balance
     }
     if (!call->may_write) {
         return method_not_allowed(call);
+    }
+    if (address_find(group, call->change.id) != NULL) {
+        return weir_balance_call_refuse(call, 400, "UpstreamServerImmutable",
+                                        WEIR_STR("an address of a name is changed with its name"));
     }
     if (call->verb == WEIR_BALANCE_VERB_DELETE) {
         call->change.op = WEIR_BALANCE_REMOVE;

@@ -32,7 +32,9 @@ typedef enum {
 typedef struct weir_balance_call {
     weir_pool *pool;
     weir_balance_verb verb;
-    weir_str path;       /* as above, borrowed until it is answered */
+    weir_str path; /* as above, borrowed until it is answered */
+    const weir_str *
+        fields; /* of groups, the members that are wanted, "zone,peers"; empty: their names; NULL: all */
     weir_str request_id; /* for errors; empty: none */
     bool may_write;
     bool is_for_people; /* tables instead of JSON, and a server may be called by its address */

@@ -8,6 +8,7 @@
 #include "core/process/worker.h"
 #include "core/script/script.h"
 #include "core/shared/ledger.h"
+#include "core/tls/tls.h"
 
 /*
  * Upstream groups: which peer a request or session goes to, what is known about peers, and open
@@ -151,8 +152,11 @@ typedef struct {
     weir_str route; /* empty: none */
     uint32_t weight, max_conns, max_fails;
     uint64_t fail_timeout_ms, slow_start_ms;
+    weir_str service; /* of `server`; empty: none */
     bool is_backup, is_down, is_draining;
-    uint64_t id;    /* in the group, for people */
+    uint64_t id; /* in the group, for people */
+    uint64_t
+        parent; /* that of the server whose name has this address; UINT64_MAX: it is a server itself */
     uint64_t key;   /* of its record in shared memory */
     uint64_t share; /* its weight in hundredths, less while it starts slowly */
     weir_balance_state *state;
@@ -219,6 +223,9 @@ void weir_balance_answered(weir_balance_pick *pick);
 /* For who looks: what the peer was given and has answered, with this status (0: none, or it has no statuses). */
 void weir_balance_count(const weir_balance_pick *pick, unsigned status, uint64_t sent,
                         uint64_t received);
+/* And how the TLS handshake on a new connection to it ended. */
+void weir_balance_count_handshake(const weir_balance_pick *pick, const weir_connection *connection,
+                                  weir_tls_outcome outcome);
 /*
  * Of an answer that begins: the Set-Cookie to send with it, in the subject's pool; empty: none.  False: no memory.
  */
@@ -272,6 +279,9 @@ typedef struct {
         uint64_t count;
     } codes[32];
     size_t code_count;
+    uint64_t handshakes,
+        resumed; /* of TLS: the successful ones, and those of them with a session from before */
+    uint64_t refused[WEIR_TLS_REFUSALS];
     uint64_t selected_ms;                   /* monotonic: the last time; 0: never */
     uint64_t connect_us, first_us, last_us; /* averages; 0: not known */
 } weir_balance_traffic;

@@ -44,13 +44,14 @@ typedef struct {
     _Atomic uint64_t overflows; /* of the queue */
 } balance_words;
 
-#define BALANCE_CODES 12
+#define BALANCE_CODES 18
 
 /* What one worker counts of one peer (traffic.c): only it writes here, but for who begins at zero. */
 typedef struct balance_traffic {
     _Atomic uint64_t requests, responses[5], sent, received;
     _Atomic uint64_t selected_ms, connect_us, first_us, last_us;
     _Atomic uint64_t codes[BALANCE_CODES];
+    _Atomic uint64_t handshakes, resumed, refused[WEIR_TLS_REFUSALS];
 } balance_traffic;
 
 /* Settings of a server, as changed or added at run time. */
@@ -146,7 +147,7 @@ typedef struct {
 
 /* A server whose addresses the keeper looks up. */
 typedef struct {
-    uint64_t key;
+    uint64_t key, id;
     balance_server server;
 } balance_name;
 
@@ -324,6 +325,8 @@ void balance_traffic_gone(void *memory, size_t columns, size_t slot);
 balance_traffic *balance_traffic_own(void *memory, size_t columns, size_t column);
 void balance_traffic_selected(balance_traffic *own, uint64_t now_ms);
 void balance_traffic_count(balance_traffic *own, unsigned status, uint64_t sent, uint64_t received);
+void balance_traffic_handshake(balance_traffic *own, const weir_connection *connection,
+                               weir_tls_outcome outcome);
 void balance_traffic_sum(void *memory, size_t columns, size_t column, weir_balance_traffic *sum);
 /* A moving one.  Two workers that do this at once lose one of two times, which is no loss. */
 void balance_average(_Atomic uint64_t *mean, uint64_t us);
@@ -434,7 +437,10 @@ bool balance_state_write(const weir_balance_group *group, const weir_log *log);
 
 /* ---- show.c: JSON, and lines of tables for people */
 
-void balance_show_group(weir_builder *body, weir_balance_group *group);
+/* `fields`: members that are wanted, "zone,peers"; NULL: all. */
+void balance_show_group(weir_builder *body, weir_balance_group *group, const weir_str *fields);
+/* An address of a server whose name is looked up, which is of the group. */
+void balance_show_address(weir_builder *body, const weir_balance_peer *peer);
 void balance_show_server(weir_builder *body, uint64_t id, const weir_balance_server *server);
 void balance_show_group_table(weir_builder *body, weir_balance_group *group);
 void balance_show_server_head(weir_builder *body);

@@ -325,6 +325,14 @@ void weir_balance_count(const weir_balance_pick *pick, unsigned status, uint64_t
     }
 }
 
+void weir_balance_count_handshake(const weir_balance_pick *pick, const weir_connection *connection,
+                                  weir_tls_outcome outcome)
+{
+    if (pick->peer != NULL && pick->peer->traffic != NULL) {
+        balance_traffic_handshake(pick->peer->traffic, connection, outcome);
+    }
+}
+
 /* By the clock of the loop's turn, which costs nothing. */
 static void times_note(const weir_balance_pick *pick)
 {

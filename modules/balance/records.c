@@ -13,7 +13,7 @@
  */
 
 #define RECORDS_LAYOUT "balance 4 "
-#define COUNTS_LAYOUT "balance counts 3 "
+#define COUNTS_LAYOUT "balance counts 4 "
 #define RECORDS_MIN 64
 
 _Static_assert(sizeof(balance_record) % 64 == 0, "records share no cache line");

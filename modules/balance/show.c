@@ -28,7 +28,7 @@ static void write_time(weir_builder *body, const char *name, uint64_t time_ms)
                         time_ms % 1000 == 0 ? "s" : "ms");
 }
 
-void balance_show_server(weir_builder *body, uint64_t id, const weir_balance_server *server)
+static void write_server(weir_builder *body, uint64_t id, const weir_balance_server *server)
 {
     weir_builder_printf(body, "{\"id\":%llu,", (unsigned long long) id);
     write_text(body, "server", server->name);
@@ -42,9 +42,42 @@ void balance_show_server(weir_builder *body, uint64_t id, const weir_balance_ser
         weir_builder_add_byte(body, ',');
         write_text(body, "service", server->service);
     }
-    weir_builder_printf(body, ",\"backup\":%s,\"down\":%s%s}", true_or_false(server->is_backup),
+    weir_builder_printf(body, ",\"backup\":%s,\"down\":%s%s", true_or_false(server->is_backup),
                         true_or_false(server->is_down),
                         server->is_draining ? ",\"drain\":true" : "");
+}
+
+void balance_show_server(weir_builder *body, uint64_t id, const weir_balance_server *server)
+{
+    write_server(body, id, server);
+    weir_builder_add_byte(body, '}');
+}
+
+void balance_show_address(weir_builder *body, const weir_balance_peer *peer)
+{
+    const weir_balance_server server = {
+        .name = peer->text,
+        .route = peer->route,
+        .service = peer->service,
+        .weight = peer->weight,
+        .max_conns = peer->max_conns,
+        .max_fails = peer->max_fails,
+        .fail_timeout_ms = peer->fail_timeout_ms,
+        .slow_start_ms = peer->slow_start_ms,
+        .is_backup = peer->is_backup,
+        .is_down = peer->is_down,
+        .is_draining = peer->is_draining,
+    };
+    weir_str host;
+    uint16_t port;
+
+    if (!balance_name_split(peer->name, 0, &host, &port)) {
+        host = peer->name;
+    }
+    write_server(body, peer->id, &server);
+    weir_builder_printf(body, ",\"parent\":%llu,", (unsigned long long) peer->parent);
+    write_text(body, "host", host);
+    weir_builder_add_byte(body, '}');
 }
 
 static void write_number(weir_builder *body, const char *name, uint64_t number)
@@ -65,6 +98,41 @@ static void write_moment(weir_builder *body, const char *name, uint64_t then_ms)
         && strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &at) != 0) {
         weir_builder_printf(body, ",\"%s\":\"%s.%03dZ\"", name, text, (int) (wall_ms % 1000));
     }
+}
+
+static void write_handshakes(weir_builder *body, const weir_balance_traffic *traffic)
+{
+    static const struct {
+        const char *name;
+        weir_tls_refusal refusal;
+    } plain[] = {{"no_common_protocol", WEIR_TLS_REFUSAL_PROTOCOL},
+                 {"handshake_timeout", WEIR_TLS_REFUSAL_TIMEOUT},
+                 {"peer_rejected_cert", WEIR_TLS_REFUSAL_OURS}},
+      verify[] = {{"expired_cert", WEIR_TLS_REFUSAL_EXPIRED},
+                  {"revoked_cert", WEIR_TLS_REFUSAL_REVOKED},
+                  {"hostname_mismatch", WEIR_TLS_REFUSAL_NAME},
+                  {"other", WEIR_TLS_REFUSAL_CERTIFICATE}};
+    uint64_t refused = 0;
+
+    for (size_t i = 0; i < WEIR_COUNT(traffic->refused); i++) {
+        refused += traffic->refused[i];
+    }
+    if (traffic->handshakes == 0 && refused == 0) {
+        return;
+    }
+    weir_builder_printf(body, ",\"ssl\":{\"handshakes\":%llu",
+                        (unsigned long long) traffic->handshakes);
+    write_number(body, "handshakes_failed", refused);
+    write_number(body, "session_reuses", traffic->resumed);
+    for (size_t i = 0; i < WEIR_COUNT(plain); i++) {
+        write_number(body, plain[i].name, traffic->refused[plain[i].refusal]);
+    }
+    weir_builder_add(body, WEIR_STR(",\"verify_failures\":{"));
+    for (size_t i = 0; i < WEIR_COUNT(verify); i++) {
+        weir_builder_printf(body, "%s\"%s\":%llu", i == 0 ? "" : ",", verify[i].name,
+                            (unsigned long long) traffic->refused[verify[i].refusal]);
+    }
+    weir_builder_add(body, WEIR_STR("}}"));
 }
 
 static void write_responses(weir_builder *body, const weir_balance_traffic *traffic)
@@ -132,6 +200,10 @@ static void write_peer(weir_builder *body, const weir_balance_group *group,
 
     weir_builder_printf(body, "{\"id\":%llu,", (unsigned long long) peer->id);
     write_text(body, "server", peer->text);
+    if (peer->service.len != 0) {
+        weir_builder_add_byte(body, ',');
+        write_text(body, "service", peer->service);
+    }
     weir_builder_add_byte(body, ',');
     write_text(body, "name", peer->name);
     weir_builder_printf(body, ",\"backup\":%s,\"weight\":%u,\"state\":\"%s\"",
@@ -140,18 +212,18 @@ static void write_peer(weir_builder *body, const weir_balance_group *group,
     if (peer->max_conns != 0) {
         write_number(body, "max_conns", peer->max_conns);
     }
+    write_handshakes(body, &report.traffic);
     write_traffic(body, group->family, &report.traffic);
     write_health(body, &report);
     weir_builder_add_byte(body, '}');
 }
 
-void balance_show_group(weir_builder *body, weir_balance_group *group)
+static void write_peers(weir_builder *body, weir_balance_group *group)
 {
-    weir_balance_group_report report = weir_balance_report_group(group);
     size_t count;
     const weir_balance_peer *peers = weir_balance_peers(group, &count);
 
-    weir_builder_add(body, WEIR_STR("{\"peers\":["));
+    weir_builder_add(body, WEIR_STR("\"peers\":["));
     for (size_t i = 0; i < count; i++) {
         if (i != 0) {
             weir_builder_add_byte(body, ',');
@@ -159,16 +231,58 @@ void balance_show_group(weir_builder *body, weir_balance_group *group)
         write_peer(body, group, &peers[i], count == 1);
     }
     weir_builder_add_byte(body, ']');
-    write_number(body, "keepalive", report.idle);
-    write_number(body, "zombies", report.zombies);
-    if (report.has_queue) {
-        weir_builder_printf(body, ",\"queue\":{\"size\":%llu,\"max_size\":%llu,\"overflows\":%llu}",
+}
+
+/* Of a list with commas. */
+static bool is_wanted(const weir_str *fields, const char *name)
+{
+    weir_str rest = fields == NULL ? WEIR_STR_EMPTY : *fields;
+    weir_str field;
+
+    while (weir_str_split(&rest, ',', &field)) {
+        if (weir_str_eq(field, weir_str_from_z(name))) {
+            return true;
+        }
+    }
+    return fields == NULL;
+}
+
+/* What comes next is a member, if it is wanted. */
+static bool member_begin(weir_builder *body, const weir_str *fields, const char *name,
+                         const char **separator)
+{
+    if (!is_wanted(fields, name)) {
+        return false;
+    }
+    weir_builder_add(body, weir_str_from_z(*separator));
+    *separator = ",";
+    return true;
+}
+
+void balance_show_group(weir_builder *body, weir_balance_group *group, const weir_str *fields)
+{
+    weir_balance_group_report report = weir_balance_report_group(group);
+    const char *separator = "";
+
+    weir_builder_add_byte(body, '{');
+    if (member_begin(body, fields, "peers", &separator)) {
+        write_peers(body, group);
+    }
+    if (member_begin(body, fields, "keepalive", &separator)) {
+        weir_builder_printf(body, "\"keepalive\":%llu", (unsigned long long) report.idle);
+    }
+    if (member_begin(body, fields, "zombies", &separator)) {
+        weir_builder_printf(body, "\"zombies\":%llu", (unsigned long long) report.zombies);
+    }
+    if (report.has_queue && member_begin(body, fields, "queue", &separator)) {
+        weir_builder_printf(body, "\"queue\":{\"size\":%llu,\"max_size\":%llu,\"overflows\":%llu}",
                             (unsigned long long) report.queued,
                             (unsigned long long) report.queue_max,
                             (unsigned long long) report.queue_overflows);
     }
-    weir_builder_add_byte(body, ',');
-    write_text(body, "zone", weir_balance_group_zone(group));
+    if (member_begin(body, fields, "zone", &separator)) {
+        write_text(body, "zone", weir_balance_group_zone(group));
+    }
     weir_builder_add_byte(body, '}');
 }
 

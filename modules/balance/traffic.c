@@ -151,6 +151,23 @@ void balance_traffic_count(balance_traffic *own, unsigned status, uint64_t sent,
     }
 }
 
+void balance_traffic_handshake(balance_traffic *own, const weir_connection *connection,
+                               weir_tls_outcome outcome)
+{
+    switch (outcome) {
+    case WEIR_TLS_ESTABLISHED:
+        word_add(&own->handshakes, 1);
+        if (weir_tls_is_resumed(connection)) {
+            word_add(&own->resumed, 1);
+        }
+        return;
+    case WEIR_TLS_NOT_TLS:
+    case WEIR_TLS_REFUSED:
+        word_add(&own->refused[weir_tls_connect_refusal(connection)], 1);
+        return;
+    }
+}
+
 /* ---- telling */
 
 static void mean_add(const _Atomic uint64_t *word, uint64_t *sum, uint64_t *count)
@@ -194,6 +211,11 @@ void balance_traffic_sum(void *memory, size_t columns, size_t column, weir_balan
         sum->selected_ms = selected > sum->selected_ms ? selected : sum->selected_ms;
         sum->requests += atomic_load_explicit(&own->requests, memory_order_relaxed);
         sum->sent += atomic_load_explicit(&own->sent, memory_order_relaxed);
+        sum->handshakes += atomic_load_explicit(&own->handshakes, memory_order_relaxed);
+        sum->resumed += atomic_load_explicit(&own->resumed, memory_order_relaxed);
+        for (size_t i = 0; i < WEIR_COUNT(sum->refused); i++) {
+            sum->refused[i] += atomic_load_explicit(&own->refused[i], memory_order_relaxed);
+        }
         sum->received += atomic_load_explicit(&own->received, memory_order_relaxed);
         for (size_t i = 0; i < WEIR_COUNT(sum->responses); i++) {
             sum->responses[i] += atomic_load_explicit(&own->responses[i], memory_order_relaxed);

@@ -86,8 +86,9 @@ typedef struct {
     uint64_t now_ms;
 } view_making;
 
+/* `parent`: of the peer. */
 static bool peer_add(view_making *making, const balance_server *server, const weir_addr *addr,
-                     weir_str text, balance_record *record)
+                     weir_str text, balance_record *record, uint64_t parent)
 {
     const balance_zone *zone = making->group->zone;
     weir_balance_peer *peer =
@@ -101,6 +102,8 @@ static bool peer_add(view_making *making, const balance_server *server, const we
         .text = text,
         .name = server->name,
         .route = server->route,
+        .service = server->service,
+        .parent = parent,
         .weight = server->weight,
         .max_conns = server->max_conns,
         .max_fails = server->max_fails,
@@ -121,14 +124,15 @@ static bool peer_add(view_making *making, const balance_server *server, const we
     return true;
 }
 
-static bool name_add(view_making *making, uint64_t key, const balance_server *server)
+static bool name_add(view_making *making, const balance_record *record,
+                     const balance_server *server)
 {
     balance_name *name = weir_array_push(&making->names);
 
     if (name == NULL) {
         return false;
     }
-    *name = (balance_name){key, *server};
+    *name = (balance_name){atomic_load(&record->key), atomic_load(&record->id), *server};
     return true;
 }
 
@@ -148,8 +152,8 @@ static bool seats_add(view_making *making)
             return false;
         }
         if (server.is_resolved
-                ? !name_add(making, seat->key, &server)
-                : !peer_add(making, &server, &seat->addr, seat->text, seat->record)) {
+                ? !name_add(making, seat->record, &server)
+                : !peer_add(making, &server, &seat->addr, seat->text, seat->record, UINT64_MAX)) {
             return false;
         }
     }
@@ -187,7 +191,7 @@ static bool added_add(view_making *making, balance_record *record)
         return true;
     }
     if (server.is_resolved) {
-        return name_add(making, key, &server);
+        return name_add(making, record, &server);
     }
 
     char text[WEIR_ADDR_TEXT_MAX];
@@ -197,7 +201,7 @@ static bool added_add(view_making *making, balance_record *record)
         && !weir_str_copy(pool, weir_addr_text(&addr, true, text), &copy)) {
         return false;
     }
-    return peer_add(making, &server, &addr, copy, record);
+    return peer_add(making, &server, &addr, copy, record, UINT64_MAX);
 }
 
 /* An address of a name.  What SRV says of it goes before what `server` says. */
@@ -223,7 +227,7 @@ static bool resolved_add(view_making *making, balance_record *record)
             return true;
         }
         return weir_str_copy(making->view->pool, weir_addr_text(&addr, true, text), &copy)
-               && peer_add(making, &server, &addr, copy, record);
+               && peer_add(making, &server, &addr, copy, record, name->id);
     }
     return true;
 }

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import socket
+import ssl
 import time
 from signal import SIGKILL
 
@@ -261,6 +262,7 @@ def test_stream_tells_sessions(weir, folder, new_upstream):
     peer, = server.get(path).json["peers"]
     assert (peer["connections"], peer["sent"], peer["received"], peer["active"]) == (1, 5, 10, 0)
     assert {"connect_time", "first_byte_time", "response_time", "selected"} <= set(peer)
+    assert "ssl" not in peer
     assert not {"requests", "responses", "header_time"} & set(peer)
 
 
@@ -322,10 +324,71 @@ def test_a_server_that_was_added_or_down_starts_slowly(weir, new_upstream):
     assert share() <= 4
 
 
-def test_the_address_of_a_name_cannot_be_changed(weir, dns):
-    server = weir(CONFIG, http=f"resolver {dns}; " + group("name.test:80 resolve"))
-    refused = patch(server, 0, server="127.0.0.1:1")
-    assert (refused.status, refused.json["error"]["code"]) == (400, "UpstreamServerImmutable")
+def test_the_addresses_of_a_name_are_shown_with_it_and_cannot_be_changed(weir, dns):
+    dns.has("name.test", "127.0.0.1", "127.0.0.2")
+    dns.has("_web._tcp.service.test", "SRV 1 7 81 name.test")
+    server = weir(CONFIG, http=f"resolver {dns}; " + group(
+        "name.test:80 resolve max_conns=4", "service.test service=web resolve backup"))
+    wait_until(lambda: len(server.get(SERVERS).json) == 6, "the addresses")
+    shown = server.get(SERVERS).json
+    assert [one["server"] for one in shown[:2]] == ["name.test:80", "service.test"]
+    assert sorted((one["server"], one["parent"], one["host"], one["weight"], one["max_conns"], one.get("service"))
+                  for one in shown[2:]) == [
+        ("127.0.0.1:80", 0, "name.test", 1, 4, None), ("127.0.0.1:81", 1, "service.test", 7, 0, "web"),
+        ("127.0.0.2:80", 0, "name.test", 1, 4, None), ("127.0.0.2:81", 1, "service.test", 7, 0, "web")]
+    assert server.get(f"{SERVERS}/{shown[2]['id']}").json == shown[2]
+    peers = server.get("/api/9/http/upstreams/back").json["peers"]
+    assert {(peer["name"], peer.get("service")) for peer in peers} == {
+        ("name.test:80", None), ("service.test", "web")}
+    for refused in (patch(server, 0, server="127.0.0.1:1"), patch(server, shown[2]["id"], weight=2),
+                    server.request(f"{SERVERS}/{shown[2]['id']}", "DELETE")):
+        assert (refused.status, refused.json["error"]["code"]) == (400, "UpstreamServerImmutable")
+
+
+def test_fields_that_are_asked_for_are_shown(weir):
+    server = weir(CONFIG, http=group("127.0.0.1:9") + "upstream other { server 127.0.0.1:9; }")
+    path = "/api/9/http/upstreams"
+    assert server.get(f"{path}?fields=").json == ["back", "other"]
+    assert server.get(f"{path}?fields=zone").json == {"back": {"zone": "back"}, "other": {"zone": ""}}
+    assert list(server.get(f"{path}/back?fields=zombies,peers").json) == ["peers", "zombies"]
+    assert server.get("/api/9/stream/upstreams?fields=").json == []
+
+
+VERIFY = "proxy_ssl_verify on; proxy_ssl_trusted_certificate @certs@/%s.crt; proxy_ssl_name %s; "
+
+
+def test_handshakes_with_servers_are_counted(weir, new_upstream, certs):
+    def origin(name="origin", client_ca=None):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2       # its tickets come with the handshake
+        context.load_cert_chain(*certs.pair(name))
+        if client_ca:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(certs.path(client_ca))
+        return new_upstream(tls=context).answers(answer(headers={"Connection": "close"}))
+    silent = new_upstream()
+    silent.speaks(lambda peer: peer.wait_gone())
+    cases = {
+        "well": (origin(), VERIFY % ("ca", "origin.test"), {}),
+        "expired": (origin("expired"), VERIFY % ("ca", "localhost"), {"expired_cert": 2}),
+        "named": (origin(), VERIFY % ("ca", "other.test"), {"hostname_mismatch": 2}),
+        "strange": (origin(), VERIFY % ("other-ca", "origin.test"), {"other": 2}),
+        "newer": (origin(), "proxy_ssl_protocols TLSv1.3;", {"no_common_protocol": 2}),
+        "shy": (origin(client_ca="ca.crt"), "proxy_ssl_certificate @certs@/client-other.crt; "
+                "proxy_ssl_certificate_key @certs@/client-other.key;", {"peer_rejected_cert": 2}),
+        "silent": (silent, "proxy_connect_timeout 100ms;", {"handshake_timeout": 2}),
+    }
+    server = weir("location /api { api; }" + "".join(
+        f"location /{name} {{ proxy_pass https://{name}; {more} }}" for name, (_, more, _) in cases.items()),
+        http="".join(f"upstream {name} {{ server {made}; }}" for name, (made, _, _) in cases.items()))
+    for name, (_, _, failed) in cases.items():
+        for _ in range(2):
+            assert (server.get(f"/{name}").status == 200) == (not failed), name
+        shown = server.get(f"/api/9/http/upstreams/{name}").json["peers"][0]["ssl"]
+        told = {**shown, **shown["verify_failures"]}
+        del told["verify_failures"]
+        wanted = {"handshakes": 2, "session_reuses": 1} if not failed else {"handshakes_failed": 2, **failed}
+        assert {key: count for key, count in told.items() if count} == wanted, name
 
 
 def test_a_zone_that_is_full_says_so(weir):

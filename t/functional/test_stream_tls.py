@@ -323,6 +323,17 @@ def test_an_upstream_of_another_name_is_not_spoken_to(stream, new_upstream, cert
     assert origin.requests == []
 
 
+@pytest.mark.weir_only("nginx has the API in NGINX Plus")
+def test_handshakes_with_upstreams_are_counted(stream, new_upstream, certs):
+    origin = new_upstream(tls=certs.pair("origin"))
+    server = stream(f"upstream back {{ server {origin}; }} server {{ listen 127.0.0.1:@port_lines@; "
+                    "proxy_ssl on; proxy_pass back; }", server="location /api { api; }")
+    with server.connect("port_lines") as connection:
+        assert connection.request("/").text == "ok"
+    shown = server.get("/api/9/stream/upstreams/back").json["peers"][0]["ssl"]
+    assert (shown["handshakes"], shown["handshakes_failed"]) == (1, 0)
+
+
 def test_the_client_is_introduced_before_tls_begins(stream, new_upstream, certs):
     seen = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -27,6 +27,7 @@ typedef struct {
     weir_http_exchange *ex;
     weir_http_hold hold;
     weir_balance_call call;
+    weir_str fields;
     bool is_waiting; /* the engine was told so: the response is given to it by hand */
 } api_state;
 
@@ -207,15 +208,19 @@ static weir_http_verdict api_judge(weir_http_exchange *ex, const void *location)
     weir_str rest = ex->request.path;
     weir_str part = WEIR_STR_EMPTY;
     weir_value id = {0};
+    weir_value fields = {0};
     uint64_t version;
 
-    if (self == NULL || !weir_script_find(&ex->script, WEIR_STR("request_id"), &id)) {
+    if (self == NULL || !weir_script_find(&ex->script, WEIR_STR("request_id"), &id)
+        || !weir_script_find(&ex->script, WEIR_STR("arg_fields"), &fields)) {
         return WEIR_HTTP_FAILED;
     }
     self->ex = ex;
+    self->fields = fields.text;
     self->call = (weir_balance_call){.pool = ex->pool,
                                      .verb = verb_of(ex->request.method),
                                      .request_id = id.text,
+                                     .fields = fields.found ? &self->fields : NULL,
                                      .may_write = ((const api_conf *) location)->writes,
                                      .done = call_done};
     if (is_cross_origin(ex)) {

@@ -533,13 +533,14 @@ static void shaken(weir_connection *connection, weir_tls_outcome outcome)
 {
     proxy_state *proxy = connection->owner;
 
+    weir_balance_count_handshake(&proxy->pick, connection, outcome);
     switch (outcome) {
     case WEIR_TLS_ESTABLISHED:
         attempt_send(proxy);
         return;
     case WEIR_TLS_NOT_TLS:
     case WEIR_TLS_REFUSED:
-        if (weir_tls_connect_timed_out(connection)) {
+        if (weir_tls_connect_refusal(connection) == WEIR_TLS_REFUSAL_TIMEOUT) {
             proxy_fail(proxy, PROXY_FAILED_TIMEOUT, 504);
         } else {
             proxy_fail(proxy, PROXY_FAILED_ERROR, 502);

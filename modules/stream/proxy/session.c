@@ -251,6 +251,7 @@ static void shaken(weir_connection *connection, weir_tls_outcome outcome)
 {
     stream_proxy *proxy = connection->owner;
 
+    weir_balance_count_handshake(&proxy->pick, connection, outcome);
     switch (outcome) {
     case WEIR_TLS_ESTABLISHED:
         attempt_relay(proxy);
