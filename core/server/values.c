@@ -46,8 +46,10 @@ bool weir_give_addr(weir_script *script, weir_value *value, const weir_addr *add
 
 bool weir_give_port(weir_script *script, weir_value *value, const weir_addr *addr)
 {
-    return weir_addr_is_unix(addr) ? weir_give(value, WEIR_STR_EMPTY)
-                                   : weir_give_uint(script, value, weir_addr_port(addr));
+    /* An address that a field or PROXY header told may have none. */
+    return weir_addr_is_unix(addr) || weir_addr_port(addr) == 0
+               ? weir_give(value, WEIR_STR_EMPTY)
+               : weir_give_uint(script, value, weir_addr_port(addr));
 }
 
 bool weir_give_binary_addr(weir_value *value, const weir_addr *addr)

@@ -2,9 +2,12 @@
 
 import json
 import os
+import re
 import xml.etree.ElementTree
 
 import pytest
+
+from harness.upstream import answer
 
 OLD = 1_600_000_000
 CONFIG = "root @dir@/www; autoindex on;"
@@ -50,6 +53,23 @@ def test_json_and_xml(weir, www):
     assert tree[1].attrib == {"mtime": "2020-09-13T12:26:40Z", "size": "5"}
 
 
+def test_jsonp_calls_the_function_that_is_asked_for(weir, www):
+    server = weir(CONFIG + "autoindex_format jsonp;")
+    plain = server.get("/")
+    assert plain.headers["Content-Type"] == "application/json" and plain.text.endswith("}\r\n]")
+    called = server.get("/?x=1&callback=my.list_1")
+    assert called.headers["Content-Type"] == "application/javascript"
+    assert called.text == f"/* callback */\r\nmy.list_1({plain.text});"
+    for name in "a%20b", "alert(1)", "<x>", "a[0]":
+        assert server.get("/?callback=" + name).status == 400
+
+
+def test_rounded_sizes_stand_in_a_narrow_column(weir, www):
+    lines = weir(CONFIG + "autoindex_exact_size off;").get("/").text.split("\r\n")
+    assert re.search(r"\d\d:\d\d       -$", lines[4])
+    assert lines[6].endswith("13-Sep-2020 12:26       5")
+
+
 def test_index_comes_first_and_missing_is_404(weir, www):
     server = weir(CONFIG + "index a.txt;")
     assert server.get("/").text == "12345"
@@ -65,6 +85,19 @@ def test_index_comes_first_and_missing_is_404(weir, www):
 def test_charset_is_named(weir, config, kind):
     server = weir(config + "location / { return 200 x; }")
     assert server.get("/").headers["Content-Type"] == kind
+
+
+def test_charset_is_named_of_what_is_compressed(weir, folder):
+    folder.write("a.txt.gz", b"gz")
+    server = weir("charset utf-8; gzip_static always; root @dir@;")
+    assert server.get("/a.txt").headers["Content-Type"] == "text/plain; charset=utf-8"
+
+
+@pytest.mark.parametrize("more", ["", "override_charset on;"])
+def test_charset_of_an_origin_stays(weir, upstream, more):
+    upstream.answers(answer("x", headers={"Content-Type": "text/html; charset=koi8-r"}))
+    server = weir(f"charset utf-8; {more} location / {{ proxy_pass http://@upstream@; }}")
+    assert server.get("/").headers["Content-Type"] == "text/html; charset=koi8-r"
 
 
 @pytest.mark.weir_only("nginx converts")

@@ -70,6 +70,29 @@ def test_for_proxies_it_is_said_apart(weir, www, said, compressed):
     assert is_compressed(weir(CONFIG + said).get("/page.html", headers=headers)) == compressed
 
 
+def test_for_proxies_the_fields_tell_who_may_keep_it(weir, upstream):
+    past, future = "Thu, 01 Jan 1970 00:00:01 GMT", "Fri, 01 Jan 2100 00:00:00 GMT"
+    said = "no_last_modified", "no_etag", "expired", "no-cache", "no-store", "private"
+    server = weir("gzip on; gzip_min_length 1;" + "".join(f"""
+        location /{word}/ {{ gzip_proxied {word}; proxy_pass http://@upstream@; }}""" for word in said))
+    for fields, compressed in (
+            ({}, said), ({"ETag": '"a"'}, set(said) - {"no_etag"}),
+            ({"Last-Modified": past}, set(said) - {"no_last_modified"}),
+            ({"Expires": past}, {"expired"}), ({"Expires": future, "Cache-Control": "no-cache"}, set()),
+            ({"Cache-Control": "private, no-store"}, {"private", "no-store"}),
+            ({"Cache-Control": "no-cache"}, {"no-cache"}), ({"Cache-Control": "max-age=1"}, set())):
+        upstream.answers(answer(TEXT, headers={"Content-Type": "text/html", **fields}))
+        assert {word for word in said if is_compressed(
+            server.get(f"/{word}/", headers={**ASKED, "Via": "1.1 x"}))} == set(compressed), fields
+
+
+def test_what_is_compressed_has_no_ranges(weir, upstream):
+    upstream.answers(answer("x" * 100, headers={"Content-Type": "text/html", "Accept-Ranges": "bytes"}))
+    server = weir("gzip on; location / { proxy_pass http://@upstream@; }")
+    assert "Accept-Ranges" in server.get("/").headers
+    assert "Accept-Ranges" not in server.get("/", headers=ASKED).headers
+
+
 def test_agents_may_be_left_out(weir, www):
     server = weir(CONFIG + "gzip_disable msie6 ^old;")
     for agent, compressed in (("Mozilla/4.0 (compatible; MSIE 6.0)", False), ("older", False),

@@ -17,7 +17,7 @@ REFERENCE = os.path.join(os.path.dirname(__file__), "..", "..", "doc", "directiv
 # As nginx 1.31 documents them, by value; of "4k|8k", what a page of 4 KiB gives.
 DEFAULTS = {
     "text/html": """addition_types gzip_types sub_filter_types""",
-    "off": """auth_basic auth_request autoindex autoindex_localtime charset override_charset aio
+    "off": """auth_basic auth_request autoindex autoindex_localtime charset aio
         client_body_in_file_only client_body_in_single_buffer directio disable_symlinks
         log_subrequest open_file_cache open_file_cache_errors recursive_error_pages
         reset_timedout_connection sendfile server_name_in_redirect tcp_nopush

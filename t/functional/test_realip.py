@@ -33,6 +33,13 @@ def test_a_strangers_word_is_nothing(weir):
     assert server.get("/", headers={"X-Real-IP": "192.0.2.1"}).text == "127.0.0.1 127.0.0.1"
 
 
+@pytest.mark.parametrize("said, port", [("192.0.2.1", ""), ("192.0.2.1:4711", "4711")])
+def test_who_names_no_port_has_none(weir, said, port):
+    server = weir("""set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For;
+                     location / { return 200 '[$remote_port]'; }""")
+    assert server.get("/", headers={"X-Forwarded-For": said}).text == f"[{port}]"
+
+
 def test_each_request_of_a_connection_has_its_own(weir):
     connection = weir(TRUSTED).connect()
     for addr in ("192.0.2.1", "192.0.2.2", None):

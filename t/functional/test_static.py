@@ -7,7 +7,7 @@ from email.utils import formatdate
 import pytest
 
 from harness import request_bytes
-from harness.upstream import body_of, digest
+from harness.upstream import answer, body_of, digest
 
 OLD = 1_600_000_000     # a moment that file times are set to
 
@@ -190,6 +190,7 @@ def test_304_has_the_validators_and_no_length(weir, www):
     ("bytes=0-99", 206, b"0123456789", "0-9/10"), ("bytes=-99", 206, b"0123456789", "0-9/10"),
     ("bytes=10-", 416, None, "*/10"), ("bytes=4-2", 416, None, "*/10"),
     ("bytes=x", 416, None, "*/10"), ("lines=1-2", 200, b"0123456789", None),
+    ("bytes=", 200, b"0123456789", None),
     ("bytes=18446744073709551615-", 416, None, "*/10"),
 ])
 def test_a_range_is_cut_out(weir, www, said, status, body, span):
@@ -198,6 +199,14 @@ def test_a_range_is_cut_out(weir, www, said, status, body, span):
     if body is not None:
         assert response.body == body
     assert response.headers.get("Content-Range") == (span and f"bytes {span}")
+
+
+def test_a_range_of_an_origins_response_offers_no_more_of_them(weir, upstream):
+    upstream.answers(answer("0123456789", headers={"Accept-Ranges": "bytes"}))
+    server = weir("location / { proxy_pass http://@upstream@; proxy_force_ranges on; }")
+    response = server.get("/", headers={"Range": "bytes=2-4"})
+    assert response.status == 206 and response.body == b"234"
+    assert "Accept-Ranges" not in response.headers
 
 
 def test_several_ranges_come_in_parts(weir, www):

@@ -53,6 +53,7 @@ def told(weir, text, target="/", **request):
     ("pipe", "/", {}, "."),
     ("proxy_add_x_forwarded_for", "/", {}, "127.0.0.1"),
     ("limit_rate", "/", {}, "0"),
+    ("status", "/", {}, "200"),
     ("document_root", "/", {}, "@dir@"),
     ("request_filename", "/a", {}, "@dir@/a"),
 ])

@@ -46,7 +46,6 @@ static void refuses_ranges_that_are_none(void **state)
         "bytes=-",
         "bytes=1",
         "bytes=1-2x",
-        "bytes=",
         "bytes=99999999999999999999-",
         "bytes=0-99999999999999999999",
         "bytes=-0",
@@ -65,7 +64,7 @@ static void refuses_ranges_that_are_none(void **state)
 
 static void sends_the_whole_where_ranges_would_be_more(void **state)
 {
-    static const char *const cases[] = {"bytes=0-,0-", "bytes=0-8,1-9", "lines=1-2"};
+    static const char *const cases[] = {"bytes=0-,0-", "bytes=0-8,1-9", "lines=1-2", "bytes="};
     const void *location = unit_location(state, &weir_http_range, "");
 
     for (size_t i = 0; i < WEIR_COUNT(cases); i++) {

@@ -3,6 +3,8 @@
  *
  *     autoindex on;
  *     autoindex_format json;
+ *
+ * With "jsonp" it is JSON, in a call of the function that the argument "callback" names, if there is one.
  */
 
 #include "modules/http/engine/core_conf.h"
@@ -21,7 +23,7 @@
 /* A folder with more is refused: a page of it would be of no use, and cost much. */
 #define ENTRIES_MAX 100000
 
-enum { FORMAT_HTML, FORMAT_JSON, FORMAT_XML };
+enum { FORMAT_HTML, FORMAT_JSON, FORMAT_JSONP, FORMAT_XML };
 
 typedef struct {
     bool is_on, exact_size, local_time;
@@ -38,6 +40,7 @@ typedef struct {
 static const weir_choice format_choices[] = {
     {"html", FORMAT_HTML},
     {"json", FORMAT_JSON},
+    {"jsonp", FORMAT_JSONP},
     {"xml", FORMAT_XML},
     {NULL, 0},
 };
@@ -170,7 +173,7 @@ static void add_size(weir_builder *builder, const autoindex_conf *autoindex, con
     size_t unit = 0;
 
     if (item->is_folder) {
-        weir_builder_printf(builder, "%20s", "-");
+        weir_builder_printf(builder, "%*s", autoindex->exact_size ? 20 : 8, "-");
         return;
     }
     if (autoindex->exact_size) {
@@ -290,7 +293,7 @@ static void write_json(weir_builder *builder, const autoindex_conf *autoindex,
         }
         weir_builder_add(builder, WEIR_STR(" }"));
     }
-    weir_builder_add(builder, WEIR_STR("\r\n]\r\n"));
+    weir_builder_add(builder, WEIR_STR("\r\n]"));
 }
 
 static void write_xml(weir_builder *builder, const autoindex_conf *autoindex,
@@ -313,21 +316,64 @@ static void write_xml(weir_builder *builder, const autoindex_conf *autoindex,
     weir_builder_add(builder, WEIR_STR("</list>\r\n"));
 }
 
+/* What may be a name in a script, with its dots. */
+static bool callback_is_name(weir_str callback)
+{
+    for (size_t i = 0; i < callback.len; i++) {
+        char byte = callback.data[i];
+
+        if (!((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z')
+              || (byte >= '0' && byte <= '9') || byte == '_' || byte == '.')) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void write_jsonp(weir_builder *builder, const autoindex_conf *autoindex, weir_str callback,
+                        const weir_array *entries)
+{
+    /* The comment: no caller may choose how the response begins. */
+    weir_builder_add(builder, WEIR_STR("/* callback */\r\n"));
+    weir_builder_add(builder, callback);
+    weir_builder_add_byte(builder, '(');
+    write_json(builder, autoindex, entries);
+    weir_builder_add(builder, WEIR_STR(");"));
+}
+
 static weir_http_verdict answer_list(weir_http_exchange *ex, const autoindex_conf *autoindex,
                                      const weir_array *entries)
 {
     weir_str type = WEIR_STR("text/html");
+    weir_str callback = WEIR_STR_EMPTY;
     weir_builder builder;
     weir_str text;
 
+    if (autoindex->format == FORMAT_JSONP) {
+        (void) weir_http_arg_find(ex, WEIR_STR("callback"), &callback);
+        if (!callback_is_name(callback)) {
+            weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "client sent invalid callback name: \"%.*s\"",
+                          WEIR_STR_ARG(callback));
+            return weir_http_answer_because(ex, 400, "invalid callback name");
+        }
+    }
     weir_builder_open(&builder, ex->pool, SIZE_MAX);
     switch (autoindex->format) {
+    case FORMAT_JSONP:
+        if (callback.len != 0) {
+            type = WEIR_STR("application/javascript");
+            write_jsonp(&builder, autoindex, callback, entries);
+            break;
+        }
+        type = WEIR_STR("application/json");
+        write_json(&builder, autoindex, entries);
+        break;
     case FORMAT_JSON:
         type = WEIR_STR("application/json");
         write_json(&builder, autoindex, entries);
         break;
     case FORMAT_XML:
-        type = WEIR_STR("text/xml");
+        type = WEIR_STR("text/xml; charset=utf-8");
         write_xml(&builder, autoindex, entries);
         break;
     default:

@@ -774,6 +774,8 @@ static weir_http_verdict run_return(weir_http_exchange *ex, const rewrite_step *
     if (step->value == NULL && status >= 400) {
         return weir_http_answer_because(ex, status, "return");
     }
+    /* For $status in the text. */
+    ex->response.status = status;
     if (step->value != NULL && !weir_template_text(step->value, &ex->script, &text)) {
         return WEIR_HTTP_FAILED;
     }

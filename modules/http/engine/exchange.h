@@ -347,6 +347,9 @@ const void *weir_http_settings(const weir_http_exchange *ex, const weir_http_mod
 /* In `response_head`: this module's response_body is to run for this exchange. */
 bool weir_http_filter_body(weir_http_exchange *ex, const weir_http_module *module) WEIR_MUST_USE;
 
+/* The first value of an argument of the request, as it came; any case.  False: it has none. */
+bool weir_http_arg_find(const weir_http_exchange *ex, weir_str name, weir_str *value);
+
 /* The client's address: that of the connection, unless realip knows better for this exchange. */
 const weir_addr *weir_http_client_addr(const weir_http_exchange *ex);
 /* For this exchange and its children; copied.  False: no memory. */

@@ -435,7 +435,7 @@ static bool get_sent_trailer(weir_script *script, uintptr_t arg, weir_value *val
 }
 
 /* "a=1&b=2" or "a=1; b=2": the value of the first `name`. */
-static bool find_pair(weir_str text, char separator, weir_str name, bool nocase, weir_str *found)
+static bool find_pair(weir_str text, char separator, weir_str name, weir_str *found)
 {
     weir_str pair;
 
@@ -449,7 +449,7 @@ static bool find_pair(weir_str text, char separator, weir_str name, bool nocase,
             continue;
         }
         key = weir_str_slice(pair, 0, (size_t) (mark - pair.data));
-        if (nocase ? weir_str_eq_nocase(key, name) : weir_str_eq(key, name)) {
+        if (weir_str_eq_nocase(key, name)) {
             *found = weir_str_from(pair, key.len + 1);
             return true;
         }
@@ -457,10 +457,14 @@ static bool find_pair(weir_str text, char separator, weir_str name, bool nocase,
     return false;
 }
 
+bool weir_http_arg_find(const weir_http_exchange *ex, weir_str name, weir_str *value)
+{
+    return find_pair(ex->request.args, '&', name, value);
+}
+
 static bool get_arg(weir_script *script, uintptr_t arg, weir_value *value)
 {
-    value->found =
-        find_pair(subject(script)->request.args, '&', *(const weir_str *) arg, true, &value->text);
+    value->found = weir_http_arg_find(subject(script), *(const weir_str *) arg, &value->text);
     return true;
 }
 
@@ -470,7 +474,7 @@ static bool get_cookie(weir_script *script, uintptr_t arg, weir_value *value)
 
     for (const weir_http_field *field = weir_http_fields_find(fields, WEIR_HTTP_COOKIE);
          field != NULL && !value->found; field = weir_http_fields_next(fields, field)) {
-        value->found = find_pair(field->value, ';', *(const weir_str *) arg, true, &value->text);
+        value->found = find_pair(field->value, ';', *(const weir_str *) arg, &value->text);
     }
     return true;
 }

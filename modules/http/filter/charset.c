@@ -12,7 +12,6 @@ typedef struct {
     struct {
         const weir_template *template; /* NULL: off */
     } charset;
-    bool overrides;
     weir_array types; /* weir_str */
 } charset_conf;
 
@@ -52,9 +51,9 @@ static const weir_directive charset_directives[] = {
     {
         .name = "override_charset",
         .where = CHARSET_PLACES,
-        .slot = WEIR_SLOT_FLAG(charset_conf, overrides),
-        .preset = "off",
-        .doc = "Names it also where an origin had named another.",
+        .takes = WEIR_TAKES(1, 1),
+        .warning = "encodings are not converted: what an origin has named stays",
+        .doc = "Accepted: encodings are not converted.",
     },
     {
         .name = "charset_types",
@@ -108,9 +107,7 @@ static weir_result charset_head(weir_http_exchange *ex, const void *location)
         return WEIR_OK;
     }
     if (ex->response.charset_is_said || !weir_str_split(&rest, ';', &type)
-        || !weir_http_type_is_listed(&charset->types, weir_str_trim(type))
-        || (names_charset(rest) && !(charset->overrides && ex->response.from_upstream))
-        || weir_http_fields_find(&ex->response.fields, WEIR_HTTP_CONTENT_ENCODING) != NULL) {
+        || !weir_http_type_is_listed(&charset->types, weir_str_trim(type)) || names_charset(rest)) {
         return WEIR_OK;
     }
     if (!weir_template_text(charset->charset.template, &ex->script, &name)) {

@@ -231,6 +231,7 @@ static weir_result answer_parts(weir_http_exchange *ex, const weir_array *parts,
     weir_chain body = {0};
 
     ex->response.status = 206;
+    weir_http_fields_remove(&ex->response.fields, WEIR_HTTP_ACCEPT_RANGES);
     ex->response.status_text = WEIR_STR_EMPTY;
     if (parts->count == 1) {
         return cut_one(ex, *WEIR_ARRAY_AT(parts, range_part, 0), length) ? WEIR_OK : WEIR_FAIL;
@@ -267,7 +268,7 @@ static weir_result range_head(weir_http_exchange *ex, const void *location)
         return WEIR_OK;
     }
     if (field != NULL && weir_str_starts_nocase(field->value, WEIR_STR("bytes="))
-        && validator_holds(ex)) {
+        && field->value.len > sizeof("bytes=") - 1 && validator_holds(ex)) {
         uint64_t length = (uint64_t) response->content_length;
 
         weir_array_init(&parts, ex->pool, sizeof(range_part), 2);

@@ -223,13 +223,12 @@ static bool client_takes_gzip(const weir_http_exchange *ex)
     return false;
 }
 
-static bool is_expired(const weir_http_exchange *ex)
+static bool is_expired(const weir_http_exchange *ex, const weir_http_field *field)
 {
     const weir_http_fields *fields = &ex->response.fields;
-    const weir_http_field *field = weir_http_fields_find(fields, WEIR_HTTP_EXPIRES);
     int64_t expires, date;
 
-    if (field == NULL || !weir_clock_parse_http(field->value, &expires)) {
+    if (!weir_clock_parse_http(field->value, &expires)) {
         return false;
     }
     field = weir_http_fields_find(fields, WEIR_HTTP_DATE);
@@ -239,10 +238,14 @@ static bool is_expired(const weir_http_exchange *ex)
     return expires < date;
 }
 
-/* For a proxy, what others may not be given from its cache is compressed for this client alone. */
+/*
+ * gzip_proxied: a proxy is given compressed what it may not keep for clients that take no gzip, as far as its fields tell:
+ * Expires, or else Cache-Control, or else what the proxy could revalidate by.
+ */
 static bool proxy_may_have(const weir_http_exchange *ex, unsigned proxied)
 {
     const weir_http_fields *fields = &ex->response.fields;
+    const weir_http_field *expires = weir_http_fields_find(fields, WEIR_HTTP_EXPIRES);
 
     static const struct {
         unsigned bit;
@@ -257,12 +260,15 @@ static bool proxy_may_have(const weir_http_exchange *ex, unsigned proxied)
         || (proxied & PROXIED_ANY) != 0) {
         return true;
     }
+    if (proxied == 0) {
+        return false;
+    }
     if ((proxied & PROXIED_AUTH) != 0
         && weir_http_fields_find(&ex->request.fields, WEIR_HTTP_AUTHORIZATION) != NULL) {
         return true;
     }
-    if ((proxied & PROXIED_EXPIRED) != 0 && is_expired(ex)) {
-        return true;
+    if (expires != NULL) {
+        return (proxied & PROXIED_EXPIRED) != 0 && is_expired(ex, expires);
     }
     for (size_t i = 0; i < WEIR_COUNT(controls); i++) {
         if ((proxied & controls[i].bit) != 0
@@ -270,12 +276,16 @@ static bool proxy_may_have(const weir_http_exchange *ex, unsigned proxied)
             return true;
         }
     }
-    if ((proxied & PROXIED_NO_LAST_MODIFIED) != 0 && ex->response.last_modified_s < 0
-        && weir_http_fields_find(fields, WEIR_HTTP_LAST_MODIFIED) == NULL) {
-        return true;
+    if (weir_http_fields_find(fields, WEIR_HTTP_CACHE_CONTROL) != NULL) {
+        return false;
     }
-    return (proxied & PROXIED_NO_ETAG) != 0
-           && weir_http_fields_find(fields, WEIR_HTTP_ETAG) == NULL;
+    if ((proxied & PROXIED_NO_LAST_MODIFIED) != 0
+        && (ex->response.last_modified_s >= 0
+            || weir_http_fields_find(fields, WEIR_HTTP_LAST_MODIFIED) != NULL)) {
+        return false;
+    }
+    return (proxied & PROXIED_NO_ETAG) == 0
+           || weir_http_fields_find(fields, WEIR_HTTP_ETAG) == NULL;
 }
 
 static bool agent_is_disabled(const weir_http_exchange *ex, const gzip_conf *gzip)
@@ -394,6 +404,7 @@ static weir_result gzip_head(weir_http_exchange *ex, const void *location)
     }
     response->content_length = -1;
     response->allow_ranges = false;
+    weir_http_fields_remove(&response->fields, WEIR_HTTP_ACCEPT_RANGES);
     return weir_http_fields_add(&response->fields, WEIR_HTTP_CONTENT_ENCODING, WEIR_STR("gzip"))
                    && weir_http_weaken_etag(ex)
                ? WEIR_OK
