@@ -26,6 +26,7 @@ from harness.h2 import (
     PADDED,
     PING,
     PRIORITY,
+    REFUSED_STREAM,
     RST_STREAM,
     SETTINGS,
     WINDOW_UPDATE,
@@ -42,6 +43,7 @@ pytestmark = pytest.mark.weir_only("nginx bears other amounts of these")
 CONFIG = """http2 on; client_max_body_size 0;
     location / { return 200 hello; }
     location /file { alias @dir@/file; }
+    location /slow { proxy_pass http://@deaf@; }
     location /hang { proxy_pass http://@deaf@; proxy_request_buffering off; }"""
 KEEPS = "keepalive_requests 1000000;"
 
@@ -119,6 +121,8 @@ FLOODS = {
     "WINDOW_UPDATE": lambda n: frame_bytes(WINDOW_UPDATE, 0, 0, u32(1)),
     "RST_STREAM of nothing": lambda n: frame_bytes(HEADERS, END_HEADERS | END_STREAM, stream_of(n), block(GET))
         + frame_bytes(RST_STREAM, 0, stream_of(n), u32(8)) * 10,
+    "empty HEADERS": lambda n: frame_bytes(HEADERS, END_HEADERS | END_STREAM, stream_of(n)),
+    "empty HEADERS that go on": lambda n: frame_bytes(HEADERS, 0, stream_of(n)) + frame_bytes(CONTINUATION, END_HEADERS, stream_of(n)),
     "unknown frames": lambda n: frame_bytes(0x42, 0, 0, bytes(1000)),
     "rapid reset (CVE-2023-44487)":
         lambda n: frame_bytes(HEADERS, END_HEADERS | END_STREAM, stream_of(n), block(with_fields((":path", "/hang"))))
@@ -217,25 +221,84 @@ def indexed_bomb(value, count):
     return block(GET) + entry + b"\xbe" * count
 
 
-@pytest.mark.parametrize("value, count", [("v" * 3900, 10_000), ("v" * 100, 16_000), ("", 16_000)])
-def test_fields_of_one_byte_are_bounded_in_their_sum(server, value, count):
+BOMBS = {
+    "long fields": indexed_bomb("v" * 3900, 10_000),
+    "short fields": indexed_bomb("v" * 100, 16_000),
+    "empty fields": indexed_bomb("", 16_000),
+    "crumbs of a cookie": block(GET) + b"\x40" + literal("cookie", "a=b")[1:] + b"\xbe" * 16_000,
+}
+
+
+@pytest.mark.parametrize("fields", BOMBS.values(), ids=BOMBS)
+def test_fields_of_one_byte_are_bounded_in_their_sum(server, fields):
     attack = Attack(server)
-    for number in range(20):
-        stream = attack.client.headers(indexed_bomb(value, count), stream=stream_of(number))
-        response = attack.client.read_response(stream)
+    # For each request ...
+    for number in range(3):
+        response = attack.client.read_response(attack.client.headers(fields, stream=stream_of(number)))
         assert response.status == 400 and b"Request Header Or Cookie Too Large" in response.body
         attack.peak = max(attack.peak, attack.memory())
-    attack.expect_calm()
+    # ... and for the connection.
+    assert attack.go_on(lambda n: frame_bytes(HEADERS, END_HEADERS | END_STREAM, stream_of(n + 3), fields), batch=2)
+    attack.expect_end(ENHANCE_YOUR_CALM)
 
 
-def test_crumbs_of_a_cookie_are_bounded_in_their_sum(server):
+@pytest.mark.parametrize("fields", [indexed_bomb("", 15_000) + literal("connection", "x"),
+                                    literal("connection", "x") + indexed_bomb("", 15_000)], ids=["behind", "before"])
+def test_fields_of_malformed_requests_are_bounded_in_their_sum(server, fields):
     attack = Attack(server)
-    entry = b"\x40" + literal("cookie", "a=b")[1:]
-    for number in range(20):
-        stream = attack.client.headers(block(GET) + entry + b"\xbe" * 16_000, stream=stream_of(number))
-        assert attack.client.read_response(stream).status == 400
-        attack.peak = max(attack.peak, attack.memory())
+    assert attack.go_on(lambda n: frame_bytes(HEADERS, END_HEADERS | END_STREAM, stream_of(n), fields), batch=2)
+    attack.expect_end(ENHANCE_YOUR_CALM)
+
+
+HEAVY = {
+    "many fields": block(post((":path", "/slow"))) + b"\x40" + literal("x-bomb", "")[1:] + b"\xbe" * 900,
+    "large fields": block(post((":path", "/slow"), ("x-a", "v" * 8000), ("x-b", "v" * 8000))),
+}
+
+
+@pytest.mark.parametrize("fields", HEAVY.values(), ids=HEAVY)
+def test_heads_of_requests_that_wait_are_bounded_in_their_sum(server, fields):
+    attack = Attack(server)
+    # Their bodies do not come.
+    streams = [attack.client.headers(fields, stream=stream_of(number), end=False) for number in range(100)]
+    attack.client.sync(b"all sent")
+    attack.peak = attack.memory()
+    refused = [frame.stream for frame in attack.client.frames if frame.kind == RST_STREAM]
+    assert refused and all(frame.error_code == REFUSED_STREAM for frame in attack.client.frames if frame.kind == RST_STREAM)
+    # Those may come again when there is room.
+    for stream in streams:
+        if stream not in refused:
+            attack.client.reset(stream)
+    again = attack.client.headers(block(with_fields(("x-a", "v" * 8000))), stream=stream_of(200))
+    assert attack.client.read_response(again).text == "hello"
     attack.expect_calm()
+
+
+def test_trailers_that_nobody_takes_are_bounded_in_their_sum(server):
+    attack = Attack(server)
+    trailers = b"\x40" + literal("x-bomb", "")[1:] + b"\xbe" * 16_000
+    assert attack.go_on(lambda n: frame_bytes(HEADERS, END_HEADERS, stream_of(n), block(post((":path", "/hang"))))
+                        + frame_bytes(HEADERS, END_HEADERS | END_STREAM, stream_of(n), trailers), batch=2)
+    attack.expect_end(ENHANCE_YOUR_CALM)
+
+
+def test_large_heads_that_are_taken_cost_nothing(server):
+    """As with tokens and cookies of some KiB, on a connection that many clients share."""
+    client = H2(server.connect())
+    fields = block(with_fields(("authorization", "t" * 6000), ("cookie", "c" * 6000)))
+    for _ in range(40):
+        streams = [client.headers(fields) for _ in range(20)]
+        assert all(client.read_response(stream).status == 200 for stream in streams)
+
+
+def test_a_client_that_cancels_as_many_requests_as_it_lets_finish_is_served(server):
+    client = H2(server.connect())
+    for _ in range(30):
+        streams = [client.headers(with_fields((":path", "/hang"))) for _ in range(50)]
+        for stream in streams:
+            client.reset(stream)
+        for _ in range(50):
+            assert client.get().text == "hello"
 
 
 def test_a_head_as_large_as_http_1_takes_is_taken(server):
@@ -244,6 +307,9 @@ def test_a_head_as_large_as_http_1_takes_is_taken(server):
     assert client.get("/", *[(f"x-{i}", "v" * 1000) for i in range(40)]).status == 400
     assert client.get("/", ("x-long", "v" * 9000)).status == 400
     assert client.get("/" + "p" * 9000).status == 414
+    for lines, status in ((999, 200), (1000, 400)):
+        assert client.request(block(GET) + literal("x-a", "") * lines).status == status
+    server.wait_log("client sent too many header lines")
     assert client.get().status == 200
 
 

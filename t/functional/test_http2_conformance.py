@@ -8,8 +8,12 @@ import struct
 
 import pytest
 
+from hpack.huffman import HuffmanEncoder
+from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
+
 from harness.h2 import (
     ACK,
+    CANCEL,
     COMPRESSION_ERROR,
     CONTINUATION,
     DATA,
@@ -50,6 +54,7 @@ pytestmark = pytest.mark.weir_only("nginx 1.22 has no http2 directive, and misse
 
 CONFIG = """http2 on; client_header_timeout 5s;
     location / { return 200 hello; }
+    location /echo { return 200 $http_user_agent; }
     location /body { proxy_pass http://@upstream@; proxy_request_buffering off; proxy_http_version 1.1; }"""
 
 
@@ -61,6 +66,9 @@ def server(weir, upstream):
 @pytest.fixture
 def client(server):
     return H2(server.connect())
+
+
+HUFFMAN = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)
 
 
 def f(kind, flags=0, stream=0, payload=b"", length=None):
@@ -76,8 +84,54 @@ def head(fields=GET, stream=1, end=True, flags=END_HEADERS, kind=HEADERS):
              fields if isinstance(fields, bytes) else block(fields))
 
 
-OPEN = head(post((":path", "/body")), end=False)        # stream 1, its body is to come
-CLOSED = head()                                         # stream 1, answered at once
+def reset(stream=1, code=CANCEL):
+    return f(RST_STREAM, 0, stream, u32(code))
+
+
+# What is sent on stream 1:
+OPEN = head(post((":path", "/body")), end=False)        # its body is to come
+HALF_CLOSED = head(with_fields((":path", "/body")))     # its end was said, the answer is to come
+CLOSED = head()                                         # answered at once
+
+
+class Answered(bytes):
+    """The frames of a request on stream 1, whose response is read before more is sent."""
+
+    def __add__(self, more):
+        return [self, more]
+
+
+ANSWERED = Answered(CLOSED)
+
+
+def by_section(cases):
+    """The cases of each section of the RFC, which one program is enough for."""
+    sections = {}
+    for name, case in cases.items():
+        sections.setdefault(name.split(":")[0], {})[name] = case
+    return pytest.mark.parametrize("cases", sections.values(), ids=sections)
+
+
+def each(server, cases, show):
+    """show(client, case) for each of them, on a connection of its own; tells all that went wrong."""
+    wrong = []
+    for name, case in cases.items():
+        client = H2(server.connect())
+        try:
+            show(client, case)
+        except Exception as error:
+            wrong.append(f"{name}: {error!r} after {client.frames}")
+        client.connection.close()
+    assert not wrong, "\n".join(wrong)
+    assert server.request().status == 200
+
+
+def send(client, sent):
+    if isinstance(sent, list):
+        first, sent = sent
+        client.connection.send(first)
+        client.read_response(1)
+    client.try_send(sent)
 
 
 def expect_connection_error(client, *codes):
@@ -88,20 +142,17 @@ def expect_connection_error(client, *codes):
 
 
 def expect_stream_error(client, stream, *codes, may_be_400=False):
-    try:
-        while True:
-            frame = client.read_frame()
-            if frame.kind == GOAWAY and frame.error_code in codes:
-                return
-            if frame.kind == RST_STREAM and frame.stream == stream:
-                assert frame.error_code in codes, frame
-                return
-            if frame.kind == HEADERS and frame.stream == stream and may_be_400:
-                assert frame.fields[0] == (":status", "400"), frame.fields
-                return
-            assert not (frame.kind in (HEADERS, DATA) and frame.stream == stream), frame
-    except Exception as error:
-        raise AssertionError(f"no stream error, but {error!r} after {client.frames}") from error
+    while True:
+        frame = client.read_frame()
+        if frame.kind == GOAWAY and frame.error_code in codes:
+            return
+        if frame.kind == RST_STREAM and frame.stream == stream:
+            assert frame.error_code in codes, frame
+            return
+        if frame.kind == HEADERS and frame.stream == stream and may_be_400:
+            assert frame.fields[0] == (":status", "400"), frame.fields
+            return
+        assert not (frame.kind in (HEADERS, DATA) and frame.stream == stream), frame
 
 
 def expect_service(client, stream=None):
@@ -140,6 +191,14 @@ CONNECTION_ERRORS = {
     "5.1: RST_STREAM on an idle stream": (f(RST_STREAM, 0, 1, u32(8)), [PROTOCOL_ERROR]),
     "5.1: WINDOW_UPDATE on an idle stream": (f(WINDOW_UPDATE, 0, 1, u32(1)), [PROTOCOL_ERROR]),
     "5.1: CONTINUATION on an idle stream": (f(CONTINUATION, END_HEADERS, 1, block(GET)), [PROTOCOL_ERROR]),
+    "5.1: DATA on a stream that the client has reset": (OPEN + reset() + f(DATA, END_STREAM, 1, b"x"), [STREAM_CLOSED]),
+    "5.1: HEADERS on a stream that the client has reset": (OPEN + reset() + head(), [STREAM_CLOSED]),
+    "5.1: CONTINUATION on a stream that the client has reset":
+        (OPEN + reset() + f(CONTINUATION, END_HEADERS, 1, b""), [PROTOCOL_ERROR, STREAM_CLOSED]),
+    "5.1: DATA on a closed stream": (ANSWERED + f(DATA, END_STREAM, 1, b"x"), [STREAM_CLOSED]),
+    "5.1: HEADERS on a closed stream": (ANSWERED + head(), [STREAM_CLOSED]),
+    "5.1: CONTINUATION on a closed stream":
+        (ANSWERED + f(CONTINUATION, END_HEADERS, 1, b""), [PROTOCOL_ERROR, STREAM_CLOSED]),
     "5.1: CONTINUATION after END_HEADERS":
         (CLOSED + f(CONTINUATION, END_HEADERS, 1, b""), [PROTOCOL_ERROR, STREAM_CLOSED]),
     # 5.1.1 identifiers
@@ -147,6 +206,10 @@ CONNECTION_ERRORS = {
     "5.1.1: a number that is lower than one before":
         (head(stream=5) + head(stream=3), [PROTOCOL_ERROR, STREAM_CLOSED]),
     "5.1.1: HEADERS on stream 0": (head(stream=0), [PROTOCOL_ERROR]),
+    "5.3.1 of RFC 7540: a stream that depends on itself, in PRIORITY":
+        (f(PRIORITY, 0, 1, u32(1) + b"\x10"), [PROTOCOL_ERROR]),
+    "5.3.1 of RFC 7540: an open stream that depends on itself, exclusively":
+        (OPEN + f(PRIORITY, 0, 1, u32(1 << 31 | 1) + b"\x10"), [PROTOCOL_ERROR]),
     # 6.1 DATA
     "6.1: DATA on stream 0": (f(DATA, 0, 0, b"x"), [PROTOCOL_ERROR]),
     "6.1: padding as long as the payload": (OPEN + f(DATA, PADDED, 1, b"\x05abcd"), [PROTOCOL_ERROR]),
@@ -173,6 +236,8 @@ CONNECTION_ERRORS = {
     "6.5.2: MAX_FRAME_SIZE below 2^14": (H2.settings_frame({MAX_FRAME_SIZE: 16383}), [PROTOCOL_ERROR]),
     "6.5.2: MAX_FRAME_SIZE over 2^24-1": (H2.settings_frame({MAX_FRAME_SIZE: 1 << 24}), [PROTOCOL_ERROR]),
     "8441, 3: ENABLE_CONNECT_PROTOCOL of 2": (H2.settings_frame({8: 2}), [PROTOCOL_ERROR]),
+    "2.1 of RFC 9218: NO_RFC7540_PRIORITIES of 2": (H2.settings_frame({9: 2}), [PROTOCOL_ERROR]),
+    "2.1 of RFC 9218: NO_RFC7540_PRIORITIES that changes": (H2.settings_frame({9: 1}), [PROTOCOL_ERROR]),
     # 6.6 PUSH_PROMISE
     "6.6, 8.4: PUSH_PROMISE from a client":
         (OPEN + f(PUSH_PROMISE, END_HEADERS, 1, u32(2) + block(GET)), [PROTOCOL_ERROR]),
@@ -193,6 +258,9 @@ CONNECTION_ERRORS = {
     "6.10: CONTINUATION of another stream": (head(flags=0) + f(CONTINUATION, END_HEADERS, 3, b""), [PROTOCOL_ERROR]),
     "6.10: CONTINUATION behind DATA": (OPEN + f(DATA, 0, 1, b"x") + f(CONTINUATION, END_HEADERS, 1, b""),
                                        [PROTOCOL_ERROR]),
+    "6.10: CONTINUATION behind CONTINUATION with END_HEADERS":
+        (f(HEADERS, 0, 1, block(post((":path", "/body")))) + f(CONTINUATION, END_HEADERS, 1, b"")
+         + f(CONTINUATION, END_HEADERS, 1, b""), [PROTOCOL_ERROR]),
     "6.10: an unknown frame before CONTINUATION": (head(flags=0) + f(0x20, 0, 0, b"x"), [PROTOCOL_ERROR]),
     # RFC 7541
     "7541, 2.3.3: index 0": (head(block(GET) + b"\x80"), [COMPRESSION_ERROR]),
@@ -212,12 +280,13 @@ CONNECTION_ERRORS = {
 }
 
 
-@pytest.mark.parametrize("sent, codes", CONNECTION_ERRORS.values(), ids=CONNECTION_ERRORS)
-def test_is_an_error_of_the_connection(client, server, sent, codes):
-    client.try_send(sent)
-    goaway = expect_connection_error(client, *codes)
-    assert goaway is not None, "the connection ended without a word"
-    assert server.request().status == 200
+@by_section(CONNECTION_ERRORS)
+def test_errors_of_the_connection(server, cases):
+    def show(client, case):
+        sent, codes = case
+        send(client, sent)
+        assert expect_connection_error(client, *codes) is not None, "the connection ended without a word"
+    each(server, cases, show)
 
 
 # ---- what ends a stream
@@ -225,9 +294,9 @@ def test_is_an_error_of_the_connection(client, server, sent, codes):
 STREAM_ERRORS = {
     "4.2: DATA larger than SETTINGS_MAX_FRAME_SIZE": (OPEN + f(DATA, 0, 1, bytes(16385)), [FRAME_SIZE_ERROR]),
     "5.1: DATA on a stream whose end was said":
-        (head(with_fields((":path", "/body"))) + f(DATA, END_STREAM, 1, b"x"), [STREAM_CLOSED]),
+        (HALF_CLOSED + f(DATA, END_STREAM, 1, b"x"), [STREAM_CLOSED]),
     "5.1: HEADERS on a stream whose end was said":
-        (head(with_fields((":path", "/body"))) + head(), [STREAM_CLOSED]),
+        (HALF_CLOSED + head(), [STREAM_CLOSED]),
     "5.3.1: a stream that depends on itself, in HEADERS":
         (f(HEADERS, END_HEADERS | END_STREAM | PRIORITIZED, 1, u32(1) + b"\x10" + block(with_fields((":path", "/body")))),
          [PROTOCOL_ERROR]),
@@ -246,7 +315,15 @@ STREAM_ERRORS = {
          + f(DATA, END_STREAM, 1, b"xx"), [PROTOCOL_ERROR]),
     "8.3: a pseudo-header field among the trailers":
         (OPEN + head([(":path", "/")]), [PROTOCOL_ERROR]),
+    "8.2.1: a trailer with a capital": (OPEN + head([("X-A", "b")]), [PROTOCOL_ERROR]),
+    "8.2.1: a trailer with LF in its value": (OPEN + head([("x-a", "b\nc")]), [PROTOCOL_ERROR]),
+    "8.2.2: connection among the trailers": (OPEN + head([("connection", "close")]), [PROTOCOL_ERROR]),
+    "8.2.2: transfer-encoding among the trailers": (OPEN + head([("transfer-encoding", "chunked")]), [PROTOCOL_ERROR]),
+    "8.1.1: content-length among the trailers": (OPEN + head([("content-length", "5")]), [PROTOCOL_ERROR]),
 }
+
+CONNECT = [(":method", "CONNECT"), (":authority", "localhost:80")]
+WEBSOCKET = [*CONNECT, (":protocol", "websocket"), (":scheme", "http"), (":path", "/")]
 
 MALFORMED = {
     "8.2.1: a name with a capital": with_fields(("X-A", "b")),
@@ -267,6 +344,8 @@ MALFORMED = {
     "8.2.1: a value that ends with a space": with_fields(("x-a", "b ")),
     "8.2.1: a value that begins with a tab": with_fields(("x-a", "\tb")),
     "8.2.1: a value that ends with a tab": with_fields(("x-a", "b\t")),
+    "8.2.1: a value with DEL": with_fields(("x-a", "b\x7fc")),
+    "8.2.1: a value with a control byte": with_fields(("x-a", "b\x01c")),
     "8.2.1: a known name with LF in its value": with_fields(("user-agent", "a\nb")),
     "8.2.2: connection": with_fields(("connection", "keep-alive")),
     "8.2.2: connection: close": with_fields(("connection", "close")),
@@ -275,6 +354,7 @@ MALFORMED = {
     "8.2.2: transfer-encoding": with_fields(("transfer-encoding", "chunked")),
     "8.2.2: upgrade": with_fields(("upgrade", "websocket")),
     "8.2.2: te: gzip": with_fields(("te", "gzip")),
+    "8.2.2: te without a value": with_fields(("te", "")),
     "8.2.2: te: trailers, gzip": with_fields(("te", "trailers, gzip")),
     "8.3: an unknown pseudo-header field": with_fields((":unknown", "x")),
     "8.3: a pseudo-header field of responses": with_fields((":status", "200")),
@@ -307,33 +387,54 @@ MALFORMED = {
     "8.3.1: an :authority with a space": with_fields((":authority", "local host")),
     "8.3.1: an :authority with CR LF": with_fields((":authority", "localhost\r\nx-smuggled: yes")),
     "8.3.1: an :authority that differs from host": with_fields(("host", "other.test")),
+    "8.3.1: an :authority with a query": with_fields((":authority", "localhost?a")),
+    "8.3.1: an :authority with a fragment": with_fields((":authority", "localhost#a")),
+    "8.3.1: an :authority with a byte over 127": with_fields((":authority", "localh\xf6st")),
+    "8.3.1: an :authority without an end of its IPv6 address": with_fields((":authority", "[::1")),
+    "8.3.1: an :authority of a port alone": with_fields((":authority", ":80")),
+    "8.3.1: an empty :authority": with_fields((":authority", "")),
+    "8.3.1: an empty :authority, and host": with_fields((":authority", ""), ("host", "localhost")),
+    "8.3.1: an empty host": [*GET[:3], ("host", "")],
+    "8.3.1: an empty host, and :authority": with_fields(("host", "")),
+    "8.3.1: two host that differ, without :authority": [*GET[:3], ("host", "a"), ("host", "b")],
+    "8.3.1: no field at all": [],
     "8.3.1: two host": with_fields(("host", "localhost"), ("host", "localhost")),
     "8.3.1: neither :authority nor host": GET[:3],
     "8.1.1: two content-length": post(("content-length", "0"), ("content-length", "0")),
     "8.1.1: a content-length that is no number": post(("content-length", "+0")),
     "8.1.1: a content-length of two numbers": post(("content-length", "0, 0")),
     "8.1.1: content-length without content": post(("content-length", "5")),
-    "8.5: CONNECT with a :path": [(":method", "CONNECT"), (":authority", "localhost:80"), (":path", "/")],
-    "8.5: CONNECT with a :scheme": [(":method", "CONNECT"), (":authority", "localhost:80"), (":scheme", "http")],
-    "8.5: CONNECT without :authority": [(":method", "CONNECT")],
+    "8.5: CONNECT with a :path": [*CONNECT, (":path", "/")],
+    "8.5: CONNECT with a :scheme": [*CONNECT, (":scheme", "http")],
+    "8.5: CONNECT without :authority": CONNECT[:1],
+    "8.5: CONNECT with content-length": [*CONNECT, ("content-length", "0")],
+    "4 of RFC 8441: extended CONNECT without :path": WEBSOCKET[:-1],
+    "4 of RFC 8441: extended CONNECT without :scheme": [*WEBSOCKET[:3], WEBSOCKET[4]],
+    "4 of RFC 8441: extended CONNECT without :authority": [WEBSOCKET[0], *WEBSOCKET[2:]],
+    "4 of RFC 8441: two :protocol": [*WEBSOCKET, WEBSOCKET[2]],
+    "4 of RFC 8441: an empty :protocol": with_fields((":protocol", ""), base=WEBSOCKET),
+    "4 of RFC 8441: extended CONNECT with content-length": [*WEBSOCKET, ("content-length", "3")],
 }
 
 
-@pytest.mark.parametrize("sent, codes", STREAM_ERRORS.values(), ids=STREAM_ERRORS)
-def test_is_an_error_of_the_stream(client, server, sent, codes):
-    client.try_send(sent)
-    expect_stream_error(client, 1, *codes)
-    assert server.request().status == 200
+@by_section(STREAM_ERRORS)
+def test_errors_of_a_stream(server, cases):
+    def show(client, case):
+        sent, codes = case
+        client.try_send(sent)
+        expect_stream_error(client, 1, *codes)
+    each(server, cases, show)
 
 
-@pytest.mark.parametrize("fields", MALFORMED.values(), ids=MALFORMED)
-def test_a_malformed_request_is_refused_and_reaches_no_origin(server, upstream, client, fields):
-    upstream.answers(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-    fields = [(name, "/body" if (name, value) == (":path", "/") else value) for name, value in fields]
-    client.headers(fields, stream=1, raw=True)
-    expect_stream_error(client, 1, PROTOCOL_ERROR, may_be_400=True)
-    assert not upstream.requests and not upstream.connections
-    expect_service(client)
+@by_section(MALFORMED)
+def test_a_malformed_request_is_refused_and_reaches_no_origin(server, upstream, cases):
+    def show(client, fields):
+        fields = [(name, "/body" if (name, value) == (":path", "/") else value) for name, value in fields]
+        client.headers(fields, stream=1, raw=True, end=fields[:1] != CONNECT[:1])
+        expect_stream_error(client, 1, PROTOCOL_ERROR, may_be_400=True)
+        expect_service(client)
+        assert not upstream.requests and not upstream.connections
+    each(server, cases, show)
 
 
 # ---- what must be borne
@@ -345,16 +446,25 @@ BORNE = {
     "4.1: the reserved bit of a stream's number": f(PING, 0, 1 << 31, bytes(8)),
     "5.1: PRIORITY on an idle stream": f(PRIORITY, 0, 1, u32(3) + b"\x10"),
     "5.1: PRIORITY on a closed stream": CLOSED + f(PRIORITY, 0, 1, u32(0) + b"\x10"),
+    "5.1: WINDOW_UPDATE on a stream whose end was said": HALF_CLOSED + f(WINDOW_UPDATE, 0, 1, u32(1)),
+    "5.1: PRIORITY on a stream whose end was said": HALF_CLOSED + f(PRIORITY, 0, 1, u32(3) + b"\x10"),
+    "5.1: RST_STREAM on a stream whose end was said": HALF_CLOSED + reset(),
     "5.1: WINDOW_UPDATE on a closed stream": CLOSED + f(WINDOW_UPDATE, 0, 1, u32(1)),
     "5.1: RST_STREAM on a closed stream": CLOSED + f(RST_STREAM, 0, 1, u32(8)),
+    "6.1: DATA as large as SETTINGS_MAX_FRAME_SIZE": OPEN + f(DATA, END_STREAM, 1, bytes(16384)),
+    "6.1: several DATA": OPEN + f(DATA, 0, 1, b"x") * 5 + f(DATA, END_STREAM, 1, b"x"),
     "6.1: padded DATA": OPEN + f(DATA, PADDED, 1, b"\x03abc\0\0\0"),
     "6.1: DATA without content": OPEN + f(DATA, 0, 1, b""),
     "6.2: padded HEADERS with a priority":
         f(HEADERS, END_HEADERS | END_STREAM | PADDED | PRIORITIZED, 1, b"\x02" + u32(0) + b"\x10" + block(GET) + b"\0\0"),
+    "6.3: PRIORITY of the smallest and the largest weight, and exclusive":
+        f(PRIORITY, 0, 1, u32(0) + b"\0") + f(PRIORITY, 0, 1, u32(0) + b"\xff") + f(PRIORITY, 0, 5, u32(1 << 31 | 3) + b"\1"),
+    "6.3: PRIORITY on an idle stream opens none, and lower ones may be": f(PRIORITY, 0, 5, u32(3) + b"\x10") + head(stream=3),
+    "7: an unknown code in RST_STREAM": OPEN + reset(code=0xff),
+    "7.1 of RFC 9218: PRIORITY_UPDATE": f(0x10, 0, 0, u32(1) + b"u=1"),
     "6.5: a setting that nobody knows": H2.settings_frame({0x99: 7}),
     "6.5: SETTINGS without settings": f(SETTINGS),
     "6.5.3: the same setting twice": f(SETTINGS, 0, 0, b"\0\x04\0\0\0\x01\0\x04\0\x10\0\0"),
-    "6.8: GOAWAY with debug data, the streams before it are served": b"",
     "6.10: a head in several frames":
         f(HEADERS, END_STREAM, 1, block(GET)[:10]) + f(CONTINUATION, 0, 1, block(GET)[10:11])
         + f(CONTINUATION, 0, 1, b"") + f(CONTINUATION, END_HEADERS, 1, block(GET)[11:]),
@@ -372,12 +482,14 @@ BORNE = {
 }
 
 
-@pytest.mark.parametrize("sent", BORNE.values(), ids=BORNE)
-def test_is_borne(client, sent):
-    client.connection.send(sent)
-    client.sync()
-    expect_service(client)
-    assert not any(frame.kind == GOAWAY for frame in client.frames)
+@by_section(BORNE)
+def test_what_is_borne(server, cases):
+    def show(client, sent):
+        client.connection.send(sent)
+        client.sync()
+        expect_service(client)
+        assert not any(frame.kind == GOAWAY for frame in client.frames)
+    each(server, cases, show)
 
 
 def test_3_4_a_preface_that_is_none_ends_the_connection(server):
@@ -411,9 +523,10 @@ def test_6_7_an_answer_to_a_ping_is_not_answered(client):
     assert not any(frame.payload == b"no reply" for frame in client.frames)
 
 
-def test_6_8_after_a_goaway_what_was_asked_before_is_served(client):
+@pytest.mark.parametrize("code", [NO_ERROR, 0xff], ids=["no error", "a code that nobody knows"])
+def test_6_8_after_a_goaway_what_was_asked_before_is_served(client, code):
     stream = client.headers(GET)
-    client.send(GOAWAY, 0, 0, u32(0) + u32(NO_ERROR) + b"debug")
+    client.send(GOAWAY, 0, 0, u32(0) + u32(code) + b"debug")
     assert client.read_response(stream).body == b"hello"
 
 
@@ -501,11 +614,32 @@ def test_7541_huffman_text_is_read(client):
     assert client.read_response(stream).status == 200
 
 
-def test_literals_of_all_three_kinds_are_read(client):
-    indexed, never = literal("x-b", "c"), literal("x-c", "d")
-    fields = block(GET) + b"\x40" + indexed[1:] + b"\x10" + never[1:]
-    stream = client.headers(fields)
-    assert client.read_response(stream).status == 200
+@pytest.mark.parametrize("coded", [False, True], ids=["plain", "Huffman"])
+@pytest.mark.parametrize("named", [True, False], ids=["indexed name", "new name"])
+@pytest.mark.parametrize("kind, bits", [(0x40, 6), (0x00, 4), (0x10, 4)], ids=["indexed", "not indexed", "never indexed"])
+def test_7541_6_2_a_literal_may_be_written_in_each_way(client, kind, bits, named, coded):
+    def text(of):
+        data = HUFFMAN.encode(of) if coded else of
+        return integer(len(data), 7, 0x80 if coded else 0) + data
+    name = integer(58 if named else 0, bits, kind) + (b"" if named else text(b"user-agent"))
+    target = block(with_fields((":path", "/echo")))
+    assert client.read_response(client.headers(target + name + text(b"Value 1.2"))).text == "Value 1.2"
+    if kind == 0x40:                        # it is in the table now
+        assert client.read_response(client.headers(target + b"\xbe")).text == "Value 1.2"
+
+
+def test_5_1_frames_that_were_on_their_way_to_streams_that_the_server_reset_are_borne(client):
+    """However many: each early answer resets what is left of its request."""
+    for _ in range(3):
+        streams = [client.headers(post(), end=False) for _ in range(60)]
+        for stream in streams:
+            client.read_until(RST_STREAM, stream)
+        for stream in streams:
+            client.connection.send(f(DATA, 0, stream, b"late" * 3) + head([("x-a", "b")], stream=stream))
+    streams = range(1, client.next_stream, 2)
+    client.connection.send(b"".join(f(DATA, 0, stream, b"later" * 3) for stream in streams))
+    client.sync()
+    assert client.get().body == b"hello"
 
 
 def test_a_stream_error_leaves_other_streams_alone(client):

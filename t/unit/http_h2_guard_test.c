@@ -102,18 +102,18 @@ static void a_charge_counts_as_frames_do(void **state)
     assert_int_equal(frame(&guard, 6, 0, 8, 1000), H2_GUARD_FLOOD);
 }
 
-static void field_sections_that_are_too_long_cost_by_their_bytes(void **state)
+static void field_sections_cost_by_their_bytes_until_they_are_taken(void **state)
 {
     h2_guard guard = begun();
     int64_t whole = guard.credit;
 
     (void) state;
-    assert_int_equal(frame(&guard, 1, 0, 250, 1000), H2_GUARD_FINE);
-    assert_int_equal(whole - guard.credit, 1);
+    assert_int_equal(frame(&guard, 1, 0, 256, 1000), H2_GUARD_FINE);
+    assert_int_equal(whole - guard.credit, 1 + 2);
     assert_int_equal(frame(&guard, 9, 4, 640, 1000), H2_GUARD_FINE);
-    assert_int_equal(whole - guard.credit, 1 + 2 + 5);
-    assert_int_equal(frame(&guard, 1, 4, 250, 1000), H2_GUARD_FINE);
-    assert_int_equal(whole - guard.credit, 1 + 2 + 5 + 1);
+    assert_int_equal(whole - guard.credit, 1 + 2 + 2 + 5);
+    h2_guard_head_taken(&guard, 256 + 640);
+    assert_int_equal(whole - guard.credit, 1 + 2);
 }
 
 static void a_field_section_is_bounded_over_its_frames(void **state)
@@ -131,22 +131,48 @@ static void a_field_section_is_bounded_over_its_frames(void **state)
     }
 }
 
+static h2_guard_verdict priority_of(h2_guard *guard, char stream, char depends_on)
+{
+    const char bytes[] = {0, 0, 5, 2, 0, 0, 0, 0, stream, (char) 0x80, 0, 0, depends_on, 16};
+
+    return h2_guard_look(guard, weir_str_of(bytes, sizeof(bytes)), HEAD_MAX, 1000);
+}
+
 static void it_asks_for_what_nghttp2_does_not_look_at(void **state)
 {
-    static const char priority_of_zero[] = "\0\0\5\2\0\0\0\0\0";
     h2_guard guard = begun();
 
     (void) state;
     assert_int_equal(frame(&guard, 9, 4, 16385, 1000), H2_GUARD_FRAME_SIZE);
     guard = begun();
-    assert_int_equal(h2_guard_look(&guard, weir_str_of(priority_of_zero, 9), HEAD_MAX, 1000),
-                     H2_GUARD_STREAM_ZERO);
+    assert_int_equal(priority_of(&guard, 0, 3), H2_GUARD_PRIORITY);
+    guard = begun();
+    assert_int_equal(priority_of(&guard, 3, 1), H2_GUARD_FINE);
+    assert_int_equal(priority_of(&guard, 3, 3), H2_GUARD_PRIORITY);
+}
+
+static void data_on_a_stream_that_has_ended_is_seen(void **state)
+{
+    h2_guard guard = begun();
+
+    (void) state;
+    assert_int_equal(frame(&guard, 0, 1, 10, 1000), H2_GUARD_FINE);
+    assert_int_equal(frame(&guard, 3, 0, 4, 1000), H2_GUARD_FINE);
+    assert_int_equal(frame(&guard, 0, 1, 10, 1000), H2_GUARD_ENDED);
+
+    guard = begun();
+    h2_guard_ended(&guard, 1);
+    assert_int_equal(frame(&guard, 0, 1, 10, 1000), H2_GUARD_ENDED);
+    for (unsigned i = 0; i < H2_ENDED_KEPT; i++) {
+        h2_guard_ended(&guard, 3 + 2 * i);
+    }
+    assert_int_equal(frame(&guard, 0, 1, 10, 1000), H2_GUARD_FINE);
 }
 
 static void frames_may_be_cut_anywhere(void **state)
 {
-    char bytes[3 * 17];
-    size_t len = 0;
+    char bytes[3 * 17 + 14] = "\0\0\5\2\0\0\0\0\1\0\0\0\3\20";
+    size_t len = 14;
 
     (void) state;
     for (unsigned i = 0; i < 3; i++) {
@@ -177,9 +203,10 @@ int main(void)
         cmocka_unit_test(time_fills_the_credit),
         cmocka_unit_test(what_is_earned_is_bounded),
         cmocka_unit_test(a_charge_counts_as_frames_do),
-        cmocka_unit_test(field_sections_that_are_too_long_cost_by_their_bytes),
+        cmocka_unit_test(field_sections_cost_by_their_bytes_until_they_are_taken),
         cmocka_unit_test(a_field_section_is_bounded_over_its_frames),
         cmocka_unit_test(it_asks_for_what_nghttp2_does_not_look_at),
+        cmocka_unit_test(data_on_a_stream_that_has_ended_is_seen),
         cmocka_unit_test(frames_may_be_cut_anywhere),
     };
 

@@ -433,8 +433,11 @@ static bool take(h2_connection *h2, weir_str bytes)
     case H2_GUARD_FRAME_SIZE:
         h2_condemn(h2, NGHTTP2_FRAME_SIZE_ERROR, "client sent too large http2 frame");
         return false;
-    case H2_GUARD_STREAM_ZERO:
-        h2_condemn(h2, NGHTTP2_PROTOCOL_ERROR, "client sent PRIORITY on http2 stream 0");
+    case H2_GUARD_ENDED:
+        h2_condemn(h2, NGHTTP2_STREAM_CLOSED, "client sent DATA on a closed http2 stream");
+        return false;
+    case H2_GUARD_PRIORITY:
+        h2_condemn(h2, NGHTTP2_PROTOCOL_ERROR, "client sent invalid http2 PRIORITY");
         return false;
     }
 

@@ -224,6 +224,7 @@ static void end_section(weir_http_h2_client *client, const nghttp2_frame *frame)
     if (client->section_fault != NULL || answer->fault != NULL) {
         return;
     }
+    h2_guard_head_taken(&client->guard, frame->hd.length);
     if (!client->in_trailers) {
         if (answer->status < 200) {
             (void) take_interim(client);
@@ -552,8 +553,10 @@ static const char *guard_fault(h2_guard_verdict verdict)
         return "upstream sent too big header";
     case H2_GUARD_FRAME_SIZE:
         return "upstream sent too large http2 frame";
-    case H2_GUARD_STREAM_ZERO:
-        return "upstream sent PRIORITY on http2 stream 0";
+    case H2_GUARD_ENDED:
+        return "upstream sent DATA on a closed http2 stream";
+    case H2_GUARD_PRIORITY:
+        return "upstream sent invalid http2 PRIORITY";
     }
     return NULL;
 }

@@ -8,6 +8,10 @@
 #define CREDIT_MAX 8000
 #define CREDIT_PER_SECOND 250
 
+/* Of a field section for 1: decoding them costs what a frame does. */
+#define HEAD_BYTES_PER_COST 128
+
+#define FRAME_HEAD_BYTES 9
 #define PREFACE_BYTES 24
 
 /* RFC 9113, 6 */
@@ -25,6 +29,7 @@ enum {
 };
 #define FLAG_END_HEADERS 4
 #define FLAG_PADDED 8
+#define PRIORITY_BYTES 5
 #define FRAME_MAX_BYTES 16384 /* SETTINGS_MAX_FRAME_SIZE, which is left as it is */
 
 void h2_guard_begin(h2_guard *guard, uint64_t now_ms)
@@ -50,6 +55,11 @@ void h2_guard_earn(h2_guard *guard, int64_t credit)
     }
 }
 
+void h2_guard_head_taken(h2_guard *guard, size_t bytes)
+{
+    h2_guard_earn(guard, (int64_t) (bytes / HEAD_BYTES_PER_COST));
+}
+
 static void fill(h2_guard *guard, uint64_t now_ms)
 {
     uint64_t passed_ms = now_ms - guard->filled_ms;
@@ -73,9 +83,9 @@ static int64_t cost_of(unsigned type, unsigned flags, uint32_t len)
         /* Padding may be all that there is: a body that is earns it back. */
         return len < H2_BODY_FRAME_MIN || (flags & FLAG_PADDED) != 0 ? 1 : 0;
     case FRAME_HEADERS:
-        return 1;
+        return 1 + len / HEAD_BYTES_PER_COST;
     case FRAME_CONTINUATION:
-        return 2;
+        return 2 + len / HEAD_BYTES_PER_COST;
     case FRAME_SETTINGS:
         return 4 + len / 64;
     case FRAME_PING:
@@ -85,30 +95,81 @@ static int64_t cost_of(unsigned type, unsigned flags, uint32_t len)
     }
 }
 
-/* Of a request that is refused already: the rest is decoded, for the table's sake alone (RFC 9113, 4.3). */
-static int64_t cost_of_excess(const h2_guard *guard, uint32_t len, size_t head_max)
+static uint32_t stream_at(const uint8_t *bytes)
 {
-    return guard->block_bytes > head_max ? len / 128 : 0;
+    return (uint32_t) (bytes[0] & 0x7f) << 24 | (uint32_t) bytes[1] << 16 | (uint32_t) bytes[2] << 8
+           | bytes[3];
+}
+
+static uint32_t payload_len(const h2_guard *guard)
+{
+    return (uint32_t) guard->head[0] << 16 | (uint32_t) guard->head[1] << 8 | guard->head[2];
+}
+
+/* What is to be seen of a frame before it is judged. */
+static bool head_is_whole(const h2_guard *guard)
+{
+    if (guard->head_len < FRAME_HEAD_BYTES) {
+        return false;
+    }
+    return guard->head[3] != FRAME_PRIORITY || payload_len(guard) != PRIORITY_BYTES
+           || guard->head_len == sizeof(guard->head);
+}
+
+void h2_guard_ended(h2_guard *guard, uint32_t stream)
+{
+    guard->ended[guard->next_ended++ % H2_ENDED_KEPT] = stream;
+}
+
+static bool has_ended(const h2_guard *guard, uint32_t stream)
+{
+    for (size_t i = 0; i < H2_ENDED_KEPT; i++) {
+        if (guard->ended[i] == stream && stream != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What nghttp2 does not look at, as it keeps no closed streams and no priorities. */
+static h2_guard_verdict look_closer(h2_guard *guard, unsigned type, uint32_t len)
+{
+    uint32_t stream = stream_at(guard->head + 5);
+
+    switch (type) {
+    case FRAME_DATA:
+        return has_ended(guard, stream) ? H2_GUARD_ENDED : H2_GUARD_FINE;
+    case FRAME_PRIORITY:
+        return stream == 0
+                       || (len == PRIORITY_BYTES
+                           && stream == stream_at(guard->head + FRAME_HEAD_BYTES))
+                   ? H2_GUARD_PRIORITY
+                   : H2_GUARD_FINE;
+    case FRAME_RST_STREAM:
+        h2_guard_ended(guard, stream);
+        return H2_GUARD_FINE;
+    case FRAME_CONTINUATION:
+        return len > FRAME_MAX_BYTES ? H2_GUARD_FRAME_SIZE : H2_GUARD_FINE;
+    default:
+        return H2_GUARD_FINE;
+    }
 }
 
 static h2_guard_verdict take_head(h2_guard *guard, size_t head_max)
 {
-    uint32_t len =
-        (uint32_t) guard->head[0] << 16 | (uint32_t) guard->head[1] << 8 | guard->head[2];
+    uint32_t len = payload_len(guard);
     unsigned type = guard->head[3];
+    h2_guard_verdict verdict;
 
-    guard->left = len;
+    guard->left = len - (guard->head_len - FRAME_HEAD_BYTES);
     guard->head_len = 0;
     guard->credit -= cost_of(type, guard->head[4], len);
     if (guard->credit < 0) {
         return H2_GUARD_FLOOD;
     }
-    if (type == FRAME_CONTINUATION && len > FRAME_MAX_BYTES) {
-        return H2_GUARD_FRAME_SIZE;
-    }
-    if (type == FRAME_PRIORITY
-        && ((guard->head[5] & 0x7f) | guard->head[6] | guard->head[7] | guard->head[8]) == 0) {
-        return H2_GUARD_STREAM_ZERO;
+    verdict = look_closer(guard, type, len);
+    if (verdict != H2_GUARD_FINE) {
+        return verdict;
     }
     if (type == FRAME_HEADERS) {
         guard->block_bytes = 0;
@@ -116,7 +177,6 @@ static h2_guard_verdict take_head(h2_guard *guard, size_t head_max)
     if (type == FRAME_HEADERS || type == FRAME_CONTINUATION) {
         guard->in_block = (guard->head[4] & FLAG_END_HEADERS) == 0;
         guard->block_bytes += len;
-        guard->credit -= cost_of_excess(guard, len, head_max);
         if (guard->block_bytes > head_max * H2_HEAD_TIMES) {
             return H2_GUARD_TOO_LARGE;
         }
@@ -140,7 +200,7 @@ h2_guard_verdict h2_guard_look(h2_guard *guard, weir_str bytes, size_t head_max,
             continue;
         }
         guard->head[guard->head_len++] = (uint8_t) bytes.data[i++];
-        if (guard->head_len < sizeof(guard->head)) {
+        if (!head_is_whole(guard)) {
             continue;
         }
         verdict = take_head(guard, head_max);

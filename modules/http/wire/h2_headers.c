@@ -22,6 +22,7 @@ struct h2_head {
     size_t crumbs_len;
     size_t bytes; /* as they would be in HTTP/1 */
     unsigned lines;
+    bool is_put_off; /* there is no room for it beside others now */
     unsigned status; /* that it will be refused with; 0: fine */
     const char *why;
 };
@@ -43,6 +44,21 @@ static void refuse(struct h2_head *head, unsigned status, const char *why)
         head->status = status;
         head->why = why;
     }
+}
+
+/* False: the connection's requests have as much already as they may. */
+static bool reserve(h2_stream *stream, size_t bytes)
+{
+    h2_connection *h2 = stream->h2;
+
+    /* Lists of fields grow by doubling, and keep what they had. */
+    bytes += 2 * sizeof(weir_http_field);
+    if (h2->stream_count > 1 && h2->heads_bytes + bytes > H2_HEADS_BYTES) {
+        return false;
+    }
+    h2->heads_bytes += bytes;
+    stream->head_bytes += bytes;
+    return true;
 }
 
 static bool take_pseudo(h2_stream *stream, weir_str name, weir_str value)
@@ -129,12 +145,18 @@ bool h2_head_take(h2_stream *stream, weir_str name, weir_str value)
     struct h2_head *head = stream->head;
     const weir_http_core_conf *core = stream->ex->core;
     size_t bytes = name.len + value.len + 4;
+    bool is_pseudo = name.len != 0 && name.data[0] == ':';
 
-    if (head->status != 0) {
+    head->lines += is_pseudo ? 0 : 1;
+    if (head->status != 0 || head->is_put_off) {
+        return true;
+    }
+    if (!reserve(stream, bytes)) {
+        head->is_put_off = true;
         return true;
     }
     head->bytes += bytes;
-    if (name.len != 0 && name.data[0] == ':') {
+    if (is_pseudo) {
         return take_pseudo(stream, name, value);
     }
     if (bytes > weir_http_line_limit(core)) {
@@ -145,7 +167,8 @@ bool h2_head_take(h2_stream *stream, weir_str name, weir_str value)
         refuse(head, 494, "client sent too large request");
         return true;
     }
-    if (++head->lines > core->max_headers) {
+    /* :authority becomes the Host field. */
+    if (head->lines + (head->authority.len != 0 ? 1 : 0) > core->max_headers) {
         refuse(head, 494, "client sent too many header lines");
         return true;
     }
@@ -161,7 +184,9 @@ bool h2_trailer_take(h2_stream *stream, weir_str name, weir_str value)
     /* Beyond the bounds they are dropped, as all that nobody knows may be (RFC 9110, 6.5.1). */
     request->head_bytes += name.len + value.len + 4;
     if (is_odd(core, known, name) || request->trailers.count >= core->max_headers
-        || request->head_bytes > 2 * weir_http_head_limit(core)) {
+        || request->head_bytes > 2 * weir_http_head_limit(core)
+        || !reserve(stream, name.len + value.len)) {
+        stream->trailer_is_cut = true;
         return true;
     }
     return add_field(&request->trailers, known, name, value);
@@ -299,6 +324,9 @@ static const char *settle_tunnel(h2_stream *stream, unsigned *status)
     if (stream->in_ended) {
         return "client ended the stream of an extended CONNECT";
     }
+    if (weir_http_fields_find(&stream->ex->request.fields, WEIR_HTTP_CONTENT_LENGTH) != NULL) {
+        return "client sent an extended CONNECT with \"Content-Length\"";
+    }
     if (!h2_tunnel_ask(stream)) {
         *status = 500;
         return "no memory for a request";
@@ -344,6 +372,23 @@ static const char *settle(h2_stream *stream, unsigned *status)
     return request->method == WEIR_HTTP_CONNECT ? settle_connect(stream) : settle_body(stream);
 }
 
+/* As with more streams than are allowed: the client may ask again (RFC 9113, 8.7). */
+static void put_off(h2_stream *stream)
+{
+    weir_http_exchange *ex = stream->ex;
+
+    ex->response.status = 503;
+    ex->end_reason = "too large headers on one http2 connection";
+    weir_log_line(&ex->log, WEIR_LOG_INFO, 0,
+                  "http2 stream %d is refused: the headers of %zu requests have %zu bytes already",
+                  stream->id, stream->h2->stream_count - 1,
+                  stream->h2->heads_bytes - stream->head_bytes);
+    if (stream->head->lines <= ex->core->max_headers) {
+        h2_guard_head_taken(&stream->h2->guard, ex->request.head_bytes);
+    }
+    h2_stream_break(stream, NGHTTP2_REFUSED_STREAM);
+}
+
 void h2_head_complete(h2_stream *stream, size_t bytes)
 {
     weir_http_exchange *ex = stream->ex;
@@ -353,10 +398,15 @@ void h2_head_complete(h2_stream *stream, size_t bytes)
     stream->head_is_complete = true;
     stream->head_deadline_ms = 0;
     ex->request.head_bytes = bytes;
+    if (stream->head->is_put_off) {
+        put_off(stream);
+        return;
+    }
     why = settle(stream, &status);
     if (why != NULL) {
         weir_http_exchange_refuse(ex, status, why);
         return;
     }
+    h2_guard_head_taken(&stream->h2->guard, bytes);
     weir_http_exchange_start(ex);
 }

@@ -14,6 +14,8 @@
 /* What all bodies of a connection's requests may have in memory here, and each that somebody reads. */
 #define H2_WINDOW_BYTES (512 * 1024)
 #define H2_STREAM_WINDOW_BYTES (256 * 1024)
+/* What the heads of a connection's requests may have; one that would be the only one may have more. */
+#define H2_HEADS_BYTES (512 * 1024)
 #define H2_RESETS_KEPT 64
 /* Queued bytes from which on nghttp2 is asked for no more frames before they are written. */
 #define H2_OUT_FULL (4 * WEIR_BLOCK_BYTES)
@@ -41,13 +43,18 @@ typedef struct {
 
     weir_list streams; /* h2_stream whose exchange has not ended */
     size_t stream_count;
+    size_t heads_bytes;        /* of all streams' head_bytes */
     weir_list tunnels;         /* h2_tunnel, some of which may have outlived their exchange */
     weir_list readable;        /* those that got bytes of a body in this call of nghttp2's */
     struct h2_stream *in_head; /* whose field section is being read; NULL: nobody wants it */
 
-    /* The last that we reset: what the client had sent on them already may still come (RFC 9113, 5.1). */
+    /*
+     * The last that we reset: what the client had sent on them already may still come (RFC 9113, 5.1).  As far as
+     * `reset_forgotten` there may have been others.
+     */
     int32_t resets[H2_RESETS_KEPT];
     unsigned next_reset;
+    int32_t reset_forgotten;
 
     weir_block
         *small; /* where pieces are copied to, as far as `small_len`; NULL: nothing is queued */
@@ -79,8 +86,10 @@ typedef struct h2_stream {
 
     /* The head, until it is whole. */
     struct h2_head *head;
+    size_t head_bytes; /* in memory, with trailers */
     bool head_is_complete;
-    uint64_t head_came; /* bytes of it, but for those of the read that it began with */
+    bool trailer_is_cut; /* some of it was dropped */
+    uint64_t head_came;  /* bytes of it, but for those of the read that it began with */
 
     /* The request's body: what came and was not taken yet. */
     weir_chain in;

@@ -20,6 +20,37 @@ static void leave_continuations_to_guard(nghttp2_option *option)
 }
 #endif
 
+/*
+ * So are resets and frames that are odd but not forbidden, whatever the version: nghttp2's bounds are put behind the guard's,
+ * in front of which its preset of 33 a second would be.  More at once, and in a second, than any credit lasts for:
+ */
+#define BURST 10000
+#define PER_SECOND 1000
+
+#if WEIR_HAVE_NGHTTP2_STREAM_RESET_RATE_LIMIT
+static void leave_resets_to_guard(nghttp2_option *option)
+{
+    nghttp2_option_set_stream_reset_rate_limit(option, BURST, PER_SECOND);
+}
+#else
+static void leave_resets_to_guard(nghttp2_option *option)
+{
+    (void) option;
+}
+#endif
+
+#if WEIR_HAVE_NGHTTP2_GLITCH_RATE_LIMIT
+static void leave_glitches_to_guard(nghttp2_option *option)
+{
+    nghttp2_option_set_glitch_rate_limit(option, BURST, PER_SECOND);
+}
+#else
+static void leave_glitches_to_guard(nghttp2_option *option)
+{
+    (void) option;
+}
+#endif
+
 nghttp2_option *h2_option_new(void)
 {
     nghttp2_option *option;
@@ -31,5 +62,7 @@ nghttp2_option *h2_option_new(void)
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1);
     leave_continuations_to_guard(option);
+    leave_resets_to_guard(option);
+    leave_glitches_to_guard(option);
     return option;
 }

@@ -10,8 +10,11 @@ static h2_stream *stream_of(nghttp2_session *session, int32_t id)
 
 /* ---- field sections */
 
-static bool was_reset(const h2_connection *h2, int32_t id)
+static bool may_be_reset(const h2_connection *h2, int32_t id)
 {
+    if (id <= h2->reset_forgotten) {
+        return true;
+    }
     for (size_t i = 0; i < H2_RESETS_KEPT; i++) {
         if (h2->resets[i] == id) {
             return true;
@@ -20,15 +23,22 @@ static bool was_reset(const h2_connection *h2, int32_t id)
     return false;
 }
 
-/* A number below that of another stream, on which nothing is open: it was ended, or skipped (RFC 9113, 5.1.1). */
+/* On a stream that nothing is open on: the client has ended it, or skipped its number (RFC 9113, 5.1 and 5.1.1). */
+static bool is_late(const h2_connection *h2, const nghttp2_frame_hd *hd)
+{
+    int32_t id = hd->stream_id;
+
+    return hd->type == NGHTTP2_HEADERS && id <= nghttp2_session_get_last_proc_stream_id(h2->session)
+           && id % 2 == 1 && nghttp2_session_find_stream(h2->session, id) == NULL
+           && !may_be_reset(h2, id);
+}
+
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user)
 {
     h2_connection *h2 = user;
 
-    if (hd->type == NGHTTP2_HEADERS
-        && hd->stream_id <= nghttp2_session_get_last_proc_stream_id(session)
-        && hd->stream_id % 2 == 1 && nghttp2_session_find_stream(session, hd->stream_id) == NULL
-        && !was_reset(h2, hd->stream_id)) {
+    (void) session;
+    if (is_late(h2, hd)) {
         h2_condemn(h2, NGHTTP2_STREAM_CLOSED, "client sent a header on a closed http2 stream");
     }
     return 0;
@@ -102,6 +112,9 @@ static void headers_end(h2_connection *h2, const nghttp2_frame *frame)
         stream->in_ended = ends;
         h2_head_complete(stream, frame->hd.length);
     } else if (ends) {
+        if (!stream->trailer_is_cut) {
+            h2_guard_head_taken(&h2->guard, frame->hd.length);
+        }
         h2_stream_body_end(stream);
     }
 }
@@ -153,12 +166,16 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
 
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error_code, void *user)
 {
+    h2_connection *h2 = user;
     h2_stream *stream = stream_of(session, id);
     h2_tunnel *tunnel;
 
+    if (nghttp2_session_get_stream_remote_close(session, id) == 1) {
+        h2_guard_ended(&h2->guard, (uint32_t) id);
+    }
     if (stream != NULL) {
         h2_stream_closed(stream, error_code);
-    } else if ((tunnel = h2_tunnel_find(user, id)) != NULL) {
+    } else if ((tunnel = h2_tunnel_find(h2, id)) != NULL) {
         h2_tunnel_free(tunnel);
     }
     return 0;
@@ -167,7 +184,12 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error_
 /* What the client did that a stream of its own is reset for costs it. */
 static void reset_sent(h2_connection *h2, const nghttp2_frame *frame)
 {
-    h2->resets[h2->next_reset++ % H2_RESETS_KEPT] = frame->hd.stream_id;
+    int32_t *place = &h2->resets[h2->next_reset++ % H2_RESETS_KEPT];
+
+    if (*place > h2->reset_forgotten) {
+        h2->reset_forgotten = *place;
+    }
+    *place = frame->hd.stream_id;
     switch (frame->rst_stream.error_code) {
     case NGHTTP2_NO_ERROR:
     case NGHTTP2_INTERNAL_ERROR:

@@ -214,6 +214,7 @@ void h2_ended(weir_http_exchange *ex)
     weir_list_remove(&stream->readable);
     weir_list_remove(&stream->link);
     h2->stream_count--;
+    h2->heads_bytes -= stream->head_bytes;
     h2_schedule(h2);
 }
 
