@@ -85,9 +85,16 @@ static void note_score(weir_waf_transaction *tx, const weir_waf_effect *effect, 
     }
 }
 
-static weir_waf_value *find_value(weir_waf_values *values, weir_str name)
+/* Names may be as many as arguments, long and equal but for their ends: they are compared where their hashes are equal. */
+static weir_waf_value *find_value(weir_waf_transaction *tx, weir_waf_values *values, weir_str name,
+                                  uint64_t hash)
 {
+    tx->work += name.len + values->count;
     for (uint32_t i = 0; i < values->count; i++) {
+        if (values->items[i].name_hash != hash) {
+            continue;
+        }
+        tx->work += name.len;
         if (weir_str_eq_nocase(values->items[i].name, name)) {
             return &values->items[i];
         }
@@ -108,9 +115,9 @@ static void drop_value(weir_waf_values *values, const weir_waf_value *value)
 static void set_by_name(weir_waf_transaction *tx, weir_waf_values *values, weir_str name,
                         const weir_waf_effect *effect, weir_str text)
 {
-    weir_waf_value *value = find_value(values, name);
+    uint64_t hash = weir_str_hash_nocase(name);
+    weir_waf_value *value = find_value(tx, values, name, hash);
 
-    tx->work += values->count;
     if (effect->assignment == WEIR_WAF_UNSET) {
         if (value != NULL) {
             drop_value(values, value);
@@ -129,7 +136,9 @@ static void set_by_name(weir_waf_transaction *tx, weir_waf_values *values, weir_
         return;
     }
     (void) weir_waf_push(
-        tx, values, (weir_waf_value){.name = name, .text = text, .variable = effect->variable});
+        tx, values,
+        (weir_waf_value){
+            .name = name, .text = text, .variable = effect->variable, .name_hash = hash});
 }
 
 static void set_slot(weir_waf_transaction *tx, const weir_waf_effect *effect, uint32_t slot)

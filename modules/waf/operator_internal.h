@@ -28,7 +28,7 @@ typedef struct weir_waf_networks weir_waf_networks;
 typedef enum {
     WEIR_WAF_REGEX,          /* it does */
     WEIR_WAF_REGEX_ANYTHING, /* ^.*$ */
-    WEIR_WAF_REGEX_PREFIX,   /* ^ and plain bytes */
+    WEIR_WAF_REGEX_PREFIX,   /* ^ and plain bytes, or (?i)^ and plain bytes */
 } weir_waf_regex_shape;
 
 struct weir_waf_operator {
@@ -42,6 +42,8 @@ struct weir_waf_operator {
             bool has_jit;
             bool has_stretches; /* it may be asked for matches that begin in a part of the text */
             weir_waf_regex_shape shape;
+            weir_str prefix; /* of PREFIX */
+            bool is_prefix_of_either_case;
         } regex;
         struct {
             const weir_waf_automaton *automaton;

@@ -77,22 +77,34 @@ static bool regex_may_be_searched_in_parts(weir_str pattern)
            && weir_str_find(pattern, WEIR_STR("(*")) == NULL;
 }
 
-static weir_waf_regex_shape regex_shape(weir_str pattern)
+static bool is_plain(weir_str text)
 {
-    if (weir_str_eq(pattern, WEIR_STR("^.*$"))) {
-        return WEIR_WAF_REGEX_ANYTHING;
-    }
-    if (pattern.len < 2 || pattern.data[0] != '^') {
-        return WEIR_WAF_REGEX;
-    }
-    for (size_t i = 1; i < pattern.len; i++) {
-        char c = weir_byte_lower(pattern.data[i]);
+    for (size_t i = 0; i < text.len; i++) {
+        char c = weir_byte_lower(text.data[i]);
 
         if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_') {
-            return WEIR_WAF_REGEX;
+            return false;
         }
     }
-    return WEIR_WAF_REGEX_PREFIX;
+    return text.len != 0;
+}
+
+static void find_shape(weir_waf_operator *op)
+{
+    weir_str pattern = op->parameter;
+
+    if (weir_str_eq(pattern, WEIR_STR("^.*$"))) {
+        op->regex.shape = WEIR_WAF_REGEX_ANYTHING;
+        return;
+    }
+    if (weir_str_starts(pattern, WEIR_STR("(?i)"))) {
+        op->regex.is_prefix_of_either_case = true;
+        pattern = weir_str_from(pattern, 4);
+    }
+    if (weir_str_starts(pattern, WEIR_STR("^")) && is_plain(weir_str_from(pattern, 1))) {
+        op->regex.shape = WEIR_WAF_REGEX_PREFIX;
+        op->regex.prefix = weir_str_from(pattern, 1);
+    }
 }
 
 bool weir_waf_regex_compile(weir_waf_operator_build *build, weir_waf_operator *op)
@@ -119,7 +131,7 @@ bool weir_waf_regex_compile(weir_waf_operator_build *build, weir_waf_operator *o
     op->regex.has_stretches =
         in_parts && pcre2_pattern_info(op->regex.code, PCRE2_INFO_ALLOPTIONS, &all_options) == 0
         && (all_options & PCRE2_ANCHORED) == 0;
-    op->regex.shape = regex_shape(op->parameter);
+    find_shape(op);
     if (regex_is_slow_to_start(op->regex.code)) {
         op->regex.dfa = weir_waf_dfa_new(build->pool, op->parameter);
     }
@@ -347,9 +359,10 @@ static weir_waf_matched run_shape(const weir_waf_operator *op, weir_str value, w
     weir_str found = value;
 
     if (op->regex.shape == WEIR_WAF_REGEX_PREFIX) {
-        weir_str prefix = weir_str_from(op->parameter, 1);
+        weir_str prefix = op->regex.prefix;
 
-        if (!weir_str_starts(value, prefix)) {
+        if (!(op->regex.is_prefix_of_either_case ? weir_str_starts_nocase(value, prefix)
+                                                 : weir_str_starts(value, prefix))) {
             return WEIR_WAF_NO_MATCH;
         }
         found = weir_str_slice(value, 0, prefix.len);

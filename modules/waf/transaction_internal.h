@@ -31,6 +31,8 @@ typedef struct {
     weir_waf_known_text *known; /* what was known of it in `known_in`; NULL: nothing */
     uint32_t known_in;
     weir_waf_variable variable;
+    uint64_t
+        name_hash; /* of a variable that an action made, letters of either case; else not set */
 } weir_waf_value;
 
 typedef struct {

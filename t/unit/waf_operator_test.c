@@ -76,6 +76,13 @@ static const sample samples[] = {
     SAMPLE("rx", "^ab_1", "ab_", false),
     SAMPLE("rx", "^ab_1", "AB_1", false),
     SAMPLE("rx", "^ab_1", "xab_1", false),
+    SAMPLE("rx", "(?i)^Ab_1", "aB_12", true),
+    SAMPLE("rx", "(?i)^Ab_1",
+           "ab\x7f"
+           "1",
+           false),
+    SAMPLE("rx", "(?i)^Ab_1", "xab_1", false),
+    SAMPLE("rx", "(?i)ab_1", "xAB_1", true),
     SAMPLE("rxGlobal", "^ab_1", "ab_1", true),
     SAMPLE("pm", "abc |44 45|f", "xxDEFyy", true),
     SAMPLE("pm", "a|c", "abc", false),
