@@ -338,6 +338,30 @@ def test_fields_are_set_hidden_and_passed_as_the_settings_say(weir, origin):
     assert "x-secret" not in answer.headers
 
 
+@pytest.mark.parametrize("value, sent", [("trailers", "trailers"), ('""', None), ("$http_x_none", None)])
+def test_te_may_be_set_and_left_out(weir, origin, value, sent):
+    server = weir(LISTEN + f"location / {{ grpc_set_header TE {value}; grpc_pass @upstream@; }}")
+    client = H2(server.connect())
+    for call in CALL, post():
+        client.request(call, b"x")
+        assert origin.last.headers.get("te") == sent
+
+
+@pytest.mark.weir_only("HTTP/2 has no place for these (RFC 9113, 8.2.2)")
+@pytest.mark.parametrize("field", ["Connection close", "Upgrade x", "Keep-Alive 5", "TE gzip", "Transfer-Encoding chunked"])
+def test_what_is_a_connections_is_not_set(weir, origin, field):
+    server = weir(LISTEN + f"location / {{ grpc_set_header {field}; grpc_pass @upstream@; }}")
+    assert H2(server.connect()).request(post(), b"x").body == b"<x>"
+    assert field.split()[0].lower() not in origin.last.headers
+
+
+@pytest.mark.parametrize("settings, sent", [("", "1"), ('grpc_set_header Content-Length "";', None)])
+def test_a_length_may_be_left_out(weir, origin, settings, sent):
+    server = weir(LISTEN + f"location / {{ {settings} grpc_pass @upstream@; }}")
+    assert H2(server.connect()).request(CALL + [("content-length", "1")], b"x").body == b"<x>"
+    assert origin.last.headers.get("content-length") == sent
+
+
 @pytest.mark.weir_only("nginx sends Host as it was set, and no :authority")
 def test_a_host_that_is_set_is_the_authority(weir, origin):
     server = weir(LISTEN + "location / { grpc_set_header Host $host; grpc_pass @upstream@; }")

@@ -33,10 +33,12 @@ static h2_state *state_of(const proxy_state *proxy)
 
 /* ---- the request's head */
 
-/* A connection's, which have no place here (RFC 9113, 8.2.2); Host is :authority. */
-static bool stays_out(weir_http_name name)
+/* A connection's, which have no place here, except "TE: trailers" (RFC 9113, 8.2.2); Host is :authority. */
+static bool stays_out(weir_http_name name, weir_str value)
 {
     switch (name) {
+    case WEIR_HTTP_TE:
+        return !weir_str_eq_nocase(value, WEIR_STR("trailers"));
     case WEIR_HTTP_HOST:
     case WEIR_HTTP_CONNECTION:
     case WEIR_HTTP_KEEP_ALIVE:
@@ -44,7 +46,6 @@ static bool stays_out(weir_http_name name)
     case WEIR_HTTP_TRANSFER_ENCODING:
     case WEIR_HTTP_UPGRADE:
     case WEIR_HTTP_HTTP2_SETTINGS:
-    case WEIR_HTTP_TE:
         return true;
     default:
         return false;
@@ -80,7 +81,7 @@ static bool fields_of_lines(weir_str lines, weir_http_h2_field *fields, size_t *
         if (known == WEIR_HTTP_HOST && host != NULL) {
             *host = value;
         }
-        if (!stays_out(known)) {
+        if (!stays_out(known, value)) {
             fields[(*count)++] = (weir_http_h2_field){name, value};
         }
     }
@@ -109,7 +110,8 @@ static bool make_fields(proxy_state *proxy, h2_state *h2, weir_str method, weir_
         return false;
     }
     /* gRPC's servers see by it that trailers come through. */
-    if (weir_http_fields_have_token(&request->fields, WEIR_HTTP_TE, WEIR_STR("trailers"))) {
+    if (!proxy->conf->headers->sets_te
+        && weir_http_fields_have_token(&request->fields, WEIR_HTTP_TE, WEIR_STR("trailers"))) {
         put_first(h2, WEIR_STR("te"), WEIR_STR("trailers"));
     }
     put_first(h2, WEIR_STR(":path"), proxy->target);

@@ -65,7 +65,7 @@ typedef struct {
 /* What proxy_set_header makes of requests; compiled once for each distinct settings. */
 typedef struct {
     weir_array set; /* proxy_header, those that are sent */
-    bool sets_host, sets_connection, sets_upgrade;
+    bool sets_host, sets_connection, sets_upgrade, sets_te;
     bool drops
         [WEIR_HTTP_NAME_COUNT]; /* fields of the client that do not pass, as they are set or stay here */
     weir_map *drops_other;      /* the same by text; NULL: none */

@@ -101,6 +101,7 @@ proxy_headers *proxy_headers_make(weir_conf *conf, const proxy_conf *settings)
         }
         headers->sets_host |= header->name == WEIR_HTTP_HOST;
         headers->sets_connection |= header->name == WEIR_HTTP_CONNECTION;
+        headers->sets_te |= header->name == WEIR_HTTP_TE;
         headers->sets_upgrade |= header->name == WEIR_HTTP_UPGRADE && is_sent;
 
         /* The framing is the body's, whatever the settings say; only to leave it out can be asked for. */
@@ -290,6 +291,9 @@ static bool add_framing(proxy_state *proxy, weir_builder *head)
         return true;
     }
 
+    if (conf->headers->drops_length && proxy->wire->framing != NULL) {
+        return true;
+    }
     weir_builder_add(head, WEIR_STR("Content-Length: "));
     weir_builder_add_uint(head, length);
     weir_builder_add(head, WEIR_STR("\r\n"));
