@@ -213,6 +213,7 @@ bool weir_connection_is_quiet(weir_connection *connection);
 typedef struct weir_relay weir_relay;
 typedef struct {
     uint64_t idle_timeout_ms;            /* neither side moved a byte: ends with timed_out */
+    uint64_t a_timeout_ms, b_timeout_ms; /* it takes none of what waits for it: ends with stalled */
     uint64_t upload_rate, download_rate; /* bytes a second, 0: no limit; a to b is upload */
     size_t copy_bytes; /* read at once where bytes are copied; 0, and more than a block: a block */
     bool half_close;
@@ -223,6 +224,8 @@ typedef enum {
     WEIR_RELAY_TIMED_OUT,
     WEIR_RELAY_BROKEN_A,
     WEIR_RELAY_BROKEN_B,
+    WEIR_RELAY_STALLED_A,
+    WEIR_RELAY_STALLED_B,
 } weir_relay_end;
 weir_relay *weir_relay_start(weir_connection *a, weir_connection *b,
                              const weir_relay_options *options,

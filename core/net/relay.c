@@ -21,10 +21,13 @@
 typedef struct {
     weir_relay *relay;
     weir_connection *from, *to;
-    weir_relay_end from_broke, to_broke;
+    weir_relay_end from_broke, to_broke, to_stalled;
     uint64_t rate;        /* bytes a second; 0: no limit */
     uint64_t moved;       /* bytes read from `from` */
     weir_timer rate_wait; /* set: the rate is used up */
+    uint64_t stall_ms;    /* that `to` may take nothing of what waits for it; 0: for ever */
+    uint64_t stall_sent;  /* what it had taken when it was last seen to take some */
+    weir_timer stall;     /* set: something waits */
 
     weir_chain held; /* copied bytes */
     weir_pipe *pipe; /* NULL while empty */
@@ -286,13 +289,20 @@ static weir_result direction_fill(relay_direction *direction)
 
 /* ---- the relay */
 
-static void relay_end(weir_relay *relay, weir_relay_end end)
+static void relay_stop(weir_relay *relay)
 {
-    relay->has_ended = true;
     weir_timer_clear(relay->loop, &relay->idle);
     weir_timer_clear(relay->loop, &relay->up.rate_wait);
     weir_timer_clear(relay->loop, &relay->down.rate_wait);
+    weir_timer_clear(relay->loop, &relay->up.stall);
+    weir_timer_clear(relay->loop, &relay->down.stall);
     weir_task_cancel(&relay->go_on);
+}
+
+static void relay_end(weir_relay *relay, weir_relay_end end)
+{
+    relay->has_ended = true;
+    relay_stop(relay);
     weir_connection_enter(relay->up.from, &relay_relayed);
     weir_connection_enter(relay->up.to, &relay_relayed);
     relay->done(relay, end, relay->subject);
@@ -321,12 +331,34 @@ static weir_result direction_finish(relay_direction *direction)
     return WEIR_WAIT;
 }
 
-static void relay_touch(weir_relay *relay)
+static void relay_set_timer(weir_relay *relay, weir_timer *timer, uint64_t from_now_ms)
 {
-    if (relay->options.idle_timeout_ms != 0
-        && !weir_timer_set(relay->loop, &relay->idle, relay->options.idle_timeout_ms)) {
+    if (!weir_timer_set(relay->loop, timer, from_now_ms)) {
         /* Without memory for it there is no time-out; the connections still end by themselves. */
         weir_log_line(weir_loop_log(relay->loop), WEIR_LOG_CRIT, 0, "relay without a time-out");
+    }
+}
+
+static void relay_touch(weir_relay *relay)
+{
+    if (relay->options.idle_timeout_ms != 0) {
+        relay_set_timer(relay, &relay->idle, relay->options.idle_timeout_ms);
+    }
+}
+
+/* After a flush: something waits for `to`, or nothing does. */
+static void direction_watch(relay_direction *direction, bool waits)
+{
+    weir_relay *relay = direction->relay;
+    bool was_watched = weir_timer_is_set(&direction->stall);
+
+    if (!waits) {
+        if (was_watched) {
+            weir_timer_clear(relay->loop, &direction->stall);
+        }
+    } else if (!was_watched || direction->to->sent != direction->stall_sent) {
+        direction->stall_sent = direction->to->sent;
+        relay_set_timer(relay, &direction->stall, direction->stall_ms);
     }
 }
 
@@ -339,6 +371,9 @@ static bool direction_move(relay_direction *direction)
     while (direction->state != DIRECTION_DONE) {
         weir_result result = direction_flush(direction);
 
+        if (direction->stall_ms != 0) {
+            direction_watch(direction, result == WEIR_WAIT);
+        }
         if (result == WEIR_OK && direction->state == DIRECTION_ENDING) {
             result = direction_finish(direction);
             if (result == WEIR_OK) {
@@ -412,6 +447,13 @@ static void relay_rate_allows(weir_timer *timer)
     direction_run(WEIR_OWNER(timer, relay_direction, rate_wait));
 }
 
+static void relay_stall_expired(weir_timer *timer)
+{
+    const relay_direction *direction = WEIR_OWNER(timer, relay_direction, stall);
+
+    relay_end(direction->relay, direction->to_stalled);
+}
+
 static void relay_idle_expired(weir_timer *timer)
 {
     relay_end(WEIR_OWNER(timer, weir_relay, idle), WEIR_RELAY_TIMED_OUT);
@@ -426,6 +468,8 @@ static void direction_init(relay_direction *direction, weir_relay *relay, weir_c
     direction->rate = rate;
     direction->rate_wait.name = "relay's rate";
     direction->rate_wait.expired = relay_rate_allows;
+    direction->stall.name = "relay's stall";
+    direction->stall.expired = relay_stall_expired;
 }
 
 weir_relay *weir_relay_start(weir_connection *a, weir_connection *b,
@@ -457,9 +501,13 @@ weir_relay *weir_relay_start(weir_connection *a, weir_connection *b,
     direction_init(&relay->up, relay, a, b, options->upload_rate);
     relay->up.from_broke = WEIR_RELAY_BROKEN_A;
     relay->up.to_broke = WEIR_RELAY_BROKEN_B;
+    relay->up.to_stalled = WEIR_RELAY_STALLED_B;
+    relay->up.stall_ms = options->b_timeout_ms;
     direction_init(&relay->down, relay, b, a, options->download_rate);
     relay->down.from_broke = WEIR_RELAY_BROKEN_B;
     relay->down.to_broke = WEIR_RELAY_BROKEN_A;
+    relay->down.to_stalled = WEIR_RELAY_STALLED_A;
+    relay->down.stall_ms = options->a_timeout_ms;
 
     a->owner = b->owner = relay;
     weir_connection_clear_timeout(a);
@@ -488,10 +536,7 @@ void weir_relay_free(weir_relay *relay)
     if (relay == NULL) {
         return;
     }
-    weir_timer_clear(relay->loop, &relay->idle);
-    weir_timer_clear(relay->loop, &relay->up.rate_wait);
-    weir_timer_clear(relay->loop, &relay->down.rate_wait);
-    weir_task_cancel(&relay->go_on);
+    relay_stop(relay);
     weir_chain_clear(&relay->up.held);
     weir_chain_clear(&relay->down.held);
     direction_return_pipe(&relay->up);

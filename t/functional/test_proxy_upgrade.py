@@ -1,10 +1,12 @@
 """Tunnels: what goes on after 101 Switching Protocols."""
 
+import contextlib
 import socket
+import threading
 
 import pytest
 
-from harness import request_bytes, wait_until
+from harness import TIMEOUT, request_bytes, wait_until
 from harness.upstream import answer
 from harness.wire import Truncated
 
@@ -176,3 +178,22 @@ def test_the_firewall_may_refuse_a_tunnel(weir, upstream, method):
                     f"CONNECT {upstream} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
     assert connection.read_response().status == 403
     wait_until(lambda: not upstream.open_connections(), "the origin to be let go")
+
+
+def test_an_origin_that_takes_nothing_ends_its_tunnel_after_proxy_send_timeout(weir, upstream):
+    """Whatever it says meanwhile, and however long it may be silent."""
+    def switches_and_waits(peer):
+        peer.send(SWITCH + b"hello")
+        time_is_up.wait(TIMEOUT)
+
+    time_is_up = threading.Event()
+    upstream.answers(switches_and_waits)
+    server = weir("proxy_send_timeout 300ms; proxy_read_timeout 1h;" + UPGRADE)
+    connection = server.connect()
+    connection.send(ASKED)
+    connection.read_until(b"hello")
+    with contextlib.suppress(ConnectionError):
+        connection.send_until_blocked(bytes(64 << 20))
+    server.wait_log("upstream timed out .* while proxying upgraded connection")
+    time_is_up.set()
+    connection.close()

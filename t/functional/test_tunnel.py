@@ -2,10 +2,11 @@
 
 import base64
 import socket
+import threading
 
 import pytest
 
-from harness import wait_until
+from harness import TIMEOUT, wait_until
 from harness.h2 import DATA, END_STREAM, H2, HEADERS, RST_STREAM
 from harness.upstream import Gone
 
@@ -238,6 +239,36 @@ def test_an_idle_tunnel_ends_after_tunnel_read_timeout(weir, upstream):
     connection, _ = opened(weir("tunnel_read_timeout 300ms;" + OPEN), upstream)
     connection.read_until(b"hello")
     assert connection.is_closed()
+
+
+def test_a_server_that_takes_nothing_ends_its_tunnel_after_tunnel_send_timeout(weir, upstream):
+    upstream.speaks(lambda peer: peer.send(b"hello") or time_is_up.wait(TIMEOUT))
+    time_is_up = threading.Event()
+    server = weir("tunnel_send_timeout 300ms;" + OPEN)
+    connection, _ = opened(server, upstream)
+    connection.read_until(b"hello")
+    with pytest.raises(ConnectionError):
+        for _ in range(1000):
+            connection.send(bytes(1 << 20))
+    time_is_up.set()
+    server.wait_log("upstream timed out .* while proxying upgraded connection")
+
+
+def test_a_client_that_takes_nothing_ends_its_tunnel_after_send_timeout(weir, upstream):
+    def pours(peer):
+        try:
+            for _ in range(1000):
+                peer.send(bytes(1 << 20))
+        finally:
+            ended.set()
+
+    ended = threading.Event()
+    upstream.speaks(pours)
+    server = weir("send_timeout 300ms;" + OPEN)
+    connection, _ = opened(server, upstream)
+    assert ended.wait(TIMEOUT)
+    server.wait_log("client timed out .* while proxying upgraded connection")
+    connection.close()
 
 
 def test_a_client_that_goes_leaves_nothing_behind(weir, upstream, deaf):

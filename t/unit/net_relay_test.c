@@ -377,6 +377,75 @@ static void silence_times_out_and_bytes_put_it_off(void **state)
     relay_finish(&r);
 }
 
+typedef struct {
+    relay_fixture *r;
+    peer *stalled, *speaks;
+    uint64_t until_ms;
+} stall_fixture;
+
+/* The one sends as much as can be, and takes nothing; the other is heard all the time. */
+static bool is_done_while_one_speaks(const void *subject)
+{
+    const stall_fixture *stall = subject;
+
+    stall->stalled->to_send = stall->stalled->sent + 1;
+    peer_send(stall->stalled);
+    peer_send(stall->speaks);
+    return is_done(stall->r);
+}
+
+static void who_takes_nothing_times_out_whatever_it_says(void **state)
+{
+    for (int side = 0; side < 2; side++) {
+        relay_fixture r;
+        peer client, origin;
+        stall_fixture stall = {.r = &r,
+                               .stalled = side == 0 ? &client : &origin,
+                               .speaks = side == 0 ? &origin : &client};
+
+        relay_begin(&r, state,
+                    &(weir_relay_options){.idle_timeout_ms = 60000,
+                                          .a_timeout_ms = side == 0 ? 150 : 0,
+                                          .b_timeout_ms = side == 1 ? 150 : 0});
+        peers_of(&r, &client, &origin);
+        stall.speaks->to_send = UINT64_MAX;
+        net_turn_until(r.net, is_done_while_one_speaks, &stall);
+        assert_int_equal(r.end, side == 0 ? WEIR_RELAY_STALLED_A : WEIR_RELAY_STALLED_B);
+        relay_finish(&r);
+        net_settle(r.net);
+    }
+}
+
+static bool is_done_or_100_ms_passed(const void *subject)
+{
+    const stall_fixture *stall = subject;
+
+    return is_done_while_one_speaks(stall) || weir_clock_now()->monotonic_ms >= stall->until_ms;
+}
+
+static void taking_a_part_puts_it_off(void **state)
+{
+    relay_fixture r;
+    peer client, origin;
+    stall_fixture stall = {.r = &r, .stalled = &origin, .speaks = &client};
+    uint64_t taken_ms;
+
+    relay_begin(&r, state, &(weir_relay_options){.b_timeout_ms = 150});
+    peers_of(&r, &client, &origin);
+    client.to_send = UINT64_MAX;
+    stall.until_ms = weir_clock_now()->monotonic_ms + 100;
+    net_turn_until(r.net, is_done_or_100_ms_passed, &stall);
+    taken_ms = weir_clock_now()->monotonic_ms;
+    /* Unless the machine was too busy for all that. */
+    if (r.done == 0) {
+        peer_receive(&origin);
+        net_turn_until(r.net, is_done_while_one_speaks, &stall);
+        assert_true(weir_clock_now()->monotonic_ms - taken_ms >= 150);
+    }
+    assert_int_equal(r.end, WEIR_RELAY_STALLED_B);
+    relay_finish(&r);
+}
+
 static void rates_are_kept(void **state)
 {
     relay_fixture r;
@@ -685,6 +754,8 @@ int main(void)
         RELAY_TEST(what_came_before_a_reset_is_passed_on),
         RELAY_TEST(what_came_with_the_end_is_passed_on_with_it),
         RELAY_TEST(silence_times_out_and_bytes_put_it_off),
+        RELAY_TEST(who_takes_nothing_times_out_whatever_it_says),
+        RELAY_TEST(taking_a_part_puts_it_off),
         RELAY_TEST(rates_are_kept),
         RELAY_TEST(without_pipes_bytes_are_copied),
         RELAY_TEST(what_a_transport_has_read_ahead_goes_out_too),

@@ -31,7 +31,11 @@ static void relayed(weir_relay *relay, weir_relay_end end, void *subject)
     proxy->relay = NULL;
     ex->bytes_sent += download;
     proxy_attempt_now(proxy)->length = download;
-    if (end == WEIR_RELAY_TIMED_OUT) {
+    if (end == WEIR_RELAY_STALLED_A) {
+        weir_log_line(&ex->log, WEIR_LOG_INFO, 0,
+                      "client timed out (%d: %s) while proxying upgraded connection", ETIMEDOUT,
+                      strerror(ETIMEDOUT));
+    } else if (end == WEIR_RELAY_TIMED_OUT || end == WEIR_RELAY_STALLED_B) {
         weir_log_line(&ex->log, WEIR_LOG_ERR, 0,
                       "upstream timed out (%d: %s) while proxying upgraded connection", ETIMEDOUT,
                       strerror(ETIMEDOUT));
@@ -49,6 +53,8 @@ static void tunnel_take(weir_task *task)
     weir_connection *origin = proxy->origin;
     weir_relay_options options = {
         .idle_timeout_ms = proxy->conf->read_timeout_ms,
+        .a_timeout_ms = ex->core->send_timeout_ms,
+        .b_timeout_ms = proxy->conf->send_timeout_ms,
         .copy_bytes = proxy->conf->tunnels ? proxy->conf->buffer_size : 0,
         .half_close = proxy->conf->tunnels,
     };
