@@ -141,6 +141,28 @@ def test_bodies_of_any_size_come_through_both_ways(weir, origin, size):
 
 # ---- connections
 
+def test_a_call_goes_on_while_the_configuration_is_loaded_anew(weir, origin):
+    def chat(call):
+        call.head()
+        for number in range(1, 4):
+            call.read(number)
+            call.data(b"%d" % number)
+        call.read_body()
+        call.end()
+
+    speaks_h2(origin, chat)
+    server = weir(LISTEN + "location / { grpc_pass back; }", http=KEPT)
+    client = H2(server.connect())
+    stream = client.headers(CALL, end=False)
+    for number in range(1, 4):
+        client.data(stream, b"q")
+        assert client.read_until(DATA, stream).payload == b"%d" % number
+        if number == 1:
+            server.reload()
+    client.data(stream, b"", end=True)
+    assert client.read_response(stream).trailers["grpc-status"] == "0"
+
+
 @pytest.mark.weir_only("nginx loses a race against the frames that end the call before")
 def test_a_kept_connection_serves_one_call_after_the_other(weir, origin):
     server = weir(LISTEN + "location / { grpc_pass back; }", http=KEPT)

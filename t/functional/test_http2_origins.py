@@ -454,3 +454,14 @@ def test_a_reset_on_a_kept_connection_is_the_word_of_its_origin(weir, new_upstre
     request = [(":method", method)] + [field for field in post() if field[0] != ":method"]
     assert [client.request(request, b"x").status for _ in range(2)] == [200, expected]
     assert [call.stream for call in resets.requests] == [1, 3] and len(other.requests) == asked
+
+
+# ---- what HTTP/2 has no place for
+
+@pytest.mark.parametrize("asks", ["proxy_upgrade on;", "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;"])
+def test_a_location_that_would_upgrade_is_warned_of_and_does_not(weir, upstream, asks):
+    speaks_h2(upstream, echo)
+    server = weir(f"location / {{ {asks} {PASS} }}")
+    answer = server.get("/", headers={"Connection": "Upgrade", "Upgrade": "websocket"})
+    assert answer.status == 200 and not {"upgrade", "connection"} & {name for name, _ in upstream.last.fields}
+    assert "an origin of HTTP/2 is not asked to upgrade" in server.stderr()

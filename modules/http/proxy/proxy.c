@@ -296,6 +296,10 @@ bool proxy_settle(weir_conf *conf, proxy_conf *proxy, const proxy_kind *kind)
     if (proxy->headers == NULL || proxy->hidden == NULL) {
         return weir_conf_refuse(conf, "no memory for \"%s\"", kind->pass);
     }
+    if (proxy->wire->framing != NULL && (proxy->upgrade || proxy->headers->sets_upgrade)) {
+        weir_conf_warn(conf, "an origin of HTTP/2 is not asked to upgrade: WebSockets need "
+                             "\"proxy_http_version 1.1\"");
+    }
     if (proxy->pass.url.is_tls || proxy->pass.template != NULL) {
         proxy->tls_client = weir_tls_client_new(conf, &proxy->tls, "http");
         if (proxy->tls_client == NULL) {
