@@ -320,6 +320,16 @@ def test_trailers_of_a_response_are_sent(weir, upstream):
     assert response.body == b"hello" and re.fullmatch("[0-9a-f]{32}", response.trailers["x-after"])
 
 
+def test_a_response_may_have_a_head_of_many_frames(weir, upstream):
+    fields = b"".join(b"X-%d: %s\r\n" % (i, b"~" * 1000) for i in range(200))
+    upstream.answers(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + fields + b"\r\nok")
+    client = speak(weir(PROXY + "proxy_buffer_size 256k; proxy_buffers 4 256k; proxy_busy_buffers_size 256k;"))
+    client.decoder.max_header_list_size = 1 << 20
+    for _ in range(2):
+        response = client.get()
+        assert response.body == b"ok" and response.headers["x-199"] == "~" * 1000
+
+
 @pytest.mark.parametrize("status", [204, 304, 404, 500])
 def test_statuses_pass(weir, status):
     response = speak(weir(ON + f"location / {{ return {status}; }}")).get()

@@ -4,6 +4,9 @@
 
 #include "weir_auto_config.h"
 
+/* Of a head that we send: whoever made it has bounded it, by proxy_buffer_size for one, beyond nghttp2's 64 KiB. */
+#define HEAD_SENT_MAX ((size_t) 64 * 1024 * 1024)
+
 /*
  * h2_guard bounds them, by what they cost and by their bytes.  nghttp2 takes 8, and Debian's counts one again with each piece of
  * its head that comes: what is taken would hang on how the bytes were cut.
@@ -61,6 +64,7 @@ nghttp2_option *h2_option_new(void)
     /* Windows open as bodies are taken, not as they come. */
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1);
+    nghttp2_option_set_max_send_header_block_length(option, HEAD_SENT_MAX);
     leave_continuations_to_guard(option);
     leave_resets_to_guard(option);
     leave_glitches_to_guard(option);

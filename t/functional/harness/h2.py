@@ -109,6 +109,7 @@ class H2:
         self.encoder, self.decoder = Encoder(), Decoder()
         self.next_stream = 1
         self.frames = []                    # all that were read
+        self._head = self._block = None     # a field section, as far as it has come
         self._streams = {}                  # what came on each
         self._updates = window
         self._room = {0: 65535}             # what the other side's windows let us send
@@ -195,8 +196,8 @@ class H2:
             self._take_settings(frame.settings)
         elif frame.kind == WINDOW_UPDATE:
             self._room[stream] = self._room.get(stream, self._initial_room) + int.from_bytes(frame.payload, "big")
-        elif frame.kind == HEADERS:
-            self._take_fields(frame)
+        elif frame.kind in (HEADERS, CONTINUATION):
+            self._take_block(frame)
         elif frame.kind == DATA:
             self._take_data(frame)
         elif frame.kind == RST_STREAM:
@@ -214,9 +215,15 @@ class H2:
     def _coming(self, stream):
         return self._streams.setdefault(stream, Coming())
 
-    def _take_fields(self, frame):
-        assert frame.flags & END_HEADERS, "a response in more than one frame"
-        frame.fields = self.decoder.decode(frame.payload)
+    def _take_block(self, frame):
+        if frame.kind == HEADERS:
+            self._head, self._block = frame, b""
+        self._block += frame.payload
+        if frame.flags & END_HEADERS:
+            self._take_fields(self._head, self._block)
+
+    def _take_fields(self, frame, data):
+        frame.fields = self.decoder.decode(data)
         coming = self._coming(frame.stream)
         if frame.fields[0][0] != ":status":
             coming.response.trailers = Headers(frame.fields)
