@@ -138,6 +138,8 @@ typedef struct {
     /* ---- what methods make of them; each knows its own */
     uint32_t *turns; /* the order of a whole round */
     size_t turn_count;
+    size_t
+        next_look;  /* in `live`: who is looked at next when turns found nobody; the worker's own */
     uint64_t *sums; /* of weights, up to and with each */
     balance_point *points;
     size_t point_count;
@@ -157,7 +159,7 @@ typedef struct {
     weir_balance_peer *peer;
 } balance_mark;
 
-/* Peers as they are for a while.  Never changes; a pick that is at a peer of it keeps it. */
+/* Peers as they are for a while.  Never changes, but for what methods note; a pick that is at a peer of it keeps it. */
 typedef struct balance_view {
     size_t references;
     weir_pool *pool;

@@ -149,7 +149,7 @@ bool balance_turns_prepare(const weir_balance_group *group, balance_view *view, 
 weir_balance_peer *balance_choose_in_turn(weir_balance_pick *pick, balance_view *view,
                                           unsigned number, uint64_t now_ms)
 {
-    const balance_tier *tier = &view->tiers[number];
+    balance_tier *tier = &view->tiers[number];
     balance_words *words = pick->group->words;
     uint64_t at = 0;
 
@@ -167,9 +167,11 @@ weir_balance_peer *balance_choose_in_turn(weir_balance_pick *pick, balance_view 
             return peer;
         }
     }
+    /* From where one was found the last time: where few are free, they need not all be looked for each time. */
     for (size_t i = 0; i < tier->live_count; i++) {
-        weir_balance_peer *peer = &tier->peers[tier->live[(at + i) % tier->live_count]];
+        weir_balance_peer *peer = &tier->peers[tier->live[tier->next_look]];
 
+        tier->next_look = tier->next_look + 1 == tier->live_count ? 0 : tier->next_look + 1;
         if (balance_may_take(pick, view, peer, now_ms)) {
             return peer;
         }

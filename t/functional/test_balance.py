@@ -1,5 +1,6 @@
 """Upstream groups: who is chosen, and whose sessions stay where they are."""
 
+import hashlib
 import re
 import threading
 from collections import Counter
@@ -57,6 +58,38 @@ def keys_by_peer(server, numbers):
 def test_keys_go_where_nginx_sends_them(weir, method, servers, wanted):
     server = weir(KEYED, http=f"upstream back {{ {method} {servers} }}")
     assert keys_by_peer(server, range(24)) == wanted
+
+
+# A digest of where nginx 1.22 sends 2,000 keys, or clients.
+MIXED = ("server localhost:4 max_fails=0 weight=2; server 127.0.0.5 max_fails=0; server [::1]:3 max_fails=0 weight=3; "
+         "server unix:/nonexistent/a max_fails=0; server 127.0.0.6:1 max_fails=0;")
+MANY = "".join(f"server 127.0.{number}.1:{1 + number % 7} max_fails=0 weight={1 + number * 7 % 5}"
+               f"{' down' if number in (3, 70, 110) else ''}; " for number in range(200))
+KEYS = [f"key{number}" for number in range(1500)] + ["x" * (number % 90) + str(number) for number in range(500)]
+CLIENTS = ([f"{number % 223 + 1}.{number * 7 % 251}.{number * 13 % 241}.{number % 256}" for number in range(1500)]
+           + [f"2001:db8:{number * 31 % 65536:x}::{number:x}" for number in range(500)])
+
+
+@pytest.mark.parametrize("method, servers, wanted", [
+    ("hash $http_x_key;", MIXED, "e2249a66e1a70f54"),
+    ("hash $http_x_key;", MANY, "a31ef3bdd740cb5c"),
+    ("hash $http_x_key consistent;", MIXED, "8624d714d0f6fc48"),
+    ("hash $http_x_key consistent;", MANY, "52b1dcbf47573f2f"),
+    ("ip_hash;", MANY, "4a562487da1145d2"),
+], ids=["hash mixed", "hash many", "ring mixed", "ring many", "ip_hash"])
+def test_2000_keys_go_where_nginx_sends_them(weir, method, servers, wanted):
+    keys = CLIENTS if method == "ip_hash;" else KEYS
+    server = weir("set_real_ip_from 127.0.0.1; real_ip_header X-Key; keepalive_requests 10000;" + KEYED,
+                  http=f"upstream back {{ {method} {servers} }}")
+    went = []
+    with server.connect() as connection:
+        for first in range(0, len(keys), 40):
+            for key in keys[first:first + 40]:
+                connection.send(f"GET / HTTP/1.1\r\nHost: a\r\nX-Key: {key}\r\n\r\n".encode())
+            went += [connection.read_response().headers["X-Peer"] for _ in range(40)]
+    assert len(went) == 2000
+    assert len(set(went)) > 4
+    assert hashlib.sha256(" ".join(went).encode()).hexdigest()[:16] == wanted
 
 
 def named(new_upstream, count):

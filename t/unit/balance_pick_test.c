@@ -1,5 +1,7 @@
 #include "modules/balance/balance.h"
 
+#include <netinet/in.h>
+
 #include "core/base/builder.h"
 #include "t/unit/process_unit.h"
 
@@ -171,6 +173,43 @@ static void max_conns_bounds_what_is_open_at_once(void **state)
     end();
 }
 
+static void the_few_that_are_not_full_take_turns(void **state)
+{
+    char lines[2048] = "";
+    weir_balance_group *group;
+    weir_balance_pick held[48];
+    unsigned counts[51] = {0};
+    unsigned free_count = 0;
+
+    (void) state;
+    for (unsigned i = 1; i <= 50; i++) {
+        snprintf(lines + strlen(lines), sizeof(lines) - strlen(lines),
+                 "server 127.0.0.%u max_conns=1;", i);
+    }
+    group = group_of(lines);
+    for (size_t i = 0; i < WEIR_COUNT(held); i++) {
+        assert_true(begin(&held[i], group));
+        assert_int_equal(weir_balance_next(&held[i], NULL), WEIR_OK);
+    }
+    for (unsigned i = 0; i < 300; i++) {
+        weir_balance_pick pick;
+
+        assert_true(begin(&pick, group));
+        assert_int_equal(weir_balance_next(&pick, NULL), WEIR_OK);
+        counts[ntohl(pick.peer->addr.in.sin_addr.s_addr) & 255]++;
+        weir_balance_done(&pick, WEIR_BALANCE_ABANDONED, &unit.log);
+    }
+    for (size_t i = 0; i < WEIR_COUNT(counts); i++) {
+        free_count += counts[i] != 0;
+        assert_true(counts[i] == 0 || counts[i] >= 100);
+    }
+    assert_int_equal(free_count, 2);
+    for (size_t i = 0; i < WEIR_COUNT(held); i++) {
+        weir_balance_done(&held[i], WEIR_BALANCE_ABANDONED, &unit.log);
+    }
+    end();
+}
+
 static void connections_are_counted_over_a_reload(void **state)
 {
     weir_balance_group *group = group_of("server 127.0.0.1 max_conns=1; server 127.0.0.2;");
@@ -322,6 +361,7 @@ int main(void)
         cmocka_unit_test(failures_without_a_limit_are_not_counted),
         cmocka_unit_test(the_only_server_of_a_group_is_never_left_alone),
         cmocka_unit_test(max_conns_bounds_what_is_open_at_once),
+        cmocka_unit_test(the_few_that_are_not_full_take_turns),
         cmocka_unit_test(connections_are_counted_over_a_reload),
         cmocka_unit_test(what_is_known_of_a_server_outlives_a_reload),
         cmocka_unit_test(more_than_64_servers_are_each_tried_once),
