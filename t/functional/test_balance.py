@@ -3,8 +3,10 @@
 import hashlib
 import re
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from signal import SIGKILL
 
 import pytest
 
@@ -161,7 +163,7 @@ def test_requests_wait_in_the_queue_for_a_free_server(weir, upstream):
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(server.get, "/") for _ in range(4)]
         wait_until(lambda: any(one.done() for one in asked), "one that finds the queue full")
-        assert len(doors) == 1
+        wait_until(lambda: len(doors) == 1, "the one that is passed on")
         for number in range(3):
             wait_until(lambda: len(doors) > number, f"request {number} at the origin")
             doors[number].set()
@@ -338,3 +340,86 @@ def test_sessions_are_learned_from_answers(weir, new_upstream, when):
     moved = server.get("/a", headers=held).text
     assert moved != begun["a"]
     assert [server.get("/a", headers=held).text for _ in range(3)] == [moved] * 3
+
+
+# ---- what holds over all workers, and over reloads
+
+@pytest.mark.weir_only("nginx without a zone counts by worker")
+def test_max_conns_holds_over_all_workers(weir, upstream):
+    upstream.answers(lambda peer: peer.wait_gone())
+    server = weir(PASS, main="worker_processes 4;", http=group([upstream], "", ["max_conns=3"]))
+    server.wait_workers(4)
+    asked = [server.connect() for _ in range(12)]
+    for connection in asked:
+        connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    upstream.wait_requests(3)
+    wait_until(lambda: [connection.is_quiet(0.01) for connection in asked].count(False) == 9, "nine to be refused")
+    assert [connection.read_response().status for connection in asked if not connection.is_quiet(0.01)] == [502] * 9
+    assert len(upstream.requests) == 3
+
+
+@pytest.mark.weir_only("nginx has it in NGINX Plus")
+def test_learned_sessions_outlive_reloads_and_workers(weir, new_upstream):
+    origins = named(new_upstream, 3)
+    for number, origin in enumerate(origins):
+        origin.answers(lambda peer, number=number: answer(
+            str(number), headers={"Set-Cookie": f"session=of{peer.request.target[1:]}"}))
+    server = weir(PASS, main="worker_processes 2;", alerts=["exited on signal 9"], http=group(
+        origins, "sticky learn create=$upstream_cookie_session lookup=$cookie_session zone=sessions:64k;"))
+    begun = {name: server.get(f"/{name}").text for name in "abcdefgh"}
+    assert len(set(begun.values())) == 3
+
+    def assert_kept():
+        for name, number in begun.items():
+            assert server.get(f"/{name}", headers={"Cookie": f"session=of{name}"}).text == number
+    assert_kept()
+    server.reload()
+    assert_kept()
+    for worker in server.wait_workers(2):
+        server.signal(SIGKILL, worker)
+    server.wait_workers(2)
+    assert_kept()
+
+
+# ---- by time
+
+def slowly(text, before=0, within=0):
+    """An origin's answer that takes its time for the head, or between head and body."""
+    def speak(peer):
+        time.sleep(before)
+        peer.send(f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n".encode())
+        time.sleep(within)
+        peer.send(text.encode())
+    return speak
+
+
+@pytest.mark.weir_only("nginx has it in NGINX Plus")
+@pytest.mark.parametrize("method, slow", [
+    ("least_time header;", {"before": 0.2}),
+    ("least_time last_byte;", {"within": 0.2}),
+    ("least_time last_byte inflight;", {"before": 0.2}),
+    ("random two least_time=header;", {"before": 0.2}),
+    ("random two least_time=last_byte;", {"within": 0.2}),
+])
+def test_the_quick_server_gets_nearly_all(weir, new_upstream, method, slow):
+    one, two = named(new_upstream, 2)
+    one.answers(slowly("0", **slow))
+    server = weir(PASS, main="worker_processes 2;", http=group([one, two], method))
+    texts = [server.get("/").text for _ in range(30)]
+    assert "0" in texts and texts.count("1") >= 24, texts
+
+
+@pytest.mark.weir_only("nginx has it in NGINX Plus")
+def test_a_server_that_is_silent_now_counts_as_slow_with_inflight(weir, new_upstream):
+    one, two = named(new_upstream, 2)
+    two.answers(slowly("1", before=0.2))
+    server = weir(PASS, http=group([one, two], "least_time header inflight;"))
+    assert [server.get("/").text for _ in range(10)].count("0") >= 8
+    one.answers(lambda peer: peer.wait_gone())
+    for _ in range(20):
+        connection = server.connect()
+        connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        if not connection.is_quiet(0.3):
+            break
+    assert connection.read_response().text == "1"
+    assert [server.get("/").text for _ in range(5)] == ["1"] * 5

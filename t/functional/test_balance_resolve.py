@@ -1,5 +1,8 @@
 """Upstream servers whose names are looked up while weir runs."""
 
+import threading
+import time
+
 import pytest
 
 from harness import wait_until
@@ -110,3 +113,73 @@ def test_stream_does_the_same_and_the_api_changes_its_groups(weir, new_upstream,
     assert {answer_of_stream() for _ in range(4)} == {"1", "2"}
     assert server.request(f"{path}/0", "DELETE").status == 200
     wait_until(lambda: {answer_of_stream() for _ in range(4)} == {"2"}, "the name to be gone")
+
+
+def test_an_answer_that_holds_for_no_time_is_asked_for_again_and_again_but_not_at_once(weir, new_upstream, dns):
+    first = origins_at_one_port(new_upstream, "127.0.0.1", "127.0.0.2")[0]
+    dns.has("back.test", "127.0.0.1", ttl=0)
+    server = weir(PASS, http=f"upstream back {{ resolver {dns}; server back.test:{first.port} resolve; }}")
+    wait_until(lambda: seen(server) == {"1"}, "the address")
+    began, before = time.monotonic(), len(dns.asked("back.test", "A"))
+    dns.has("back.test", "127.0.0.2", ttl=0)
+    wait_until(lambda: seen(server) == {"2"}, "the new address")
+    assert len(dns.asked("back.test", "A")) - before <= 2 + 2 * (time.monotonic() - began)
+
+
+def test_an_answer_that_is_cut_short_comes_by_tcp(weir, new_upstream, dns):
+    first = origins_at_one_port(new_upstream, "127.0.0.1", "127.0.0.2")[0]
+    dns.has("back.test", "127.0.0.1", "127.0.0.2")
+    dns.truncates = True
+    server = weir(PASS, http=group(f"server back.test:{first.port} resolve;", dns))
+    wait_until(lambda: seen(server) == {"1", "2"}, "both addresses")
+    assert any(query.by_tcp for query in dns.asked("back.test", "A"))
+
+
+def test_connections_to_servers_that_remain_are_left_alone(weir, new_upstream, dns):
+    origins = origins_at_one_port(new_upstream, "127.0.0.1", "127.0.0.2", "127.0.0.3")
+    go_on = threading.Event()
+
+    def long_answer(peer):
+        if peer.request.target == "/long":
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nlong")
+            go_on.wait(30)
+            peer.send(b"last")
+        else:
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1")
+    origins[0].answers(long_answer)
+    dns.has("back.test", "127.0.0.1", "127.0.0.2")
+    server = weir(PASS, http=group(f"server back.test:{origins[0].port} resolve; keepalive 8;", dns))
+    wait_until(lambda: seen(server) == {"1", "2"}, "both addresses")
+    while not any(request.target == "/long" for request in origins[0].requests):
+        connection = server.connect()
+        connection.send(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_until(lambda: not connection.is_quiet(0.01), "an answer")
+    used = origins[0].open_connections
+    dns.has("back.test", "127.0.0.1", "127.0.0.3")
+    wait_until(lambda: seen(server) == {"1", "3"}, "the new address")
+    assert origins[0].open_connections == used
+    go_on.set()
+    assert connection.read_response().text == "longlast"
+
+
+def test_a_service_follows_its_priorities_and_weights(weir, new_upstream, dns):
+    one, two = new_upstream(), new_upstream()
+    one.answers(answer("one"))
+    two.answers(answer("two"))
+    dns.has("here.test", "127.0.0.1")
+
+    def has(*records):
+        dns.has("_http._tcp.back.test", *records, ttl=1)
+
+    def counts():
+        texts = [server.get("/").text for _ in range(40)]
+        return texts.count("one"), texts.count("two")
+    has(f"SRV 1 30 {one.port} here.test", f"SRV 1 10 {two.port} here.test")
+    server = weir(PASS, main="worker_processes 2;", http=group("server back.test service=http resolve;", dns))
+    wait_until(lambda: server.get("/").status == 200 and counts() == (30, 10), "the service")
+    has(f"SRV 1 10 {one.port} here.test", f"SRV 1 30 {two.port} here.test")
+    wait_until(lambda: counts() == (10, 30), "the new weights")
+    has(f"SRV 2 10 {one.port} here.test", f"SRV 1 30 {two.port} here.test")
+    wait_until(lambda: counts() == (0, 40), "the new priorities")
+    has(f"SRV 2 10 {one.port} here.test", f"SRV 3 30 {two.port} here.test")
+    wait_until(lambda: counts() == (40, 0), "the priorities to be turned round")
