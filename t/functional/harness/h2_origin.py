@@ -91,9 +91,8 @@ class Origin(H2):
             self.read_frame()
         return self.new_calls.pop(0)
 
-    def _take_fields(self, frame):
-        assert frame.flags & 0x4, "a head in more than one frame"
-        frame.fields = self.decoder.decode(frame.payload)
+    def _take_fields(self, frame, data):
+        frame.fields = self.decoder.decode(data)
         call = self.calls.get(frame.stream)
         if call:
             call.trailers = Headers(frame.fields)
