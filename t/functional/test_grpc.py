@@ -6,7 +6,7 @@ import pytest
 
 from harness import TIMEOUT, wait_until
 from harness.h2 import (CANCEL, DATA, GOAWAY, H2, HEADERS, INITIAL_WINDOW_SIZE, NO_ERROR, PING,
-                        REFUSED_STREAM, RST_STREAM, Ended, post)
+                        REFUSED_STREAM, RST_STREAM, Ended, frame_bytes, post)
 from harness.h2_origin import FINE, GRPC, speaks_h2
 
 LISTEN = "listen 127.0.0.1:@port@ http2; "
@@ -137,6 +137,28 @@ def test_bodies_of_any_size_come_through_both_ways(weir, origin, size):
     stream = client.headers(CALL, end=False)
     client.body(stream, body[:size], end=True)
     assert client.read_response(stream).body == b"<" + body[:size] + b">"
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_small_messages_may_come_from_an_origin_all_at_once(weir, origin, size):
+    """5 bytes are one without content; they may have waited for a slow client."""
+    def pour(call):
+        call.read_body()
+        call.head()
+        call.origin.connection.send(frame_bytes(DATA, 0, call.stream, bytes(size)) * 9000)
+        call.end()
+
+    speaks_h2(origin, pour)
+    answer = H2(weir(PASS).connect()).request(CALL, b"x")
+    assert len(answer.body) == 9000 * size and answer.trailers["grpc-status"] == "0"
+
+
+def test_small_messages_may_come_from_a_client_all_at_once(weir, origin):
+    client = H2(weir(PASS).connect())
+    stream = client.headers(CALL, end=False)
+    client.connection.send(frame_bytes(DATA, 0, stream, bytes(5)) * 9000)
+    client.data(stream, b"", end=True)
+    assert len(client.read_response(stream).body) == 9000 * 5 + 2
 
 
 # ---- connections

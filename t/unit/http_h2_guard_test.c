@@ -61,6 +61,23 @@ static void bodies_cost_nothing(void **state)
     (void) state;
     assert_int_equal(borne(0, 16384), 100000);
     assert_int_equal(borne(0, H2_BODY_FRAME_MIN), 100000);
+    /* Many small messages of gRPC may come at once. */
+    assert_int_equal(borne(0, 5), 100000);
+}
+
+static void bytes_of_an_origins_body_cost_nothing_one_by_one(void **state)
+{
+    h2_guard guard;
+
+    (void) state;
+    h2_guard_begin_server(&guard, 1000);
+    for (unsigned i = 0; i < 100000; i++) {
+        assert_int_equal(frame(&guard, 0, 0, 1, 1000), H2_GUARD_FINE);
+    }
+    for (unsigned i = 0; i < 1000; i++) {
+        (void) frame(&guard, 0, 0, 0, 1000);
+    }
+    assert_true(guard.credit < 2000);
 }
 
 static void time_fills_the_credit(void **state)
@@ -200,6 +217,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_that_only_make_work_use_the_credit_up),
         cmocka_unit_test(bodies_cost_nothing),
+        cmocka_unit_test(bytes_of_an_origins_body_cost_nothing_one_by_one),
         cmocka_unit_test(time_fills_the_credit),
         cmocka_unit_test(what_is_earned_is_bounded),
         cmocka_unit_test(a_charge_counts_as_frames_do),

@@ -261,12 +261,13 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     weir_http_h2_client *client = user;
     bool is_added;
 
-    (void) flags;
     if (!is_ours(client, id) || client->answer->fault != NULL) {
         return nghttp2_session_consume(session, id, len);
     }
-    /* Padded, or a few bytes of it: that costs nothing. */
-    h2_guard_earn(&client->guard, H2_EARN_BODY);
+    if ((flags & NGHTTP2_FLAG_PADDED) != 0) {
+        /* That costs nothing if there are bytes beside. */
+        h2_guard_earn(&client->guard, H2_EARN_BODY);
+    }
     is_added =
         client->block != NULL && len > COPY_MAX
             ? weir_chain_add_block(&client->answer->body, client->block, (const char *) data, len)

@@ -34,13 +34,17 @@ enum {
 
 void h2_guard_begin(h2_guard *guard, uint64_t now_ms)
 {
-    *guard = (h2_guard){.left = PREFACE_BYTES, .credit = CREDIT_BEGIN, .filled_ms = now_ms};
+    *guard = (h2_guard){.left = PREFACE_BYTES,
+                        .body_min = H2_BODY_FRAME_MIN,
+                        .credit = CREDIT_BEGIN,
+                        .filled_ms = now_ms};
 }
 
 void h2_guard_begin_server(h2_guard *guard, uint64_t now_ms)
 {
     h2_guard_begin(guard, now_ms);
     guard->left = 0;
+    guard->body_min = 1;
 }
 
 void h2_guard_charge(h2_guard *guard, int64_t cost)
@@ -76,12 +80,12 @@ static void fill(h2_guard *guard, uint64_t now_ms)
 }
 
 /* Frames that are answered cost more, and so do the bytes of those that carry nothing. */
-static int64_t cost_of(unsigned type, unsigned flags, uint32_t len)
+static int64_t cost_of(const h2_guard *guard, unsigned type, unsigned flags, uint32_t len)
 {
     switch (type) {
     case FRAME_DATA:
         /* Padding may be all that there is: a body that is earns it back. */
-        return len < H2_BODY_FRAME_MIN || (flags & FLAG_PADDED) != 0 ? 1 : 0;
+        return len < guard->body_min || (flags & FLAG_PADDED) != 0 ? 1 : 0;
     case FRAME_HEADERS:
         return 1 + len / HEAD_BYTES_PER_COST;
     case FRAME_CONTINUATION:
@@ -163,7 +167,7 @@ static h2_guard_verdict take_head(h2_guard *guard, size_t head_max)
 
     guard->left = len - (guard->head_len - FRAME_HEAD_BYTES);
     guard->head_len = 0;
-    guard->credit -= cost_of(type, guard->head[4], len);
+    guard->credit -= cost_of(guard, type, guard->head[4], len);
     if (guard->credit < 0) {
         return H2_GUARD_FLOOD;
     }

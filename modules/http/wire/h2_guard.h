@@ -16,6 +16,7 @@ typedef struct {
     uint32_t left; /* of the payload that is passing */
     int64_t credit;
     uint64_t filled_ms;
+    uint32_t body_min;  /* bytes of a DATA frame that costs nothing */
     size_t block_bytes; /* of the field section that is passing: HEADERS and its CONTINUATION */
     bool in_block;
     uint32_t ended[H2_ENDED_KEPT]; /* streams on which the client can send no more */
@@ -58,8 +59,11 @@ enum {
     H2_EARN_DATA = 2,     /* a DATA frame that no window made small: its updates are free */
     H2_EARN_BODY = 1,     /* a padded frame of the request's body that has some bytes */
 };
-/* Fewer bytes of a body than these are hardly worth their frame. */
-#define H2_BODY_FRAME_MIN 8
+/*
+ * Fewer bytes of a client's body than these, a message of gRPC without content, are hardly worth their frame.  Those of an
+ * origin have waited for a slow client, maybe, and come all at once.
+ */
+#define H2_BODY_FRAME_MIN 5
 void h2_guard_earn(h2_guard *guard, int64_t credit);
 /*
  * Field sections cost by their bytes, each of which may be a field of its own, until they are taken: `bytes` of one gave a
