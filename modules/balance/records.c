@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include <openssl/sha.h>
+
 #include "core/base/number.h"
 #include "core/process/cycle.h"
 #include "core/process/worker.h"
@@ -12,7 +14,7 @@
  * configuration has, before it forks; made by the keeper for what comes at run time.
  */
 
-#define RECORDS_LAYOUT "balance 4 "
+#define RECORDS_LAYOUT "balance 5 "
 #define COUNTS_LAYOUT "balance counts 4 "
 #define RECORDS_MIN 64
 
@@ -39,22 +41,43 @@ size_t balance_zone_needs(const balance_zone *zone)
     return needs;
 }
 
-/* ---- keys */
+/*
+ * ---- keys: of names, texts and numbers, the first 64 bits of SHA-256
+ *
+ * A record is found by its key alone, so what differs must have different ones: a quick hash will not do.
+ */
 
-static uint64_t key_of(const uint64_t *parts, size_t bytes)
+static void key_add_text(SHA256_CTX *key, weir_str text)
 {
-    uint64_t key = weir_str_hash(weir_str_of((const char *) parts, bytes));
+    SHA256_Update(key, &text.len, sizeof(text.len));
+    SHA256_Update(key, text.data, text.len);
+}
 
-    return key == 0 ? 1 : key;
+static void key_add_number(SHA256_CTX *key, uint64_t number)
+{
+    SHA256_Update(key, &number, sizeof(number));
+}
+
+static uint64_t key_end(SHA256_CTX *key)
+{
+    uint8_t digest[SHA256_DIGEST_LENGTH];
+    uint64_t first;
+
+    SHA256_Final(digest, key);
+    memcpy(&first, digest, sizeof(first));
+    return first == 0 ? 1 : first;
 }
 
 uint64_t balance_group_key(const weir_balance_group *group)
 {
-    /* What a host implies is no block of that name. */
-    const uint64_t parts[] = {weir_str_hash(group->name), group->statement == NULL,
-                              weir_str_hash(weir_str_from_z(group->family->name))};
+    SHA256_CTX key;
 
-    return key_of(parts, sizeof(parts));
+    SHA256_Init(&key);
+    key_add_text(&key, group->name);
+    /* What a host implies is no block of that name. */
+    key_add_number(&key, group->statement == NULL);
+    key_add_text(&key, weir_str_from_z(group->family->name));
+    return key_end(&key);
 }
 
 size_t balance_group_column(const weir_balance_group *group)
@@ -66,27 +89,33 @@ size_t balance_group_column(const weir_balance_group *group)
 
 uint64_t balance_peer_key(uint64_t group, weir_str text, bool is_backup, size_t repeated)
 {
-    const uint64_t parts[] = {group, weir_str_hash(text), is_backup, repeated};
+    SHA256_CTX key;
 
-    return key_of(parts, sizeof(parts));
+    SHA256_Init(&key);
+    key_add_number(&key, group);
+    key_add_text(&key, text);
+    key_add_number(&key, is_backup);
+    key_add_number(&key, repeated);
+    return key_end(&key);
 }
 
 uint64_t balance_server_digest(const balance_server *server)
 {
-    const uint64_t parts[] = {
-        weir_str_hash(server->name),
-        weir_str_hash(server->route),
-        weir_str_hash(server->service),
-        server->weight,
-        server->max_conns,
-        server->max_fails,
-        server->fail_timeout_ms,
-        server->slow_start_ms,
-        (uint64_t) server->is_backup | (uint64_t) server->is_down << 1
-            | (uint64_t) server->is_draining << 2 | (uint64_t) server->is_resolved << 3,
-    };
+    SHA256_CTX key;
 
-    return key_of(parts, sizeof(parts));
+    SHA256_Init(&key);
+    key_add_text(&key, server->name);
+    key_add_text(&key, server->route);
+    key_add_text(&key, server->service);
+    key_add_number(&key, server->weight);
+    key_add_number(&key, server->max_conns);
+    key_add_number(&key, server->max_fails);
+    key_add_number(&key, server->fail_timeout_ms);
+    key_add_number(&key, server->slow_start_ms);
+    key_add_number(&key, (uint64_t) server->is_backup | (uint64_t) server->is_down << 1
+                             | (uint64_t) server->is_draining << 2
+                             | (uint64_t) server->is_resolved << 3);
+    return key_end(&key);
 }
 
 /* ---- claiming */

@@ -173,6 +173,24 @@ static void max_conns_bounds_what_is_open_at_once(void **state)
     end();
 }
 
+/* These two were taken for one: their keys were of a quick hash. */
+static void servers_with_like_addresses_are_told_apart(void **state)
+{
+    weir_balance_group *group =
+        group_of("server 127.0.19.1:4 max_conns=1; server 127.0.15.1:8 max_conns=1;");
+    weir_balance_pick first, second;
+
+    (void) state;
+    assert_true(begin(&first, group));
+    assert_int_equal(weir_balance_next(&first, NULL), WEIR_OK);
+    assert_true(begin(&second, group));
+    assert_int_equal(weir_balance_next(&second, NULL), WEIR_OK);
+    assert_int_not_equal(first.peer->key, second.peer->key);
+    weir_balance_done(&first, WEIR_BALANCE_SUCCEEDED, &unit.log);
+    weir_balance_done(&second, WEIR_BALANCE_SUCCEEDED, &unit.log);
+    end();
+}
+
 static void the_few_that_are_not_full_take_turns(void **state)
 {
     char lines[2048] = "";
@@ -361,6 +379,7 @@ int main(void)
         cmocka_unit_test(failures_without_a_limit_are_not_counted),
         cmocka_unit_test(the_only_server_of_a_group_is_never_left_alone),
         cmocka_unit_test(max_conns_bounds_what_is_open_at_once),
+        cmocka_unit_test(servers_with_like_addresses_are_told_apart),
         cmocka_unit_test(the_few_that_are_not_full_take_turns),
         cmocka_unit_test(connections_are_counted_over_a_reload),
         cmocka_unit_test(what_is_known_of_a_server_outlives_a_reload),
