@@ -35,7 +35,6 @@ static size_t skip_blanks(weir_str text, size_t at)
     return at;
 }
 
-/* Between the media type and the parameter there may be one semicolon, and blanks. */
 /* A second parameter: "----WebKitFormBoundary" in the value of the first is none. */
 static bool names_boundary_again(weir_str rest)
 {
@@ -53,6 +52,7 @@ static bool names_boundary_again(weir_str rest)
     return false;
 }
 
+/* Between the media type and the parameter there may be one semicolon, and blanks. */
 static bool boundary_before(weir_waf_body *body, weir_str before)
 {
     size_t semicolons = 0;
@@ -180,20 +180,70 @@ static bool quoted_value(weir_waf_body *body, weir_str value, size_t *at, char q
     return true;
 }
 
+/* A token (RFC 2045, 5.1) ends where it must: what else an origin may take for part of it, it is not. */
+static bool is_token_byte(int c)
+{
+    return c > ' ' && c < 0x7f && strchr("()<>@,;:\\\"/[]?=", c) == NULL;
+}
+
 static bool token_value(weir_waf_body *body, weir_str value, size_t *at, weir_str *out)
 {
     size_t start = *at;
 
-    while (*at < value.len && value.data[*at] != ';'
-           && !weir_waf_is_space((uint8_t) value.data[*at])) {
+    for (; is_token_byte(weir_waf_byte_at(value, *at)); (*at)++) {
         /* A quote inside of a token: readers differ about what it means. */
-        if (value.data[*at] == '"' || value.data[*at] == '\'') {
+        if (value.data[*at] == '\'') {
             body->report.multipart.invalid_quoting = true;
         }
-        (*at)++;
+    }
+    if (*at == start) {
+        return disposition_bad(body, "no value", value);
     }
 
     return weir_waf_body_keep(body, weir_str_slice(value, start, *at), out);
+}
+
+static bool parameter_value(weir_waf_body *body, weir_str value, size_t *at, weir_str *out)
+{
+    int quote = weir_waf_byte_at(value, *at);
+
+    if (quote != '"' && quote != '\'') {
+        return token_value(body, value, at, out);
+    }
+
+    body->report.multipart.invalid_quoting =
+        body->report.multipart.invalid_quoting || quote == '\'';
+    (*at)++;
+    return quoted_value(body, value, at, (char) quote, out);
+}
+
+static bool is_attr_char(int c)
+{
+    return weir_waf_is_alnum(c) || (c > 0 && c < 0x7f && strchr("!#$&+-.^_`|~", c) != NULL);
+}
+
+/*
+ * Goes past charset'language'value (RFC 8187, 3.2.1), whose quotes are its own and no strange quoting.  Rules see the plain filename, which
+ * must be there, too.
+ */
+static bool extended_value(weir_waf_body *body, weir_str value, size_t *at)
+{
+    size_t start = *at;
+    unsigned quotes = 0;
+
+    for (;
+         *at < value.len && value.data[*at] != ';' && !weir_waf_is_space((uint8_t) value.data[*at]);
+         (*at)++) {
+        int c = weir_waf_byte_at(value, *at);
+
+        if (c == '\'' && *at > start && quotes < 2) {
+            quotes++;
+        } else if (!is_attr_char(c) && !(c == '%' && weir_waf_has_hex(value, *at + 1, 2))) {
+            return disposition_bad(body, "filename*", value);
+        }
+    }
+
+    return quotes == 2 || disposition_bad(body, "filename*", value);
 }
 
 static bool parameter_set(weir_waf_body *body, weir_str value, bool *has, weir_str *slot,
@@ -217,7 +267,6 @@ static bool parameter_take(weir_waf_body *body, weir_str value, size_t *at,
 {
     size_t start = *at, end;
     weir_str name, text;
-    int quote;
 
     while (*at < value.len && value.data[*at] != '=' && value.data[*at] != ';'
            && !weir_waf_is_space((uint8_t) value.data[*at])) {
@@ -229,27 +278,21 @@ static bool parameter_take(weir_waf_body *body, weir_str value, size_t *at,
     }
 
     *at = skip_blanks(value, *at + 1);
-    quote = weir_waf_byte_at(value, *at);
-    if (quote == '"' || quote == '\'') {
-        body->report.multipart.invalid_quoting =
-            body->report.multipart.invalid_quoting || quote == '\'';
-        (*at)++;
-        if (!quoted_value(body, value, at, (char) quote, &text)) {
-            return false;
-        }
-    } else if (!token_value(body, value, at, &text)) {
+    name = weir_str_slice(value, start, end);
+    if (weir_str_eq(name, WEIR_STR("filename*"))) {
+        text = WEIR_STR_EMPTY;
+        return extended_value(body, value, at)
+               && parameter_set(body, value, has_extended, &text, text);
+    }
+    if (!parameter_value(body, value, at, &text)) {
         return false;
     }
 
-    name = weir_str_slice(value, start, end);
     if (weir_str_eq(name, WEIR_STR("name"))) {
         return parameter_set(body, value, &disposition->has_name, &disposition->name, text);
     }
     if (weir_str_eq(name, WEIR_STR("filename"))) {
         return parameter_set(body, value, &disposition->has_filename, &disposition->filename, text);
-    }
-    if (weir_str_eq(name, WEIR_STR("filename*"))) {
-        return parameter_set(body, value, has_extended, &text, text);
     }
     return disposition_bad(body, "unknown parameter", value);
 }

@@ -347,7 +347,11 @@ static void doubtful_forms_set_their_flag(void **state)
         {CT, "--b\nContent-Disposition: form-data; name=\"a\"\n\n1\n--b--\n", "LF"},
         {CT, "--b\nContent-Disposition: form-data; name=\"a\"\r\n\n1\n--b--\n", "LF CL"},
         {CT, "--b\r\nContent-Disposition: form-data; name='a'\r\n\r\n1\r\n--b--\r\n", "IQ"},
-        {CT, "--b\r\nContent-Disposition: form-data; name=a\"b\r\n\r\n1\r\n--b--\r\n", "IQ"},
+        {CT, "--b\r\nContent-Disposition: form-data; name=a'b\r\n\r\n1\r\n--b--\r\n", "IQ"},
+        {CT,
+         "--b\r\nContent-Disposition: form-data; name=a; filename=b; "
+         "filename*=utf-8''%c3%a4.txt\r\n\r\n1\r\n--b--\r\n",
+         ""},
         {CT, "--b\r\nContent-Disposition: form-data; filename=\"b\"\r\n\r\n1\r\n--b--\r\n", "IP"},
         {CT, "--b\r\n" HEAD PART, "IP"},
         {CT, "--b\r\nContent-Disposition: form-data; name=\"\"\r\n\r\n1\r\n--b--\r\n", "IP"},
@@ -431,9 +435,41 @@ static void multipart_that_nobody_should_send_fails(void **state)
          "Invalid Content-Disposition header (unknown parameter): form-data; name=a; FileName=b."},
         {CT, "--b\r\nContent-Disposition: form-data; name=a; filename =b\r\n\r\n",
          "Invalid Content-Disposition header (parameter): form-data; name=a; filename =b."},
-        {CT, "--b\r\nContent-Disposition: form-data; name=a; filename*=b\r\n\r\n",
-         "Invalid Content-Disposition header (filename* without filename): form-data; name=a; "
+        {CT, "--b\r\nContent-Disposition: form-data; name=\r\n\r\n",
+         "Invalid Content-Disposition header (no value): form-data; name=."},
+        {CT, "--b\r\nContent-Disposition: form-data; name=; filename=b\r\n\r\n",
+         "Invalid Content-Disposition header (no value): form-data; name=; filename=b."},
+        {CT, "--b\r\nContent-Disposition: form-data; name=a\"b\r\n\r\n",
+         "Invalid Content-Disposition header (no semicolon): form-data; name=a\"b."},
+        {CT, "--b\r\nContent-Disposition: form-data; name=a; filename=b/c\r\n\r\n",
+         "Invalid Content-Disposition header (no semicolon): form-data; name=a; filename=b/c."},
+        {CT, "--b\r\nContent-Disposition: form-data; name=a; filename=\303\244\r\n\r\n",
+         "Invalid Content-Disposition header (no value): form-data; name=a; filename=\303\244."},
+        {CT, "--b\r\nContent-Disposition: form-data; name=a; filename=b; filename*=b\r\n\r\n",
+         "Invalid Content-Disposition header (filename*): form-data; name=a; filename=b; "
          "filename*=b."},
+        {CT, "--b\r\nContent-Disposition: form-data; name=a; filename=b; filename*=''b\r\n\r\n",
+         "Invalid Content-Disposition header (filename*): form-data; name=a; filename=b; "
+         "filename*=''b."},
+        {CT, "--b\r\nContent-Disposition: form-data; name=a; filename=b; filename*=utf-8'b\r\n\r\n",
+         "Invalid Content-Disposition header (filename*): form-data; name=a; filename=b; "
+         "filename*=utf-8'b."},
+        {CT,
+         "--b\r\nContent-Disposition: form-data; name=a; filename=b; filename*=utf-8''b'c\r\n\r\n",
+         "Invalid Content-Disposition header (filename*): form-data; name=a; filename=b; "
+         "filename*=utf-8''b'c."},
+        {CT,
+         "--b\r\nContent-Disposition: form-data; name=a; filename=b; filename*=utf-8''%4\r\n\r\n",
+         "Invalid Content-Disposition header (filename*): form-data; name=a; filename=b; "
+         "filename*=utf-8''%4."},
+        {CT,
+         "--b\r\nContent-Disposition: form-data; name=a; filename=b; "
+         "filename*=\"utf-8''b\"\r\n\r\n",
+         "Invalid Content-Disposition header (filename*): form-data; name=a; filename=b; "
+         "filename*=\"utf-8''b\"."},
+        {CT, "--b\r\nContent-Disposition: form-data; name=a; filename*=utf-8''b\r\n\r\n",
+         "Invalid Content-Disposition header (filename* without filename): form-data; name=a; "
+         "filename*=utf-8''b."},
     };
 
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
