@@ -318,6 +318,14 @@ def test_fields_with_underscores_are_dropped(weir, upstream):
     assert upstream.last.headers["X-Dash"] == "2"
 
 
+@pytest.mark.parametrize("said", ["underscores_in_headers on;", "ignore_invalid_headers off;"])
+def test_the_server_that_host_names_judges_names_of_fields(weir, said):
+    server = weir("""listen 127.0.0.1:@port@; return 200 "first $http_x_a"; } server { listen 127.0.0.1:@port@; server_name b.test;
+                     return 200 "second $http_x_a";""" + said)
+    assert server.exchange(get("Host: b.test", "X_A: a")).text == "second a"
+    assert server.exchange(get("Host: a.test", "X_A: a")).text == "first "
+
+
 def test_fields_with_underscores_pass_where_the_configuration_says(weir, upstream):
     weir("underscores_in_headers on;" + PROXY).get("/", headers={"X_Under": "1"})
     assert upstream.last.headers["X_Under"] == "1"

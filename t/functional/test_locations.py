@@ -181,6 +181,22 @@ def test_return_answers(weir, said, status, text, location):
         assert response.headers["Location"] == location.replace("@port@", str(server.port))
 
 
+@pytest.mark.parametrize("status", [400, 413, 500, 501])
+def test_what_ends_the_connection_does_so_behind_an_error_page(weir, status):
+    server = weir(f"""error_page {status} /page; location = /page {{ return 200 page; }}
+                      location / {{ return {status}; }}""")
+    connection = server.connect()
+    response = connection.request("/")
+    assert response.status == status and response.text == "page"
+    assert connection.is_closed()
+
+
+def test_return_499_closes_without_a_word(weir):
+    connection = weir("return 499;").connect()
+    connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert connection.read_until_close() == b""
+
+
 def test_return_444_closes_without_a_word(weir):
     connection = weir("return 444;").connect()
     connection.send(request_bytes("/"))

@@ -25,6 +25,12 @@ def test_a_body_may_be_left_in_a_file(weir, upstream, size):
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
 
 
+def test_content_length_is_that_of_a_chunked_body_once_it_is_here(weir, upstream):
+    weir("""location / { proxy_pass http://@upstream@; proxy_set_header X-Length "$content_length"; }""").exchange(
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+    assert upstream.last.headers["X-Length"] == "5"
+
+
 def test_or_in_a_file_that_goes_with_the_request(weir, upstream):
     server = weir(proxied("client_body_in_file_only clean;"))
     assert server.request("/", "POST", body=b"12345").status == 200

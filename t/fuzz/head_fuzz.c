@@ -49,9 +49,8 @@ static void field_line(weir_str line)
 {
     weir_str name;
     weir_str value;
-    bool underscore;
 
-    switch (weir_http_parse_field_line(line, &name, &value, &underscore)) {
+    switch (weir_http_parse_field_line(line, &name, &value)) {
     case WEIR_HTTP_FIELD_MALFORMED:
         return;
     case WEIR_HTTP_FIELD_VALID:
@@ -62,7 +61,6 @@ static void field_line(weir_str line)
         break;
     }
     must(weir_str_find_byte(name, ' ') == NULL && weir_str_find_byte(name, ':') == NULL);
-    must(underscore == (weir_str_find_byte(name, '_') != NULL));
     must(weir_http_is_field_value(value) && is_within(value, line));
     must(value.len == weir_str_trim(value).len);
 }

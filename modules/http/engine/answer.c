@@ -328,6 +328,25 @@ static void ask_as_proxy(weir_http_exchange *ex)
     }
 }
 
+/* What broke framing or trust, or us, ends the connection, whatever page tells of it. */
+static bool ends_connection(unsigned status)
+{
+    switch (status) {
+    case 400:
+    case 413:
+    case 414:
+    case 494:
+    case 495:
+    case 496:
+    case 497:
+    case 500:
+    case 501:
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool weir_http_settle_bare(weir_http_exchange *ex)
 {
     if (ex->response.status == 401 && ex->request.method == WEIR_HTTP_CONNECT) {
@@ -338,6 +357,7 @@ bool weir_http_settle_bare(weir_http_exchange *ex)
     const weir_http_error_page *page = find_error_page(ex, status);
 
     ex->is_bare = false;
+    ex->keepalive = ex->keepalive && !ends_connection(status);
     if (status >= 300) {
         /* An error page that fails itself is no page: its own status counts. */
         ex->error_status = 0;
@@ -351,23 +371,6 @@ bool weir_http_settle_bare(weir_http_exchange *ex)
         /* The page is a redirect for the client, or cannot be shown. */
         status = ex->response.status;
         ex->is_bare = false;
-    }
-
-    /* What broke framing or trust ends the connection. */
-    switch (status) {
-    case 400:
-    case 413:
-    case 414:
-    case 494:
-    case 495:
-    case 496:
-    case 497:
-    case 500:
-    case 501:
-        ex->keepalive = false;
-        break;
-    default:
-        break;
     }
 
     if (has_page(status) && status != 444 && !make_page(ex, status)) {

@@ -298,6 +298,25 @@ static const char *host_check(weir_http_exchange *ex)
                                          : "client sent invalid host";
 }
 
+/* ignore_invalid_headers, underscores_in_headers: those of the server that Host has chosen, wherever Host stood. */
+static void odd_names_drop(weir_http_exchange *ex)
+{
+    weir_http_fields *fields = &ex->request.fields;
+
+    ex->request.has_odd_names = false;
+    for (size_t i = 0; i < fields->count && ex->core->ignore_invalid_headers; i++) {
+        weir_http_field *field = &fields->items[i];
+
+        if (field->name == WEIR_HTTP_OTHER
+            && weir_http_name_is_odd(field->text, ex->core->underscores_in_headers)) {
+            weir_log_line(&ex->log, WEIR_LOG_INFO, 0,
+                          "client sent invalid header line: \"%.*s: %.*s\"",
+                          WEIR_STR_ARG(field->text), WEIR_STR_ARG(field->value));
+            field->is_removed = true;
+        }
+    }
+}
+
 /* The server that Host names, or the default one. Without Host, that of SNI stays. */
 static unsigned server_choose(weir_http_exchange *ex, const char **why)
 {
@@ -396,6 +415,9 @@ void weir_http_exchange_start(weir_http_exchange *ex)
         return;
     }
     status = server_choose(ex, &why);
+    if (WEIR_UNLIKELY(request->has_odd_names)) {
+        odd_names_drop(ex);
+    }
     if (status != 0) {
         weir_http_exchange_refuse(ex, status, why);
         return;
@@ -430,6 +452,9 @@ void weir_http_exchange_refuse(weir_http_exchange *ex, unsigned status, const ch
     weir_http_request *request = &ex->request;
 
     ex->keepalive = false;
+    if (request->has_odd_names) {
+        odd_names_drop(ex);
+    }
     /* For error pages in named locations; a target that cannot be read leaves the path empty. */
     if (request->path.len == 0 && request->target.len != 0
         && !weir_http_parse_target(request, request->target, ex->core->merge_slashes, ex->pool)) {

@@ -61,6 +61,7 @@ typedef struct {
     weir_http_fields fields;
     weir_http_fields trailers;
 
+    bool has_odd_names;      /* of fields, as far as no server has judged them yet */
     bool path_is_valid;      /* path can be got back from target: nothing was rewritten */
     bool has_complex_target; /* decoding or normalising changed it */
     /* By `rewrite … break`: the path need not begin as its location says. */

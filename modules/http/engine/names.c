@@ -248,6 +248,19 @@ bool weir_http_is_token(weir_str text)
     return text.len != 0 && all_are(text, TCHAR);
 }
 
+bool weir_http_name_is_odd(weir_str name, bool allows_underscores)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = weir_byte_lower(name.data[i]);
+
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'
+              || (c == '_' && allows_underscores))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool weir_http_is_field_value(weir_str text)
 {
     return all_are(text, VALUE);

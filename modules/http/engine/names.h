@@ -128,6 +128,8 @@ weir_str weir_http_reason(unsigned status);
 
 /* 1 or more tchar (RFC 9110, 5.6.2). */
 bool weir_http_is_token(weir_str text);
+/* A field name that nginx takes for invalid, though it is a token: of more than letters, digits, hyphens, and underscores. */
+bool weir_http_name_is_odd(weir_str name, bool allows_underscores);
 /* Field content: no CR, LF, NUL, nor other controls but HTAB (RFC 9110, 5.5). */
 bool weir_http_is_field_value(weir_str text);
 

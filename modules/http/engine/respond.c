@@ -129,8 +129,8 @@ void weir_http_respond(weir_http_exchange *ex)
     if (ex->is_responding || ex->is_ended) {
         return;
     }
-    /* Ours says to close without a word; an origin's is a status like others. */
-    if (ex->response.status == 444 && !ex->response.from_upstream) {
+    /* Ours say to close without a word; an origin's are statuses like others. */
+    if ((ex->response.status == 444 || ex->response.status == 499) && !ex->response.from_upstream) {
         ex->wire->abort(ex);
         return;
     }

@@ -400,6 +400,21 @@ static bool get_known_field(weir_script *script, uintptr_t arg, weir_value *valu
     return field == NULL ? true : weir_give(value, field->value);
 }
 
+/* Of a chunked body, once all of it is here, what was received. */
+static bool get_content_length(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    const weir_http_request *request = &subject(script)->request;
+    const weir_http_field *field =
+        weir_http_fields_find(&request->fields, WEIR_HTTP_CONTENT_LENGTH);
+
+    (void) arg;
+    if (field != NULL) {
+        return weir_give(value, field->value);
+    }
+    return !request->has_body || !request->body_is_collected
+           || weir_give_uint(script, value, request->body.len);
+}
+
 static bool get_sent_http(weir_script *script, uintptr_t arg, weir_value *value)
 {
     weir_http_exchange *ex = subject(script);
@@ -577,7 +592,7 @@ const weir_variable weir_http_core_variables[] = {
     {.name = "realpath_root", .get = get_realpath_root, .is_volatile = true},
     {.name = "request_filename", .get = get_request_filename, .is_volatile = true},
     {.name = "content_type", .get = get_known_field, .arg = WEIR_HTTP_CONTENT_TYPE},
-    {.name = "content_length", .get = get_known_field, .arg = WEIR_HTTP_CONTENT_LENGTH},
+    {.name = "content_length", .get = get_content_length, .is_volatile = true},
     {.name = "http_", .get = get_http, .is_prefix = true},
     {.name = "sent_http_", .get = get_sent_http, .is_prefix = true, .is_volatile = true},
     {.name = "sent_trailer_", .get = get_sent_trailer, .is_prefix = true, .is_volatile = true},

@@ -68,13 +68,12 @@ static bool fields_of_lines(weir_str lines, weir_http_h2_field *fields, size_t *
 {
     weir_str rest = lines;
     weir_str line, name, value;
-    bool underscore;
 
     while (rest.len != 0 && weir_str_split(&rest, '\n', &line)) {
         weir_http_name known;
 
         line = line.len != 0 ? weir_str_slice(line, 0, line.len - 1) : line;
-        if (weir_http_parse_field_line(line, &name, &value, &underscore) != WEIR_HTTP_FIELD_VALID) {
+        if (weir_http_parse_field_line(line, &name, &value) != WEIR_HTTP_FIELD_VALID) {
             return false;
         }
         known = weir_http_name_find(name);

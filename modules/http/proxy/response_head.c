@@ -109,9 +109,8 @@ static const char *take_field(weir_http_response_head *head, weir_str line)
 {
     weir_str name;
     weir_str value;
-    bool underscore;
 
-    switch (weir_http_parse_field_line(line, &name, &value, &underscore)) {
+    switch (weir_http_parse_field_line(line, &name, &value)) {
     case WEIR_HTTP_FIELD_MALFORMED:
         return "upstream sent invalid header";
     case WEIR_HTTP_FIELD_ODD_NAME:

@@ -97,9 +97,8 @@ static bool trailer_line(weir_http_chunked *chunked, weir_str line)
 {
     weir_str name;
     weir_str value;
-    bool underscore;
 
-    switch (weir_http_parse_field_line(line, &name, &value, &underscore)) {
+    switch (weir_http_parse_field_line(line, &name, &value)) {
     case WEIR_HTTP_FIELD_MALFORMED:
         return false;
     case WEIR_HTTP_FIELD_ODD_NAME:

@@ -176,36 +176,28 @@ static bool take_request_line(h1_connection *h1, weir_str line)
 static bool take_field_line(h1_connection *h1, weir_str line)
 {
     weir_http_request *request = &h1->ex->request;
-    const weir_http_core_conf *core = h1->ex->core;
     weir_http_name known = WEIR_HTTP_OTHER;
     weir_str name;
     weir_str value;
-    bool underscore;
-    bool is_token = false;
-    bool is_invalid = true;
 
-    switch (weir_http_parse_field_line(line, &name, &value, &underscore)) {
+    switch (weir_http_parse_field_line(line, &name, &value)) {
     case WEIR_HTTP_FIELD_MALFORMED:
         head_refuse(h1, 400, "client sent invalid header line");
         return false;
     case WEIR_HTTP_FIELD_ODD_NAME:
-        break;
-    case WEIR_HTTP_FIELD_VALID:
-        known = weir_http_name_find(name);
-        is_token = true;
-        is_invalid = (underscore && !core->underscores_in_headers)
-                     || (known == WEIR_HTTP_OTHER && !weir_http_name_is_plain(name));
-        break;
-    }
-    /* What is a token has one meaning for all; nginx's narrower names are then not asked for. */
-    if (is_invalid && !(is_token && !core->ignore_invalid_headers)) {
-        if (!core->ignore_invalid_headers) {
+        if (!h1->ex->core->ignore_invalid_headers) {
             head_refuse(h1, 400, "client sent invalid header name");
             return false;
         }
         weir_log_line(&h1->ex->log, WEIR_LOG_INFO, 0, "client sent invalid header line: \"%.*s\"",
                       WEIR_STR_ARG(line));
         return true;
+    case WEIR_HTTP_FIELD_VALID:
+        known = weir_http_name_find(name);
+        if (known == WEIR_HTTP_OTHER && weir_http_name_is_odd(name, false)) {
+            request->has_odd_names = true;
+        }
+        break;
     }
     if (!weir_http_fields_add_parsed(&request->fields, known, name, value)) {
         head_refuse(h1, 494, "client sent too many header lines");

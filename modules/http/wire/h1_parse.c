@@ -248,18 +248,15 @@ bool weir_http_parse_status_line(weir_str line, weir_http_status_line *parsed)
 
 /* ---- field lines */
 
-weir_http_field_verdict weir_http_parse_field_line(weir_str line, weir_str *name, weir_str *value,
-                                                   bool *underscore)
+weir_http_field_verdict weir_http_parse_field_line(weir_str line, weir_str *name, weir_str *value)
 {
     bool is_odd = false;
-    bool has_underscore = false;
     size_t colon;
 
     for (colon = 0; colon < line.len; colon++) {
         char c = line.data[colon];
 
         if (WEIR_LIKELY(is(c, NAME))) {
-            has_underscore |= c == '_';
             continue;
         }
         if (c == ':') {
@@ -271,7 +268,6 @@ weir_http_field_verdict weir_http_parse_field_line(weir_str line, weir_str *name
         }
         is_odd = true;
     }
-    *underscore = has_underscore;
     if (colon == 0 || colon == line.len) {
         return WEIR_HTTP_FIELD_MALFORMED;
     }

@@ -37,9 +37,8 @@ typedef enum {
     WEIR_HTTP_FIELD_MALFORMED, /* no colon, space before it, folding, controls: refuse the message */
 } weir_http_field_verdict;
 
-/* `name` and `value` are set unless malformed; `underscore` says that the name has one. */
-weir_http_field_verdict weir_http_parse_field_line(weir_str line, weir_str *name, weir_str *value,
-                                                   bool *underscore);
+/* `name` and `value` are set unless malformed. */
+weir_http_field_verdict weir_http_parse_field_line(weir_str line, weir_str *name, weir_str *value);
 
 /* Content-Length: digits only (RFC 9110, 8.6). */
 bool weir_http_parse_content_length(weir_str value, int64_t *length) WEIR_MUST_USE;

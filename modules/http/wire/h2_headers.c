@@ -112,27 +112,13 @@ static bool add_field(weir_http_fields *fields, weir_http_name known, weir_str n
            && weir_http_fields_add_parsed(fields, known, text, kept);
 }
 
-/* A name that no proxy should pass on by itself. */
-static bool is_odd(const weir_http_core_conf *core, weir_http_name known, weir_str name)
-{
-    return known == WEIR_HTTP_OTHER
-           && (!weir_http_name_is_plain(name)
-               || (!core->underscores_in_headers && weir_str_find_byte(name, '_') != NULL));
-}
-
 static bool take_field(h2_stream *stream, weir_str name, weir_str value)
 {
     weir_http_exchange *ex = stream->ex;
     weir_http_name known = weir_http_name_find(name);
 
-    if (is_odd(ex->core, known, name)) {
-        if (!ex->core->ignore_invalid_headers) {
-            refuse(stream->head, 400, "client sent invalid header name");
-            return true;
-        }
-        weir_log_line(&ex->log, WEIR_LOG_INFO, 0, "client sent invalid header: \"%.*s\"",
-                      WEIR_STR_ARG(name));
-        return true;
+    if (known == WEIR_HTTP_OTHER && weir_http_name_is_odd(name, false)) {
+        ex->request.has_odd_names = true;
     }
     if (known == WEIR_HTTP_COOKIE) {
         return take_crumb(stream, value);
@@ -183,7 +169,8 @@ bool h2_trailer_take(h2_stream *stream, weir_str name, weir_str value)
 
     /* Beyond the bounds they are dropped, as all that nobody knows may be (RFC 9110, 6.5.1). */
     request->head_bytes += name.len + value.len + 4;
-    if (is_odd(core, known, name) || request->trailers.count >= core->max_headers
+    if ((known == WEIR_HTTP_OTHER && weir_http_name_is_odd(name, core->underscores_in_headers))
+        || request->trailers.count >= core->max_headers
         || request->head_bytes > 2 * weir_http_head_limit(core)
         || !reserve(stream, name.len + value.len)) {
         stream->trailer_is_cut = true;

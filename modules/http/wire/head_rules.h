@@ -10,7 +10,4 @@ size_t weir_http_head_limit(const weir_http_core_conf *core);
 /* And what one line may take, with its end: that of the larger kind of buffer. */
 size_t weir_http_line_limit(const weir_http_core_conf *core);
 
-/* What ignore_invalid_headers lets pass: letters, digits and hyphens; underscores have a directive of their own. */
-bool weir_http_name_is_plain(weir_str name);
-
 #endif
