@@ -133,6 +133,24 @@ static void field_sections_cost_by_their_bytes_until_they_are_taken(void **state
     assert_int_equal(whole - guard.credit, 1 + 2);
 }
 
+static void the_largest_head_that_is_taken_is_borne(void **state)
+{
+    static const char payload[16384];
+    static const size_t head_max = 4 << 20;
+    h2_guard guard = begun();
+
+    (void) state;
+    for (size_t i = 0; i < head_max / sizeof(payload); i++) {
+        const char head[9] = {0, 0x40, 0, i == 0 ? 1 : 9, 0, 0, 0, 0, 1};
+
+        assert_int_equal(h2_guard_look(&guard, weir_str_of(head, sizeof(head)), head_max, 1000),
+                         H2_GUARD_FINE);
+        assert_int_equal(
+            h2_guard_look(&guard, weir_str_of(payload, sizeof(payload)), head_max, 1000),
+            H2_GUARD_FINE);
+    }
+}
+
 static void a_field_section_is_bounded_over_its_frames(void **state)
 {
     h2_guard guard = begun();
@@ -222,6 +240,7 @@ int main(void)
         cmocka_unit_test(what_is_earned_is_bounded),
         cmocka_unit_test(a_charge_counts_as_frames_do),
         cmocka_unit_test(field_sections_cost_by_their_bytes_until_they_are_taken),
+        cmocka_unit_test(the_largest_head_that_is_taken_is_borne),
         cmocka_unit_test(a_field_section_is_bounded_over_its_frames),
         cmocka_unit_test(it_asks_for_what_nghttp2_does_not_look_at),
         cmocka_unit_test(data_on_a_stream_that_has_ended_is_seen),

@@ -8,8 +8,9 @@
 #define CREDIT_MAX 8000
 #define CREDIT_PER_SECOND 250
 
-/* Of a field section for 1: decoding them costs what a frame does. */
-#define HEAD_BYTES_PER_COST 128
+/* Bytes of a field section for 1: decoding them costs what a frame does.  The largest that is taken costs this at most. */
+#define HEAD_BYTES_MIN 128
+#define HEAD_COST_MAX 256
 
 #define FRAME_HEAD_BYTES 9
 #define PREFACE_BYTES 24
@@ -34,10 +35,13 @@ enum {
 
 void h2_guard_begin(h2_guard *guard, uint64_t now_ms)
 {
-    *guard = (h2_guard){.left = PREFACE_BYTES,
-                        .body_min = H2_BODY_FRAME_MIN,
-                        .credit = CREDIT_BEGIN,
-                        .filled_ms = now_ms};
+    *guard = (h2_guard){
+        .left = PREFACE_BYTES,
+        .body_min = H2_BODY_FRAME_MIN,
+        .credit = CREDIT_BEGIN,
+        .filled_ms = now_ms,
+        .head_bytes_per_cost = HEAD_BYTES_MIN,
+    };
 }
 
 void h2_guard_begin_server(h2_guard *guard, uint64_t now_ms)
@@ -61,7 +65,7 @@ void h2_guard_earn(h2_guard *guard, int64_t credit)
 
 void h2_guard_head_taken(h2_guard *guard, size_t bytes)
 {
-    h2_guard_earn(guard, (int64_t) (bytes / HEAD_BYTES_PER_COST));
+    h2_guard_earn(guard, (int64_t) (bytes / guard->head_bytes_per_cost));
 }
 
 static void fill(h2_guard *guard, uint64_t now_ms)
@@ -87,9 +91,9 @@ static int64_t cost_of(const h2_guard *guard, unsigned type, unsigned flags, uin
         /* Padding may be all that there is: a body that is earns it back. */
         return len < guard->body_min || (flags & FLAG_PADDED) != 0 ? 1 : 0;
     case FRAME_HEADERS:
-        return 1 + len / HEAD_BYTES_PER_COST;
+        return 1 + (int64_t) (len / guard->head_bytes_per_cost);
     case FRAME_CONTINUATION:
-        return 2 + len / HEAD_BYTES_PER_COST;
+        return 2 + (int64_t) (len / guard->head_bytes_per_cost);
     case FRAME_SETTINGS:
         return 4 + len / 64;
     case FRAME_PING:
@@ -193,6 +197,8 @@ h2_guard_verdict h2_guard_look(h2_guard *guard, weir_str bytes, size_t head_max,
     size_t i = 0;
 
     fill(guard, now_ms);
+    guard->head_bytes_per_cost =
+        head_max / HEAD_COST_MAX > HEAD_BYTES_MIN ? head_max / HEAD_COST_MAX : HEAD_BYTES_MIN;
     while (i < bytes.len) {
         h2_guard_verdict verdict;
 

@@ -16,7 +16,8 @@ typedef struct {
     uint32_t left; /* of the payload that is passing */
     int64_t credit;
     uint64_t filled_ms;
-    uint32_t body_min;  /* bytes of a DATA frame that costs nothing */
+    uint32_t body_min; /* bytes of a DATA frame that costs nothing */
+    size_t head_bytes_per_cost;
     size_t block_bytes; /* of the field section that is passing: HEADERS and its CONTINUATION */
     bool in_block;
     uint32_t ended[H2_ENDED_KEPT]; /* streams on which the client can send no more */
