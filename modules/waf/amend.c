@@ -123,6 +123,7 @@ static weir_waf_rule *rule_copy(weir_waf_reader *reader, const weir_waf_rule *ru
             return NULL;
         }
         *link = *from;
+        link->place = WEIR_WAF_NONE;
         link->group = WEIR_WAF_NONE;
         weir_array_init(&link->targets, reader->pool, sizeof(weir_waf_target),
                         from->targets.count + 2);

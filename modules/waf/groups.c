@@ -1,11 +1,11 @@
 #include "modules/waf/program_internal.h"
 
 /*
- * Who looks at which values: links that look at the same ones through the same transformations are a group, and what is asked of
- * a value has a place among all that may be asked.
+ * Who asks what of which values.  What links ask of a value are questions, each with a place among all that may be asked; those about
+ * what one chain makes of values are a group.
  */
 
-/* ---- groups */
+/* ---- questions and groups */
 
 /* Only what changes between phases can be asked about once for many rules. */
 static bool can_be_grouped(const weir_waf_link *link)
@@ -25,43 +25,19 @@ static bool can_be_grouped(const weir_waf_link *link)
     return true;
 }
 
-static bool group_key(weir_waf_library *library, const weir_waf_link *link, weir_str *key)
+static bool looks_at_responses(const weir_waf_link *link)
 {
-    weir_builder builder;
+    bool looks = false;
 
-    weir_builder_open(&builder, library->pool, SIZE_MAX);
-    weir_builder_printf(&builder, "%u %d", link->chain, link->is_multi_match);
     for (WEIR_ARRAY_EACH(&link->targets, const weir_waf_target, target)) {
-        if (target->kind == WEIR_WAF_TARGET_COUNT) {
-            continue;
-        }
-        weir_builder_printf(&builder, "|%d%s %zu", (int) target->variable,
-                            target->kind == WEIR_WAF_TARGET_EXCLUDE ? "!" : "",
-                            target->selector.len);
-        if (target->pattern == NULL) {
-            weir_builder_add_byte(&builder, ':');
-            weir_builder_add_lower(&builder, target->selector);
-        } else {
-            weir_builder_add_byte(&builder, '/');
-            weir_builder_add(&builder, target->selector);
+        if (target->kind == WEIR_WAF_TARGET_VALUES) {
+            if (!weir_str_starts(weir_waf_variable_name(target->variable), WEIR_STR("RESPONSE_"))) {
+                return false;
+            }
+            looks = true;
         }
     }
-    return weir_builder_close(&builder, key);
-}
-
-static weir_waf_group *group_new(weir_waf_library *library, const weir_waf_link *link, weir_str key)
-{
-    weir_waf_group *group = weir_array_push(&library->groups);
-
-    if (group == NULL
-        || !weir_map_put(library->groups_by_key, key, (void *) library->groups.count)) {
-        return NULL;
-    }
-    group->targets = &link->targets;
-    group->chain = link->chain;
-    group->is_multi_match = link->is_multi_match;
-    weir_array_init(&group->questions, library->pool, sizeof(weir_waf_group_question), 8);
-    return group;
+    return looks;
 }
 
 /* Whether nothing but the text decides what the link's test says of it. */
@@ -73,55 +49,134 @@ static bool depends_on_text_alone(const weir_waf_link *link)
            && (kind == WEIR_WAF_TEST_NUMBER || kind == WEIR_WAF_TEST_OPERATOR);
 }
 
-static bool is_same_question(const weir_waf_link *a, const weir_waf_link *b)
+static void add_targets(weir_builder *key, const weir_array *targets)
 {
-    if (!a->is_of_text || !b->is_of_text) {
-        return a->is_of_text == b->is_of_text;
+    for (WEIR_ARRAY_EACH(targets, const weir_waf_target, target)) {
+        if (target->kind == WEIR_WAF_TARGET_COUNT) {
+            continue;
+        }
+        weir_builder_printf(key, "|%d%s %zu", (int) target->variable,
+                            target->kind == WEIR_WAF_TARGET_EXCLUDE ? "!" : "",
+                            target->selector.len);
+        if (target->pattern == NULL) {
+            weir_builder_add_byte(key, ':');
+            weir_builder_add_lower(key, target->selector);
+        } else {
+            weir_builder_add_byte(key, '/');
+            weir_builder_add(key, target->selector);
+        }
     }
-    if (a->test.kind != b->test.kind || a->is_negated != b->is_negated) {
-        return false;
-    }
-    return a->test.kind == WEIR_WAF_TEST_OPERATOR ? a->test.operator== b->test.operator
-        : a->test.comparison == b->test.comparison && a->test.number == b->test.number;
 }
 
-bool weir_waf_group_join(weir_waf_library *library, weir_waf_link *link)
+/* Links with the same key ask the same question of the same values. */
+static bool place_key(weir_waf_library *library, const weir_waf_link *link,
+                      const weir_waf_place *place, weir_str *key)
 {
-    weir_waf_group_question *question;
+    weir_builder builder;
+
+    weir_builder_open(&builder, library->pool, SIZE_MAX);
+    weir_builder_printf(&builder, "%d %d ", (int) place->group, (int) place->part);
+    if (link->is_of_text && link->test.kind == WEIR_WAF_TEST_NUMBER) {
+        weir_builder_printf(&builder, "%d%d %lld", link->is_negated, (int) link->test.comparison,
+                            (long long) link->test.number);
+    } else if (link->is_of_text) {
+        weir_builder_printf(&builder, "%d %p", link->is_negated,
+                            (const void *) link->test.operator);
+    }
+    if (place->group != WEIR_WAF_NONE) {
+        add_targets(&builder, &link->targets);
+    }
+    return weir_builder_close(&builder, key);
+}
+
+/* NONE: no memory. */
+static uint32_t group_of(weir_waf_library *library, const weir_waf_link *link,
+                         weir_waf_filter_part part)
+{
     weir_waf_group *group;
+
+    for (uint32_t i = 0; i < library->groups.count; i++) {
+        group = WEIR_ARRAY_AT(&library->groups, weir_waf_group, i);
+        if (group->chain == link->chain && group->part == part
+            && group->is_multi_match == link->is_multi_match) {
+            return i;
+        }
+    }
+    group = weir_array_push(&library->groups);
+    if (group == NULL) {
+        return WEIR_WAF_NONE;
+    }
+    *group = (weir_waf_group){
+        .chain = link->chain, .part = part, .is_multi_match = link->is_multi_match};
+    return (uint32_t) library->groups.count - 1;
+}
+
+static bool place_find(weir_waf_library *library, weir_waf_link *link, weir_waf_place place)
+{
+    weir_waf_place *added;
     uintptr_t known;
     weir_str key;
 
-    if (!can_be_grouped(link) || link->group != WEIR_WAF_NONE) {
+    if (!place_key(library, link, &place, &key)) {
+        return false;
+    }
+    known = (uintptr_t) weir_map_find(library->places_by_key, key);
+    if (known == 0) {
+        added = weir_array_push(&library->places);
+        known = library->places.count;
+        if (added == NULL || !weir_map_put(library->places_by_key, key, (void *) known)) {
+            return false;
+        }
+        *added = place;
+    }
+    link->place = (uint32_t) known - 1;
+    link->group = place.group;
+    return true;
+}
+
+bool weir_waf_link_place(weir_waf_library *library, weir_waf_link *link)
+{
+    weir_waf_place place = {
+        .targets = &link->targets,
+        .part = looks_at_responses(link) ? WEIR_WAF_FILTER_RESPONSE : WEIR_WAF_FILTER_REQUEST,
+        .group = WEIR_WAF_NONE,
+    };
+
+    if (link->place != WEIR_WAF_NONE || link->is_unconditional) {
         return true;
     }
-    if (!group_key(library, link, &key)) {
-        return false;
-    }
-    known = (uintptr_t) weir_map_find(library->groups_by_key, key);
-    group = known != 0 ? WEIR_ARRAY_AT(&library->groups, weir_waf_group, known - 1)
-                       : group_new(library, link, key);
-    if (group == NULL) {
-        return false;
-    }
-    link->group = (uint32_t) (group - (weir_waf_group *) library->groups.items);
     link->is_of_text = depends_on_text_alone(link);
-    for (WEIR_ARRAY_EACH(&group->questions, const weir_waf_group_question, asked)) {
-        if (is_same_question(asked->link, link)) {
-            link->place = asked->place;
-            return true;
+    /* The filter says what does not match; of a negated operator that is what does. */
+    if (link->is_of_text && link->test.kind == WEIR_WAF_TEST_OPERATOR && !link->is_negated) {
+        place.operator= link->test.operator;
+    }
+    if (can_be_grouped(link)) {
+        place.group = group_of(library, link, place.part);
+        if (place.group == WEIR_WAF_NONE) {
+            return false;
+        }
+    } else if (place.operator== NULL) {
+        return true;
+    }
+    return place_find(library, link, place);
+}
+
+static bool groups_find_places(weir_waf_library *library)
+{
+    for (WEIR_ARRAY_EACH(&library->groups, weir_waf_group, group)) {
+        group->places = WEIR_NEW_ARRAY(library->pool, uint64_t, library->place_words);
+        if (group->places == NULL) {
+            return false;
         }
     }
-    question = weir_array_push(&group->questions);
-    if (question == NULL) {
-        return false;
+    for (uint32_t i = 0; i < library->places.count; i++) {
+        const weir_waf_place *place = WEIR_ARRAY_AT(&library->places, weir_waf_place, i);
+
+        if (place->group != WEIR_WAF_NONE) {
+            weir_waf_bit_set(WEIR_ARRAY_AT(&library->groups, weir_waf_group, place->group)->places,
+                             i);
+        }
     }
-    link->place = library->place_count++;
-    /* The filter says what does not match; of a negated operator that is what does. */
-    *question = (weir_waf_group_question){.link = link,
-                                          .place = link->place,
-                                          .predicate = link->is_negated ? WEIR_WAF_NONE
-                                                                        : link->test.predicate};
     return true;
 }
 
@@ -159,13 +214,11 @@ static bool is_surely_excluded(const weir_array *targets, weir_waf_variable name
     return false;
 }
 
-static bool group_may_look_at(const weir_waf_group *group, weir_waf_variable stored,
-                              const weir_str *name)
+static bool may_look_at(const weir_array *targets, weir_waf_variable stored, const weir_str *name)
 {
-    for (WEIR_ARRAY_EACH(group->targets, const weir_waf_target, target)) {
+    for (WEIR_ARRAY_EACH(targets, const weir_waf_target, target)) {
         if (target->kind == WEIR_WAF_TARGET_VALUES && looks_at(target->variable, stored)
-            && may_fit(target, name)
-            && !is_surely_excluded(group->targets, target->variable, name)) {
+            && may_fit(target, name) && !is_surely_excluded(targets, target->variable, name)) {
             return true;
         }
     }
@@ -185,15 +238,12 @@ static weir_waf_audience *audience_new(const weir_waf_library *library, weir_waf
     if (audience->groups == NULL || audience->places == NULL) {
         return NULL;
     }
-    for (uint32_t i = 0; i < library->groups.count; i++) {
-        const weir_waf_group *group = WEIR_ARRAY_AT(&library->groups, weir_waf_group, i);
+    for (uint32_t i = 0; i < library->places.count; i++) {
+        const weir_waf_place *place = WEIR_ARRAY_AT(&library->places, weir_waf_place, i);
 
-        if (!group_may_look_at(group, stored, name)) {
-            continue;
-        }
-        weir_waf_bit_set(audience->groups, i);
-        for (WEIR_ARRAY_EACH(&group->questions, const weir_waf_group_question, question)) {
-            weir_waf_bit_set(audience->places, question->place);
+        if (place->group != WEIR_WAF_NONE && may_look_at(place->targets, stored, name)) {
+            weir_waf_bit_set(audience->groups, place->group);
+            weir_waf_bit_set(audience->places, i);
         }
     }
     return audience;
@@ -228,8 +278,11 @@ static bool audiences_make(weir_waf_library *library, weir_waf_variable stored)
 {
     weir_waf_audiences *audiences = &library->audiences[stored];
 
-    for (WEIR_ARRAY_EACH(&library->groups, const weir_waf_group, group)) {
-        for (WEIR_ARRAY_EACH(group->targets, const weir_waf_target, target)) {
+    for (WEIR_ARRAY_EACH(&library->places, const weir_waf_place, place)) {
+        if (place->group == WEIR_WAF_NONE) {
+            continue;
+        }
+        for (WEIR_ARRAY_EACH(place->targets, const weir_waf_target, target)) {
             audiences->is_there |=
                 target->kind == WEIR_WAF_TARGET_VALUES && looks_at(target->variable, stored);
             if (!add_named(library, stored, target)) {
@@ -248,7 +301,10 @@ static bool audiences_make(weir_waf_library *library, weir_waf_variable stored)
 bool weir_waf_audiences_make(weir_waf_library *library)
 {
     library->group_words = (uint32_t) (library->groups.count + 63) / 64;
-    library->place_words = (library->place_count + 63) / 64;
+    library->place_words = (uint32_t) weir_waf_prefilter_set_words(library->prefilter);
+    if (!groups_find_places(library)) {
+        return false;
+    }
     for (int i = 0; i < WEIR_WAF_VARIABLE_COUNT; i++) {
         if (weir_waf_variable_source_of((weir_waf_variable) i) == WEIR_WAF_SOURCE_STORED
             && !audiences_make(library, (weir_waf_variable) i)) {

@@ -8,7 +8,7 @@
  * Long texts are kept apart: some pages would displace all the rest.
  *
  * Texts are compared byte by byte; a hash only says where to look.  A text is kept when it is seen again, so that
- * what comes once (tokens, random words) displaces nothing.  What is full begins anew.
+ * what comes once (tokens, random words) displaces nothing: what is said of it goes with the transaction.  What is full begins anew.
  */
 
 #include "modules/waf/transaction_internal.h"
@@ -20,12 +20,19 @@
 #define LONG_TEXT_MAX 16384 /* pages */
 #define BYTES_MAX (4 * 1024 * 1024)
 
+typedef struct known_text {
+    struct known_text *next; /* in the same place of the table */
+    uint64_t hash;
+    weir_str text;
+    weir_waf_said said;
+} known_text;
+
 struct weir_waf_known {
     weir_pool *pool; /* of the texts */
     const weir_waf_library *library;
     const struct weir_waf_unicode_map *unicode_map;
     uint32_t generation; /* counts how often it has begun anew; 0: never */
-    weir_waf_known_text *table[TABLE_SIZE];
+    known_text *table[TABLE_SIZE];
     uint32_t seen[SEEN_SIZE]; /* halves of hashes */
 };
 
@@ -56,18 +63,23 @@ static void begin_anew(weir_waf_known *known, const weir_waf_transaction *tx)
     known->generation++;
 }
 
-static weir_waf_known_text *text_keep(weir_waf_known *known, const weir_waf_transaction *tx,
-                                      weir_str text, uint64_t hash)
+static bool said_init(weir_waf_said *said, weir_pool *pool, const weir_waf_library *library)
 {
-    weir_waf_known_text **place = &known->table[hash & (TABLE_SIZE - 1)];
-    weir_waf_known_text *kept = WEIR_NEW(known->pool, weir_waf_known_text);
+    said->asked = WEIR_NEW_ARRAY(pool, uint64_t, library->group_words + library->place_words);
+    said->may_match = said->asked + library->group_words;
+    return said->asked != NULL;
+}
+
+static known_text *text_keep(weir_waf_known *known, const weir_waf_transaction *tx, weir_str text,
+                             uint64_t hash)
+{
+    known_text **place = &known->table[hash & (TABLE_SIZE - 1)];
+    known_text *kept = WEIR_NEW(known->pool, known_text);
 
     if (kept == NULL || !weir_str_copy(known->pool, text, &kept->text)) {
         return NULL;
     }
-    kept->asked = WEIR_NEW_ARRAY(known->pool, uint64_t, tx->library->group_words);
-    kept->may_match = WEIR_NEW_ARRAY(known->pool, uint64_t, tx->library->place_words);
-    if (kept->asked == NULL || kept->may_match == NULL) {
+    if (!said_init(&kept->said, known->pool, tx->library)) {
         return NULL;
     }
     kept->hash = hash;
@@ -86,11 +98,10 @@ static bool was_seen(weir_waf_known *known, uint64_t hash)
     return is_the_same;
 }
 
-static weir_waf_known_text *text_find(weir_waf_known *known, const weir_waf_transaction *tx,
-                                      weir_str text)
+static known_text *text_find(weir_waf_known *known, const weir_waf_transaction *tx, weir_str text)
 {
     uint64_t hash = weir_str_hash(text);
-    weir_waf_known_text *found = known->table[hash & (TABLE_SIZE - 1)];
+    known_text *found = known->table[hash & (TABLE_SIZE - 1)];
 
     for (unsigned i = 0; found != NULL && i < LOOK_AT_MAX; found = found->next, i++) {
         if (found->hash == hash && weir_str_eq(found->text, text)) {
@@ -108,35 +119,56 @@ static weir_waf_known_text *text_find(weir_waf_known *known, const weir_waf_tran
     return found;
 }
 
-weir_waf_known_text *weir_waf_known_of(weir_waf_transaction *tx, weir_waf_value *value)
+static weir_waf_said *said_find(weir_waf_known *known, weir_waf_transaction *tx, weir_str text)
+{
+    known_text *found = NULL;
+    weir_waf_said *said;
+
+    if (text.len <= LONG_TEXT_MAX && known->unicode_map == tx->settings->unicode_map) {
+        tx->work += 16 + text.len / 4;
+        found = text_find(known, tx, text);
+    }
+    if (found != NULL) {
+        return &found->said;
+    }
+    said = WEIR_NEW(tx->pool, weir_waf_said);
+    return said != NULL && said_init(said, tx->pool, tx->library) ? said : NULL;
+}
+
+weir_waf_said *weir_waf_said_of(weir_waf_transaction *tx, weir_waf_value *value)
 {
     weir_waf_known *known =
         value->text.len <= TEXT_MAX ? tx->worker->known : tx->worker->known_long;
 
-    if (value->text.len > LONG_TEXT_MAX) {
-        return NULL;
-    }
     if (known->library != tx->library) {
         begin_anew(known, tx);
     }
-    if (known->unicode_map != tx->settings->unicode_map) {
-        return NULL;
-    }
     /* Another transaction may have filled it while this one waited. */
-    if (value->known_in != known->generation) {
-        value->known = text_find(known, tx, value->text);
-        value->known_in = known->generation;
-        tx->work += 16 + value->text.len / 4;
+    if (value->said_in != known->generation) {
+        value->said = said_find(known, tx, value->text);
+        value->said_in = known->generation;
     }
-    return value->known;
+    if (value->said == NULL) {
+        weir_waf_exhausted(tx, "memory");
+    }
+    return value->said;
 }
 
-void weir_waf_known_no_match(weir_waf_transaction *tx, weir_waf_value *value,
+void weir_waf_say_no_match(weir_waf_transaction *tx, weir_waf_value *value,
+                           const weir_waf_link *link)
+{
+    weir_waf_said *said = weir_waf_said_of(tx, value);
+
+    if (said != NULL && weir_waf_bit_is_set(said->asked, link->group)) {
+        weir_waf_bit_clear(said->may_match, link->place);
+    }
+}
+
+bool weir_waf_said_may_match(weir_waf_transaction *tx, weir_waf_value *value,
                              const weir_waf_link *link)
 {
-    weir_waf_known_text *text = weir_waf_known_of(tx, value);
+    const weir_waf_said *said = weir_waf_said_of(tx, value);
 
-    if (text != NULL && weir_waf_bit_is_set(text->asked, link->group)) {
-        weir_waf_bit_clear(text->may_match, link->place);
-    }
+    return said == NULL || !weir_waf_bit_is_set(said->asked, link->group)
+           || weir_waf_bit_is_set(said->may_match, link->place);
 }

@@ -176,15 +176,15 @@ weir_waf_library *weir_waf_library_new(weir_pool *pool, weir_pool *temp, weir_wa
     library->programs = weir_map_new(pool, false, 16);
     library->operators = weir_map_new(pool, false, 512);
     library->slots = weir_map_new(pool, true, 128);
-    library->groups_by_key = weir_map_new(pool, false, 128);
+    library->places_by_key = weir_map_new(pool, false, 512);
     library->matcher = weir_waf_matcher_new(pool);
     library->is_filtered = true;
     weir_array_init(&library->slot_names, pool, sizeof(weir_str), 128);
-    weir_array_init(&library->groups, pool, sizeof(weir_waf_group), 128);
+    weir_array_init(&library->places, pool, sizeof(weir_waf_place), 512);
+    weir_array_init(&library->groups, pool, sizeof(weir_waf_group), 64);
     weir_array_init(&library->chains, pool, sizeof(weir_waf_chain), 64);
-    weir_array_init(&library->predicates, pool, sizeof(weir_waf_predicate), 512);
     if (library->programs == NULL || library->operators == NULL || library->slots == NULL
-        || library->groups_by_key == NULL || library->matcher == NULL
+        || library->places_by_key == NULL || library->matcher == NULL
         || weir_array_push(&library->chains) == NULL) {
         return NULL;
     }
@@ -321,7 +321,7 @@ static bool program_finish(weir_waf_program *program)
         }
         for (WEIR_ARRAY_EACH(&entry->rule->links, weir_waf_link, link)) {
             link_settle(link);
-            if (!weir_waf_group_join(library, link)) {
+            if (!weir_waf_link_place(library, link)) {
                 return false;
             }
         }
@@ -394,12 +394,11 @@ static const weir_waf_prefilter *prefilter_make(weir_waf_library *library)
     uint32_t expected = 0;
     bool is_fine = build != NULL;
 
-    for (WEIR_ARRAY_EACH(&library->predicates, const weir_waf_predicate, predicate)) {
+    for (WEIR_ARRAY_EACH(&library->places, const weir_waf_place, place)) {
         uint32_t index;
 
-        /* None is added twice, so the filter numbers them as they are numbered here. */
-        is_fine = is_fine
-                  && weir_waf_prefilter_add(build, predicate->operator, predicate->part, &index)
+        /* The filter numbers them as they are numbered here. */
+        is_fine = is_fine && weir_waf_prefilter_add(build, place->operator, place->part, &index)
                   && index == expected++;
     }
     if (build == NULL) {

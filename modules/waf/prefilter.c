@@ -8,22 +8,26 @@
 typedef struct {
     weir_waf_bytes bytes[WEIR_WAF_CLAUSES_MAX];
     size_t min_len;
-    uint32_t marks[WEIR_WAF_CLAUSES_MAX]; /* numbers of lists of literals */
-    uint8_t byte_count, mark_count;
+    uint8_t byte_count, list_count; /* of bytes, and of literals */
     uint8_t part;
 } prefilter_entry;
 
+/*
+ * What an automaton marks is a set of operators for each of the lists of literals that an operator may have: those
+ * of which the text has a literal of that list.
+ */
 struct weir_waf_prefilter {
     const prefilter_entry *entries;
-    size_t entry_count, mark_count, literal_count;
+    size_t entry_count, literal_count;
+    size_t set_words;
+    const uint64_t *without; /* for each list, those that have none */
     const weir_waf_automaton *automata[WEIR_WAF_FILTER_PARTS];
 };
 
 struct weir_waf_prefilter_build {
     weir_pool *pool;                           /* goes with the build */
     weir_array entries;                        /* prefilter_entry */
-    weir_array phrases[WEIR_WAF_FILTER_PARTS]; /* weir_waf_phrase */
-    uint32_t mark_count;
+    weir_array phrases[WEIR_WAF_FILTER_PARTS]; /* weir_waf_phrase, numbered by operator and list */
 };
 
 /* ---- building */
@@ -47,21 +51,17 @@ weir_waf_prefilter_build *weir_waf_prefilter_begin(void)
     return build;
 }
 
-/* A list of literals gets a number, which its phrases tell. */
 static bool build_add_literals(weir_waf_prefilter_build *build, const weir_waf_literals *list,
-                               weir_waf_filter_part part, uint32_t *mark)
+                               weir_waf_filter_part part, uint32_t number)
 {
-    *mark = build->mark_count;
     for (size_t i = 0; i < list->count; i++) {
         weir_waf_phrase *phrase = weir_array_push(&build->phrases[part]);
 
         if (phrase == NULL) {
             return false;
         }
-        *phrase = (weir_waf_phrase){.text = list->items[i], .number = *mark};
+        *phrase = (weir_waf_phrase){.text = list->items[i], .number = number};
     }
-
-    build->mark_count++;
     return true;
 }
 
@@ -72,6 +72,9 @@ static void facts_of(weir_pool *pool, const weir_waf_operator *op, weir_waf_fact
     weir_str pattern;
 
     *facts = (weir_waf_facts){0};
+    if (op == NULL) {
+        return;
+    }
     if (weir_waf_operator_pattern(op, &pattern)) {
         weir_waf_pattern_facts(pool, pattern, facts);
     } else if (weir_waf_operator_phrases(op, &phrases)) {
@@ -92,20 +95,45 @@ bool weir_waf_prefilter_add(weir_waf_prefilter_build *build, const weir_waf_oper
         return false;
     }
 
+    *index = (uint32_t) build->entries.count - 1;
     facts_of(build->pool, op, &facts);
     entry->part = (uint8_t) part;
     entry->min_len = facts.min_len;
     entry->byte_count = (uint8_t) facts.byte_count;
     memcpy(entry->bytes, facts.bytes, sizeof(entry->bytes));
     for (size_t i = 0; i < facts.literal_count; i++) {
-        if (!build_add_literals(build, &facts.literals[i], part, &entry->marks[i])) {
+        if (!build_add_literals(build, &facts.literals[i], part,
+                                *index * WEIR_WAF_CLAUSES_MAX + (uint32_t) i)) {
             return false;
         }
-        entry->mark_count++;
+        entry->list_count++;
     }
-
-    *index = (uint32_t) build->entries.count - 1;
     return true;
+}
+
+/* From operator and list to a bit in the list's set of operators. */
+static void number_phrases(const weir_array *phrases, size_t set_words)
+{
+    for (WEIR_ARRAY_EACH(phrases, weir_waf_phrase, phrase)) {
+        uint32_t list = phrase->number % WEIR_WAF_CLAUSES_MAX;
+
+        phrase->number = list * (uint32_t) set_words * 64 + phrase->number / WEIR_WAF_CLAUSES_MAX;
+    }
+}
+
+static uint64_t *operators_without(weir_pool *pool, const weir_waf_prefilter_build *build,
+                                   size_t set_words)
+{
+    uint64_t *without = WEIR_NEW_ARRAY(pool, uint64_t, set_words * WEIR_WAF_CLAUSES_MAX);
+
+    for (size_t i = 0; without != NULL && i < build->entries.count; i++) {
+        const prefilter_entry *entry = WEIR_ARRAY_AT(&build->entries, prefilter_entry, i);
+
+        for (size_t list = entry->list_count; list < WEIR_WAF_CLAUSES_MAX; list++) {
+            without[list * set_words + i / 64] |= (uint64_t) 1 << i % 64;
+        }
+    }
+    return without;
 }
 
 static weir_waf_prefilter *build_end(weir_waf_prefilter_build *build, weir_pool *pool)
@@ -122,10 +150,15 @@ static weir_waf_prefilter *build_end(weir_waf_prefilter_build *build, weir_pool 
     }
     prefilter->entries = entries;
     prefilter->entry_count = build->entries.count;
-    prefilter->mark_count = build->mark_count;
+    prefilter->set_words = build->entries.count / 64 + 1;
+    prefilter->without = operators_without(pool, build, prefilter->set_words);
+    if (prefilter->without == NULL) {
+        return NULL;
+    }
     for (size_t i = 0; i < WEIR_WAF_FILTER_PARTS; i++) {
         const weir_array *phrases = &build->phrases[i];
 
+        number_phrases(phrases, prefilter->set_words);
         prefilter->literal_count += phrases->count;
         prefilter->automata[i] =
             weir_waf_automaton_new(pool, phrases->items, phrases->count, WEIR_WAF_AUTOMATON_FAST);
@@ -158,9 +191,9 @@ void weir_waf_prefilter_tell(const weir_waf_prefilter *prefilter,
     for (size_t i = 0; i < prefilter->entry_count; i++) {
         const prefilter_entry *entry = &prefilter->entries[i];
 
-        figures->with_literals += entry->mark_count > 0;
+        figures->with_literals += entry->list_count > 0;
         figures->without_facts +=
-            entry->mark_count == 0 && entry->byte_count == 0 && entry->min_len == 0;
+            entry->list_count == 0 && entry->byte_count == 0 && entry->min_len == 0;
     }
 }
 
@@ -168,7 +201,12 @@ void weir_waf_prefilter_tell(const weir_waf_prefilter *prefilter,
 
 size_t weir_waf_prefilter_words(const weir_waf_prefilter *prefilter)
 {
-    return prefilter->mark_count / 64 + 1;
+    return WEIR_WAF_FILTER_PARTS * WEIR_WAF_CLAUSES_MAX * prefilter->set_words;
+}
+
+size_t weir_waf_prefilter_set_words(const weir_waf_prefilter *prefilter)
+{
+    return prefilter->set_words;
 }
 
 void weir_waf_scan_begin(weir_waf_scan *scan, const weir_waf_prefilter *prefilter, weir_str value,
@@ -193,55 +231,54 @@ void weir_waf_scan_begin_in_other_case(weir_waf_scan *scan, weir_waf_scan *other
     scan->in_other_case = other->in_other_case == NULL ? other : other->in_other_case;
 }
 
-static void mark(weir_waf_scan *scan, weir_waf_filter_part part)
+const uint64_t *weir_waf_scan_literals(weir_waf_scan *scan, weir_waf_filter_part part)
 {
-    bool is_first = true;
+    const weir_waf_prefilter *prefilter = scan->prefilter;
+    size_t words = prefilter->set_words;
+    uint64_t *marks;
 
-    for (size_t i = 0; i < WEIR_WAF_FILTER_PARTS; i++) {
-        is_first &= !scan->is_marked[i];
-    }
-    if (is_first) {
-        memset(scan->marks, 0, weir_waf_prefilter_words(scan->prefilter) * sizeof(*scan->marks));
-    }
-    weir_waf_automaton_mark(scan->prefilter->automata[part], scan->value, scan->marks);
-    scan->is_marked[part] = true;
-}
-
-static bool has_marks(weir_waf_scan *scan, const prefilter_entry *entry)
-{
     if (scan->in_other_case != NULL) {
         scan = scan->in_other_case;
     }
-    if (!scan->is_marked[entry->part]) {
-        mark(scan, (weir_waf_filter_part) entry->part);
+    marks = scan->marks + part * WEIR_WAF_CLAUSES_MAX * words;
+    if (scan->is_marked[part]) {
+        return marks;
     }
+    memcpy(marks, prefilter->without, WEIR_WAF_CLAUSES_MAX * words * sizeof(*marks));
+    weir_waf_automaton_mark(prefilter->automata[part], scan->value, marks);
+    for (size_t list = 1; list < WEIR_WAF_CLAUSES_MAX; list++) {
+        for (size_t i = 0; i < words; i++) {
+            marks[i] &= marks[list * words + i];
+        }
+    }
+    scan->is_marked[part] = true;
+    return marks;
+}
 
-    for (size_t i = 0; i < entry->mark_count; i++) {
-        if ((scan->marks[entry->marks[i] >> 6] >> (entry->marks[i] & 63) & 1) == 0) {
+bool weir_waf_prefilter_fits(const weir_waf_prefilter *prefilter, uint32_t index, size_t len,
+                             const weir_waf_bytes *present)
+{
+    const prefilter_entry *entry = &prefilter->entries[index];
+
+    if (len < entry->min_len) {
+        return false;
+    }
+    for (size_t i = 0; i < entry->byte_count; i++) {
+        if (!weir_waf_bytes_meet(present, &entry->bytes[i])) {
             return false;
         }
     }
     return true;
 }
 
-bool weir_waf_may_match_in_other_case(weir_waf_scan *scan, uint32_t index)
-{
-    const prefilter_entry *entry = &scan->prefilter->entries[index];
-
-    return scan->value.len >= entry->min_len && (entry->mark_count == 0 || has_marks(scan, entry));
-}
-
 bool weir_waf_may_match(weir_waf_scan *scan, uint32_t index)
 {
     const prefilter_entry *entry = &scan->prefilter->entries[index];
 
-    if (scan->value.len < entry->min_len) {
-        return false;
-    }
-    for (size_t i = 0; i < entry->byte_count; i++) {
-        if (!weir_waf_bytes_meet(&scan->bytes, &entry->bytes[i])) {
-            return false;
-        }
-    }
-    return entry->mark_count == 0 || has_marks(scan, entry);
+    return weir_waf_prefilter_fits(scan->prefilter, index, scan->value.len, &scan->bytes)
+           && (entry->list_count == 0
+               || (weir_waf_scan_literals(scan, (weir_waf_filter_part) entry->part)[index / 64]
+                       >> index % 64
+                   & 1)
+                      != 0);
 }

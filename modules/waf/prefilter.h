@@ -32,7 +32,7 @@ typedef enum {
 
 /*
  * Adds an operator, which must live as long as the prefilter; `*index` is what weir_waf_may_match() asks for, counted from 0.
- * The same operator may be added again.  False: no memory.
+ * The same operator may be added again; NULL: any value may match.  False: no memory.
  */
 bool weir_waf_prefilter_add(weir_waf_prefilter_build *build, const weir_waf_operator *op,
                             weir_waf_filter_part part, uint32_t *index) WEIR_MUST_USE;
@@ -40,7 +40,8 @@ bool weir_waf_prefilter_add(weir_waf_prefilter_build *build, const weir_waf_oper
 /* Ends the build, in memory of the pool.  NULL: no memory.  `build` is freed in any case. */
 const weir_waf_prefilter *weir_waf_prefilter_end(weir_waf_prefilter_build *build, weir_pool *pool);
 
-/* Words of 64 bits that a scan takes. */
+/* Words of 64 bits that a bit for each operator takes; and those that a scan takes. */
+size_t weir_waf_prefilter_set_words(const weir_waf_prefilter *prefilter);
 size_t weir_waf_prefilter_words(const weir_waf_prefilter *prefilter);
 
 /* What is known of one value. */
@@ -49,7 +50,7 @@ typedef struct weir_waf_scan {
     weir_str value;
     weir_waf_bytes bytes;                  /* that occur in it */
     bool is_marked[WEIR_WAF_FILTER_PARTS]; /* that automaton has gone over it */
-    uint64_t *marks;                       /* sets of literals of which it has one */
+    uint64_t *marks;                       /* for each part, sets of operators: see prefilter.c */
     /* Of the value in other letters' case, borrowed, whose marks are the same; NULL: it has its own. */
     struct weir_waf_scan *in_other_case;
 } weir_waf_scan;
@@ -66,8 +67,15 @@ void weir_waf_scan_begin_in_other_case(weir_waf_scan *scan, weir_waf_scan *other
 
 /* False: the operator does not match the value.  An automaton runs at most once a scan, when it is first needed. */
 bool weir_waf_may_match(weir_waf_scan *scan, uint32_t index);
-/* False: nor does it match the value with the case of ASCII letters changed. */
-bool weir_waf_may_match_in_other_case(weir_waf_scan *scan, uint32_t index);
+
+/*
+ * The same for many at once, in two steps.  Bits by index: the operators of that part for which the value has the literals that they
+ * need, in letters of either case; those of other parts mean nothing.  Lent as long as the scan.
+ */
+const uint64_t *weir_waf_scan_literals(weir_waf_scan *scan, weir_waf_filter_part part);
+/* False: the operator matches no value that is so long and has none but these bytes. */
+bool weir_waf_prefilter_fits(const weir_waf_prefilter *prefilter, uint32_t index, size_t len,
+                             const weir_waf_bytes *present);
 
 /* For logs and tests. */
 typedef struct {

@@ -79,8 +79,7 @@ typedef struct {
     int64_t number; /* of a constant parameter */
     weir_waf_macro parameter;
     const weir_waf_operator *operator;
-    uint32_t predicate; /* of the filter; NONE: it cannot tell */
-    weir_str name;      /* as written, without "@" */
+    weir_str name; /* as written, without "@" */
 } weir_waf_test;
 
 /* ---- actions that disrupt nothing */
@@ -155,8 +154,8 @@ typedef struct {
     weir_waf_test test;
     weir_array effects; /* weir_waf_effect */
     bool is_of_text;    /* what the test says depends on the text alone */
-    /* What is asked once for all rules with the same targets and chain; NONE: each for itself. */
-    uint32_t group, place;
+    uint32_t place;     /* its question's, which is the filter's number, too; NONE: it has none */
+    uint32_t group;     /* of the question; NONE: the sieve does not ask it */
 } weir_waf_link;
 
 typedef enum {
@@ -252,19 +251,23 @@ struct weir_waf_program {
     weir_array amendments;
 };
 
-/* What links of a group ask of a value, each question once; all that are no question to a text alone share one. */
+/*
+ * What links ask of a value, each question once for all that look at the same values in the same way; all that are no question to a
+ * text alone share one.
+ */
 typedef struct {
-    const weir_waf_link *link; /* the first that asks it */
-    uint32_t place;            /* among the questions of all groups */
-    uint32_t predicate;        /* of the filter; NONE: as long as there is a value */
-} weir_waf_group_question;
+    const weir_array *targets;         /* weir_waf_target: of the first link that asks it */
+    const weir_waf_operator *operator; /* that the filter tells about; NULL: any value may match */
+    weir_waf_filter_part part;
+    uint32_t group; /* NONE: the sieve does not ask it */
+} weir_waf_place;
 
-/* Links that look at the same values through the same transformations. */
+/* Questions about what a chain makes of values: asked of a value all at once. */
 typedef struct {
-    const weir_array *targets; /* weir_waf_target: of the first of them */
     uint32_t chain;
-    bool is_multi_match;
-    weir_array questions; /* weir_waf_group_question */
+    weir_waf_filter_part part;
+    bool is_multi_match; /* and about what the steps before the last one make of it */
+    uint64_t *places;    /* bits; known when the library is closed */
 } weir_waf_group;
 
 /*
@@ -283,12 +286,6 @@ typedef struct {
     weir_waf_audience *others;
 } weir_waf_audiences;
 
-/* An operator that the filter knows. */
-typedef struct {
-    const weir_waf_operator *operator;
-    weir_waf_filter_part part;
-} weir_waf_predicate;
-
 struct weir_waf_library {
     weir_pool *pool, *temp;
     weir_waf_warn *warn;
@@ -297,18 +294,16 @@ struct weir_waf_library {
     weir_map *operators;   /* by name and parameter: weir_waf_test */
     weir_map *slots;       /* of TX names, in lower case: the slot + 1 */
     weir_array slot_names; /* weir_str, as first written */
-    weir_map *groups_by_key;
-    weir_array groups; /* weir_waf_group */
-    uint32_t place_count;
+    weir_map *places_by_key;
+    weir_array places;                 /* weir_waf_place */
+    weir_array groups;                 /* weir_waf_group */
     uint32_t group_words, place_words; /* of 64 bits, for one by group or place */
     weir_waf_audiences audiences[WEIR_WAF_VARIABLE_COUNT];
     weir_waf_variable watched[WEIR_WAF_VARIABLE_COUNT]; /* those with an audience */
     unsigned watched_count;
-    weir_array chains;     /* weir_waf_chain */
-    weir_array predicates; /* weir_waf_predicate: those the filter is asked about */
+    weir_array chains; /* weir_waf_chain */
     weir_waf_matcher *matcher;
-    const weir_waf_prefilter
-        *prefilter; /* over the predicates, by their number; NULL: not closed */
+    const weir_waf_prefilter *prefilter; /* over the places, by their number; NULL: not closed */
     bool is_filtered;
 };
 
@@ -406,8 +401,8 @@ uint32_t weir_waf_slot(weir_waf_library *library, weir_str name);
 bool weir_waf_chain_of(weir_waf_library *library, const weir_array *list,
                        uint32_t *chain) WEIR_MUST_USE;
 /* groups.c */
-/* Joins the link to the group of those with equal targets and chain, and finds the place of its question. */
-bool weir_waf_group_join(weir_waf_library *library, weir_waf_link *link) WEIR_MUST_USE;
+/* Finds the place and the group of the link's question. */
+bool weir_waf_link_place(weir_waf_library *library, weir_waf_link *link) WEIR_MUST_USE;
 /* Once all groups are there. */
 bool weir_waf_audiences_make(weir_waf_library *library) WEIR_MUST_USE;
 

@@ -88,6 +88,18 @@ static weir_waf_matched matched_if(bool is_so)
     return is_so ? WEIR_WAF_MATCH : WEIR_WAF_NO_MATCH;
 }
 
+/* What the filter says. */
+static bool may_match(weir_waf_transaction *tx, weir_waf_node *node, uint32_t place)
+{
+    weir_waf_scan *scan;
+
+    if (place == WEIR_WAF_NONE || !tx->library->is_filtered) {
+        return true;
+    }
+    scan = weir_waf_node_scan(tx, node);
+    return scan == NULL || weir_waf_may_match(scan, place);
+}
+
 /* Without negation. */
 static weir_waf_matched test_node(weir_waf_transaction *tx, const weir_waf_link *link,
                                   weir_waf_node *node, weir_waf_run *run)
@@ -104,10 +116,8 @@ static weir_waf_matched test_node(weir_waf_transaction *tx, const weir_waf_link 
     case WEIR_WAF_TEST_NEVER:
         return WEIR_WAF_NO_MATCH;
     case WEIR_WAF_TEST_OPERATOR:
-        return test->predicate == WEIR_WAF_NONE
-                       || weir_waf_node_may_match(tx, node, test->predicate)
-                   ? run_operator(tx, test, node->text, run)
-                   : WEIR_WAF_NO_MATCH;
+        return may_match(tx, node, link->place) ? run_operator(tx, test, node->text, run)
+                                                : WEIR_WAF_NO_MATCH;
     }
     return WEIR_WAF_NO_MATCH;
 }
@@ -261,6 +271,10 @@ static bool try_value(weir_waf_transaction *tx, const weir_waf_rule *rule,
     bool is_settled = link->is_of_text && link->group != WEIR_WAF_NONE;
     bool matched;
 
+    if (link->group != WEIR_WAF_NONE && tx->library->is_filtered
+        && !weir_waf_said_may_match(tx, value, link)) {
+        return false;
+    }
     if ((weir_waf_removes_of(tx, target->variable) || weir_waf_removes_of(tx, value->variable))
         && weir_waf_target_is_removed(tx, rule, target->variable, value)) {
         return false;
@@ -279,7 +293,7 @@ static bool try_value(weir_waf_transaction *tx, const weir_waf_rule *rule,
         is_settled &= result != WEIR_WAF_LIMIT;
     }
     if (is_settled && !matched) {
-        weir_waf_known_no_match(tx, value, link);
+        weir_waf_say_no_match(tx, value, link);
     }
     return matched;
 }
@@ -330,7 +344,7 @@ static weir_result sieve_link(weir_waf_transaction *tx, const weir_waf_link *lin
 static rule_result run_link(weir_waf_transaction *tx, const weir_waf_rule *rule,
                             const weir_waf_link *link)
 {
-    weir_waf_place *at = &tx->at;
+    weir_waf_position *at = &tx->at;
     weir_waf_value *value;
 
     if (link->is_unconditional) {
@@ -373,7 +387,7 @@ static rule_result run_link(weir_waf_transaction *tx, const weir_waf_rule *rule,
 
 static rule_result run_rule(weir_waf_transaction *tx, const weir_waf_rule *rule)
 {
-    weir_waf_place *at = &tx->at;
+    weir_waf_position *at = &tx->at;
 
     if (!at->in_rule) {
         at->in_rule = true;
@@ -533,7 +547,7 @@ static bool phase_is_off(const weir_waf_transaction *tx, unsigned phase)
 
 static void phase_begin(weir_waf_transaction *tx, unsigned phase)
 {
-    tx->at = (weir_waf_place){.phase = phase};
+    tx->at = (weir_waf_position){.phase = phase};
     if (phase == WEIR_WAF_PHASE_REQUEST_HEAD) {
         weir_waf_collect_head(tx);
     } else if (phase == WEIR_WAF_PHASE_REQUEST_BODY) {
@@ -583,7 +597,7 @@ static bool is_out_of_question(weir_waf_transaction *tx, const weir_waf_question
 
 static weir_result run_rules(weir_waf_transaction *tx)
 {
-    weir_waf_place *at = &tx->at;
+    weir_waf_position *at = &tx->at;
     const weir_waf_phase_program *program = &tx->program->phases[at->phase - 1];
 
     while (at->index < program->count) {

@@ -13,7 +13,7 @@ static void link_init(weir_waf_reader *reader, weir_waf_link *link)
     weir_array_init(&link->list, reader->pool, sizeof(const weir_waf_transform *), 4);
     weir_array_init(&link->effects, reader->pool, sizeof(weir_waf_effect), 2);
     link->group = WEIR_WAF_NONE;
-    link->test.predicate = WEIR_WAF_NONE;
+    link->place = WEIR_WAF_NONE;
 }
 
 static weir_waf_rule *rule_new(weir_waf_reader *reader)

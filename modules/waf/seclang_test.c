@@ -76,56 +76,12 @@ static const weir_waf_operator *operator_get(weir_waf_reader *reader, weir_str n
     return operator;
 }
 
-static bool looks_at_responses(const weir_waf_link *link)
-{
-    bool looks = false;
-
-    for (WEIR_ARRAY_EACH(&link->targets, const weir_waf_target, target)) {
-        if (target->kind == WEIR_WAF_TARGET_VALUES) {
-            if (!weir_str_starts(weir_waf_variable_name(target->variable), WEIR_STR("RESPONSE_"))) {
-                return false;
-            }
-            looks = true;
-        }
-    }
-    return looks;
-}
-
-/* The filter's number of an operator; those that are equal have one for each of its parts. */
-static bool predicate_of(weir_waf_reader *reader, weir_waf_link *link)
-{
-    weir_array *predicates = &reader->library->predicates;
-    weir_waf_test *test = &link->test;
-    weir_waf_predicate of = {
-        .operator= test->operator,
-        .part = looks_at_responses(link) ? WEIR_WAF_FILTER_RESPONSE : WEIR_WAF_FILTER_REQUEST,
-    };
-    weir_waf_predicate *added;
-
-    for (size_t i = 0; i < predicates->count; i++) {
-        const weir_waf_predicate *known = WEIR_ARRAY_AT(predicates, weir_waf_predicate, i);
-
-        if (known->operator== of.operator&& known->part == of.part) {
-            test->predicate = (uint32_t) i;
-            return true;
-        }
-    }
-    added = weir_array_push(predicates);
-    if (added == NULL) {
-        return weir_waf_refuse(reader, NULL, "no memory for the rules");
-    }
-    *added = of;
-    test->predicate = (uint32_t) predicates->count - 1;
-    return true;
-}
-
 static bool read_operator(weir_waf_reader *reader, weir_str name, weir_str parameter,
                           weir_waf_link *link)
 {
     weir_waf_test *test = &link->test;
 
     test->name = name;
-    test->predicate = WEIR_WAF_NONE;
     for (size_t i = 0; i < WEIR_COUNT(own); i++) {
         if (weir_str_eq_nocase(weir_str_from_z(own[i].name), name)) {
             test->kind = own[i].kind;
@@ -155,16 +111,10 @@ static bool read_operator(weir_waf_reader *reader, weir_str name, weir_str param
     }
     test->name = weir_waf_operator_name(test->operator);
     if (weir_waf_operator_takes_macros(test->operator)) {
-        if (!weir_waf_read_macro(reader, parameter, &test->parameter)) {
-            return false;
-        }
-        if (!test->parameter.is_constant) {
-            return true;
-        }
-    } else {
-        test->parameter = (weir_waf_macro){.text = parameter, .is_constant = true};
+        return weir_waf_read_macro(reader, parameter, &test->parameter);
     }
-    return predicate_of(reader, link);
+    test->parameter = (weir_waf_macro){.text = parameter, .is_constant = true};
+    return true;
 }
 
 /* [!]@name parameter; without "@" all of it is a regex. */

@@ -3,10 +3,10 @@
 /*
  * Which rules can match at all?
  *
- * Most rules have nothing to match in most requests.  So each value is looked at once, when it is new: what is known of its text
- * from earlier requests says which rules may match it.  Where that is not known, the value waits until a rule of
- * the group comes up, as most groups never do: what stands behind a skipAfter is not asked.  In the end a
- * rule that no value can match costs a bit.
+ * Most rules have nothing to match in most requests.  So each value is looked at once, when it is new: what was said of its text
+ * in earlier requests says which rules may match it.  Where that is not known, the value waits until a rule of
+ * the group comes up, as some groups never do: what stands behind a skipAfter is not asked.  In the end a
+ * rule that no value can match costs a bit, and so does, where a rule may match some value, each other value of it.
  *
  * A bit that is set says "may": values go away or are replaced, and it stays.
  */
@@ -18,62 +18,57 @@ bool weir_waf_sieve_init(weir_waf_transaction *tx)
 
     sieve->may_match = WEIR_NEW_ARRAY(tx->pool, uint64_t, library->place_words + 1);
     sieve->is_open = WEIR_NEW_ARRAY(tx->pool, uint64_t, library->group_words + 1);
+    sieve->asked_to = WEIR_NEW_ARRAY(tx->pool, uint32_t, library->groups.count + 1);
     weir_array_init(&sieve->unasked, tx->pool, sizeof(weir_waf_unasked), 64);
-    return sieve->may_match != NULL && sieve->is_open != NULL;
+    return sieve->may_match != NULL && sieve->is_open != NULL && sieve->asked_to != NULL;
 }
 
 /* ---- asking */
 
-/* Sets the bits of questions that may match the node, of those places that the audience has. */
-static void ask_node(weir_waf_transaction *tx, const weir_waf_group *group, weir_waf_node *node,
+/* Sets the bits of the group's questions that may match a text with these literals and bytes. */
+static void ask_text(weir_waf_transaction *tx, const weir_waf_group *group,
+                     const uint64_t *literals, size_t len, const weir_waf_bytes *present,
                      uint64_t *bits)
 {
-    for (WEIR_ARRAY_EACH(&group->questions, const weir_waf_group_question, question)) {
-        if (!weir_waf_bit_is_set(bits, question->place)
-            && (question->predicate == WEIR_WAF_NONE
-                || weir_waf_node_may_match(tx, node, question->predicate))) {
-            weir_waf_bit_set(bits, question->place);
+    const weir_waf_prefilter *prefilter = tx->library->prefilter;
+    uint32_t words = tx->library->place_words;
+
+    for (uint32_t i = 0; i < words; i++) {
+        uint64_t left = literals[i] & group->places[i] & ~bits[i];
+
+        for (; left != 0; left &= left - 1) {
+            uint32_t place = i * 64 + (uint32_t) __builtin_ctzll(left);
+
+            if (weir_waf_prefilter_fits(prefilter, place, len, present)) {
+                bits[i] |= left & -left;
+            }
+            tx->work += 4;
         }
     }
-    tx->work += 8 * group->questions.count;
+    tx->work += words;
 }
 
-/* Whether it is worth it to make what the last step, which is one of case, makes of the node. */
-static bool any_may_match_in_other_case(weir_waf_transaction *tx, const weir_waf_group *group,
-                                        weir_waf_node *node, const uint64_t *bits)
-{
-    for (WEIR_ARRAY_EACH(&group->questions, const weir_waf_group_question, question)) {
-        if (!weir_waf_bit_is_set(bits, question->place)
-            && (question->predicate == WEIR_WAF_NONE
-                || weir_waf_node_may_match_in_other_case(tx, node, question->predicate))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Of one of the results that a group looks at.  False: the budget is used up. */
+/*
+ * Of one of the results that a group looks at.  What differs from another in the case of letters alone is not made to be asked: length
+ * and literals are the same, and its bytes follow from the other's.  False: the budget is used up.
+ */
 static bool ask_result(weir_waf_transaction *tx, const weir_waf_group *group, weir_waf_value *value,
                        uint32_t chain, uint64_t *bits)
 {
     const weir_waf_chain *last = WEIR_ARRAY_AT(&tx->library->chains, weir_waf_chain, chain);
-    weir_waf_node *node;
+    bool changes_case = chain != 0 && weir_waf_transform_is_case(last->step);
+    weir_waf_node *node = weir_waf_node_of(tx, value, changes_case ? last->parent : chain);
+    weir_waf_scan *scan = node == NULL ? NULL : weir_waf_node_scan(tx, node);
+    weir_waf_bytes present;
 
-    if (chain != 0 && weir_waf_transform_is_case(last->step)) {
-        node = weir_waf_node_of(tx, value, last->parent);
-        if (node == NULL) {
-            return false;
-        }
-        tx->work += 8 * group->questions.count;
-        if (!any_may_match_in_other_case(tx, group, node, bits)) {
-            return true;
-        }
-    }
-    node = weir_waf_node_of(tx, value, chain);
-    if (node == NULL) {
+    if (scan == NULL) {
         return false;
     }
-    ask_node(tx, group, node, bits);
+    present = node->present;
+    if (changes_case) {
+        weir_waf_transform_case_of_bytes(last->step, &present);
+    }
+    ask_text(tx, group, weir_waf_scan_literals(scan, group->part), node->text.len, &present, bits);
     return true;
 }
 
@@ -92,11 +87,11 @@ static bool ask_chain(weir_waf_transaction *tx, const weir_waf_group *group, wei
     return false;
 }
 
-static void add_known(weir_waf_transaction *tx, const weir_waf_known_text *known,
-                      const weir_waf_audience *audience)
+static void add_said(weir_waf_transaction *tx, const weir_waf_said *said,
+                     const weir_waf_audience *audience)
 {
     for (uint32_t i = 0; i < tx->library->place_words; i++) {
-        tx->sieve.may_match[i] |= known->may_match[i] & audience->places[i];
+        tx->sieve.may_match[i] |= said->may_match[i] & audience->places[i];
     }
     tx->work += tx->library->place_words;
 }
@@ -106,42 +101,41 @@ static bool ask_value(weir_waf_transaction *tx, uint32_t number, const weir_waf_
 {
     const weir_waf_group *group = WEIR_ARRAY_AT(&tx->library->groups, weir_waf_group, number);
     weir_waf_value *value = &tx->values[unasked->variable].items[unasked->index];
-    weir_waf_known_text *known = weir_waf_known_of(tx, value);
+    weir_waf_said *said = weir_waf_said_of(tx, value);
 
-    if (known == NULL) {
-        return ask_chain(tx, group, value, tx->sieve.may_match);
+    if (said == NULL) {
+        return false;
     }
-    if (!weir_waf_bit_is_set(known->asked, number)) {
-        if (!ask_chain(tx, group, value, known->may_match)) {
+    if (!weir_waf_bit_is_set(said->asked, number)) {
+        if (!ask_chain(tx, group, value, said->may_match)) {
             return false;
         }
-        weir_waf_bit_set(known->asked, number);
+        weir_waf_bit_set(said->asked, number);
     }
-    add_known(tx, known, unasked->audience);
+    add_said(tx, said, unasked->audience);
     return true;
 }
 
 weir_result weir_waf_sieve_group(weir_waf_transaction *tx, uint32_t number)
 {
     const weir_array *all = &tx->sieve.unasked;
+    uint32_t *asked_to = &tx->sieve.asked_to[number];
 
-    while (tx->at.asked < all->count && !tx->is_exhausted) {
-        const weir_waf_unasked *unasked = WEIR_ARRAY_AT(all, weir_waf_unasked, tx->at.asked++);
+    for (; *asked_to < all->count; ++*asked_to) {
+        const weir_waf_unasked *unasked = WEIR_ARRAY_AT(all, weir_waf_unasked, *asked_to);
 
-        if (unasked->index < tx->values[unasked->variable].count
-            && weir_waf_bit_is_set(unasked->audience->groups, number)) {
-            if (!ask_value(tx, number, unasked)) {
-                break;
-            }
-            if (weir_waf_turn_is_over(tx)) {
-                return WEIR_WAIT;
-            }
+        if (unasked->index >= tx->values[unasked->variable].count
+            || !weir_waf_bit_is_set(unasked->audience->groups, number)) {
+            continue;
+        }
+        if (weir_waf_turn_is_over(tx)) {
+            return WEIR_WAIT;
+        }
+        if (tx->is_exhausted || !ask_value(tx, number, unasked)) {
+            return WEIR_OK;
         }
     }
-    tx->at.asked = 0;
-    if (!tx->is_exhausted) {
-        weir_waf_bit_clear(tx->sieve.is_open, number);
-    }
+    weir_waf_bit_clear(tx->sieve.is_open, number);
     return WEIR_OK;
 }
 
@@ -161,19 +155,21 @@ static void see_value(weir_waf_transaction *tx, weir_waf_variable variable, uint
 {
     weir_waf_value *value = &tx->values[variable].items[index];
     const weir_waf_audience *audience = audience_of(&tx->library->audiences[variable], value->name);
-    const weir_waf_known_text *known = weir_waf_known_of(tx, value);
+    const weir_waf_said *said = weir_waf_said_of(tx, value);
     uint64_t open = 0;
     weir_waf_unasked *unasked;
 
+    if (said == NULL) {
+        return;
+    }
+
     for (uint32_t i = 0; i < tx->library->group_words; i++) {
-        uint64_t bits = audience->groups[i] & ~(known == NULL ? 0 : known->asked[i]);
+        uint64_t bits = audience->groups[i] & ~said->asked[i];
 
         tx->sieve.is_open[i] |= bits;
         open |= bits;
     }
-    if (known != NULL) {
-        add_known(tx, known, audience);
-    }
+    add_said(tx, said, audience);
     tx->work += 8;
     if (open == 0) {
         return;

@@ -22,14 +22,19 @@ typedef struct weir_waf_node {
 } weir_waf_node;
 
 typedef struct weir_waf_known weir_waf_known;
-typedef struct weir_waf_known_text weir_waf_known_text;
+
+/* What groups have said of a text. */
+typedef struct {
+    uint64_t *asked;     /* by group */
+    uint64_t *may_match; /* by place, of groups that were asked */
+} weir_waf_said;
 
 typedef struct {
     weir_str name; /* of a member; empty for scalars */
     weir_str text;
-    weir_waf_node *node;        /* NULL: not made yet */
-    weir_waf_known_text *known; /* what was known of it in `known_in`; NULL: nothing */
-    uint32_t known_in;
+    weir_waf_node *node; /* NULL: not made yet */
+    weir_waf_said *said; /* see known.c */
+    uint32_t said_in;
     weir_waf_variable variable;
     uint64_t
         name_hash; /* of a variable that an action made, letters of either case; else not set */
@@ -89,8 +94,7 @@ typedef struct {
     uint32_t link;
     bool in_rule, in_link, link_matched;
     weir_waf_cursor cursor;
-    uint32_t asked; /* of the values that a group has not been asked about, how many it has been */
-} weir_waf_place;
+} weir_waf_position;
 
 /* A value that some of its audience has not looked at. */
 typedef struct {
@@ -101,9 +105,10 @@ typedef struct {
 
 /* Which rules can match any value, and of which that is not known yet: see sieve.c. */
 typedef struct {
-    uint64_t *may_match;                    /* by place */
-    uint64_t *is_open;                      /* by group: some values have not been asked about */
-    bool is_stale;                          /* there are values that it has not seen */
+    uint64_t *may_match; /* by place */
+    uint64_t *is_open;   /* by group: some values have not been asked about */
+    uint32_t *asked_to;  /* by group: how many of `unasked` it has been asked about */
+    bool is_stale;       /* there are values that it has not seen */
     uint32_t seen[WEIR_WAF_VARIABLE_COUNT]; /* of the values of each variable */
     weir_array unasked;                     /* weir_waf_unasked */
 } weir_waf_sieve_state;
@@ -150,7 +155,7 @@ struct weir_waf_transaction {
     bool removes_rules;
     uint64_t removed_of[2]; /* bit by variable: some rule must not look at all of it */
 
-    weir_waf_place at;
+    weir_waf_position at;
     const weir_waf_rule *rule; /* that is run, or was last */
     weir_waf_find found;       /* the last match: MATCHED_VAR; `link` NULL: none yet */
     weir_waf_match current;    /* of the rule that is run */
@@ -198,11 +203,8 @@ int64_t weir_waf_number_of(weir_str text);
 
 /* What a chain makes of a value.  NULL: the budget is used up. */
 weir_waf_node *weir_waf_node_of(weir_waf_transaction *tx, weir_waf_value *value, uint32_t chain);
-/* False: the operator with that number does not match the text. */
-bool weir_waf_node_may_match(weir_waf_transaction *tx, weir_waf_node *node, uint32_t predicate);
-/* False: nor with the case of its letters changed. */
-bool weir_waf_node_may_match_in_other_case(weir_waf_transaction *tx, weir_waf_node *node,
-                                           uint32_t predicate);
+/* What the filter knows of the text; NULL: the budget is used up. */
+weir_waf_scan *weir_waf_node_scan(weir_waf_transaction *tx, weir_waf_node *node);
 
 /* ---- sieve.c: what can match at all */
 
@@ -214,20 +216,15 @@ weir_result weir_waf_sieve_group(weir_waf_transaction *tx, uint32_t number);
 
 /* ---- known.c: what groups have said of texts, from one request to the next */
 
-struct weir_waf_known_text {
-    weir_waf_known_text *next; /* in the same place of the table */
-    uint64_t hash;
-    weir_str text;
-    uint64_t *asked;     /* by group */
-    uint64_t *may_match; /* by place, of groups that were asked */
-};
-
 /* Goes with the pool.  NULL: no memory. */
 weir_waf_known *weir_waf_known_new(weir_pool *pool);
-/* What is known of the value, lent until the next call or the end of the turn; NULL: nothing is kept of it. */
-weir_waf_known_text *weir_waf_known_of(weir_waf_transaction *tx, weir_waf_value *value);
+/* What has been said of the value's text, lent until the next call or the end of the turn; NULL: the budget is used up. */
+weir_waf_said *weir_waf_said_of(weir_waf_transaction *tx, weir_waf_value *value);
 /* The link's operator was run on all that its chain makes of the value, and the link does not match it. */
-void weir_waf_known_no_match(weir_waf_transaction *tx, weir_waf_value *value,
+void weir_waf_say_no_match(weir_waf_transaction *tx, weir_waf_value *value,
+                           const weir_waf_link *link);
+/* False: the link was asked about the value, and cannot match it. */
+bool weir_waf_said_may_match(weir_waf_transaction *tx, weir_waf_value *value,
                              const weir_waf_link *link);
 
 /* ---- cursor.c */

@@ -121,6 +121,18 @@ bool weir_waf_transform_is_case(const weir_waf_transform *transform)
     return transform->write == weir_waf_lowercase || transform->write == weir_waf_uppercase;
 }
 
+void weir_waf_transform_case_of_bytes(const weir_waf_transform *transform, weir_waf_bytes *bytes)
+{
+    static const uint64_t upper = 0x07fffffe, lower = upper << 32; /* of the second word */
+    uint64_t *word = &bytes->bits[1];
+
+    if (transform->write == weir_waf_lowercase) {
+        *word = (*word & ~upper) | (*word & upper) << 32;
+    } else {
+        *word = (*word & ~lower) | (*word & lower) >> 32;
+    }
+}
+
 bool weir_waf_transform_takes_away(const weir_waf_transform *transform)
 {
     return transform->write == weir_waf_remove_whitespace

@@ -62,6 +62,8 @@ const weir_waf_unicode_map *weir_waf_unicode_map_read(weir_pool *pool, weir_str 
 
 /* Whether it changes nothing but the case of ASCII letters. */
 bool weir_waf_transform_is_case(const weir_waf_transform *transform);
+/* The bytes of what such a one makes of a text with these bytes. */
+void weir_waf_transform_case_of_bytes(const weir_waf_transform *transform, weir_waf_bytes *bytes);
 /* Whether it only takes bytes away: all that are its triggers. */
 bool weir_waf_transform_takes_away(const weir_waf_transform *transform);
 

@@ -202,49 +202,29 @@ weir_waf_node *weir_waf_node_of(weir_waf_transaction *tx, weir_waf_value *value,
     return node_at(tx, value->node, chain);
 }
 
-static bool scan_begin(weir_waf_transaction *tx, weir_waf_node *node)
+weir_waf_scan *weir_waf_node_scan(weir_waf_transaction *tx, weir_waf_node *node)
 {
     const weir_waf_prefilter *prefilter = tx->library->prefilter;
-    weir_waf_node *other = node->in_other_case;
     uint64_t *marks;
 
-    if (other != NULL) {
-        if (other->scan.prefilter == NULL && !scan_begin(tx, other)) {
-            return false;
+    if (node->scan.prefilter != NULL) {
+        return &node->scan;
+    }
+    if (node->in_other_case != NULL) {
+        weir_waf_scan *other = weir_waf_node_scan(tx, node->in_other_case);
+
+        if (other != NULL) {
+            weir_waf_scan_begin_in_other_case(&node->scan, other, node->text, &node->present);
         }
-        weir_waf_scan_begin_in_other_case(&node->scan, &other->scan, node->text, &node->present);
         tx->work += 64;
-        return true;
+        return other == NULL ? NULL : &node->scan;
     }
     marks = weir_pool_alloc(tx->pool, weir_waf_prefilter_words(prefilter) * sizeof(uint64_t));
     if (marks == NULL) {
         weir_waf_exhausted(tx, "memory");
-        return false;
+        return NULL;
     }
     weir_waf_scan_begin(&node->scan, prefilter, node->text, &node->present, marks);
     tx->work += 64 + node->text.len * 3;
-    return true;
-}
-
-bool weir_waf_node_may_match(weir_waf_transaction *tx, weir_waf_node *node, uint32_t predicate)
-{
-    if (!tx->library->is_filtered) {
-        return true;
-    }
-    if (node->scan.prefilter == NULL && !scan_begin(tx, node)) {
-        return true;
-    }
-    return weir_waf_may_match(&node->scan, predicate);
-}
-
-bool weir_waf_node_may_match_in_other_case(weir_waf_transaction *tx, weir_waf_node *node,
-                                           uint32_t predicate)
-{
-    if (!tx->library->is_filtered) {
-        return true;
-    }
-    if (node->scan.prefilter == NULL && !scan_begin(tx, node)) {
-        return true;
-    }
-    return weir_waf_may_match_in_other_case(&node->scan, predicate);
+    return &node->scan;
 }
