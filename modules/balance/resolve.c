@@ -31,6 +31,7 @@ typedef struct {
     weir_resolver_query query;
     weir_timer timer;
     bool is_failing;
+    unsigned left_out; /* addresses that there was no room for, the last time */
 } lookup;
 
 struct balance_lookups {
@@ -47,7 +48,7 @@ typedef struct {
     const weir_resolved *found;
     size_t count;
     bool *is_there;
-    unsigned added, removed;
+    unsigned added, removed, changed, left_out;
 } news;
 
 static bool resolved_text(const lookup *self, const weir_resolved *resolved, weir_addr *addr,
@@ -72,6 +73,20 @@ static uint64_t weight_of(const lookup *self, const weir_resolved *resolved)
     return self->port != 0 ? 0 : resolved->weight == 0 ? 1 : resolved->weight;
 }
 
+static void settings_change(const lookup *self, balance_record *record, news *publishing,
+                            const weir_resolved *resolved)
+{
+    uint64_t weight = weight_of(self, resolved);
+    uint64_t flags = is_backup(self, publishing, resolved) ? BALANCE_IS_BACKUP : 0;
+
+    if (atomic_exchange(&record->settings.weight, weight) != weight) {
+        publishing->changed++;
+    }
+    if (atomic_exchange(&record->settings.flags, flags) != flags) {
+        publishing->changed++;
+    }
+}
+
 /* Those that are there already, and those that are no more. */
 static void publish_old(const lookup *self, news *publishing)
 {
@@ -93,10 +108,7 @@ static void publish_old(const lookup *self, news *publishing)
                 && resolved_text(self, &publishing->found[i], &addr, text, &as_text)
                 && weir_addr_eq(&addr, &record->addr)) {
                 stays = publishing->is_there[i] = true;
-                atomic_store(&record->settings.weight, weight_of(self, &publishing->found[i]));
-                atomic_store(&record->settings.flags,
-                             is_backup(self, publishing, &publishing->found[i]) ? BALANCE_IS_BACKUP
-                                                                                : 0);
+                settings_change(self, record, publishing, &publishing->found[i]);
             }
         }
         if (!stays) {
@@ -120,17 +132,34 @@ static void publish_new(const lookup *self, news *publishing)
         if (!balance_record_resolve(self->group, self->key, &addr, as_text,
                                     weight_of(self, &publishing->found[i]),
                                     is_backup(self, publishing, &publishing->found[i]))) {
-            weir_log_line(&self->keeper->log, WEIR_LOG_ERR, 0,
-                          "zone \"%.*s\" has no room for %.*s of upstream \"%.*s\"",
-                          WEIR_STR_ARG(self->group->zone->name), WEIR_STR_ARG(as_text),
-                          WEIR_STR_ARG(self->group->name));
+            publishing->left_out++;
             continue;
         }
         publishing->added++;
     }
 }
 
-static void publish(const lookup *self, const weir_resolved *found, size_t count)
+static void tell(lookup *self, const news *publishing)
+{
+    const weir_balance_group *group = self->group;
+
+    if (publishing->added + publishing->removed != 0) {
+        weir_log_line(&self->keeper->log, WEIR_LOG_NOTICE, 0,
+                      "upstream \"%.*s\": %.*s has %zu addresses, %u of them new, and %u no more",
+                      WEIR_STR_ARG(group->name), WEIR_STR_ARG(self->host), publishing->count,
+                      publishing->added, publishing->removed);
+    }
+    if (publishing->left_out != self->left_out && publishing->left_out != 0) {
+        weir_log_line(&self->keeper->log, WEIR_LOG_ERR, 0,
+                      "zone \"%.*s\" has no room for %u of the %zu addresses that %.*s has in "
+                      "upstream \"%.*s\"",
+                      WEIR_STR_ARG(group->zone->name), publishing->left_out, publishing->count,
+                      WEIR_STR_ARG(self->host), WEIR_STR_ARG(group->name));
+    }
+    self->left_out = publishing->left_out;
+}
+
+static void publish(lookup *self, const weir_resolved *found, size_t count)
 {
     news publishing = {.found = found, .count = count};
 
@@ -141,13 +170,10 @@ static void publish(const lookup *self, const weir_resolved *found, size_t count
     publish_old(self, &publishing);
     publish_new(self, &publishing);
     free(publishing.is_there);
-    if (publishing.added + publishing.removed != 0) {
-        weir_log_line(&self->keeper->log, WEIR_LOG_NOTICE, 0,
-                      "upstream \"%.*s\": %.*s has %zu addresses, %u of them new, and %u no more",
-                      WEIR_STR_ARG(self->group->name), WEIR_STR_ARG(self->host), count,
-                      publishing.added, publishing.removed);
+    tell(self, &publishing);
+    if (publishing.added + publishing.removed + publishing.changed != 0) {
+        atomic_fetch_add(&self->group->words->members, 1);
     }
-    atomic_fetch_add(&self->group->words->members, 1);
 }
 
 /* ---- asking */

@@ -1,5 +1,6 @@
 """Upstream servers whose names are looked up while weir runs."""
 
+import re
 import threading
 import time
 
@@ -124,6 +125,19 @@ def test_an_answer_that_holds_for_no_time_is_asked_for_again_and_again_but_not_a
     dns.has("back.test", "127.0.0.2", ttl=0)
     wait_until(lambda: seen(server) == {"2"}, "the new address")
     assert len(dns.asked("back.test", "A")) - before <= 2 + 2 * (time.monotonic() - began)
+
+
+def test_addresses_that_there_is_no_room_for_are_told_once(weir, dns):
+    dns.has("big.test", *[f"127.1.0.{number + 1}" for number in range(100)])
+    server = weir("location / { proxy_pass http://back; } location /api { api; }",
+                  http=f"upstream back {{ zone back 32k; resolver {dns} valid=1s; server big.test:9 resolve; }}")
+    told = r'zone "back" has no room for (\d+) of the 100 addresses that big.test has in upstream "back"'
+    left_out = int(server.wait_log(told)[1])
+    dns.wait_asked("big.test", len(dns.asked("big.test")) + 6)
+    assert len(re.findall(told, server.log())) == 1
+    wait_until(lambda: len(server.get("/api/9/http/upstreams/back").json["peers"]) == 100 - left_out, "the others")
+    dns.has("big.test", "127.1.0.1")
+    wait_until(lambda: len(server.get("/api/9/http/upstreams/back").json["peers"]) == 1, "one to be left")
 
 
 def test_an_answer_that_is_cut_short_comes_by_tcp(weir, new_upstream, dns):
