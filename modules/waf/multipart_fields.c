@@ -145,6 +145,16 @@ bool weir_waf_multipart_boundary(weir_waf_body *body, weir_str content_type, wei
 
 /* ---- Content-Disposition */
 
+/* VT and FF are blanks to some origins, and to others part of the name: what is a file to one is a value to another. */
+static size_t skip_lwsp(weir_str text, size_t at)
+{
+    while (weir_waf_byte_at(text, at) == ' ' || weir_waf_byte_at(text, at) == '\t') {
+        at++;
+    }
+
+    return at;
+}
+
 static bool disposition_bad(weir_waf_body *body, const char *why, weir_str value)
 {
     return weir_waf_body_fail(
@@ -277,7 +287,7 @@ static bool parameter_take(weir_waf_body *body, weir_str value, size_t *at,
         return disposition_bad(body, "parameter", value);
     }
 
-    *at = skip_blanks(value, *at + 1);
+    *at = skip_lwsp(value, *at + 1);
     name = weir_str_slice(value, start, end);
     if (weir_str_eq(name, WEIR_STR("filename*"))) {
         text = WEIR_STR_EMPTY;
@@ -309,14 +319,14 @@ bool weir_waf_multipart_disposition(weir_waf_body *body, weir_str value,
     }
 
     for (;;) {
-        at = skip_blanks(value, at);
+        at = skip_lwsp(value, at);
         if (at >= value.len) {
             break;
         }
         if (value.data[at] != ';') {
             return disposition_bad(body, "no semicolon", value);
         }
-        at = skip_blanks(value, at + 1);
+        at = skip_lwsp(value, at + 1);
         if (at < value.len && !parameter_take(body, value, &at, disposition, &has_extended)) {
             return false;
         }
