@@ -244,6 +244,15 @@ weir_connection *weir_connect(weir_loop *loop, const weir_addr *addr,
     return connection;
 }
 
+weir_log_level weir_connect_error_level(int error)
+{
+    bool by_peer = error == ECONNREFUSED || error == ECONNRESET || error == ENETDOWN
+                   || error == ENETUNREACH || error == EHOSTDOWN || error == EHOSTUNREACH
+                   || error == ETIMEDOUT;
+
+    return by_peer ? WEIR_LOG_ERR : WEIR_LOG_CRIT;
+}
+
 int weir_connection_finish_connect(weir_connection *connection)
 {
     int error = 0;

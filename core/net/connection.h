@@ -195,6 +195,8 @@ weir_connection *weir_connection_adopt(weir_loop *loop, int fd, size_t pool_byte
                                        const weir_log *log);
 /* 0 when connected, else the errno; EINPROGRESS while it is not known. */
 int weir_connection_finish_connect(weir_connection *connection);
+/* How grave it is that a connection was not made: what the peer or the way to it causes is an error, the rest is ours. */
+weir_log_level weir_connect_error_level(int error);
 
 /*
  * For an idle origin connection: whether it is still open and nothing has come, as the kernel knows it now.  What TLS

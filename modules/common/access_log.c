@@ -247,7 +247,7 @@ static void write_by_name(const access_log *log, weir_script *script, weir_str l
     }
     if (weir_template_climbs(log->path, name)) {
         weir_log_line(script->log, WEIR_LOG_ERR, 0,
-                      "the log \"%.*s\" is not written: \"..\" came with the request",
+                      "the log \"%.*s\" is not written: \"..\" came with a value",
                       WEIR_STR_ARG(name));
         return;
     }

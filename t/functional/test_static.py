@@ -276,7 +276,7 @@ def test_no_value_leads_out_of_a_folder(weir, www, target, more):
     response = server.get(target)
     assert response.status == 404 and b"0123456789" not in response.body
     if target in ("/re../a.txt", "/var/a.txt?f=..", "/named-..", "/again-../a.txt"):
-        server.wait_log(r'\[error\] .*"\.\." came with the request')
+        server.wait_log(r'\[error\] .*"\.\." came with a value')
 
 
 def test_dots_that_the_configuration_wrote_are_followed(weir, www):

@@ -441,8 +441,7 @@ static weir_http_verdict auth_judge(weir_http_exchange *ex, const void *location
     }
     if (weir_template_climbs(auth->file, path)) {
         weir_log_line(&ex->log, WEIR_LOG_ERR, 0,
-                      "\"%.*s\" is no password file: \"..\" came with the request",
-                      WEIR_STR_ARG(path));
+                      "\"%.*s\" is no password file: \"..\" came with a value", WEIR_STR_ARG(path));
         return weir_http_answer_because(ex, 403, "no password file");
     }
     if (!read_file(ex, path, &text, &error)) {

@@ -446,7 +446,7 @@ int weir_http_file_find(weir_http_exchange *ex, weir_str path, bool is_to_be_ope
     int error;
 
     if (weir_http_path_climbs(ex, path)) {
-        found.failed = "\"..\" came with the request: open()";
+        found.failed = "\"..\" came with a value: open()";
         *file = found;
         return ENOENT;
     }

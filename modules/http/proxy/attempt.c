@@ -583,10 +583,7 @@ static void connected(proxy_state *proxy)
 static void connect_failed(proxy_state *proxy, int error)
 {
     const weir_balance_peer *peer = proxy->pick.peer;
-    bool by_peer = error == ECONNREFUSED || error == ECONNRESET || error == ENETDOWN
-                   || error == ENETUNREACH || error == EHOSTDOWN || error == EHOSTUNREACH
-                   || error == ETIMEDOUT;
-    weir_log_level level = by_peer ? WEIR_LOG_ERR : WEIR_LOG_CRIT;
+    weir_log_level level = weir_connect_error_level(error);
 
     if (weir_addr_is_unix(&peer->addr)) {
         weir_log_line(&proxy->ex->log, level, 0, "connect() to %.*s failed (%d: %s) while %s",

@@ -128,7 +128,7 @@ static bool store_path(proxy_store *store)
     }
     if (weir_template_climbs(template, store->path)) {
         weir_log_line(&proxy->ex->log, WEIR_LOG_ERR, 0,
-                      "the response is not stored as \"%.*s\": \"..\" came with the request",
+                      "the response is not stored as \"%.*s\": \"..\" came with a value",
                       WEIR_STR_ARG(store->path));
         return false;
     }

@@ -370,10 +370,7 @@ static void connect_failed(stream_proxy *proxy, int error)
 {
     const weir_balance_peer *peer = proxy->pick.peer;
     const weir_log *log = weir_stream_log(proxy->session);
-    bool by_peer = error == ECONNREFUSED || error == ECONNRESET || error == ENETDOWN
-                   || error == ENETUNREACH || error == EHOSTDOWN || error == EHOSTUNREACH
-                   || error == ETIMEDOUT;
-    weir_log_level level = by_peer ? WEIR_LOG_ERR : WEIR_LOG_CRIT;
+    weir_log_level level = weir_connect_error_level(error);
 
     if (weir_addr_is_unix(&peer->addr)) {
         weir_log_line(log, level, error, "connect() to %.*s failed", WEIR_STR_ARG(peer->text));
