@@ -497,6 +497,7 @@ bool weir_listeners_open(weir_listeners *listeners, weir_listeners *old, size_t 
     listeners->owner = getpid();
     if (old != NULL) {
         listeners->giver = old->giver;
+        listeners->handed_over = old->handed_over;
     }
     return true;
 }

@@ -147,10 +147,19 @@ static void master_check_over(master *m)
     }
 }
 
+/* No new workers are waited for, and no configuration is to follow them. */
+static void master_forget_reload(master *m)
+{
+    m->is_handing_over = false;
+    m->is_reload_wanted = false;
+    weir_timer_clear(m->loop, &m->handover);
+}
+
 static void master_end(master *m)
 {
     if (m->state != MASTER_ENDING) {
         master_enter(m, MASTER_ENDING);
+        master_forget_reload(m);
         weir_children_end_all(m->children);
         master_check_over(m);
     }
@@ -164,6 +173,7 @@ static void master_quit(master *m)
     }
 
     master_enter(m, MASTER_QUITTING);
+    master_forget_reload(m);
     weir_listeners_close(m->cycle->listeners, NULL);
     weir_children_retire_all(m->children, WEIR_SAY_QUIT);
     master_check_over(m);
@@ -245,9 +255,29 @@ static void master_adopt(master *m, weir_cycle *cycle)
     }
 }
 
+/* Workers again, of the same configuration: an upgrade was taken back. */
+static void master_wake(master *m)
+{
+    m->is_resting = false;
+    if (!weir_children_start(m->children, m->cycle)) {
+        m->is_resting = true;
+    }
+}
+
 static void master_reload(master *m)
 {
     weir_cycle *cycle;
+
+    /* The pid file and the configuration are the new binary's; what this master has serves as before. */
+    if (m->new_binary != 0) {
+        weir_log_line(&m->log, WEIR_LOG_NOTICE, 0,
+                      "the configuration is not read again: new binary process %d runs",
+                      m->new_binary);
+        if (m->is_resting) {
+            master_wake(m);
+        }
+        return;
+    }
 
     if (m->state == MASTER_STARTING || m->is_handing_over) {
         m->is_reload_wanted = true;
@@ -264,15 +294,6 @@ static void master_reload(master *m)
     }
 
     master_adopt(m, cycle);
-}
-
-/* Workers again, of the same configuration: an upgrade was taken back. */
-static void master_wake(master *m)
-{
-    m->is_resting = false;
-    if (!weir_children_start(m->children, m->cycle)) {
-        m->is_resting = true;
-    }
 }
 
 /* ---- upgrade */
@@ -341,6 +362,7 @@ static void master_rest(master *m)
 {
     if (m->state == MASTER_RUNNING && !m->is_resting) {
         m->is_resting = true;
+        master_forget_reload(m);
         weir_children_retire_all(m->children, WEIR_SAY_DRAIN);
     }
 }
@@ -418,9 +440,7 @@ static void master_signal(int number, int sender, void *subject)
 
     switch (number) {
     case SIGHUP:
-        if (m->is_resting) {
-            master_wake(m);
-        } else if (m->state < MASTER_QUITTING) {
+        if (m->state < MASTER_QUITTING) {
             master_reload(m);
         }
         break;

@@ -213,6 +213,23 @@ def test_worker_shutdown_timeout_bounds_quit(weir, upstream):
     over.set()
 
 
+def test_hup_does_not_start_workers_again_that_quit_ends(weir, upstream):
+    over = threading.Event()
+    upstream.answers(slow(over))
+    server = weir("location / { proxy_pass http://@upstream@; }", main=DAEMON)
+    master = server.master_pid
+    connection = server.connect()
+    connection.send(request_bytes("/"))
+    upstream.wait_requests(1)
+    for number, name in ((SIGWINCH, "SIGWINCH"), (SIGQUIT, "SIGQUIT"), (SIGHUP, "SIGHUP")):
+        server.signal(number, master)
+        server.wait_log(rf"signal {number} \({name}\) received")
+    over.set()
+    assert connection.read_response().text == "slow"
+    wait_until(lambda: not kernel.is_alive(master), "the master to end")
+    assert server.log().count("start worker processes") == 1
+
+
 @pytest.mark.weir_only("nginx does it with alerts about open sockets")
 def test_term_overtakes_quit(weir, upstream):
     over = threading.Event()
@@ -559,6 +576,29 @@ def test_an_upgrade_can_be_taken_back(weir):
     assert not os.path.exists(server.pid_file + ".oldbin")
     server.reload()
     assert server.get("/").status == 200
+
+
+def test_hup_after_winch_reads_the_configuration(weir):
+    server = weir("location / { return 200 old; }", main=DAEMON)
+    server.signal(SIGWINCH)
+    wait_until(lambda: not server.workers(), "the workers to end")
+    server.write_config(server.config.replace("200 old", "200 new"))
+    server.signal(SIGHUP)
+    wait_until(server.workers, "workers again")
+    assert server.get("/").text == "new"
+
+
+def test_hup_leaves_the_old_master_its_place_while_a_new_binary_runs(weir, folder):
+    server = weir("listen 127.0.0.1:@port@; listen unix:@dir@/socket;" + PAGE, main=DAEMON)
+    old, new = upgraded(server)
+    server.signal(SIGHUP, old)
+    server.wait_log(rf"{old}#{old}: signal 1 \(SIGHUP\) received")
+    server.signal(SIGQUIT, old)
+    wait_until(lambda: not kernel.is_alive(old), "the old master to end")
+    assert server.master_pid == new
+    assert not os.path.exists(server.pid_file + ".oldbin")
+    assert os.path.exists(folder.file("socket"))
+    server.reload()
 
 
 def test_an_upgrade_into_a_broken_configuration_leaves_the_old(weir):
