@@ -385,6 +385,8 @@ typedef struct weir_balance_link {
     weir_addr addr;
     weir_balance_key key; /* scope is left out where the group shares connections */
     uint64_t requests;    /* so far */
+    bool
+        is_doubted; /* set by its owner: more may come, so weir_connection_is_quiet() is to be asked before its next use */
 
     /* Of a protocol whose peers may speak between uses, set by its owner; in the connection's pool. */
     void *session;

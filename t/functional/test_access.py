@@ -3,9 +3,12 @@
 import base64
 import hashlib
 import subprocess
+import time
 from signal import SIGTERM
 
 import pytest
+
+from harness.upstream import answer
 
 PASSWORDS = r"""
 # a comment
@@ -183,6 +186,19 @@ def test_a_refusal_may_be_delayed(weir, passwords):
     refused, taken = [line.split() for line in server.access_log(2, "t.log")]
     assert refused[0] == "401" and float(refused[1]) >= 0.299
     assert taken[0] == "200" and float(taken[1]) < 0.299
+
+
+def test_the_delay_begins_before_who_refuses_has_looked(weir, upstream):
+    """So a check that takes time does not show in how long the refusal takes."""
+    def slow(peer):
+        time.sleep(1)
+        return answer("", "401 Unauthorized")
+
+    upstream.answers(slow)
+    server = weir("location / { auth_request /auth; auth_delay 1500ms; } location /auth { proxy_pass http://@upstream@; }",
+                  http="log_format t '$request_time'; access_log @dir@/t.log t;")
+    assert server.get("/").status == 401
+    assert 1.499 <= float(server.access_log(1, "t.log")[0]) < 2.4
 
 
 def test_the_delayed_refusal_is_as_it_would_have_been(weir, passwords):

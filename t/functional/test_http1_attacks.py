@@ -117,6 +117,42 @@ def test_trailer_fields_that_nobody_wants_end_the_connection(weir):
         assert client.read_until_close() == b""
 
 
+@pytest.mark.parametrize("first, rest", [
+    (b"X: a", b"\r\n"), (b"X: a\r", b"\n"), (b"X: a\r\n", b"\r\n"), (b"X: a", b"b\r\n\r\n")])
+def test_a_trailer_section_that_had_begun_is_none_of_the_next_request(weir, upstream, first, rest):
+    """The answer comes in the middle of it."""
+    upstream.answers_early(answer("early"))
+    server = weir("""location / { proxy_http_version 1.1; proxy_request_buffering off; proxy_pass http://@upstream@; }
+                     location /smuggled { return 200 smuggled; }""")
+    with server.connect() as client:
+        client.send(request_bytes("/", "POST", {"Transfer-Encoding": "chunked"}) + b"5\r\nhello\r\n0\r\n" + first)
+        assert client.read_response().text == "early"
+        client.send(rest + request_bytes("/smuggled"))
+        assert b"smuggled" not in client.read_until_close()
+
+
+def test_a_body_behind_an_answer_to_head_is_no_answer_to_the_next(weir, upstream):
+    """Both come to a kept connection in one turn of the loop, in either order."""
+    more = threading.Event()
+
+    def careless(peer):
+        if peer.request.method == "GET":
+            return answer("mine")
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 44\r\n\r\n")
+        peer.wait(more)
+        return answer("poison")
+
+    upstream.answers(careless)
+    server = weir("location / { proxy_pass http://@upstream@; }", http="upstream u { server @upstream@; keepalive 4; }")
+    with server.connect() as client:
+        assert client.request("/", "HEAD").status == 200
+        with Stopped(server):
+            client.send(request_bytes("/"))
+            more.set()
+            wait_answered(upstream)
+        assert client.read_response().text == "mine"
+
+
 @pytest.mark.parametrize("body,status", [
     (b"3\r\nabc\r\nX", 400), (chunked(b"a" * 1500, b"a" * 1500), 413)], ids=["broken", "too large"])
 def test_a_streamed_body_that_fails_is_answered_on_a_kept_origin_connection(weir, upstream, body, status):
@@ -155,6 +191,20 @@ def test_a_body_too_large_has_its_error_page(weir):
                   "location = /big { return 200 big; }" + RETURN)
     response = server.request("/", "POST", body=b"too large")
     assert (response.status, response.text) == (413, "big")
+
+
+@pytest.mark.parametrize("page", ["@page", "/page"])
+@pytest.mark.parametrize("headers, body", [
+    ({"Content-Length": 44}, b"x" * 44), ({"Transfer-Encoding": "chunked"}, chunked(b"x" * 44))], ids=["length", "chunked"])
+def test_a_body_too_large_does_not_go_to_its_error_pages_origin(weir, upstream, page, headers, body):
+    upstream.answers(answer("page"))
+    server = weir("""client_max_body_size 0; error_page 413 %s; proxy_http_version 1.1;
+                     location / { client_max_body_size 10; proxy_pass http://@upstream@; }
+                     location /page { proxy_pass http://@upstream@; }
+                     location @page { proxy_pass http://@upstream@; }""" % page)
+    response = server.exchange(request_bytes("/", "POST", headers) + body)
+    assert (response.status, response.text) == (413, "page")
+    assert not upstream.last.body
 
 
 def test_an_error_page_knows_its_status(weir):

@@ -494,6 +494,18 @@ def test_keepalive_timeout_ends_an_idle_connection(weir):
     assert connection.is_closed()
 
 
+def test_keepalive_timeout_is_that_of_the_last_requests_location(weir):
+    server = weir("keepalive_timeout 1h; location / { return 200 x; }"
+                  "location /soon { keepalive_timeout 100ms; return 200 x; }")
+    connection = server.connect()
+    connection.request("/soon")
+    assert connection.is_closed()
+    connection = server.connect()
+    connection.request("/soon")
+    connection.request("/")
+    assert connection.is_quiet()
+
+
 def test_keepalive_timeout_tells_its_second_value(weir):
     response = weir("keepalive_timeout 75s 60s; return 200 x;").get("/")
     assert response.headers["Keep-Alive"] == "timeout=60"

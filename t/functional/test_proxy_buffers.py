@@ -120,6 +120,12 @@ def test_x_accel_redirect_is_answered_from_another_location(weir, upstream):
     assert server.get("/inside/x").status == 404
 
 
+def test_x_accel_limit_rate_holds_beside_x_accel_redirect(weir, upstream):
+    upstream.answers(answer("", headers={"X-Accel-Redirect": "/in", "X-Accel-Limit-Rate": "20000"}))
+    server = weir("location / { proxy_pass http://@upstream@; } location /in { internal; return 200 $limit_rate; }")
+    assert server.get("/").text == "20000"
+
+
 def test_x_accel_redirect_may_be_ignored(weir, upstream):
     upstream.answers(answer("shown", headers={"X-Accel-Redirect": "/inside/"}))
     server = weir("proxy_ignore_headers X-Accel-Redirect;" + PROXY)

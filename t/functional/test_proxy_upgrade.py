@@ -44,6 +44,14 @@ def test_bytes_pass_both_ways_after_a_switch(weir, upstream):
     assert upstream.last.headers["Connection"] == "upgrade"
 
 
+def test_limit_rate_does_not_break_the_head_of_a_switch(weir, upstream):
+    upstream.answers(echo)
+    connection = weir("limit_rate 16;" + UPGRADE).connect()
+    connection.send(ASKED)
+    connection.read_until(b"X-A: b\r\n\r\n")
+    connection.read_until(b"hello")
+
+
 @pytest.mark.parametrize("client_speaks_tls", [False, True])
 @pytest.mark.parametrize("origin_speaks_tls", [False, True])
 def test_what_came_behind_a_head_passes_through_tls_too(weir, new_upstream, certs, client_speaks_tls,

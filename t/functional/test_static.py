@@ -192,6 +192,7 @@ def test_304_has_the_validators_and_no_length(weir, www):
     ("bytes=x", 416, None, "*/10"), ("lines=1-2", 200, b"0123456789", None),
     ("bytes=", 200, b"0123456789", None),
     ("bytes=18446744073709551615-", 416, None, "*/10"),
+    ("bytes=5-2,0-1", 206, b"01", "0-1/10"),
 ])
 def test_a_range_is_cut_out(weir, www, said, status, body, span):
     response = weir(CONFIG).get("/a.txt", headers={"Range": said})

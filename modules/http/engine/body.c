@@ -21,6 +21,14 @@ static weir_result body_fail(weir_http_exchange *ex, unsigned status, const char
     return WEIR_FAIL;
 }
 
+weir_http_verdict weir_http_refuse_body(weir_http_exchange *ex)
+{
+    ex->request.has_body = false;
+    ex->keepalive = false;
+    return ex->response.head_is_sent ? WEIR_HTTP_ANSWERED
+                                     : weir_http_answer_because(ex, 413, "body too large");
+}
+
 /* ---- how long is waited */
 
 /* The whole time that those who sent `bytes` may have been waited for; UINT64_MAX: any. */
@@ -115,7 +123,8 @@ weir_result weir_http_read_body(weir_http_exchange *ex, weir_chain *out, uint64_
             weir_log_line(&ex->log, WEIR_LOG_ERR, 0,
                           "client intended to send too large chunked body: %llu bytes",
                           (unsigned long long) request->body_received);
-            return body_fail(ex, 413, "body too large");
+            (void) weir_http_refuse_body(ex);
+            return WEIR_FAIL;
         }
         break;
     case WEIR_WAIT:

@@ -57,6 +57,9 @@ bool weir_http_drain_start(weir_worker *worker);
 /* Ends all body filters and gives back what they hold. */
 void weir_http_filters_clear(weir_http_exchange *ex);
 
+/* 413: nobody reads the request's body any more, its page least of all. */
+weir_http_verdict weir_http_refuse_body(weir_http_exchange *ex);
+
 /* Whatever was to be the body is none any more. */
 static inline void weir_http_body_forget(weir_http_exchange *ex)
 {

@@ -641,7 +641,8 @@ uint64_t weir_http_rate_allows(const weir_http_exchange *ex, uint64_t *pause_ms)
 {
     uint64_t elapsed_ms, allowed;
 
-    if (ex->limit_rate == 0) {
+    /* What follows an upgrade's head is no longer the exchange's. */
+    if (ex->limit_rate == 0 || ex->response.is_upgrade) {
         return UINT64_MAX;
     }
     elapsed_ms = weir_clock_now()->monotonic_ms - ex->started_ms;

@@ -191,9 +191,10 @@ struct weir_http_exchange {
     bool is_bare;       /* the response is a status only: error_page or weir's own page follow */
     bool is_restarted;  /* an internal redirect: the phases go on from `phase` */
     bool is_responding; /* weir_http_respond() was called */
-    unsigned access_status; /* under satisfy any: what the first module to refuse said; 0: none */
-    bool keepalive;         /* the client's connection may stay */
-    bool is_running;        /* phases are on the stack */
+    uint64_t access_began_ms; /* auth_delay counts from here */
+    unsigned access_status;   /* under satisfy any: what the first module to refuse said; 0: none */
+    bool keepalive;           /* the client's connection may stay */
+    bool is_running;          /* phases are on the stack */
     bool is_ended;
     bool ends_after_children; /* all was sent; what goes on in the background is waited for */
     bool client_is_gone;
@@ -201,7 +202,7 @@ struct weir_http_exchange {
     unsigned filter;           /* next in the location's filters */
     weir_list body_filters;    /* those that are on, in order */
     bool body_source_ended;
-    /* Of an is_upgrade response: its head is on its way, and take_connection() may be called, from a task. */
+    /* Of an is_upgrade response: its head is on its way, and take_connection() may be called, from a task; the wire says so. */
     void (*upgraded)(weir_http_exchange *ex);
     void (*body_readable)(weir_http_exchange *ex);
     void (*body_collected)(weir_http_exchange *ex);

@@ -1,3 +1,4 @@
+#include "core/base/clock.h"
 #include "modules/http/engine/engine_internal.h"
 
 /* Runs an exchange through its phases. */
@@ -27,6 +28,9 @@ void weir_http_enter_phase(weir_http_exchange *ex, weir_http_phase phase)
 
     ex->phase = (weir_http_phase) __builtin_ctz(busy);
     ex->handler = 0;
+    if (ex->phase == WEIR_HTTP_PHASE_ACCESS) {
+        ex->access_began_ms = weir_clock_now()->monotonic_ms;
+    }
 }
 
 /*
@@ -81,8 +85,7 @@ static weir_http_verdict find_config(weir_http_exchange *ex)
         weir_log_line(&ex->log, WEIR_LOG_ERR, 0,
                       "client intended to send too large body: %lld bytes",
                       (long long) ex->request.content_length);
-        ex->keepalive = false;
-        return weir_http_answer_because(ex, 413, "body too large");
+        return weir_http_refuse_body(ex);
     }
     weir_http_enter_phase(ex, WEIR_HTTP_PHASE_REWRITE);
     return WEIR_HTTP_PASS;
@@ -159,7 +162,10 @@ static void access_let_by(weir_http_exchange *ex)
     }
 }
 
-/* ---- auth_delay: who guesses passwords is not told at once, nor in a time that depends on the guess */
+/*
+ * ---- auth_delay: who guesses passwords is not told at once, nor, as long as a password is checked within the delay, in a time
+ * that depends on the guess
+ */
 
 static void unauthorized(weir_http_exchange *ex)
 {
@@ -174,8 +180,12 @@ static bool is_to_be_delayed(const weir_http_exchange *ex, weir_http_verdict ver
 
 static weir_http_verdict delay(weir_http_exchange *ex)
 {
+    uint64_t passed_ms = weir_clock_now()->monotonic_ms - ex->access_began_ms;
+    uint64_t delay_ms = ex->core->auth_delay_ms;
+
     weir_log_line(&ex->log, WEIR_LOG_INFO, 0, "delaying unauthorized request");
-    return weir_http_pause(ex, "auth_delay", ex->core->auth_delay_ms, unauthorized);
+    return weir_http_pause(ex, "auth_delay", delay_ms > passed_ms ? delay_ms - passed_ms : 0,
+                           unauthorized);
 }
 
 /* The place behind a module in the hooks of the location that it has moved the exchange to. */

@@ -58,9 +58,6 @@ static void head_is_final(weir_http_exchange *ex)
             response->content_type = WEIR_STR_EMPTY;
         }
     }
-    if (WEIR_UNLIKELY(response->is_upgrade)) {
-        ex->upgraded(ex);
-    }
     ex->wire->respond(ex);
 }
 

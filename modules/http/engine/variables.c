@@ -245,12 +245,13 @@ static bool get_request_port(weir_script *script, uintptr_t arg, weir_value *val
 static bool get_status(weir_script *script, uintptr_t arg, weir_value *value)
 {
     const weir_http_exchange *ex = subject(script);
+    bool is_said = ex->response.status != 0
+                   && (ex->is_responding || !ex->shows_error_page || ex->error_status == 0);
     weir_builder builder;
 
     (void) arg;
     weir_builder_open(&builder, script->pool, 8);
-    weir_builder_add_padded(&builder,
-                            ex->response.status != 0 ? ex->response.status : ex->error_status, 3);
+    weir_builder_add_padded(&builder, is_said ? ex->response.status : ex->error_status, 3);
     value->found = true;
     return weir_builder_close(&builder, &value->text);
 }

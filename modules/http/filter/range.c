@@ -86,8 +86,9 @@ static bool part_parse(weir_str text, uint64_t length, range_part *part)
         part->end = length;
         return true;
     }
+    /* One that ends before it begins is invalid (RFC 9110, 14.1.1), and empty: others may be good. */
     part->end = has_end && end < length ? end + 1 : length;
-    return !has_end || end >= part->start;
+    return true;
 }
 
 static range_result parts_parse(const range_conf *conf, weir_str text, uint64_t length,

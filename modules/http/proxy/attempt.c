@@ -232,6 +232,8 @@ void proxy_release(proxy_state *proxy)
 
         proxy->origin = NULL;
         proxy->link = NULL;
+        /* Careless origins send a body where none may be, and it would be taken for the next answer. */
+        link->is_doubted = proxy->answer.end == WEIR_HTTP_END_NONE;
         weir_balance_idle_put(link);
         return;
     }
@@ -663,7 +665,7 @@ static bool is_fit(const proxy_state *proxy, weir_balance_link *link)
     if (proxy->wire->framing != NULL) {
         return proxy->wire->framing->is_fit(link);
     }
-    return (proxy->is_idempotent && !proxy->body_is_streamed)
+    return (proxy->is_idempotent && !proxy->body_is_streamed && !link->is_doubted)
            || weir_connection_is_quiet(link->connection);
 }
 

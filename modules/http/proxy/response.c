@@ -427,23 +427,29 @@ static bool apply_charset(proxy_state *proxy)
     return weir_builder_close(&type, &response->content_type);
 }
 
+/* Holds for what is sent in this answer's place, too. */
+static void apply_rate(proxy_state *proxy)
+{
+    weir_str rate = accel(proxy, WEIR_HTTP_X_ACCEL_LIMIT_RATE, PROXY_IGNORE_LIMIT_RATE);
+    uint64_t bytes_s;
+
+    if (weir_parse_uint(rate, INT64_MAX / 4096, &bytes_s)) {
+        proxy->ex->limit_rate = bytes_s;
+        proxy->ex->limit_rate_is_set = true;
+    }
+}
+
 /* False: no memory. */
 static bool apply_accel(proxy_state *proxy)
 {
     weir_http_exchange *ex = proxy->ex;
     weir_str buffering = accel(proxy, WEIR_HTTP_X_ACCEL_BUFFERING, PROXY_IGNORE_BUFFERING);
-    weir_str rate = accel(proxy, WEIR_HTTP_X_ACCEL_LIMIT_RATE, PROXY_IGNORE_LIMIT_RATE);
-    uint64_t number;
 
     proxy->is_buffered = proxy->conf->buffering;
     if (weir_str_eq_nocase(buffering, WEIR_STR("no"))) {
         proxy->is_buffered = false;
     } else if (weir_str_eq_nocase(buffering, WEIR_STR("yes"))) {
         proxy->is_buffered = true;
-    }
-    if (weir_parse_uint(rate, INT64_MAX / 4096, &number)) {
-        ex->limit_rate = number;
-        ex->limit_rate_is_set = true;
     }
     if (!apply_charset(proxy)) {
         return false;
@@ -477,6 +483,7 @@ void proxy_respond(proxy_state *proxy)
         proxy_answer(proxy, 500, "internal failure");
         return;
     }
+    apply_rate(proxy);
     if (intercept(proxy) || redirect_inside(proxy)) {
         return;
     }

@@ -206,3 +206,15 @@ weir_result weir_http_chunked_next(weir_http_chunked *chunked, weir_str bytes, s
     *framing = used;
     return chunked->is_complete ? WEIR_OK : WEIR_WAIT;
 }
+
+bool weir_http_chunked_forget(weir_http_chunked *chunked)
+{
+    if (chunked->trailer_len != 0) {
+        return false;
+    }
+    chunked->pool = NULL;
+    chunked->trailers = NULL;
+    chunked->trailer = chunked->no_trailer;
+    chunked->trailer_bytes_max = sizeof(chunked->no_trailer);
+    return true;
+}

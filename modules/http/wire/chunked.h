@@ -22,7 +22,8 @@ typedef struct {
     size_t line_bytes; /* of extensions and lines so far */
     char *trailer;     /* the section's bytes so far */
     size_t trailer_len;
-    bool is_complete; /* the last line was taken */
+    char no_trailer[2]; /* room for the end of a section without fields */
+    bool is_complete;   /* the last line was taken */
 } weir_http_chunked;
 
 /*
@@ -32,5 +33,11 @@ typedef struct {
  */
 weir_result weir_http_chunked_next(weir_http_chunked *chunked, weir_str bytes, size_t *framing,
                                    size_t *content) WEIR_MUST_USE;
+
+/*
+ * The pool and the fields go; what is still to come may be skipped, but for trailer fields, which are malformed from now on.
+ * False: some of the trailer section has come, and what is a line of it can no longer be told.
+ */
+bool weir_http_chunked_forget(weir_http_chunked *chunked) WEIR_MUST_USE;
 
 #endif

@@ -144,7 +144,7 @@ void h1_close(h1_connection *h1)
 static void h1_close_timed_out(h1_connection *h1)
 {
     h1_release(h1);
-    if (h1->client.server->core->reset_timedout_connection) {
+    if (h1->last_core->reset_timedout_connection) {
         weir_connection_reset(h1->connection);
     } else {
         weir_connection_close(h1->connection);
@@ -154,7 +154,7 @@ static void h1_close_timed_out(h1_connection *h1)
 void h1_end_connection(h1_connection *h1, bool lingers)
 {
     h1_release(h1);
-    weir_http_end_connection(h1->connection, h1->client.server->core,
+    weir_http_end_connection(h1->connection, h1->last_core,
                              lingers ? WEIR_HTTP_END_LINGERING : WEIR_HTTP_END_AT_ONCE);
 }
 
@@ -321,21 +321,19 @@ static void h1_exchange_timeout(weir_connection *connection)
 
 void h1_become_idle(h1_connection *h1)
 {
-    const weir_http_core_conf *core = h1->client.server->core;
-
     h1_head_begin(h1);
     if (h1->start != h1->end) {
         h1->skips_empty_line = true;
         h1->is_pipelined = true;
         weir_task_post(h1->connection->loop, &h1->next);
         weir_connection_enter(h1->connection, &h1_head);
-        h1_wait_for(h1, core->client_header_timeout_ms);
+        h1_wait_for(h1, h1->client.server->core->client_header_timeout_ms);
         return;
     }
     h1_buffer_release(h1);
     weir_connection_enter(h1->connection, &h1_idle);
     weir_connection_set_idle(h1->connection, true);
-    h1_wait_for(h1, core->keepalive.timeout_ms);
+    h1_wait_for(h1, h1->last_core->keepalive.timeout_ms);
 }
 
 /* Others have had their turn: the response goes on. */
@@ -377,6 +375,7 @@ static void h1_ended(weir_http_exchange *ex)
     }
 
     h1->ex = NULL;
+    h1->last_core = ex->core;
     weir_block_unref(h1->head_block);
     h1->head_block = NULL;
     free(h1->head_large);
@@ -398,24 +397,19 @@ static void h1_ended(weir_http_exchange *ex)
     }
     if (!keeps) {
         h1_end_connection(h1, !body_ended || h1->start != h1->end || h1->connection->readable
-                                  || h1->client.server->core->lingering_close
-                                         == WEIR_HTTP_LINGER_ALWAYS);
+                                  || h1->last_core->lingering_close == WEIR_HTTP_LINGER_ALWAYS);
         return;
     }
     if (!body_ended) {
-        if (h1->body == BODY_LENGTH && length > DISCARD_BYTES) {
+        /* The exchange's memory goes: who sends trailer fields that nobody wanted loses the connection. */
+        if (h1->body == BODY_LENGTH ? length > DISCARD_BYTES
+                                    : !weir_http_chunked_forget(&h1->chunked)) {
             h1_end_connection(h1, true);
             return;
         }
-        /* The exchange's memory goes: who sends trailer fields that nobody wanted loses the connection. */
-        h1->chunked.pool = NULL;
-        h1->chunked.trailers = NULL;
-        h1->chunked.trailer = h1->no_trailer;
-        h1->chunked.trailer_bytes_max = sizeof(h1->no_trailer);
-        h1->chunked.trailer_len = 0;
         h1->discard_left = DISCARD_BYTES;
         weir_connection_enter(h1->connection, &h1_discard);
-        h1_wait_for(h1, h1->client.server->core->lingering_timeout_ms);
+        h1_wait_for(h1, h1->last_core->lingering_timeout_ms);
         h1->wants_body = false;
         h1_discard_readable(h1->connection);
         return;
@@ -476,6 +470,7 @@ void weir_http_h1_start(weir_http_connection *client)
         return;
     }
     h1->client = *client;
+    h1->last_core = client->server->core;
     h1->connection = connection;
     h1->next.name = "http/1 next request";
     h1->next.run = h1_next;

@@ -16,6 +16,8 @@ typedef struct {
     weir_http_connection client;
     weir_connection *connection;
     weir_http_exchange *ex; /* NULL between exchanges */
+    const weir_http_core_conf
+        *last_core; /* of the last exchange, when it ended; before: the server's that SNI chose */
 
     /* What is read: `data` is the block's, or of a larger piece when a head needs it. */
     weir_block *block;
@@ -36,7 +38,6 @@ typedef struct {
     body_framing body;
     uint64_t body_left;
     weir_http_chunked chunked;
-    char no_trailer[2];  /* room for the end of a trailer section without fields */
     size_t discard_left; /* bytes that may be read of a body that nobody wanted */
     bool wants_body;     /* someone waits for body_readable */
 

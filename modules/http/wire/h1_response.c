@@ -344,10 +344,11 @@ static pump_end pump(h1_connection *h1)
         }
     }
 
+    h1_wait_for_nothing(h1);
     if (ex->response.is_upgrade) {
+        ex->upgraded(ex);
         return PUMP_WAITS;
     }
-    h1_wait_for_nothing(h1);
     ex->response.body_ended = true;
     return PUMP_DONE;
 }

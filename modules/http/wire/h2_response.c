@@ -359,6 +359,7 @@ void h2_respond(weir_http_exchange *ex)
     }
     if (response->is_upgrade) {
         ex->response.head_is_sent = true;
+        ex->upgraded(ex);
         h2_schedule(h2);
         return;
     }
