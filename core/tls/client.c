@@ -175,6 +175,8 @@ static enum ssl_verify_result_t connect_verify(SSL *ssl, uint8_t *alert)
 void weir_tls_connect_prepare(SSL_CTX *ctx)
 {
     SSL_CTX_set_custom_verify(ctx, SSL_VERIFY_PEER, connect_verify);
+    /* Authorities and revocation lists may have changed since the session was made. */
+    SSL_CTX_set_reverify_on_resume(ctx, 1);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ctx, session_made);
 }
@@ -229,14 +231,35 @@ static bool is_address(weir_str name)
     return weir_addr_parse_ip(name, &addr);
 }
 
+/*
+ * A session says that its origin's certificate was verified, for one name: it is offered only where the same would be
+ * asked for.  Neither a peer's address nor a name that is sent has a NUL.
+ */
+static bool session_key_make(weir_tls *tls, const weir_tls_connect_options *options)
+{
+    weir_builder key;
+
+    if (!tls->client->session_reuse || options->session_key.len == 0) {
+        return true;
+    }
+    weir_builder_open(&key, tls->connection->pool,
+                      options->session_key.len + options->server_name.len + options->verify_name.len
+                          + 2);
+    weir_builder_add(&key, options->session_key);
+    weir_builder_add_byte(&key, '\0');
+    weir_builder_add(&key, options->server_name);
+    weir_builder_add_byte(&key, '\0');
+    weir_builder_add(&key, options->verify_name);
+    return weir_builder_close(&key, &tls->session_key);
+}
+
 static bool connect_begin(weir_tls *tls, const weir_tls_connect_options *options)
 {
     weir_pool *pool = tls->connection->pool;
     const weir_tls_client *client = tls->client;
 
     if (!weir_str_copy(pool, options->verify_name, &tls->verify_name)
-        || (client->session_reuse && !weir_str_copy(pool, options->session_key, &tls->session_key))
-        || !weir_tls_attach(tls, client->context->ctx)) {
+        || !session_key_make(tls, options) || !weir_tls_attach(tls, client->context->ctx)) {
         return false;
     }
     SSL_set_connect_state(tls->ssl);

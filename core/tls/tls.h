@@ -82,9 +82,10 @@ typedef struct {
     weir_str server_name; /* SNI; empty, or an IP address: none is sent */
     /* The name or IP address the certificate must be for, where the settings verify. */
     weir_str verify_name;
-    weir_str session_key; /* sessions are kept and reused by this; empty: no reuse */
-    weir_str alpn;        /* wire form */
-    weir_script *script;  /* for certificate paths with variables; else NULL */
+    /* The peer: sessions are kept and reused by this and both names; empty: no reuse. */
+    weir_str session_key;
+    weir_str alpn;       /* wire form */
+    weir_script *script; /* for certificate paths with variables; else NULL */
     uint64_t handshake_timeout_ms;
 } weir_tls_connect_options;
 /* As weir_tls_accept(), for a connection of ours; the outcome is never NOT_TLS. */

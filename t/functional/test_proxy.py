@@ -826,6 +826,22 @@ def test_sessions_with_the_origin_are_resumed(weir, new_upstream, certs):
     assert reused[0] is False and any(reused[1:])
 
 
+def test_a_session_is_no_proof_for_another_name(weir, new_upstream, certs):
+    reused = []
+
+    def tell(peer):
+        reused.append(peer.sock.session_reused)
+        return answer(headers={"Connection": "close"})
+
+    origin = new_upstream(tls=certs.pair("origin")).answers(tell)
+    server = weir("""location / { proxy_pass https://@origin@; proxy_ssl_name $arg_n; proxy_ssl_verify on;
+                         proxy_ssl_trusted_certificate @certs@/ca.crt; }""", origin=origin)
+    for _ in range(3):
+        assert server.get("/?n=origin.test").status == 200
+        assert server.get("/?n=bad.example").status == 502
+    assert any(reused)
+
+
 def test_an_origin_that_speaks_no_tls_is_502(weir, upstream):
     upstream.speaks(lambda peer: (peer.read_some(), peer.send(b"220 no tls here\r\n")))
     server = weir("location / { proxy_pass https://@upstream@; }")

@@ -42,15 +42,15 @@ static bool user_is_done(const void *subject)
 }
 
 /* Connects with the client of a configuration; the connection is to be closed. */
-static weir_connection *reach(tls_unit *t, const tls_unit_conf *clients, const char *name,
-                              origin_user *user)
+static weir_connection *reach_peer(tls_unit *t, const tls_unit_conf *clients, const char *peer,
+                                   const char *name, origin_user *user)
 {
     static const weir_connection_state connecting = {.name = "connecting"};
     const weir_connect_options connect = {0};
     const weir_tls_connect_options options = {
         .server_name = weir_str_from_z(name),
         .verify_name = weir_str_from_z(name),
-        .session_key = weir_str_from_z(name),
+        .session_key = weir_str_from_z(peer),
         .handshake_timeout_ms = 5000,
     };
     weir_connection *connection;
@@ -66,6 +66,12 @@ static weir_connection *reach(tls_unit *t, const tls_unit_conf *clients, const c
     net_turn_until(t->net, user_is_done, user);
     net_settle(t->net);
     return connection;
+}
+
+static weir_connection *reach(tls_unit *t, const tls_unit_conf *clients, const char *name,
+                              origin_user *user)
+{
+    return reach_peer(t, clients, name, name, user);
 }
 
 static tls_unit_conf *load_client(const char *settings)
@@ -162,6 +168,41 @@ static void resumes_sessions_of_the_same_origin(void **state)
         }
         tls_unit_free(clients);
     }
+}
+
+/* A session says that a certificate was believed: for its own name, not for another. */
+static void believes_no_other_name_by_a_session(void **state)
+{
+    static const struct {
+        const char *name;
+        bool believed, resumed;
+    } visits[] = {
+        {"one.example", true, false},
+        {"two.example", false, false},
+        {"one.example", true, true},
+        {"two.example", false, false},
+    };
+    tls_unit *t = *state;
+    tls_unit_conf *clients = load_client(TRUST);
+
+    tls_unit_serve(t, tls_unit_load("server one.example { " ONE " }"));
+    for (size_t i = 0; i < WEIR_COUNT(visits); i++) {
+        origin_user user;
+        weir_connection *connection =
+            reach_peer(t, clients, "127.0.0.1:443", visits[i].name, &user);
+
+        assert_int_equal(user.outcome,
+                         visits[i].believed ? WEIR_TLS_ESTABLISHED : WEIR_TLS_REFUSED);
+        if (visits[i].believed) {
+            assert_true(weir_chain_add_memory(&t->to_write, WEIR_STR("response")));
+            tls_unit_writable(t->connection);
+            net_settle(t->net);
+            assert_int_equal(weir_tls_is_resumed(connection), visits[i].resumed);
+        }
+        weir_connection_close(connection);
+        net_settle(t->net);
+    }
+    tls_unit_free(clients);
 }
 
 /* What `connection` writes is caught instead of sent; `*fd` is its own socket, for the test to write to. */
@@ -271,6 +312,7 @@ int main(void)
         TEST(talks_to_an_origin_that_it_trusts),
         TEST(believes_names_addresses_and_authorities_only_when_they_are_right),
         TEST(resumes_sessions_of_the_same_origin),
+        TEST(believes_no_other_name_by_a_session),
         TEST(tells_tickets_from_an_answer_that_nobody_asked_for),
         TEST(shows_its_own_certificate),
         TEST(says_when_the_origin_hangs_up),
