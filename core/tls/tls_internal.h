@@ -38,6 +38,7 @@ struct weir_tls {
     long verify_error;                  /* X509_V_...; of this handshake */
     long ticket_error;                  /* the same, of the session that the client came with */
     bool ended;                         /* the socket gave the end of data */
+    bool end_waits; /* data was read together with its end, which the next read tells */
     bool truncated;
     bool shut;                /* close_notify was made */
     bool told;                /* why the handshake fails is in the log */

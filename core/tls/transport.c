@@ -489,7 +489,7 @@ static weir_result tls_read(weir_connection *connection, char *buffer, size_t si
 {
     weir_tls *tls = connection->tls;
     size_t total = 0;
-    int got = 1;
+    int got = 1, error;
 
     io_begin(tls);
     while (total < size) {
@@ -510,14 +510,17 @@ static weir_result tls_read(weir_connection *connection, char *buffer, size_t si
         return WEIR_FAIL;
     }
 
+    error = SSL_get_error(tls->ssl, got);
     if (total != 0) {
-        /* An error that ended the loop comes again with the next call. */
+        /* An end, or an error, comes again with the next call; the socket has nothing more that would cause it. */
+        tls->end_waits = got <= 0 && error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE;
         connection->received += total;
         *len = total;
         return WEIR_OK;
     }
 
-    switch (SSL_get_error(tls->ssl, got)) {
+    tls->end_waits = false;
+    switch (error) {
     case SSL_ERROR_WANT_READ:
     case SSL_ERROR_WANT_WRITE:
         return WEIR_WAIT;
@@ -540,7 +543,7 @@ static bool tls_holds_unread(const weir_connection *connection)
 
     /* Part of a record that BoringSSL holds is not worth a wake-up: more of it must come first. */
     return (tls->ssl != NULL && SSL_pending(tls->ssl) != 0) || in_left(tls) != 0
-           || !bytes_are_empty(&tls->unread) || connection->early.len != 0;
+           || !bytes_are_empty(&tls->unread) || connection->early.len != 0 || tls->end_waits;
 }
 
 /* ---- writing */

@@ -282,6 +282,40 @@ static void tells_an_end_from_a_truncation(void **state)
     SSL_CTX_free(ctx);
 }
 
+/* The owner reads once; close_notify was in the same segment, and the peer's TCP stays open. */
+static void tells_an_end_that_came_with_data(void **state)
+{
+    tls_unit *t = *state;
+    SSL_CTX *ctx = tls_unit_context();
+    char got[100];
+    size_t len;
+
+    for (int asks = 0; asks < 2; asks++) {
+        tls_unit_peer peer = begin(t, ctx, "");
+
+        t->holds_back = true;
+        assert_int_equal(SSL_write(peer.ssl, "last words", 10), 10);
+        SSL_shutdown(peer.ssl);
+        tls_unit_pump(t, &peer);
+        assert_int_equal(weir_connection_read(t->connection, got, sizeof(got), &len), WEIR_OK);
+        assert_int_equal(len, 10);
+        t->holds_back = false;
+        if (asks) {
+            assert_false(weir_connection_is_quiet(t->connection));
+        } else {
+            weir_connection_enter(t->connection, &tls_unit_open);
+            net_settle(t->net);
+            assert_true(t->ended);
+            assert_int_equal(t->received_len, 0);
+        }
+        assert_false(weir_tls_is_truncated(t->connection));
+        assert_false(weir_connection_holds_unread(t->connection));
+        tls_unit_peer_free(t, &peer);
+        tls_unit_close(t);
+    }
+    SSL_CTX_free(ctx);
+}
+
 static void shuts_its_side_and_reads_on(void **state)
 {
     tls_unit *t = *state;
@@ -373,6 +407,7 @@ int main(void)
         TEST(keeps_what_an_owner_does_not_want_yet),
         TEST(wakes_the_owner_for_what_is_left_in_buffers),
         TEST(tells_an_end_from_a_truncation),
+        TEST(tells_an_end_that_came_with_data),
         TEST(shuts_its_side_and_reads_on),
         TEST(says_goodbye_when_it_closes),
         TEST(takes_leave_with_its_last_bytes),
