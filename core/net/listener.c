@@ -436,9 +436,7 @@ static bool listener_open(weir_listener *listener, const weir_listeners *old, si
     return true;
 }
 
-/* Closes what was opened; what had been there before is as it was. */
-static void listeners_undo(weir_listeners *listeners, const weir_listeners *old,
-                           const weir_log *log)
+void weir_listeners_undo(weir_listeners *listeners, const weir_listeners *old, const weir_log *log)
 {
     for (WEIR_LISTENERS_EACH(listeners, listener)) {
         const weir_listener *before = weir_listeners_find(old, &listener->addr);
@@ -479,17 +477,8 @@ bool weir_listeners_open(weir_listeners *listeners, weir_listeners *old, size_t 
 {
     for (WEIR_LISTENERS_EACH(listeners, listener)) {
         if (!listener_open(listener, old, workers, log)) {
-            listeners_undo(listeners, old, log);
+            weir_listeners_undo(listeners, old, log);
             return false;
-        }
-    }
-
-    /* Nothing can fail from here on: the running sockets may be changed. */
-    for (WEIR_LISTENERS_EACH(listeners, listener)) {
-        const weir_listener *before = weir_listeners_find(old, &listener->addr);
-
-        if (before != NULL) {
-            listener_apply_changes(listener, before, log);
         }
     }
 
@@ -500,6 +489,18 @@ bool weir_listeners_open(weir_listeners *listeners, weir_listeners *old, size_t 
         listeners->handed_over = old->handed_over;
     }
     return true;
+}
+
+void weir_listeners_settle(const weir_listeners *listeners, const weir_listeners *old,
+                           const weir_log *log)
+{
+    for (WEIR_LISTENERS_EACH(listeners, listener)) {
+        const weir_listener *before = weir_listeners_find(old, &listener->addr);
+
+        if (before != NULL) {
+            listener_apply_changes(listener, before, log);
+        }
+    }
 }
 
 bool weir_listeners_try(const weir_listeners *listeners, const weir_log *log)

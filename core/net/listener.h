@@ -70,13 +70,19 @@ int weir_listener_fd(const weir_listener *listener); /* its first, once it is op
 weir_listener *weir_listeners_at(const weir_listeners *listeners, size_t i); /* NULL past the end */
 
 /*
- * Takes over the descriptors of `old` that are for equal addresses (never closing a socket that stays;
- * changed options are applied, where the socket must be new it replaces the old one), then opens, binds
- * and listens on the rest, trying for half a second while an address is in use.  `workers` is the number of sockets that reuseport needs.
- * False, logged, and nothing changed in `old`, when one cannot be had.
+ * Takes over the descriptors of `old` that are for equal addresses (never closing a socket that stays; where the
+ * socket must be new it replaces the old one), then opens, binds and listens on the rest, trying for half a second
+ * while an address is in use.  `workers` is the number of sockets that reuseport needs.
+ * False, logged, and nothing changed in `old`, when one cannot be had.  What is done with them then is
+ * weir_listeners_settle() or weir_listeners_undo().
  */
 bool weir_listeners_open(weir_listeners *listeners, weir_listeners *old, size_t workers,
                          const weir_log *log) WEIR_MUST_USE;
+/* Applies the options that have changed to the sockets that stay. */
+void weir_listeners_settle(const weir_listeners *listeners, const weir_listeners *old,
+                           const weir_log *log);
+/* Closes what was opened; what had been there before is as it was. */
+void weir_listeners_undo(weir_listeners *listeners, const weir_listeners *old, const weir_log *log);
 /*
  * Binds and closes each, for -t: an address in use is no failure, since what runs now may use it.
  */

@@ -133,7 +133,7 @@ static weir_cycle *cycle_new(const weir_conf_options *options, weir_cycle *previ
     cycle->pool = pool;
     cycle->options = *options;
     cycle->previous = previous;
-    cycle->generation = previous == NULL ? 1 : previous->generation + 1;
+    cycle->generation = 1 + (previous == NULL ? weir_upgrade_generation() : previous->generation);
 
     if (!cycle_begin_log(cycle) || (cycle->modules = weir_modules_new(pool)) == NULL
         || (cycle->log_files = weir_log_files_new(pool)) == NULL
@@ -202,12 +202,22 @@ static bool cycle_try(weir_cycle *cycle)
            && weir_listeners_try(cycle->listeners, &cycle->log);
 }
 
-/* Listening sockets come last: opening them takes them from the previous cycle. */
+/* All that may fail comes first: the memory of zones and the sockets are those of the cycle that runs. */
 static bool cycle_open_like(weir_cycle *cycle, const weir_zones *zones, weir_listeners *listeners)
 {
-    return weir_zones_open(cycle->zones, zones, &cycle->log)
-           && weir_listeners_open(cycle->listeners, listeners, cycle->core->worker_processes,
-                                  &cycle->log);
+    if (!weir_zones_open(cycle->zones, zones, &cycle->log)
+        || !weir_listeners_open(cycle->listeners, listeners, cycle->core->worker_processes,
+                                &cycle->log)) {
+        return false;
+    }
+
+    if (!weir_zones_settle(cycle->zones)) {
+        weir_listeners_undo(cycle->listeners, listeners, &cycle->log);
+        return false;
+    }
+
+    weir_listeners_settle(cycle->listeners, listeners, &cycle->log);
+    return true;
 }
 
 /* The first cycle may take over from another binary; what it does not want is closed. */

@@ -24,7 +24,7 @@ struct weir_cycle {
      * not: the console, or the log of the previous cycle, until the files are open.
      */
     weir_log log;
-    uint64_t generation; /* 1 is the first */
+    uint64_t generation; /* 1 is the first, the next one over reloads and upgrades is greater */
     weir_conf_options options;
 
     weir_modules *modules;

@@ -13,17 +13,30 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/base/number.h"
 #include "core/process/core_conf.h"
 #include "core/process/privileges_internal.h"
 #include "core/process/zone_internal.h"
 
 #define UPGRADE_SOCKETS "NGINX" /* "fd;fd;" */
 #define UPGRADE_ZONES "WEIR_ZONES"
+#define UPGRADE_GENERATION "WEIR_GENERATION" /* what is in the zones says since which it is there */
 #define UPGRADE_TEXT_MAX ((size_t) 1 << 20)
 
 bool weir_upgrade_is_one(void)
 {
     return getenv(UPGRADE_SOCKETS) != NULL;
+}
+
+uint64_t weir_upgrade_generation(void)
+{
+    const char *text = getenv(UPGRADE_GENERATION);
+    uint64_t generation;
+
+    return text != NULL && weir_upgrade_is_one()
+                   && weir_parse_uint(weir_str_from_z(text), INT64_MAX, &generation)
+               ? generation
+               : 0;
 }
 
 weir_inheritance weir_upgrade_inherit(weir_pool *pool, const weir_log *log)
@@ -37,6 +50,7 @@ weir_inheritance weir_upgrade_inherit(weir_pool *pool, const weir_log *log)
         inherited.zones = weir_zones_inherit(pool, weir_str_from_z(zones), log);
         unsetenv(UPGRADE_SOCKETS);
         unsetenv(UPGRADE_ZONES);
+        unsetenv(UPGRADE_GENERATION);
     }
 
     return inherited;
@@ -61,7 +75,7 @@ const char *weir_upgrade_program(weir_pool *pool, char *const *argv, const weir_
     return weir_str_z(pool, weir_str_of(path, (size_t) len));
 }
 
-/* "NAME=fd;fd;" */
+/* "NAME=value" */
 static char *upgrade_variable(weir_pool *pool, const char *name, weir_str value)
 {
     weir_builder text;
@@ -80,9 +94,14 @@ static char **upgrade_environment(const weir_cycle *cycle)
 {
     weir_pool *pool = cycle->pool;
     weir_builder builder;
-    weir_str sockets, zones;
-    char *more[3] = {NULL, NULL, NULL};
+    weir_str sockets, zones, generation;
+    char number[32];
+    char *more[4] = {NULL, NULL, NULL, NULL};
     char **environment = NULL;
+
+    weir_builder_over(&builder, number, sizeof(number));
+    weir_builder_add_uint(&builder, cycle->generation);
+    generation = weir_builder_cut(&builder);
 
     weir_builder_open(&builder, pool, UPGRADE_TEXT_MAX);
 
@@ -90,9 +109,10 @@ static char **upgrade_environment(const weir_cycle *cycle)
         && weir_zones_export(cycle->zones, &builder) && weir_builder_close(&builder, &zones)) {
         more[0] = upgrade_variable(pool, UPGRADE_SOCKETS, sockets);
         more[1] = upgrade_variable(pool, UPGRADE_ZONES, zones);
+        more[2] = upgrade_variable(pool, UPGRADE_GENERATION, generation);
     }
 
-    if (more[0] != NULL && more[1] != NULL) {
+    if (more[0] != NULL && more[1] != NULL && more[2] != NULL) {
         environment = weir_privileges_environment(cycle->core, more);
     }
 

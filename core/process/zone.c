@@ -43,6 +43,7 @@ struct weir_zone {
     bool (*opened)(weir_zone *zone, bool is_new, void *subject);
     void *subject;
     zone_memory *memory; /* NULL before it is opened */
+    bool is_new;
 };
 
 struct weir_zones {
@@ -343,7 +344,8 @@ static bool zone_open(weir_zone *zone, const weir_zones *old, const weir_log *lo
         zone->memory->references++;
     }
 
-    return zone->opened == NULL || zone->opened(zone, is_new, zone->subject);
+    zone->is_new = is_new;
+    return true;
 }
 
 bool weir_zones_open(weir_zones *zones, const weir_zones *old, const weir_log *log)
@@ -354,6 +356,17 @@ bool weir_zones_open(weir_zones *zones, const weir_zones *old, const weir_log *l
 
     for (weir_zone *zone = zones->first; zone != NULL; zone = zone->next) {
         if (!zone_open(zone, old, log)) {
+            return false;
+        }
+    }
+
+    return true;
+}
+
+bool weir_zones_settle(weir_zones *zones)
+{
+    for (weir_zone *zone = zones->first; zone != NULL; zone = zone->next) {
+        if (zone->opened != NULL && !zone->opened(zone, zone->is_new, zone->subject)) {
             return false;
         }
     }

@@ -15,9 +15,14 @@ weir_zone *weir_zones_add(weir_zones *zones, weir_str name, size_t bytes, const 
 
 /*
  * Gives each zone its memory: that of `old` (NULL: none) where name, layout and size are equal, else new.
- * False, logged; `old` stays as it is in any case.
+ * False, logged; `old`, and what its memory holds, stays as it is in any case.
  */
 bool weir_zones_open(weir_zones *zones, const weir_zones *old, const weir_log *log) WEIR_MUST_USE;
+/*
+ * Calls the owners' `opened`, which write what a running configuration reads: last, when nothing else can fail.
+ * False, logged: one of them cannot have its zone.
+ */
+bool weir_zones_settle(weir_zones *zones) WEIR_MUST_USE;
 /* With -t: only whether each zone has got a size. */
 bool weir_zones_check(const weir_zones *zones, const weir_log *log) WEIR_MUST_USE;
 

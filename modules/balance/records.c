@@ -274,9 +274,15 @@ static bool claim_group(claims *claim, weir_balance_group *group)
         if (seat->record == NULL) {
             return false;
         }
-        seat_claimed(group, seat);
     }
     return true;
+}
+
+static void group_claimed(weir_balance_group *group)
+{
+    for (size_t i = 0; i < group->seat_count; i++) {
+        seat_claimed(group, &group->seats[i]);
+    }
 }
 
 static bool name_is_known(const balance_zone *zone, const weir_balance_group *group, uint64_t key)
@@ -322,10 +328,16 @@ static bool zone_claim(balance_zone *zone)
         is_done = claim_group(&claim, *WEIR_ARRAY_AT(&zone->groups, weir_balance_group *, i));
     }
     free(claim.known);
-    if (is_done) {
-        keep_extras(zone);
+    if (!is_done) {
+        return false;
     }
-    return is_done;
+
+    /* There is room for all: from here on the configuration that runs sees it, too. */
+    for (WEIR_ARRAY_EACH(&zone->groups, weir_balance_group *, group)) {
+        group_claimed(*group);
+    }
+    keep_extras(zone);
+    return true;
 }
 
 /* ---- at run time, by the keeper */

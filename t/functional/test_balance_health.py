@@ -84,6 +84,18 @@ def test_what_is_known_outlives_a_reload_if_it_is_persistent(weir, upstream, che
     wait_until(lambda: server.get("/").status == 200, "the first check after the reload")
 
 
+def test_a_reload_that_fails_changes_nothing_of_what_is_known(weir, upstream):
+    upstream.answers(answer("ok"))
+    server = weir("location / { proxy_pass http://back; health_check interval=1h mandatory; }",
+                  http="upstream back { server @upstream@; }")
+    wait_until(lambda: server.get("/").status == 200, "the first check to pass")
+    # An address of documentation (RFC 5737): no machine has it.
+    server.reload(server.config.replace("location /", "listen 203.0.113.9:@port2@; location /", 1),
+                  fails=True)
+    assert server.get("/").status == 200
+    assert len(checks(upstream)) == 1
+
+
 def test_the_request_is_as_the_location_says(weir, upstream):
     weir(location("uri=/well?q=1", "proxy_set_header Host my.host;"),
          http="upstream back { server @upstream@; }")

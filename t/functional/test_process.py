@@ -601,6 +601,24 @@ def test_hup_leaves_the_old_master_its_place_while_a_new_binary_runs(weir, folde
     server.reload()
 
 
+@pytest.mark.weir_only("its zones outlive an upgrade")
+def test_max_conns_holds_over_an_upgrade(weir, upstream):
+    over = threading.Event()
+    upstream.answers(slow(over))
+    server = weir("location / { proxy_pass http://back; }", main=DAEMON,
+                  http="upstream back { zone back 64k; server @upstream@ max_conns=1; }")
+    connection = server.connect()
+    connection.send(request_bytes("/"))
+    upstream.wait_requests(1)
+    old, _ = upgraded(server)
+    server.signal(SIGWINCH, old)
+    wait_until(lambda: not server.workers(old), "the old workers to drain")
+    assert server.get("/").status == 502
+    over.set()
+    assert connection.read_response().text == "slow"
+    wait_until(lambda: server.get("/").status == 200, "the server to be free")
+
+
 def test_an_upgrade_into_a_broken_configuration_leaves_the_old(weir):
     server = weir(PAGE, main=DAEMON, alerts=["bogus", "exited with code 1"])
     old = server.master_pid

@@ -101,6 +101,7 @@ static void reload(net_fixture *f, weir_listeners *next, size_t workers)
     weir_listeners *before = f->listeners;
 
     assert_true(weir_listeners_open(next, before, workers, &f->log));
+    weir_listeners_settle(next, before, &f->log);
     weir_listeners_stop(before, f->loop);
     weir_listeners_close(before, next);
     f->listeners = next;

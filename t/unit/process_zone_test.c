@@ -42,6 +42,8 @@ static void generation_open(generation *g, size_t bytes, const char *layout, con
     g->zone = declare(g->zones, "a", bytes, layout, &g->seen);
     assert_non_null(g->zone);
     assert_true(weir_zones_open(g->zones, old == NULL ? NULL : old->zones, &unit.log));
+    assert_int_equal(g->seen.opened, 0);
+    assert_true(weir_zones_settle(g->zones));
 }
 
 static void a_new_zone_is_zero(void **state)
@@ -112,6 +114,7 @@ static void a_second_declaration_must_agree(void **state)
     assert_said("the size 8192 of shared memory zone \"a\" conflicts with already declared size "
                 "4096");
     assert_true(weir_zones_open(zones, NULL, &unit.log));
+    assert_true(weir_zones_settle(zones));
     assert_int_equal(w.opened, 1);
     weir_pool_free(pool);
 }
@@ -139,7 +142,8 @@ static void an_owner_may_refuse_its_memory(void **state)
 
     (void) state;
     assert_non_null(declare(zones, "a", 4096, "test 1", &w));
-    assert_false(weir_zones_open(zones, NULL, &unit.log));
+    assert_true(weir_zones_open(zones, NULL, &unit.log));
+    assert_false(weir_zones_settle(zones));
     weir_pool_free(pool);
 }
 
