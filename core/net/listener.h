@@ -101,7 +101,7 @@ void weir_listeners_set_handed_over(weir_listeners *listeners, bool handed_over)
 /*
  * Handing over at USR2: the text for the environment ("6;7;8;") and back.  export() lets the
  * descriptors survive exec().  inherit() adopts those that are listening sockets, for
- * weir_listeners_open() to take from.
+ * weir_listeners_open() to take from, and closes other sockets.
  */
 bool weir_listeners_export(const weir_listeners *listeners, weir_pool *pool, weir_str *text);
 weir_listeners *weir_listeners_inherit(weir_pool *pool, weir_str text, const weir_log *log);

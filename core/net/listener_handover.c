@@ -96,8 +96,9 @@ static bool handover_adopt(weir_listeners *listeners, int fd, const weir_log *lo
         return true;
     }
     if (!handover_option(fd, SOL_SOCKET, SO_ACCEPTCONN)) {
-        weir_log_line(log, WEIR_LOG_CRIT, 0, "the inherited socket #%d does not listen, ignored",
+        weir_log_line(log, WEIR_LOG_CRIT, 0, "the inherited socket #%d does not listen, closed",
                       fd);
+        close(fd); /* nginx hands over those of UDP, too: nobody would read from it */
         return true;
     }
     if (!handover_set_cloexec(fd, true) || fcntl(fd, F_SETFL, O_NONBLOCK) == -1) {

@@ -97,10 +97,10 @@ static void channel_drop_first(weir_channel *channel)
     channel_packet_free(packet);
 }
 
-/* A sealed memfd with the bytes; -1, errno set. */
+/* A memfd with the bytes; -1, errno set. */
 static int channel_store(weir_str bytes)
 {
-    int fd = memfd_create("weir message", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int fd = memfd_create("weir message", MFD_CLOEXEC);
     size_t written = 0;
 
     while (fd != -1 && written < bytes.len) {

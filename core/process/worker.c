@@ -402,7 +402,7 @@ int weir_keeper_main(weir_cycle *cycle, unsigned slot, int fd)
     return is_started ? WEIR_EXIT_FINE : WEIR_EXIT_CANNOT_START;
 }
 
-/* QUIT ends it like a worker; there is nobody to reload it. */
+/* QUIT ends it like a worker; there is nobody to reload it, or to start another binary. */
 static void single_signal(int signal, int sender, void *subject)
 {
     worker_process *process = subject;
@@ -410,6 +410,12 @@ static void single_signal(int signal, int sender, void *subject)
     if (signal == SIGHUP) {
         weir_log_line(&process->worker.log, WEIR_LOG_WARN, 0,
                       "without a master process the configuration cannot be loaded again");
+    } else if (signal == SIGUSR2) {
+        weir_log_line(&process->worker.log, WEIR_LOG_WARN, 0,
+                      "without a master process the binary cannot be upgraded");
+    } else if (signal == SIGWINCH) {
+        weir_log_line(&process->worker.log, WEIR_LOG_WARN, 0,
+                      "without a master process there are no workers to be ended");
     } else {
         worker_signal(signal, sender, subject);
     }
@@ -417,7 +423,7 @@ static void single_signal(int signal, int sender, void *subject)
 
 static bool single_open(worker_process *process)
 {
-    static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGHUP};
+    static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGHUP, SIGUSR2, SIGWINCH};
     weir_worker *worker = &process->worker;
 
     worker->loop = weir_loop_new(&worker->log);

@@ -346,7 +346,7 @@ bool weir_tls_pair_load(weir_tls_pair *pair, char why[static WEIR_TLS_WHY_BYTES]
             || text_read(pair->passwords, "cannot load password file", &text.passwords, &ignored,
                          why)) {
             done = weir_tls_pair_parse(pair, &text, why);
-            weir_tls_file_free(text.passwords);
+            text_done(pair->passwords, text.passwords);
         }
         text_done(pair->key, text.key_pem);
     }

@@ -619,12 +619,7 @@ static weir_result write_encrypt(weir_tls *tls, weir_str bytes)
 
     written = SSL_write(tls->ssl, bytes.data, (int) bytes.len);
     if (WEIR_UNLIKELY(written <= 0)) {
-        int error = SSL_get_error(tls->ssl, written);
-
-        /* Early data was answered as far as may be: the handshake must go on first. */
-        if (error == SSL_ERROR_WANT_READ) {
-            return WEIR_WAIT;
-        }
+        /* Not even to early data is an answer kept waiting for the handshake: it never wants to read. */
         return fail(tls, "SSL_write");
     }
     return WEIR_OK;

@@ -94,6 +94,11 @@ def test_master_process_off_is_one_process(weir):
     server = weir(PAGE, main="master_process off;")
     assert server.get("/").text == str(server.process.pid)
     assert server.processes() == [server.process.pid]
+    for name, said in ((SIGHUP, "loaded again"), (SIGUSR2, "upgraded"),
+                       (SIGWINCH, "no workers to be ended")):
+        server.process.send_signal(name)
+        assert server.wait_log(r"\[warn\] .*without a master process .*" + said)
+    assert server.get("/").text == str(server.process.pid)
 
 
 # Privileges and limits

@@ -361,6 +361,12 @@ def test_a_certificate_may_stand_in_the_configuration(weir, ca, certs):
     assert weir(config + SAY).get("/", tls=True, ca=ca).status == 200
 
 
+def test_passwords_may_stand_in_the_configuration(weir, ca, certs):
+    passwords = f'ssl_password_file "data:{certs.read("password.txt")}";'
+    running = weir(passwords + tls().replace("localhost.key", "encrypted.key") + SAY)
+    assert running.get("/", tls=True, ca=ca).status == 200
+
+
 @pytest.fixture
 def own(folder, certs):
     """Copies a pair to the test's own folder: own("a") makes own.crt and own.key."""
