@@ -239,7 +239,8 @@ static bool session_key_make(weir_tls *tls, const weir_tls_connect_options *opti
 {
     weir_builder key;
 
-    if (!tls->client->session_reuse || options->session_key.len == 0) {
+    if (!tls->client->session_reuse || options->session_key.len == 0
+        || weir_tls_client_varies(tls->client)) {
         return true;
     }
     weir_builder_open(&key, tls->connection->pool,
@@ -283,6 +284,11 @@ static bool connect_begin(weir_tls *tls, const weir_tls_connect_options *options
     }
     session_offer(tls);
     return true;
+}
+
+bool weir_tls_client_varies(const weir_tls_client *client)
+{
+    return client->dynamic != NULL;
 }
 
 void weir_tls_connect(weir_connection *connection, weir_tls_client *client,

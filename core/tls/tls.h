@@ -77,6 +77,8 @@ typedef struct weir_tls_client weir_tls_client;
 /* NULL: refused. */
 weir_tls_client *weir_tls_client_new(weir_conf *conf, const weir_tls_client_conf *settings,
                                      const char *family);
+/* Whether the certificate that is shown hangs on the request: what was connected for one is for no other. */
+bool weir_tls_client_varies(const weir_tls_client *client);
 /* All strings are borrowed until it is done. */
 typedef struct {
     weir_str server_name; /* SNI; empty, or an IP address: none is sent */

@@ -812,6 +812,20 @@ def test_a_client_certificate_is_shown_to_the_origin(weir, new_upstream, certs):
     assert server.get("/a/").status == 200
 
 
+@pytest.mark.weir_only("nginx uses a connection that was made with another certificate")
+def test_who_shows_another_certificate_gets_no_connection_of_others(weir, new_upstream, certs):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certs.pair("origin"))
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.load_verify_locations(certs.path("ca.crt"))
+    origin = new_upstream(tls=context).answers(lambda peer: answer(str(peer.sock.getpeercert()["serialNumber"])))
+    server = weir("""location / { proxy_pass https://u; proxy_http_version 1.1; proxy_set_header Connection "";
+                         proxy_ssl_certificate @certs@/$arg_who.crt; proxy_ssl_certificate_key @certs@/$arg_who.key; }""",
+                  http="upstream u { server @origin@; keepalive 4; }", origin=origin)
+    for who in ("client", "client-revoked", "client"):
+        assert int(server.get(f"/?who={who}").text, 16) == int(certs.serial(who), 16)
+
+
 def test_sessions_with_the_origin_are_resumed(weir, new_upstream, certs):
     reused = []
 

@@ -205,10 +205,10 @@ static bool may_stay(proxy_state *proxy)
 {
     const proxy_framing *framing = proxy->wire->framing;
 
-    if (framing != NULL) {
-        return framing->leave(proxy);
-    }
-    return proxy->keeps && proxy->is_sent && !proxy->body_failed;
+    bool stays = framing != NULL ? framing->leave(proxy)
+                                 : proxy->keeps && proxy->is_sent && !proxy->body_failed;
+
+    return stays && (proxy->key.tls == NULL || !weir_tls_client_varies(proxy->key.tls));
 }
 
 void proxy_release(proxy_state *proxy)
