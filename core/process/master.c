@@ -290,6 +290,9 @@ static void master_reload(master *m)
     if (cycle == NULL) {
         weir_log_line(&m->log, WEIR_LOG_ERR, 0,
                       "the configuration was not loaded: the one before goes on");
+        if (m->is_resting) {
+            master_wake(m);
+        }
         return;
     }
 

@@ -68,8 +68,10 @@ void balance_traffic_gone(void *memory, size_t columns, size_t slot)
     for (size_t column = 0; column < columns; column++) {
         balance_traffic *gone = place(memory, columns, slot, column);
 
-        /* Looked at first, so that nothing is made of a page that was never used. */
-        if (atomic_load_explicit(&gone->last_us, memory_order_relaxed) != 0) {
+        /* Looked at first: most are of workers that have used few. */
+        if (atomic_load_explicit(&gone->connect_us, memory_order_relaxed) != 0
+            || atomic_load_explicit(&gone->first_us, memory_order_relaxed) != 0
+            || atomic_load_explicit(&gone->last_us, memory_order_relaxed) != 0) {
             atomic_store_explicit(&gone->connect_us, 0, memory_order_relaxed);
             atomic_store_explicit(&gone->first_us, 0, memory_order_relaxed);
             atomic_store_explicit(&gone->last_us, 0, memory_order_relaxed);

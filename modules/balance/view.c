@@ -266,6 +266,10 @@ static uint64_t peer_share(const weir_balance_group *group, const weir_balance_p
     uint64_t risen = atomic_load(&peer->state->risen_ms);
     uint64_t whole = (uint64_t) peer->weight * SLOW_START_SCALE;
 
+    /* The keeper's clock may be ahead of this turn's. */
+    if (risen > now_ms) {
+        risen = now_ms;
+    }
     if (peer->slow_start_ms == 0 || risen == 0 || group->method->hashes
         || now_ms - risen >= peer->slow_start_ms) {
         return whole;

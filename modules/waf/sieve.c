@@ -151,7 +151,8 @@ static const weir_waf_audience *audience_of(const weir_waf_audiences *audiences,
     return named != NULL ? named : audiences->others;
 }
 
-static void see_value(weir_waf_transaction *tx, weir_waf_variable variable, uint32_t index)
+/* False, and noted: no memory. */
+static bool see_value(weir_waf_transaction *tx, weir_waf_variable variable, uint32_t index)
 {
     weir_waf_value *value = &tx->values[variable].items[index];
     const weir_waf_audience *audience = audience_of(&tx->library->audiences[variable], value->name);
@@ -160,7 +161,7 @@ static void see_value(weir_waf_transaction *tx, weir_waf_variable variable, uint
     weir_waf_unasked *unasked;
 
     if (said == NULL) {
-        return;
+        return false;
     }
 
     for (uint32_t i = 0; i < tx->library->group_words; i++) {
@@ -172,14 +173,15 @@ static void see_value(weir_waf_transaction *tx, weir_waf_variable variable, uint
     add_said(tx, said, audience);
     tx->work += 8;
     if (open == 0) {
-        return;
+        return true;
     }
     unasked = weir_array_push(&tx->sieve.unasked);
     if (unasked == NULL) {
         weir_waf_exhausted(tx, "memory");
-        return;
+        return false;
     }
     *unasked = (weir_waf_unasked){.audience = audience, .variable = variable, .index = index};
+    return true;
 }
 
 weir_result weir_waf_sieve(weir_waf_transaction *tx)
@@ -191,7 +193,7 @@ weir_result weir_waf_sieve(weir_waf_transaction *tx)
         uint32_t *seen = &tx->sieve.seen[variable];
 
         while (*seen < tx->values[variable].count && !tx->is_exhausted) {
-            see_value(tx, variable, (*seen)++);
+            *seen += see_value(tx, variable, *seen) ? 1 : 0;
             if (weir_waf_turn_is_over(tx)) {
                 return WEIR_WAIT;
             }

@@ -253,6 +253,15 @@ def test_fields_of_malformed_requests_are_bounded_in_their_sum(server, fields):
     attack.expect_end(ENHANCE_YOUR_CALM)
 
 
+def test_who_asks_again_for_what_was_put_off_is_no_attacker(server):
+    attack = Attack(server)
+    heavy = block(post((":path", "/slow"), ("x-a", "v" * 8000), ("x-b", "v" * 8000)))
+    for number in range(500):
+        attack.client.headers(heavy, stream=stream_of(number), end=False)
+    attack.client.sync(b"all sent")
+    assert sum(frame.kind == RST_STREAM for frame in attack.client.frames) > 400
+
+
 HEAVY = {
     "many fields": block(post((":path", "/slow"))) + b"\x40" + literal("x-bomb", "")[1:] + b"\xbe" * 900,
     "large fields": block(post((":path", "/slow"), ("x-a", "v" * 8000), ("x-b", "v" * 8000))),

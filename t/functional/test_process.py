@@ -593,6 +593,17 @@ def test_hup_after_winch_reads_the_configuration(weir):
     assert server.get("/").text == "new"
 
 
+def test_hup_after_winch_wakes_what_was_where_the_configuration_is_broken(weir):
+    server = weir("location / { return 200 old; }", main=DAEMON)
+    server.signal(SIGWINCH)
+    wait_until(lambda: not server.workers(), "the workers to end")
+    server.write_config(server.config.replace("200 old", "200 old; nonsense"))
+    server.alerts.append(r"\[emerg\]")
+    server.signal(SIGHUP)
+    wait_until(server.workers, "workers again")
+    assert server.get("/").text == "old"
+
+
 def test_hup_leaves_the_old_master_its_place_while_a_new_binary_runs(weir, folder):
     server = weir("listen 127.0.0.1:@port@; listen unix:@dir@/socket;" + PAGE, main=DAEMON)
     old, new = upgraded(server)

@@ -24,6 +24,7 @@ static weir_result body_fail(weir_http_exchange *ex, unsigned status, const char
 weir_http_verdict weir_http_refuse_body(weir_http_exchange *ex)
 {
     ex->request.has_body = false;
+    weir_chain_clear(&ex->request.body);
     ex->keepalive = false;
     return ex->response.head_is_sent ? WEIR_HTTP_ANSWERED
                                      : weir_http_answer_because(ex, 413, "body too large");

@@ -355,14 +355,14 @@ bool proxy_has_content(const proxy_state *proxy)
     if (proxy->conf->set_body != NULL) {
         return proxy->body_text.len != 0;
     }
-    return proxy->conf->pass_request_body
+    return proxy->conf->pass_request_body && request->has_body
            && (proxy->body_is_streamed || request->body.len != 0 || proxy_has_trailers(proxy));
 }
 
 /* What is there of the body when a try begins. */
 static bool begin_body(proxy_state *proxy, weir_chain *body)
 {
-    const weir_chain *collected = &proxy->ex->request.body;
+    const weir_http_request *request = &proxy->ex->request;
 
     /* What is there stays, for further tries. */
     if (proxy->body_is_streamed) {
@@ -371,8 +371,9 @@ static bool begin_body(proxy_state *proxy, weir_chain *body)
     if (proxy->conf->set_body != NULL) {
         return weir_chain_add_memory(body, proxy->body_text);
     }
-    return !proxy->conf->pass_request_body
-           || weir_chain_add_part(body, collected, 0, collected->len);
+    /* As add_framing() has announced it. */
+    return !proxy->conf->pass_request_body || !request->has_body
+           || weir_chain_add_part(body, &request->body, 0, request->body.len);
 }
 
 bool proxy_request_begin(proxy_state *proxy)

@@ -373,6 +373,8 @@ static void put_off(h2_stream *stream)
     if (stream->head->lines <= ex->core->max_headers) {
         h2_guard_head_taken(&stream->h2->guard, ex->request.head_bytes);
     }
+    /* Neither is the reset its fault. */
+    h2_guard_earn(&stream->h2->guard, H2_COST_RESET);
     h2_stream_break(stream, NGHTTP2_REFUSED_STREAM);
 }
 

@@ -15,7 +15,7 @@
 #define H2_WINDOW_BYTES (512 * 1024)
 #define H2_STREAM_WINDOW_BYTES (256 * 1024)
 /* What the heads of a connection's requests may have; one that would be the only one may have more. */
-#define H2_HEADS_BYTES (512 * 1024)
+#define H2_HEADS_BYTES (576 * 1024)
 #define H2_RESETS_KEPT 64
 /* Queued bytes from which on nghttp2 is asked for no more frames before they are written. */
 #define H2_OUT_FULL (4 * WEIR_BLOCK_BYTES)
