@@ -160,6 +160,36 @@ static bool listen_parameter(const listen_reading *reading, weir_str arg)
     return is_known || listen_refuse(reading);
 }
 
+/* What comes after the last `separator`, or all. */
+static weir_str listen_tail(weir_str text, char separator)
+{
+    weir_str tail = text;
+
+    while (weir_str_split(&text, separator, &tail) && text.len != 0) {
+        tail = text;
+    }
+    return tail;
+}
+
+/* How many ports "host:80-83" or "80-83" names, `text` then ends with the first; 1: it is no range; 0: it goes back. */
+static uint64_t listen_ports(weir_str *text)
+{
+    weir_str tail = listen_tail(*text, '-');
+    weir_str head = *text;
+    uint64_t first, last;
+
+    if (weir_str_starts(*text, WEIR_STR("unix:")) || tail.len + 1 >= text->len) {
+        return 1;
+    }
+    head.len -= tail.len + 1;
+    if (!weir_parse_uint(listen_tail(head, ':'), UINT16_MAX, &first)
+        || !weir_parse_uint(tail, UINT16_MAX, &last)) {
+        return 1;
+    }
+    *text = head;
+    return first > last ? 0 : last - first + 1;
+}
+
 /* A name may have several addresses: each becomes a listen of its own. */
 static size_t listen_addresses(weir_conf *conf, weir_str text, uint16_t default_port,
                                weir_addr **list)
@@ -220,18 +250,30 @@ bool weir_server_listen(weir_conf *conf, const weir_server_family *family, weir_
 {
     weir_listen listen = {.options = family->listener};
     listen_reading reading = {conf, family, statement, 0, &listen};
+    weir_str text = statement->args[1];
+    uint64_t ports = listen_ports(&text);
     weir_addr *addresses;
     size_t count;
 
+    if (ports == 0) {
+        return weir_conf_refuse_arg(conf, statement, 1,
+                                    "invalid port range in \"%.*s\" of the \"listen\" directive",
+                                    WEIR_STR_ARG(statement->args[1]));
+    }
     for (reading.arg = 2; reading.arg < statement->count; reading.arg++) {
         if (!listen_parameter(&reading, statement->args[reading.arg])) {
             return false;
         }
     }
 
-    count = listen_addresses(conf, statement->args[1], family->default_port, &addresses);
-    for (size_t i = 0; i < count; i++) {
-        listen.addr = addresses[i];
+    count = listen_addresses(conf, text, family->default_port, &addresses);
+    for (size_t i = 0; i < count * ports; i++) {
+        uint64_t beyond = i % ports;
+
+        listen.addr = addresses[i / ports];
+        if (beyond != 0) {
+            weir_addr_set_port(&listen.addr, (uint16_t) (weir_addr_port(&listen.addr) + beyond));
+        }
         if (!listen_add(conf, server, &listen)) {
             return false;
         }

@@ -44,6 +44,19 @@ def test_when_the_pid_file_is_there_everything_listens(weir):
         assert server.connect(port).request("/").status == 200
 
 
+def test_a_range_of_ports_is_listened_on(weir):
+    # Its own address, and ports that the kernel gives nobody, are not in use.
+    address = f"127.57.{os.getpid() >> 8 & 255}.{os.getpid() % 254 + 1}"
+    weir(f"listen 127.0.0.1:@port@; listen {address}:18001-18003;"
+         "location / { return 200 $server_port; }")
+    for port in (18001, 18002, 18003):
+        with socket.create_connection((address, port), TIMEOUT) as connection:
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert connection.makefile("rb").read().endswith(str(port).encode())
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((address, 18004), TIMEOUT)
+
+
 def test_the_pid_file_goes_at_exit(weir):
     server = weir(PAGE)
     assert os.path.exists(server.pid_file)

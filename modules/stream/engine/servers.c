@@ -290,7 +290,7 @@ static const weir_directive core_directives[] = {
         .name = "listen",
         .where = WEIR_STREAM_SERVER,
         .takes = WEIR_TAKES_SOME,
-        .syntax = "address:port | port | unix:path [parameters]",
+        .syntax = "address:port[-port] | port[-port] | unix:path [parameters]",
         .slot = WEIR_SLOT_ONLY_CALL(listen_call),
         .doc = "An address that the server takes sessions on.",
     },
