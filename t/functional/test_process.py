@@ -248,6 +248,32 @@ def test_hup_does_not_start_workers_again_that_quit_ends(weir, upstream):
     assert server.log().count("start worker processes") == 1
 
 
+@pytest.mark.needs_root
+@pytest.mark.weir_only("how long it waits for new workers is its own")
+def test_a_reload_that_waits_for_another_is_forgotten_at_quit(weir, upstream, folder):
+    """It takes the ten seconds that a master waits for workers of a new configuration."""
+    over = threading.Event()
+    upstream.answers(slow(over))
+    server = weir("location / { proxy_pass http://@upstream@; }", alerts=[r"chdir\(|exited with code 2"])
+    connection = server.connect()
+    connection.send(request_bytes("/"))
+    upstream.wait_requests(1)
+    os.mkdir(folder.file("closed"), mode=0o700)         # to workers, which are not root
+    server.write_config("working_directory @dir@/closed;\n" + server.config)
+    server.signal(SIGHUP)
+    server.wait_log(r"chdir\(.*failed")
+    server.signal(SIGHUP)
+    wait_until(lambda: server.log().count("(SIGHUP)") == 2, "the second to be heard")
+    server.signal(SIGQUIT)
+    server.wait_log(r"\(SIGQUIT\) received")
+    quit_at = time.monotonic()
+    wait_until(lambda: time.monotonic() > quit_at + 10.5, "the time to be over")
+    over.set()
+    assert connection.read_response().text == "slow"
+    assert server.wait_exit() == 0
+    assert server.log().count("start worker processes") == 2
+
+
 @pytest.mark.weir_only("nginx does it with alerts about open sockets")
 def test_term_overtakes_quit(weir, upstream):
     over = threading.Event()
