@@ -30,6 +30,7 @@ typedef struct {
     pthread_cond_t changed;
     unsigned references;
     bool is_done;
+    pthread_t thread;
     struct addrinfo *found; /* NULL: none */
     char host[LOOKUP_HOST_MAX + 1];
 } lookup;
@@ -109,22 +110,20 @@ static void *lookup_thread(void *argument)
 /* Signals are for the thread that has a loop. */
 static bool lookup_start_thread(lookup *one)
 {
-    pthread_attr_t attributes;
     sigset_t all, before;
-    pthread_t id;
     int error;
 
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&id, &attributes, lookup_thread, one);
+    error = pthread_create(&one->thread, NULL, lookup_thread, one);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
     return error == 0;
 }
 
-/* Whether it came to its end in time; the lock is held before and after. */
+/*
+ * Whether it came to its end in time; the lock is held before and after.  A thread that did is waited for, as it has given
+ * the lock back and only cleans up: who is forked before it has would keep what it had.
+ */
 static bool lookup_wait(lookup *one, uint64_t wait_ms)
 {
     struct timespec end;
@@ -139,6 +138,11 @@ static bool lookup_wait(lookup *one, uint64_t wait_ms)
     }
     while (!one->is_done && error == 0) {
         error = pthread_cond_timedwait(&one->changed, &one->lock, &end);
+    }
+    if (one->is_done) {
+        pthread_join(one->thread, NULL);
+    } else {
+        pthread_detach(one->thread);
     }
     return one->is_done;
 }
