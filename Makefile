@@ -24,12 +24,15 @@ $(BUILDDIR)/configured: configure auto/modules auto/options auto/probe auto/comp
 	else ./configure $(if $(filter-out objs,$(BUILDDIR)),--builddir=$(BUILDDIR)); fi
 
 unit: $(BUILDDIR)/configured
-	+@$(BUILD) unit
+	+@$(BUILD) $(QUICK) unit
 	@auto/run-unit $(BUILDDIR)
+
+# What is tested is compiled as ever, the tests themselves in a hurry; auto/test spares neither.
+QUICK = UNIT_CFLAGS="-O0 -U_FORTIFY_SOURCE"
 
 # Most unit tests wait, for time or for another process: meanwhile the sources are looked at.
 check: $(BUILDDIR)/configured
-	+@$(BUILD) unit
+	+@$(BUILD) $(QUICK) unit
 	+@$(MAKE) --no-print-directory -O $(JOBS) run-unit check-clang check-layers check-format check-banned
 
 # auto/test kills for longer.

@@ -27,9 +27,11 @@ LIBRARY := $(BUILDDIR)/libweir.a
 
 PROGRAM := $(if $(MAIN_SOURCES),$(BUILDDIR)/weir)
 
-# Short lines; the whole commands with "make V=1".
+# Short lines, which cost no process; the whole commands with "make V=1".
+empty :=
+space := $(empty) $(empty)
 Q := $(if $(V),,@)
-say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo "  $(1)")
+say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,$(info $(space) $(1)))
 
 COMPILE = $(Q)$(CC) $(CFLAGS) $(CPPFLAGS) -I. -I$(BUILDDIR) -MMD -MP
 
@@ -46,7 +48,6 @@ endef
 
 # The warnings of an author's own module are no errors of ours.
 $(BUILDDIR)/add-on/%.o: /%.c $(BUILDDIR)/Makefile
-	@mkdir -p $(@D)
 	$(call say,cc    $<)
 	$(COMPILE) $(PROGRAM_CFLAGS) $(ADD_ON_CPPFLAGS) -c -o $@ $<
 
@@ -55,7 +56,6 @@ $(BUILDDIR)/weir_modules.o: $(BUILDDIR)/weir_modules.c $(BUILDDIR)/Makefile
 	$(COMPILE) $(WERROR) $(PROGRAM_CFLAGS) -c -o $@ $<
 
 $(BUILDDIR)/%.o: %.c $(BUILDDIR)/Makefile
-	@mkdir -p $(@D)
 	$(call say,cc    $<)
 	$(COMPILE) $(WERROR) $(PROGRAM_CFLAGS) -c -o $@ $<
 
@@ -114,6 +114,9 @@ UNIT_HELPERS := $(filter-out $(UNIT_TESTS),$(shell find t/unit -name '*.c' 2> /d
 UNIT_PROGRAMS := $(patsubst %.c,$(BUILDDIR)/%,$(UNIT_TESTS))
 
 unit: $(UNIT_PROGRAMS)
+
+# UNIT_CFLAGS, where make is told some: for the tests' own objects.
+$(UNIT_PROGRAMS:=.o) $(call in_builddir,$(UNIT_HELPERS)): PROGRAM_CFLAGS += $(UNIT_CFLAGS)
 
 $(UNIT_PROGRAMS): $(BUILDDIR)/%_test: $(BUILDDIR)/%_test.o $(call in_builddir,$(UNIT_HELPERS)) \
     $(LIBRARY) $(BORINGSSL_PREREQUISITE)
@@ -180,4 +183,10 @@ print-flags:
 print-warnings:
 	@echo $(filter -O% -W%,$(CFLAGS))
 
--include $(shell find $(BUILDDIR) -name '*.d' -not -path '*/boringssl/*' 2> /dev/null)
+# Once for all objects: a process for each would cost more than some of them.
+$(shell mkdir -p $(sort $(dir $(OBJECTS) $(MAIN_OBJECTS) $(ADD_ON_OBJECTS) $(UNIT_PROGRAMS) $(PICKS) $(FUZZ_PROGRAMS))))
+
+# Other build folders may lie in this one.
+-include $(BUILDDIR)/weir_modules.d
+-include $(shell find $(BUILDDIR)/core $(BUILDDIR)/modules $(BUILDDIR)/t $(BUILDDIR)/dynamic $(BUILDDIR)/add-on \
+    -name '*.d' 2> /dev/null)
