@@ -163,7 +163,7 @@ static int named_file_open(weir_http_exchange *ex, weir_str folder)
     weir_str path;
     int fd;
 
-    /* The name is taken as good as never: one try more than enough. */
+    /* The name is taken as good as never. */
     for (unsigned tries = 0; tries < 10; tries++) {
         weir_builder_open(&builder, ex->pool, SIZE_MAX);
         weir_builder_add(&builder, folder);

@@ -17,7 +17,7 @@ typedef struct {
     weir_connection *connection;
     weir_http_exchange *ex; /* NULL between exchanges */
     const weir_http_core_conf
-        *last_core; /* of the last exchange, when it ended; before: the server's that SNI chose */
+        *last_core; /* of the last exchange; before the first: of client.server */
 
     /* What is read: `data` is the block's, or of a larger piece when a head needs it. */
     weir_block *block;
