@@ -228,3 +228,37 @@ def test_a_module_may_include_every_header_that_is_installed(tree):
         done = tree.run("gcc", "-std=c11", "-D_GNU_SOURCE", "-fsyntax-only", "-Iinclude",
                         "-I", boringssl, "elsewhere/one.c")
         assert done.returncode == 0, done.stdout
+
+
+def test_a_fuzz_target_fails_for_what_it_finds_and_not_for_a_machine_that_stood_still(tree):
+    """libFuzzer counts a timeout by the wall's clock: the input is run once more, alone."""
+    target = """#!/bin/sh
+        prefix= input=
+        for argument; do
+            case $argument in
+                -artifact_prefix=*) prefix=${argument#*=} ;;
+                *-timeout-*) input=$argument ;;
+            esac
+        done
+        if [ "$input" ]; then exit %s; fi
+        echo "stat::number_of_executed_units: 17"
+        if [ %s ]; then : > ${prefix}timeout-abc; fi
+        exit %s
+    """
+    cases = {
+        # name: how the input that hung fares alone, whether there is one, how the run ends
+        "well": (0, "", 0), "crashed": (0, "", 77), "hung": (70, "timeout", 70), "stood": (0, "timeout", 70)}
+    os.makedirs(tree.path("objs/fuzz-logs"))
+    os.makedirs(tree.path("objs/fuzz-findings"))
+    said = {}
+    for name, how in cases.items():
+        tree.write(f"objs/test-fuzz/t/fuzz/{name}_fuzz", target % how)
+        os.chmod(tree.path(f"objs/test-fuzz/t/fuzz/{name}_fuzz"), 0o755)
+        run = tree.run("auto/fuzz-one", name)
+        said[name] = (run.returncode, run.stdout.splitlines()[-1])
+    assert said == {
+        "well": (0, "fuzz well: no finding, 17 runs"),
+        "crashed": (1, "fuzz crashed: FAILED"),
+        "hung": (1, "fuzz hung: FAILED"),
+        "stood": (0, "fuzz stood: no finding; ended early by an input that is not slow when it runs alone: "
+                     "objs/fuzz-findings/stood-timeout-abc")}
