@@ -193,7 +193,7 @@ def test_a_client_that_takes_nothing_stops_its_origin(weir, upstream, settings):
     wait_until(lambda: sum(room) >= 1 << 17, "the origin to begin")
     held = sum(room)
     client.sync()
-    wait_until(lambda: upstream.h2[0]._room[1] < 16384, "the window to be used up")
+    wait_until(lambda: upstream.h2[0]._room[0] < 16384, "the window to be used up")
     assert held <= sum(room) < 1 << 20
     client.window_update(0, 1 << 20)
     client.window_update(stream, 1 << 20)

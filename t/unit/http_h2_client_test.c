@@ -7,8 +7,8 @@
 
 #define WINDOW 70000
 
-enum { DATA, HEADERS, RST_STREAM = 3, SETTINGS, PING = 6, GOAWAY };
-enum { ENDS = 1, HEAD_ENDS = 4 };
+enum { DATA, HEADERS, RST_STREAM = 3, SETTINGS, PING = 6, GOAWAY, WINDOW_UPDATE };
+enum { ENDS = 1, ACK = 1, HEAD_ENDS = 4, PADDED = 8 };
 
 typedef struct {
     weir_http_h2_client *client;
@@ -240,6 +240,78 @@ static void an_origin_that_sends_more_than_its_window_is_not_heard(void **state)
     weir_http_h2_client_end(call.client);
 }
 
+static uint32_t number_at(const char *bytes, size_t len)
+{
+    uint32_t number = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        number = number << 8 | (uint8_t) bytes[i];
+    }
+    return number;
+}
+
+/* What the origin may send, by what it was told until now, if it has sent nothing. */
+static uint64_t room_of(const asked *call, uint32_t stream)
+{
+    weir_str sent = weir_str_from(weir_str_of(call->sent, call->sent_len), 24);
+    uint64_t room = 65535;
+
+    assert_true(call->sent_len < sizeof(call->sent));
+    while (sent.len != 0) {
+        size_t len = number_at(sent.data, 3);
+        weir_str payload = weir_str_slice(sent, 9, 9 + len);
+
+        if (sent.data[3] == WINDOW_UPDATE && number_at(sent.data + 5, 4) == stream) {
+            room += number_at(payload.data, 4);
+        }
+        for (size_t i = 0; stream != 0 && sent.data[3] == SETTINGS && i < len; i += 6) {
+            room = number_at(payload.data + i, 2) == 4 ? number_at(payload.data + i + 2, 4) : room;
+        }
+        sent = weir_str_from(sent, 9 + len);
+    }
+    return room;
+}
+
+static uint64_t room_left(const asked *call, uint64_t sent)
+{
+    uint64_t of_all = room_of(call, 0), of_stream = room_of(call, 1);
+
+    return (of_all < of_stream ? of_all : of_stream) - sent;
+}
+
+/* Half a window of padding comes first, so that windows open between a frame's padding and its content. */
+static void padding_lets_no_answer_beyond_its_window(void **state)
+{
+    static const char padding[256] = {(char) 0xff}, bytes[16384];
+    uint64_t sent = 0, taken;
+    asked call;
+
+    open(&call, *state, false);
+    assert_true(take_frame(&call, SETTINGS, 0, 0, "", 0));
+    assert_true(take_frame(&call, SETTINGS, ACK, 0, "", 0));
+    assert_true(take_frame(&call, HEADERS, HEAD_ENDS, 1, OK_FIELD, 1));
+    for (; sent + sizeof(padding) < WINDOW / 2 - 1; sent += sizeof(padding)) {
+        assert_true(take_frame(&call, DATA, PADDED, 1, padding, sizeof(padding)));
+    }
+    for (; sent < WINDOW / 2 - 1; sent++) {
+        assert_true(take_frame(&call, DATA, PADDED, 1, "", 1));
+    }
+    assert_int_equal(push(&call), WEIR_OK);
+    assert_int_equal(room_left(&call, sent), WINDOW - sent);
+    for (unsigned flags = PADDED; room_left(&call, sent) >= sizeof(bytes); flags = 0) {
+        assert_true(take_frame(&call, DATA, flags, 1, bytes, sizeof(bytes)));
+        sent += sizeof(bytes);
+        assert_int_equal(push(&call), WEIR_OK);
+    }
+    assert_null(call.answer.fault);
+
+    taken = call.answer.body.len;
+    (void) take_frame(&call, DATA, ENDS, 1, bytes, (size_t) room_left(&call, sent) + 1);
+    assert_non_null(call.answer.fault);
+    assert_int_equal(call.answer.body.len, taken);
+    weir_http_h2_client_end(call.client);
+}
+
 static void a_request_that_nobody_wants_any_more_is_cancelled(void **state)
 {
     asked call;
@@ -261,6 +333,7 @@ int main(void)
         unit_test_with_pool(a_request_that_the_origin_has_not_looked_at_is_told_apart),
         unit_test_with_pool(an_answer_whose_origin_leaves_comes_to_its_end),
         unit_test_with_pool(an_origin_that_sends_more_than_its_window_is_not_heard),
+        unit_test_with_pool(padding_lets_no_answer_beyond_its_window),
         unit_test_with_pool(a_request_that_nobody_wants_any_more_is_cancelled),
     };
 

@@ -394,12 +394,16 @@ static nghttp2_session *session_new(weir_http_h2_client *client)
     return session;
 }
 
+/*
+ * The connection's window bounds the one answer that there is at a time; its stream's is as wide as can be.  Of two equal
+ * ones, padding has nghttp2 open that of the connection first, and what goes beyond a stream's is reset, but given out.
+ */
 static bool greet(weir_http_h2_client *client, uint32_t window)
 {
     const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 0},
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, window},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, INT32_MAX},
     };
 
     return nghttp2_submit_settings(client->session, NGHTTP2_FLAG_NONE, settings,
