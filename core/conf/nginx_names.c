@@ -844,6 +844,11 @@ static const struct {
     const char *reason;
 } nginx_name_reasons[] = {
     {"proxy_cache", "weir keeps no responses: leave that to a cache behind it, or see proxy_store"},
+    {"proxy_no_cache",
+     "weir keeps no responses: leave that to a cache behind it, or see proxy_store"},
+    {"ntlm", "connections to origins are shared by clients: NTLM, which signs in a connection, "
+             "needs an origin of each client's own, as \"stream\" makes it"},
+    {"upstream_conf", "nginx has taken it back: see \"api\""},
     {"post_action", "what follows an answer belongs to the origin, or to mirror"},
 };
 

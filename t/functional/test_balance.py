@@ -196,6 +196,24 @@ def test_the_last_server_is_named(weir, new_upstream):
 
 
 @pytest.mark.weir_only("nginx has it in NGINX Plus")
+@pytest.mark.parametrize("dynamic, expected", [("off", ["-", "-"]), ("on", ["a.test", "b.test"])])
+def test_a_request_may_be_made_anew_for_each_server(weir, new_upstream, dynamic, expected):
+    one, two = new_upstream(), new_upstream()
+    one.answers(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+    server = weir("""location / { proxy_pass http://back; proxy_next_upstream http_503 non_idempotent;
+                      proxy_request_dynamic %s; proxy_set_body "to $upstream_last_addr";
+                      proxy_set_header X-Server $name; }""" % dynamic,
+                  http=f"""map $upstream_last_addr $name {{ volatile; default -; {one} a.test; {two} b.test; }}
+                           upstream back {{ server {one} max_fails=0; server {two} backup; }}""")
+    for _ in range(2):
+        one.requests.clear(), two.requests.clear()
+        assert server.request("/", method="POST", body=b"x").status == 200
+        assert [origin.last.headers["X-Server"] for origin in (one, two)] == expected
+        if dynamic == "on":
+            assert [origin.last.body for origin in (one, two)] == [b"to %s" % str(origin).encode() for origin in (one, two)]
+
+
+@pytest.mark.weir_only("nginx has it in NGINX Plus")
 def test_the_time_in_the_queue_is_told(weir, upstream):
     upstream.answers(lambda peer: peer.wait_gone())
     server = weir("""location / { proxy_pass http://back;

@@ -765,6 +765,11 @@ static void attempt_begin(proxy_state *proxy)
         proxy_fail(proxy, PROXY_FAILED_DENIED, 403);
         return;
     }
+    if (proxy->conf->request_dynamic && !proxy->wire->make_head(proxy)) {
+        weir_balance_done(&proxy->pick, WEIR_BALANCE_ABANDONED, &ex->log);
+        proxy_answer(proxy, 500, "internal failure");
+        return;
+    }
     if (!attempt_reuse(proxy)) {
         attempt_connect(proxy);
     }
@@ -830,7 +835,9 @@ void proxy_begin_tries(proxy_state *proxy)
 
 void proxy_start(proxy_state *proxy)
 {
-    if (!make_key(proxy) || (!proxy->conf->tunnels && !proxy->wire->make_head(proxy))) {
+    bool has_head = !proxy->conf->tunnels && !proxy->conf->request_dynamic;
+
+    if (!make_key(proxy) || (has_head && !proxy->wire->make_head(proxy))) {
         proxy_answer(proxy, 500, "internal failure");
     } else if (proxy->group == NULL) {
         proxy_resolve(proxy);

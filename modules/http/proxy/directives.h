@@ -67,6 +67,9 @@ extern const weir_choice proxy_ignore_choices[];
         .repeatable = true,                                                                        \
         .doc = "Sets a field of the request that goes out; an empty value leaves it out.",         \
     },                                                                                             \
+        PROXY_ROW(PREFIX "request_dynamic", PROXY_FLAG(request_dynamic), "off",                    \
+                  "Makes the request anew for each server that is tried, as "                      \
+                  "$upstream_last_server_name or $upstream_last_addr may be a part of it."),       \
         PROXY_CONNECTING_DIRECTIVES(PREFIX, proxy_next_choices),                                   \
         PROXY_ROW(PREFIX "send_timeout", PROXY_MS(send_timeout_ms), "60s",                         \
                   "The time between two writes of a request."),                                    \

@@ -131,8 +131,9 @@ typedef struct {
     const weir_template *method, *set_body;
     unsigned http_version; /* weir_http_version */
     bool pass_request_headers, pass_request_body, pass_request_trailers, request_buffering;
-    bool upgrade; /* passes a client's wish for another protocol on */
-    bool tunnels; /* tunnel_pass: there is no request, but CONNECT's tunnel */
+    bool upgrade;         /* passes a client's wish for another protocol on */
+    bool request_dynamic; /* the head is made at each try */
+    bool tunnels;         /* tunnel_pass: there is no request, but CONNECT's tunnel */
 
     uint64_t connect_timeout_ms, send_timeout_ms, read_timeout_ms;
     bool socket_keepalive;
@@ -279,7 +280,7 @@ struct weir_http_upstream_state {
  * `end` into an answer.  Who is asked, retries, time, memory, and what becomes of an answer, is the same for all.
  */
 struct proxy_wire {
-    /* Makes `head`, once for all tries.  False: no memory, or what cannot be sent; logged. */
+    /* Makes `head`, once for all tries or for each.  False: no memory, or what cannot be sent; logged. */
     bool (*make_head)(proxy_state *proxy);
     /* A try has its connection: what comes before the body goes out.  False: no memory. */
     bool (*begin)(proxy_state *proxy);
