@@ -16,6 +16,7 @@ from harness.h2 import (
     Ended,
     with_fields,
 )
+from harness.h2_origin import speaks_h2
 
 pytestmark = pytest.mark.weir_only("nginx has no extended CONNECT")
 
@@ -114,6 +115,24 @@ def test_an_origin_that_does_not_agree_answers_as_ever(weir, upstream):
     client, stream = opened(weir(UPGRADE))
     response = client.read_response(stream)
     assert (response.status, response.body) == (403, b"no")
+
+
+@pytest.mark.parametrize("path, body", [("/", b"a page"), ("/plain", b"plain")])
+def test_a_success_that_makes_no_tunnel_is_none(weir, upstream, path, body):
+    """In HTTP/1 a 200 says that an upgrade was ignored; here it would say that what follows are a WebSocket's bytes."""
+    upstream.answers(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\na page")
+    client, stream = opened(weir(UPGRADE), with_fields((":path", path), base=ASKED))
+    response = client.read_response(stream)
+    assert (response.status, response.body) == (501, body)
+
+
+def test_an_origin_of_http_2_is_not_asked(weir, upstream):
+    speaks_h2(upstream, lambda call: call.respond(b"a page"))
+    server = weir("http2 on; location / { proxy_http_version 2; proxy_pass http://@upstream@; proxy_upgrade on; }")
+    client, stream = opened(server)
+    assert client.read_response(stream).status == 501
+    assert not upstream.requests
+    server.wait_log('an origin of HTTP/2 is not asked for a websocket: that needs "proxy_http_version 1.1"')
 
 
 def test_other_protocols_are_501(weir, upstream):

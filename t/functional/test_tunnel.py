@@ -105,6 +105,13 @@ def test_the_server_may_end_its_half_first(weir, upstream):
     wait_until(lambda: upstream.received == [b"still here"], "the other half to be open")
 
 
+def test_a_success_that_makes_no_tunnel_is_none(weir, upstream):
+    """Else the client would take the page for what its tunnel brings."""
+    server = weir("error_page 405 =200 /page; if ($request_port = 1) { return 200 no; } location / { return 405; }"
+                  "location /page { return 200 page; } location /never { tunnel_pass; }")
+    assert [refused(server, connect(target)).status for target in ("a.test:1", "a.test:2")] == [501, 501]
+
+
 def test_names_are_resolved(weir, upstream, dns):
     dns.has("back.test", "127.0.0.1")
     upstream.speaks(greets)

@@ -47,10 +47,26 @@ static bool is_bodiless(const weir_http_exchange *ex)
     return ex->request.method == WEIR_HTTP_HEAD || status < 200 || status == 204 || status == 304;
 }
 
+/* By CONNECT, which an error page may have made a GET since. */
+static bool asks_for_tunnel(const weir_http_exchange *ex)
+{
+    return ex->parent == NULL && weir_str_starts(ex->request.line, WEIR_STR("CONNECT "));
+}
+
 static void head_is_final(weir_http_exchange *ex)
 {
     weir_http_response *response = &ex->response;
 
+    if (response->status / 100 == 2 && WEIR_UNLIKELY(asks_for_tunnel(ex))
+        && !response->is_upgrade) {
+        /* Whoever asked would take what follows for the tunnel's bytes (RFC 9110, 9.3.6; RFC 8441, 5). */
+        weir_log_line(&ex->log, WEIR_LOG_INFO, 0,
+                      "a response with status %u that makes no tunnel is sent as 501",
+                      response->status);
+        ex->end_reason = "no tunnel where one was asked for";
+        response->status = 501;
+        response->status_text = WEIR_STR_EMPTY;
+    }
     response->has_no_body = is_bodiless(ex) && !response->is_upgrade;
     if (response->status == 204) {
         response->content_length = -1;

@@ -423,6 +423,13 @@ weir_http_verdict proxy_judge(weir_http_exchange *ex, const void *location)
     if (!proxy_is_here(ex, conf)) {
         return WEIR_HTTP_PASS;
     }
+    if (ex->request.protocol.len != 0 && conf->wire->framing != NULL) {
+        weir_log_line(&ex->log, WEIR_LOG_ERR, 0,
+                      "an origin of HTTP/2 is not asked for a %.*s: that needs "
+                      "\"proxy_http_version 1.1\"",
+                      WEIR_STR_ARG(ex->request.protocol));
+        return weir_http_answer_because(ex, 501, "no WebSockets toward origins of HTTP/2");
+    }
 
     proxy = proxy_new(ex, conf);
     if (proxy == NULL) {
