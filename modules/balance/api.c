@@ -92,7 +92,7 @@ static bool server_find(const weir_balance_group *group, uint64_t wanted,
     return false;
 }
 
-/* The addresses of servers whose names are looked up, which may be shown and no more. */
+/* The addresses of servers whose names are looked up. */
 static const weir_balance_peer *address_next(weir_balance_group *group, size_t *position)
 {
     size_t count;
@@ -134,6 +134,10 @@ static weir_balance_call_step show_servers(weir_balance_call *call, weir_balance
         while (weir_balance_server_next(group, &position, &id, &server)) {
             balance_show_server_line(&body, id, &server);
         }
+        position = 0;
+        while ((address = address_next(group, &position)) != NULL) {
+            balance_show_address_line(&body, address);
+        }
         return answered(call, 200, &body);
     }
     weir_builder_add_byte(&body, '[');
@@ -160,21 +164,19 @@ static weir_balance_call_step show_server(weir_balance_call *call, weir_balance_
     bool is_server = server_find(group, id, &server);
     const weir_balance_peer *address = is_server ? NULL : address_find(group, id);
 
-    if (!is_server && (address == NULL || call->is_for_people)) {
+    if (!is_server && address == NULL) {
         return no_server(call);
     }
     body_open(call, &body);
     if (call->is_for_people) {
         balance_show_server_head(&body);
-        balance_show_server_line(&body, id, &server);
-        return answered(call, status, &body);
     }
     if (is_server) {
-        balance_show_server(&body, id, &server);
+        (call->is_for_people ? balance_show_server_line : balance_show_server)(&body, id, &server);
     } else {
-        balance_show_address(&body, address);
+        (call->is_for_people ? balance_show_address_line : balance_show_address)(&body, address);
     }
-    weir_builder_add_byte(&body, '\n');
+    weir_builder_add(&body, call->is_for_people ? WEIR_STR_EMPTY : WEIR_STR("\n"));
     return answered(call, status, &body);
 }
 
@@ -274,8 +276,14 @@ static weir_balance_call_step settled(weir_balance_call *call)
     case WEIR_BALANCE_CHANGE_NO_BACKUP:
         return refuse_group(call, "UpstreamNoBackup", "has no backup");
     case WEIR_BALANCE_CHANGE_IMMUTABLE:
-        return weir_balance_call_refuse(call, 400, "UpstreamServerImmutable",
-                                        WEIR_STR("the address of a name cannot be changed"));
+        return weir_balance_call_refuse(
+            call, 400, "UpstreamServerImmutable",
+            call->change.op == WEIR_BALANCE_REMOVE
+                ? WEIR_STR("an address of a name is removed by DNS, or with its name")
+                : WEIR_STR("the address of a name cannot be changed"));
+    case WEIR_BALANCE_CHANGE_WEIGHT_IMMUTABLE:
+        return weir_balance_call_refuse(call, 400, "UpstreamServerWeightImmutable",
+                                        WEIR_STR("the weight comes with the service, from DNS"));
     case WEIR_BALANCE_CHANGE_NO_KEEPER:
         return weir_balance_call_refuse(call, 503, "KeeperBusy",
                                         WEIR_STR("the keeper did not answer in time"));
@@ -474,6 +482,11 @@ weir_balance_call_step weir_balance_call_go_on(weir_balance_call *call, weir_str
         return weir_balance_call_refuse(call, 400, "UpstreamConfFormatError",
                                         WEIR_STR("missing \"server\" argument"));
     }
+    if (change->server.name.len + change->server.route.len + change->server.service.len
+        > BALANCE_TEXT_MAX) {
+        return weir_balance_call_refuse(call, 400, "UpstreamConfFormatError",
+                                        WEIR_STR("server, route and service are too long"));
+    }
     why = server_check(change);
     if (why != NULL) {
         return weir_balance_call_refuse(call, 400, "UpstreamBadAddress", weir_str_from_z(why));
@@ -484,10 +497,11 @@ weir_balance_call_step weir_balance_call_go_on(weir_balance_call *call, weir_str
 /* ---- where a path leads */
 
 /* By number; for people, by address, too. */
-static bool id_take(const weir_balance_call *call, const weir_balance_group *group, weir_str text,
+static bool id_take(const weir_balance_call *call, weir_balance_group *group, weir_str text,
                     uint64_t *id)
 {
     size_t position = 0;
+    const weir_balance_peer *address;
     weir_balance_server server;
 
     if (weir_parse_uint(text, INT64_MAX, id)) {
@@ -495,6 +509,13 @@ static bool id_take(const weir_balance_call *call, const weir_balance_group *gro
     }
     while (call->is_for_people && weir_balance_server_next(group, &position, id, &server)) {
         if (weir_str_eq(server.name, text)) {
+            return true;
+        }
+    }
+    position = 0;
+    while (call->is_for_people && (address = address_next(group, &position)) != NULL) {
+        if (weir_str_eq(address->text, text)) {
+            *id = address->id;
             return true;
         }
     }
@@ -514,10 +535,6 @@ static weir_balance_call_step server_route(weir_balance_call *call, weir_balance
     }
     if (!call->may_write) {
         return method_not_allowed(call);
-    }
-    if (address_find(group, call->change.id) != NULL) {
-        return weir_balance_call_refuse(call, 400, "UpstreamServerImmutable",
-                                        WEIR_STR("an address of a name is changed with its name"));
     }
     if (call->verb == WEIR_BALANCE_VERB_DELETE) {
         call->change.op = WEIR_BALANCE_REMOVE;

@@ -322,10 +322,11 @@ typedef enum {
     WEIR_BALANCE_CHANGE_EXISTS,
     WEIR_BALANCE_CHANGE_NO_SERVER,
     WEIR_BALANCE_CHANGE_NO_ROOM,
-    WEIR_BALANCE_CHANGE_IMMUTABLE, /* the address of a name that is looked up */
-    WEIR_BALANCE_CHANGE_NO_BACKUP, /* the group's method takes none */
-    WEIR_BALANCE_CHANGE_NOT_KEPT,  /* done, but the state file could not be written */
-    WEIR_BALANCE_CHANGE_NO_KEEPER, /* it did not answer in time; may be done yet */
+    WEIR_BALANCE_CHANGE_IMMUTABLE, /* the address of a name, which DNS alone adds and removes */
+    WEIR_BALANCE_CHANGE_WEIGHT_IMMUTABLE, /* of an address, which comes with a service */
+    WEIR_BALANCE_CHANGE_NO_BACKUP,        /* the group's method takes none */
+    WEIR_BALANCE_CHANGE_NOT_KEPT,         /* done, but the state file could not be written */
+    WEIR_BALANCE_CHANGE_NO_KEEPER,        /* it did not answer in time; may be done yet */
 } weir_balance_change_outcome;
 
 /* Which members of a patch's server are meant. */
@@ -345,7 +346,7 @@ enum {
 typedef struct weir_balance_change {
     weir_balance_change_kind op;
     weir_balance_group *group;
-    uint64_t id; /* of the server; of one that is added, once it is */
+    uint64_t id; /* of the server, or of an address of one; of one that is added, once it is */
     weir_balance_server server;
     unsigned mask;
     /* Called once from the loop, with the outcome. */

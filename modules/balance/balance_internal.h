@@ -67,8 +67,21 @@ enum {
     BALANCE_IS_RESOLVED = 8, /* a name that the keeper looks up again and again */
     BALANCE_HAS_ROUTE = 16,  /* of a configured server: the text's route stands for its own */
 };
+/* Above these, of an address of a name: which of its settings are its own (WEIR_BALANCE_HAS_…), and not its server's. */
+#define BALANCE_OWN_SHIFT 16
+#define BALANCE_OWN_ALL UINT64_C(0xff) /* but for the name */
 
 #define BALANCE_TEXT_MAX 200
+#define BALANCE_ROUTE_MAX 32 /* as in nginx */
+
+/* An address that DNS says a name has, what it says of it, and the route that it was given at run time. */
+typedef struct {
+    weir_addr addr;
+    uint32_t weight; /* 0: as its server's */
+    bool is_backup;
+    uint8_t route_len;
+    char route[BALANCE_ROUTE_MAX];
+} balance_resolved;
 
 /*
  * A group, a peer, or a server whose addresses are looked up.  What the configuration says of it is in the configuration
@@ -83,16 +96,17 @@ typedef struct {
     _Atomic uint64_t id;         /* in its group, for people */
     /* One word each commits a change. */
     _Atomic uint64_t is_added; /* at run time: `settings` and `text` hold */
-    _Atomic uint64_t parent;   /* not 0: an address of the server with this key; `addr` holds */
+    _Atomic uint64_t parent;   /* not 0: an address of the server with this key; `resolved` holds */
     _Atomic uint64_t removed;  /* the digest of the configured server that was taken away */
-    _Atomic uint64_t patched;  /* the digest of the configured server that `settings` stands for */
+    _Atomic uint64_t patched;  /* the digest of the configured server that `settings` stands for; of
+                                  an address, the mark of its name (balance_name_mark) */
     balance_settings settings;
     union {
         struct weir_balance_state state;
         balance_words words;
     };
     union {
-        weir_addr addr;
+        balance_resolved resolved;
         struct {
             uint16_t name_len, route_len, service_len;
             char text[BALANCE_TEXT_MAX];
@@ -304,9 +318,9 @@ balance_record *balance_record_find(const balance_zone *zone, uint64_t key);
 balance_record *balance_record_make(balance_zone *zone, weir_balance_group *group, uint64_t key);
 /* A server that was taken away comes back: as a new one, but for requests of its former life that go on. */
 void balance_record_renew(weir_balance_group *group, balance_record *record);
-/* An address of the server with the key `parent`.  `weight` 0: what the server says.  False: no room. */
-bool balance_record_resolve(weir_balance_group *group, uint64_t parent, const weir_addr *addr,
-                            weir_str text, uint64_t weight, bool is_backup);
+/* An address of the server with the key `parent`, which it was not until now; nothing of its settings is its own.  NULL: no room. */
+balance_record *balance_record_resolve(weir_balance_group *group, uint64_t parent, weir_str text,
+                                       const balance_resolved *resolved);
 /* It is no peer any more; what is known of it stays until the room is needed. */
 void balance_record_give_up(balance_record *record);
 
@@ -345,6 +359,11 @@ balance_view *balance_view_of_addrs(weir_pool *pool, weir_str name, const weir_a
 /* What a server's settings are now, whatever the configuration says. */
 balance_server balance_seat_now(const balance_seat *seat, bool *is_there);
 balance_server balance_record_server(const balance_record *record);
+/* An address' settings: its server's, what DNS says, and what is its own.  The route is the record's. */
+balance_server balance_address_now(const weir_balance_group *group, const balance_record *record,
+                                   const balance_name *name);
+/* What an address' own settings are tied to: they end when its server's line in the configuration is another one. */
+uint64_t balance_name_mark(const weir_balance_group *group, const balance_name *name);
 
 /* ---- pick.c */
 
@@ -419,6 +438,12 @@ bool balance_check_add(weir_conf *conf, struct weir_balance_check *check) WEIR_M
 /* What is known of a peer is brought in line with the checks that there are. */
 void balance_health_claim(const weir_balance_group *group, weir_balance_state *state, bool is_new);
 
+/* ---- control.c */
+
+/* As weir_balance_server_next(). */
+bool balance_server_next(const weir_balance_group *group, size_t *position,
+                         balance_name *found) WEIR_MUST_USE;
+
 /* ---- resolve.c */
 
 bool balance_lookups_register(weir_conf *conf, balance_registry *registry) WEIR_MUST_USE;
@@ -447,6 +472,7 @@ void balance_show_server(weir_builder *body, uint64_t id, const weir_balance_ser
 void balance_show_group_table(weir_builder *body, weir_balance_group *group);
 void balance_show_server_head(weir_builder *body);
 void balance_show_server_line(weir_builder *body, uint64_t id, const weir_balance_server *server);
+void balance_show_address_line(weir_builder *body, const weir_balance_peer *peer);
 
 /* ---- server.c */
 
@@ -458,5 +484,7 @@ typedef enum {
 } balance_parameter;
 /* One of "weight=5", "backup" …; texts are borrowed. */
 balance_parameter balance_server_parameter(balance_server *server, weir_str text);
+/* What is asked for (WEIR_BALANCE_HAS_…) takes the place of what there is. */
+void balance_server_merge(balance_server *server, const balance_server *asked, unsigned mask);
 
 #endif

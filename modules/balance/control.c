@@ -121,6 +121,48 @@ static balance_record *member_find(const weir_balance_group *group, uint64_t id)
     return NULL;
 }
 
+/* An address of a name; `*name` is its server, as it is now, whose texts are borrowed.  NULL: there is none. */
+static balance_record *address_find(const weir_balance_group *group, uint64_t id,
+                                    balance_name *name)
+{
+    size_t position = 0;
+    balance_record *record = NULL;
+    uint64_t parent;
+
+    for (size_t i = 0; i < group->zone->count && record == NULL; i++) {
+        balance_record *other = &group->zone->records[i];
+
+        if (atomic_load(&other->group) == group->key && atomic_load(&other->id) == id
+            && atomic_load(&other->parent) != 0) {
+            record = other;
+        }
+    }
+    if (record == NULL) {
+        return NULL;
+    }
+    parent = atomic_load(&record->parent);
+    while (balance_server_next(group, &position, name)) {
+        if (name->key == parent) {
+            return record;
+        }
+    }
+    return NULL;
+}
+
+/* Who are addresses of a name follow it in these settings (WEIR_BALANCE_HAS_…), whatever they were told. */
+static void addresses_follow(const weir_balance_group *group, const balance_record *record,
+                             uint64_t mask)
+{
+    const balance_zone *zone = group->zone;
+    uint64_t key = atomic_load(&record->key);
+
+    for (size_t i = 0; i < zone->count; i++) {
+        if (atomic_load(&zone->records[i].parent) == key) {
+            atomic_fetch_and(&zone->records[i].settings.flags, ~(mask << BALANCE_OWN_SHIFT));
+        }
+    }
+}
+
 /* They may be the record's own.  False: there is no room. */
 static bool texts_put(balance_record *record, weir_str name, weir_str route, weir_str service)
 {
@@ -165,6 +207,7 @@ static balance_record *member_make(weir_balance_group *group, const balance_serv
     weir_str as_text = server->name;
     uint64_t key;
     balance_record *record;
+    bool is_new;
 
     if (weir_addr_parse(server->name, group->family->default_port, &addr)) {
         as_text = weir_addr_text(&addr, true, text);
@@ -175,14 +218,17 @@ static balance_record *member_make(weir_balance_group *group, const balance_serv
         *outcome = WEIR_BALANCE_CHANGE_EXISTS;
         return NULL;
     }
-    if (record == NULL) {
+    is_new = record == NULL;
+    if (is_new) {
         record = balance_record_make(group->zone, group, key);
-    } else {
-        balance_record_renew(group, record);
     }
     if (record == NULL || !texts_put(record, server->name, server->route, server->service)) {
         *outcome = WEIR_BALANCE_CHANGE_NO_ROOM;
         return NULL;
+    }
+    /* Once nothing can refuse it. */
+    if (!is_new) {
+        balance_record_renew(group, record);
     }
     settings_put(&record->settings, server);
     member_rises(group, record);
@@ -213,6 +259,7 @@ static void server_remove(const weir_balance_group *group, balance_record *recor
 {
     const balance_seat *seat = seat_of(group, record);
 
+    addresses_follow(group, record, BALANCE_OWN_ALL);
     if (seat != NULL) {
         atomic_store(&record->removed, seat->server->digest);
     }
@@ -221,40 +268,6 @@ static void server_remove(const weir_balance_group *group, balance_record *recor
     }
     if (seat != NULL) {
         atomic_store(&record->generation, group->zone->generation);
-    }
-}
-
-/* What is asked for, in place of what there is. */
-static void settings_merge(balance_server *server, const control_call *call)
-{
-    balance_server asked = server_of(call);
-
-    if ((call->mask & WEIR_BALANCE_HAS_WEIGHT) != 0) {
-        server->weight = asked.weight;
-    }
-    if ((call->mask & WEIR_BALANCE_HAS_MAX_CONNS) != 0) {
-        server->max_conns = asked.max_conns;
-    }
-    if ((call->mask & WEIR_BALANCE_HAS_MAX_FAILS) != 0) {
-        server->max_fails = asked.max_fails;
-    }
-    if ((call->mask & WEIR_BALANCE_HAS_FAIL_TIMEOUT) != 0) {
-        server->fail_timeout_ms = asked.fail_timeout_ms;
-    }
-    if ((call->mask & WEIR_BALANCE_HAS_SLOW_START) != 0) {
-        server->slow_start_ms = asked.slow_start_ms;
-    }
-    if ((call->mask & WEIR_BALANCE_HAS_DOWN) != 0) {
-        server->is_down = asked.is_down;
-    }
-    if ((call->mask & WEIR_BALANCE_HAS_DRAIN) != 0) {
-        server->is_draining = asked.is_draining;
-    }
-    if ((call->mask & WEIR_BALANCE_HAS_ROUTE) != 0) {
-        server->route = asked.route;
-    }
-    if ((call->mask & WEIR_BALANCE_HAS_NAME) != 0) {
-        server->name = asked.name;
     }
 }
 
@@ -279,6 +292,7 @@ static weir_balance_change_outcome server_move(weir_balance_group *group, balanc
 static weir_balance_change_outcome server_patch(weir_balance_group *group, balance_record *record,
                                                 const control_call *call)
 {
+    const balance_server asked = server_of(call);
     const balance_seat *seat = seat_of(group, record);
     bool is_there;
     balance_server server =
@@ -286,7 +300,7 @@ static weir_balance_change_outcome server_patch(weir_balance_group *group, balan
     weir_str name = seat != NULL && !server.is_resolved ? seat->text : server.name;
     bool was_down = server.is_down;
 
-    settings_merge(&server, call);
+    balance_server_merge(&server, &asked, call->mask);
     if ((call->mask & WEIR_BALANCE_HAS_NAME) != 0 && !weir_str_eq(server.name, name)) {
         return server.is_resolved ? WEIR_BALANCE_CHANGE_IMMUTABLE
                                   : server_move(group, record, &server);
@@ -302,35 +316,91 @@ static weir_balance_change_outcome server_patch(weir_balance_group *group, balan
         atomic_fetch_or(&record->settings.flags, BALANCE_HAS_ROUTE);
         atomic_store(&record->patched, seat->server->digest);
     }
+    addresses_follow(group, record, call->mask);
     if (was_down && !server.is_down) {
         member_rises(group, record);
     }
     return WEIR_BALANCE_CHANGE_DONE;
 }
 
+static void route_put(balance_record *record, weir_str route)
+{
+    weir_builder text;
+
+    weir_builder_over(&text, record->resolved.route, sizeof(record->resolved.route));
+    weir_builder_add(&text, route);
+    record->resolved.route_len = (uint8_t) weir_builder_cut(&text).len;
+}
+
+/* One address of a name.  What DNS says of it stays: where it is, and the weight that comes with a service. */
+static weir_balance_change_outcome address_patch(const weir_balance_group *group,
+                                                 balance_record *record, const balance_name *name,
+                                                 const control_call *call)
+{
+    const balance_server asked = server_of(call);
+    balance_server server = balance_address_now(group, record, name);
+    bool was_down = server.is_down;
+    uint64_t mark = balance_name_mark(group, name);
+    uint64_t own = atomic_load(&record->patched) == mark
+                       ? atomic_load(&record->settings.flags) >> BALANCE_OWN_SHIFT
+                       : 0;
+    char text[WEIR_ADDR_TEXT_MAX];
+
+    if ((call->mask & WEIR_BALANCE_HAS_NAME) != 0
+        && !weir_str_eq(asked.name, weir_addr_text(&record->resolved.addr, true, text))) {
+        return WEIR_BALANCE_CHANGE_IMMUTABLE;
+    }
+    if ((call->mask & WEIR_BALANCE_HAS_WEIGHT) != 0 && record->resolved.weight != 0
+        && asked.weight != record->resolved.weight) {
+        return WEIR_BALANCE_CHANGE_WEIGHT_IMMUTABLE;
+    }
+    own |= call->mask & BALANCE_OWN_ALL;
+    balance_server_merge(&server, &asked, call->mask);
+    settings_put(&record->settings, &server);
+    if ((call->mask & WEIR_BALANCE_HAS_ROUTE) != 0) {
+        route_put(record, asked.route);
+    }
+    atomic_fetch_or(&record->settings.flags, own << BALANCE_OWN_SHIFT);
+    atomic_store(&record->patched, mark);
+    if (was_down && !server.is_down) {
+        atomic_store(&record->state.risen_ms, weir_clock_now()->monotonic_ms);
+    }
+    return WEIR_BALANCE_CHANGE_DONE;
+}
+
+/* Of one that is there. */
+static weir_balance_change_outcome member_change(weir_balance_group *group,
+                                                 const control_call *call)
+{
+    balance_record *record = member_find(group, call->id);
+    balance_name name;
+
+    if (record != NULL && call->op == WEIR_BALANCE_PATCH) {
+        return server_patch(group, record, call);
+    }
+    if (record != NULL) {
+        server_remove(group, record);
+        return WEIR_BALANCE_CHANGE_DONE;
+    }
+    record = address_find(group, call->id, &name);
+    if (record == NULL) {
+        return WEIR_BALANCE_CHANGE_NO_SERVER;
+    }
+    return call->op == WEIR_BALANCE_PATCH ? address_patch(group, record, &name, call)
+                                          : WEIR_BALANCE_CHANGE_IMMUTABLE;
+}
+
 static weir_balance_change_outcome carry_out(const struct balance_control *control,
                                              control_call *call)
 {
     weir_balance_group *group = group_of(control->registry, call->group);
-    weir_balance_change_outcome outcome = WEIR_BALANCE_CHANGE_DONE;
-    balance_record *record;
+    weir_balance_change_outcome outcome;
 
     if (group == NULL || group->words == NULL) {
         return WEIR_BALANCE_CHANGE_NO_SERVER;
     }
-    if (call->op == WEIR_BALANCE_ADD) {
-        outcome = server_add(group, call, &call->id);
-    } else {
-        record = member_find(group, call->id);
-        if (record == NULL) {
-            return WEIR_BALANCE_CHANGE_NO_SERVER;
-        }
-        if (call->op == WEIR_BALANCE_REMOVE) {
-            server_remove(group, record);
-        } else {
-            outcome = server_patch(group, record, call);
-        }
-    }
+    outcome = call->op == WEIR_BALANCE_ADD ? server_add(group, call, &call->id)
+                                           : member_change(group, call);
     if (outcome != WEIR_BALANCE_CHANGE_DONE) {
         return outcome;
     }
@@ -679,8 +749,7 @@ weir_balance_report weir_balance_peer_report(const weir_balance_group *group,
     return report;
 }
 
-bool weir_balance_server_next(const weir_balance_group *group, size_t *position, uint64_t *id,
-                              weir_balance_server *server)
+bool balance_server_next(const weir_balance_group *group, size_t *position, balance_name *found)
 {
     const balance_zone *zone = group->zone;
 
@@ -688,11 +757,12 @@ bool weir_balance_server_next(const weir_balance_group *group, size_t *position,
         const balance_seat *seat = &group->seats[(*position)++];
         bool is_there;
 
-        *server = balance_seat_now(seat, &is_there);
+        found->server = balance_seat_now(seat, &is_there);
         if (is_there) {
             /* A name has as many as it has addresses. */
-            server->name = server->is_resolved ? server->name : seat->text;
-            *id = atomic_load(&seat->record->id);
+            found->server.name = found->server.is_resolved ? found->server.name : seat->text;
+            found->id = atomic_load(&seat->record->id);
+            found->key = seat->key;
             return true;
         }
     }
@@ -701,10 +771,24 @@ bool weir_balance_server_next(const weir_balance_group *group, size_t *position,
 
         if (atomic_load(&record->group) == group->key && atomic_load(&record->is_added) != 0
             && seat_of(group, record) == NULL) {
-            *server = balance_record_server(record);
-            *id = atomic_load(&record->id);
+            found->server = balance_record_server(record);
+            found->id = atomic_load(&record->id);
+            found->key = atomic_load(&record->key);
             return true;
         }
     }
     return false;
+}
+
+bool weir_balance_server_next(const weir_balance_group *group, size_t *position, uint64_t *id,
+                              weir_balance_server *server)
+{
+    balance_name found;
+
+    if (!balance_server_next(group, position, &found)) {
+        return false;
+    }
+    *id = found.id;
+    *server = found.server;
+    return true;
 }

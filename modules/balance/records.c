@@ -14,7 +14,7 @@
  * configuration has, before it forks; made by the keeper for what comes at run time.
  */
 
-#define RECORDS_LAYOUT "balance 5 "
+#define RECORDS_LAYOUT "balance 6 "
 #define COUNTS_LAYOUT "balance counts 4 "
 #define RECORDS_MIN 64
 
@@ -253,9 +253,9 @@ static void seat_claimed(weir_balance_group *group, const balance_seat *seat)
     }
     atomic_store(&record->id, atomic_fetch_add(&group->words->next_id, 1));
     for (size_t i = 0; i < seat->first_count; i++) {
-        (void) balance_record_resolve(group, seat->key, &seat->first[i],
-                                      weir_addr_text(&seat->first[i], true, text), 0,
-                                      seat->server->is_backup);
+        (void) balance_record_resolve(
+            group, seat->key, weir_addr_text(&seat->first[i], true, text),
+            &(balance_resolved){.addr = seat->first[i], .is_backup = seat->server->is_backup});
     }
 }
 
@@ -389,24 +389,26 @@ void balance_record_renew(weir_balance_group *group, balance_record *record)
     atomic_store(&record->id, atomic_fetch_add(&group->words->next_id, 1));
 }
 
-bool balance_record_resolve(weir_balance_group *group, uint64_t parent, const weir_addr *addr,
-                            weir_str text, uint64_t weight, bool is_backup)
+balance_record *balance_record_resolve(weir_balance_group *group, uint64_t parent, weir_str text,
+                                       const balance_resolved *resolved)
 {
-    uint64_t key = balance_peer_key(parent, text, is_backup, 0);
+    uint64_t key = balance_peer_key(parent, text, resolved->is_backup, 0);
     balance_record *record = balance_record_find(group->zone, key);
 
     if (record == NULL) {
         record = balance_record_make(group->zone, group, key);
+    } else {
+        balance_health_claim(group, &record->state, true);
     }
     if (record == NULL) {
-        return false;
+        return NULL;
     }
-    record->addr = *addr;
+    record->resolved = *resolved;
+    atomic_store(&record->patched, 0);
+    atomic_store(&record->settings.flags, 0);
     atomic_store(&record->generation, group->zone->generation);
-    atomic_store(&record->settings.weight, weight);
-    atomic_store(&record->settings.flags, is_backup ? BALANCE_IS_BACKUP : 0);
     atomic_store(&record->parent, parent);
-    return true;
+    return record;
 }
 
 void balance_record_give_up(balance_record *record)

@@ -31,6 +31,7 @@ typedef struct {
     weir_resolver_query query;
     weir_timer timer;
     bool is_failing;
+    bool is_beginning; /* what it has first was there before weir: nothing of that is new */
     unsigned left_out; /* addresses that there was no room for, the last time */
 } lookup;
 
@@ -63,32 +64,31 @@ static bool resolved_text(const lookup *self, const weir_resolved *resolved, wei
 }
 
 /* Of a service: who is not of the first priority stands in for the first. */
-static bool is_backup(const lookup *self, const news *publishing, const weir_resolved *resolved)
+static balance_resolved resolved_of(const lookup *self, const news *publishing, size_t i,
+                                    const weir_addr *addr)
 {
-    return self->is_backup || resolved->priority != publishing->found[0].priority;
+    const weir_resolved *found = &publishing->found[i];
+
+    return (balance_resolved){
+        .addr = *addr,
+        .weight = self->port != 0      ? 0
+                  : found->weight == 0 ? 1
+                                       : found->weight,
+        .is_backup = self->is_backup || found->priority != publishing->found[0].priority,
+    };
 }
 
-static uint64_t weight_of(const lookup *self, const weir_resolved *resolved)
+static void resolved_change(balance_record *record, news *publishing,
+                            const balance_resolved *resolved)
 {
-    return self->port != 0 ? 0 : resolved->weight == 0 ? 1 : resolved->weight;
-}
-
-static void settings_change(const lookup *self, balance_record *record, news *publishing,
-                            const weir_resolved *resolved)
-{
-    uint64_t weight = weight_of(self, resolved);
-    uint64_t flags = is_backup(self, publishing, resolved) ? BALANCE_IS_BACKUP : 0;
-
-    if (atomic_exchange(&record->settings.weight, weight) != weight) {
-        publishing->changed++;
-    }
-    if (atomic_exchange(&record->settings.flags, flags) != flags) {
-        publishing->changed++;
-    }
+    publishing->changed += record->resolved.weight != resolved->weight
+                           || record->resolved.is_backup != resolved->is_backup;
+    record->resolved.weight = resolved->weight;
+    record->resolved.is_backup = resolved->is_backup;
 }
 
 /* Those that are there already, and those that are no more. */
-static void publish_old(const lookup *self, news *publishing)
+static void publish_old(lookup *self, news *publishing)
 {
     balance_zone *zone = self->group->zone;
 
@@ -99,6 +99,7 @@ static void publish_old(const lookup *self, news *publishing)
         if (atomic_load_explicit(&record->parent, memory_order_relaxed) != self->key) {
             continue;
         }
+        self->is_beginning = false;
         for (size_t i = 0; i < publishing->count && !stays; i++) {
             char text[WEIR_ADDR_TEXT_MAX];
             weir_addr addr;
@@ -106,9 +107,11 @@ static void publish_old(const lookup *self, news *publishing)
 
             if (!publishing->is_there[i]
                 && resolved_text(self, &publishing->found[i], &addr, text, &as_text)
-                && weir_addr_eq(&addr, &record->addr)) {
+                && weir_addr_eq(&addr, &record->resolved.addr)) {
+                const balance_resolved resolved = resolved_of(self, publishing, i, &addr);
+
                 stays = publishing->is_there[i] = true;
-                settings_change(self, record, publishing, &publishing->found[i]);
+                resolved_change(record, publishing, &resolved);
             }
         }
         if (!stays) {
@@ -118,22 +121,30 @@ static void publish_old(const lookup *self, news *publishing)
     }
 }
 
+/* They were not there until now: for slow_start. */
 static void publish_new(const lookup *self, news *publishing)
 {
+    uint64_t now_ms = weir_clock_now()->monotonic_ms;
+
     for (size_t i = 0; i < publishing->count; i++) {
         char text[WEIR_ADDR_TEXT_MAX];
         weir_addr addr;
         weir_str as_text;
+        balance_resolved resolved;
+        balance_record *record;
 
         if (publishing->is_there[i]
             || !resolved_text(self, &publishing->found[i], &addr, text, &as_text)) {
             continue;
         }
-        if (!balance_record_resolve(self->group, self->key, &addr, as_text,
-                                    weight_of(self, &publishing->found[i]),
-                                    is_backup(self, publishing, &publishing->found[i]))) {
+        resolved = resolved_of(self, publishing, i, &addr);
+        record = balance_record_resolve(self->group, self->key, as_text, &resolved);
+        if (record == NULL) {
             publishing->left_out++;
             continue;
+        }
+        if (!self->is_beginning) {
+            atomic_store(&record->state.risen_ms, now_ms);
         }
         publishing->added++;
     }
@@ -159,6 +170,17 @@ static void tell(lookup *self, const news *publishing)
     self->left_out = publishing->left_out;
 }
 
+/* Two targets of a service may have one address: the first one counts. */
+static bool is_repeated(const weir_resolved *found, size_t i)
+{
+    for (size_t before = 0; before < i; before++) {
+        if (weir_addr_eq(&found[before].addr, &found[i].addr)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void publish(lookup *self, const weir_resolved *found, size_t count)
 {
     news publishing = {.found = found, .count = count};
@@ -167,8 +189,12 @@ static void publish(lookup *self, const weir_resolved *found, size_t count)
     if (publishing.is_there == NULL) {
         return;
     }
+    for (size_t i = 0; i < count; i++) {
+        publishing.is_there[i] = is_repeated(found, i);
+    }
     publish_old(self, &publishing);
     publish_new(self, &publishing);
+    self->is_beginning = false;
     free(publishing.is_there);
     tell(self, &publishing);
     if (publishing.added + publishing.removed + publishing.changed != 0) {
@@ -296,6 +322,7 @@ static void lookup_begin(lookups *all, weir_balance_group *group, const balance_
     self->key = name->key;
     self->round = all->round;
     self->is_backup = name->server.is_backup;
+    self->is_beginning = name->server.digest != 0; /* else it was added */
     self->timer.name = "upstream names";
     self->timer.expired = lookup_due;
     weir_list_init(&self->link);

@@ -4,8 +4,6 @@
 
 /* What `server` says: in a configuration, in a state file, through the API. */
 
-#define ROUTE_MAX 32 /* as in nginx */
-
 void balance_server_begin(balance_server *server, weir_str name)
 {
     *server = (balance_server){.name = name, .weight = 1, .max_fails = 1, .fail_timeout_ms = 10000};
@@ -59,7 +57,7 @@ balance_parameter balance_server_parameter(balance_server *server, weir_str text
     }
     if (weir_conf_parameter(text, "route=", &value)) {
         server->route = value;
-        return judged(value.len != 0 && value.len <= ROUTE_MAX);
+        return judged(value.len != 0 && value.len <= BALANCE_ROUTE_MAX);
     }
     if (weir_conf_parameter(text, "service=", &value)) {
         server->service = value;
@@ -77,6 +75,37 @@ balance_parameter balance_server_parameter(balance_server *server, weir_str text
         return BALANCE_PARAMETER_UNKNOWN;
     }
     return BALANCE_PARAMETER_GOOD;
+}
+
+void balance_server_merge(balance_server *server, const balance_server *asked, unsigned mask)
+{
+    if ((mask & WEIR_BALANCE_HAS_WEIGHT) != 0) {
+        server->weight = asked->weight;
+    }
+    if ((mask & WEIR_BALANCE_HAS_MAX_CONNS) != 0) {
+        server->max_conns = asked->max_conns;
+    }
+    if ((mask & WEIR_BALANCE_HAS_MAX_FAILS) != 0) {
+        server->max_fails = asked->max_fails;
+    }
+    if ((mask & WEIR_BALANCE_HAS_FAIL_TIMEOUT) != 0) {
+        server->fail_timeout_ms = asked->fail_timeout_ms;
+    }
+    if ((mask & WEIR_BALANCE_HAS_SLOW_START) != 0) {
+        server->slow_start_ms = asked->slow_start_ms;
+    }
+    if ((mask & WEIR_BALANCE_HAS_DOWN) != 0) {
+        server->is_down = asked->is_down;
+    }
+    if ((mask & WEIR_BALANCE_HAS_DRAIN) != 0) {
+        server->is_draining = asked->is_draining;
+    }
+    if ((mask & WEIR_BALANCE_HAS_ROUTE) != 0) {
+        server->route = asked->route;
+    }
+    if ((mask & WEIR_BALANCE_HAS_NAME) != 0) {
+        server->name = asked->name;
+    }
 }
 
 void weir_balance_server_begin(weir_balance_server *server)

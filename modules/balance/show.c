@@ -53,9 +53,10 @@ void balance_show_server(weir_builder *body, uint64_t id, const weir_balance_ser
     weir_builder_add_byte(body, '}');
 }
 
-void balance_show_address(weir_builder *body, const weir_balance_peer *peer)
+/* An address, as a server by itself. */
+static weir_balance_server server_of(const weir_balance_peer *peer)
 {
-    const weir_balance_server server = {
+    return (weir_balance_server){
         .name = peer->text,
         .route = peer->route,
         .service = peer->service,
@@ -68,6 +69,11 @@ void balance_show_address(weir_builder *body, const weir_balance_peer *peer)
         .is_down = peer->is_down,
         .is_draining = peer->is_draining,
     };
+}
+
+void balance_show_address(weir_builder *body, const weir_balance_peer *peer)
+{
+    const weir_balance_server server = server_of(peer);
     weir_str host;
     uint16_t port;
 
@@ -300,7 +306,7 @@ static void add_seconds(weir_builder *body, int width, uint64_t time_ms)
                         (double) time_ms / 1000);
 }
 
-void balance_show_server_line(weir_builder *body, uint64_t id, const weir_balance_server *server)
+static void add_server(weir_builder *body, uint64_t id, const weir_balance_server *server)
 {
     weir_builder_printf(body, "%4llu  %-28.*s %6u %9u %9u", (unsigned long long) id,
                         WEIR_STR_ARG(server->name), server->weight, server->max_conns,
@@ -315,7 +321,20 @@ void balance_show_server_line(weir_builder *body, uint64_t id, const weir_balanc
     if (server->service.len != 0) {
         weir_builder_printf(body, " service=%.*s", WEIR_STR_ARG(server->service));
     }
+}
+
+void balance_show_server_line(weir_builder *body, uint64_t id, const weir_balance_server *server)
+{
+    add_server(body, id, server);
     weir_builder_add_byte(body, '\n');
+}
+
+void balance_show_address_line(weir_builder *body, const weir_balance_peer *peer)
+{
+    const weir_balance_server server = server_of(peer);
+
+    add_server(body, peer->id, &server);
+    weir_builder_printf(body, " of %llu\n", (unsigned long long) peer->parent);
 }
 
 void balance_show_group_table(weir_builder *body, weir_balance_group *group)

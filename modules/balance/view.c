@@ -76,6 +76,39 @@ balance_server balance_record_server(const balance_record *record)
     return server;
 }
 
+uint64_t balance_name_mark(const weir_balance_group *group, const balance_name *name)
+{
+    /* Lines of a state file are what was changed at run time; servers that were added have none. */
+    return group->state_file.len != 0 || name->server.digest == 0 ? name->key : name->server.digest;
+}
+
+static void own_settings_apply(const balance_record *record, balance_server *server)
+{
+    balance_server own = {0};
+    unsigned mask = (unsigned) (atomic_load(&record->settings.flags) >> BALANCE_OWN_SHIFT);
+    size_t route_len = record->resolved.route_len;
+
+    settings_apply(&record->settings, &own);
+    own.route = weir_str_of(record->resolved.route,
+                            route_len <= BALANCE_ROUTE_MAX ? route_len : 0); /* it may be torn */
+    balance_server_merge(server, &own, mask);
+}
+
+balance_server balance_address_now(const weir_balance_group *group, const balance_record *record,
+                                   const balance_name *name)
+{
+    balance_server server = name->server;
+
+    if (record->resolved.weight != 0) {
+        server.weight = record->resolved.weight;
+    }
+    server.is_backup |= record->resolved.is_backup;
+    if (atomic_load(&record->patched) == balance_name_mark(group, name)) {
+        own_settings_apply(record, &server);
+    }
+    return server;
+}
+
 /* ---- making one */
 
 typedef struct {
@@ -204,29 +237,27 @@ static bool added_add(view_making *making, balance_record *record)
     return peer_add(making, &server, &addr, copy, record, UINT64_MAX);
 }
 
-/* An address of a name.  What SRV says of it goes before what `server` says. */
+/* An address of a name. */
 static bool resolved_add(view_making *making, balance_record *record)
 {
+    weir_pool *pool = making->view->pool;
     uint64_t parent = atomic_load(&record->parent);
-    weir_addr addr = record->addr;
+    weir_addr addr = record->resolved.addr;
     char text[WEIR_ADDR_TEXT_MAX];
     weir_str copy;
 
     for (WEIR_ARRAY_EACH(&making->names, balance_name, name)) {
-        balance_server server = name->server;
-        uint64_t weight = atomic_load(&record->settings.weight);
+        balance_server server;
 
         if (name->key != parent) {
             continue;
         }
-        if (weight != 0) {
-            server.weight = (uint32_t) weight;
-        }
-        server.is_backup |= (atomic_load(&record->settings.flags) & BALANCE_IS_BACKUP) != 0;
+        server = balance_address_now(making->group, record, name);
         if (atomic_load(&record->parent) != parent || addr.len > sizeof(addr.un)) {
             return true;
         }
-        return weir_str_copy(making->view->pool, weir_addr_text(&addr, true, text), &copy)
+        return weir_str_copy(pool, weir_addr_text(&addr, true, text), &copy)
+               && weir_str_copy(pool, server.route, &server.route)
                && peer_add(making, &server, &addr, copy, record, name->id);
     }
     return true;

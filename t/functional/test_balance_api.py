@@ -324,7 +324,7 @@ def test_a_server_that_was_added_or_down_starts_slowly(weir, new_upstream):
     assert share() <= 4
 
 
-def test_the_addresses_of_a_name_are_shown_with_it_and_cannot_be_changed(weir, dns):
+def test_the_addresses_of_a_name_are_shown_with_it(weir, dns):
     dns.has("name.test", "127.0.0.1", "127.0.0.2")
     dns.has("_web._tcp.service.test", "SRV 1 7 81 name.test")
     server = weir(CONFIG, http=f"resolver {dns}; " + group(
@@ -340,9 +340,77 @@ def test_the_addresses_of_a_name_are_shown_with_it_and_cannot_be_changed(weir, d
     peers = server.get("/api/9/http/upstreams/back").json["peers"]
     assert {(peer["name"], peer.get("service")) for peer in peers} == {
         ("name.test:80", None), ("service.test", "web")}
-    for refused in (patch(server, 0, server="127.0.0.1:1"), patch(server, shown[2]["id"], weight=2),
-                    server.request(f"{SERVERS}/{shown[2]['id']}", "DELETE")):
-        assert (refused.status, refused.json["error"]["code"]) == (400, "UpstreamServerImmutable")
+    ids = {one["server"]: one["id"] for one in shown}
+    for refused, what in ((patch(server, 0, server="127.0.0.1:1"), "Server"),
+                          (patch(server, ids["127.0.0.1:80"], server="127.0.0.1:1"), "Server"),
+                          (patch(server, ids["127.0.0.1:81"], weight=2), "ServerWeight"),
+                          (server.request(f"{SERVERS}/{ids['127.0.0.1:80']}", "DELETE"), "Server")):
+        assert (refused.status, refused.json["error"]["code"]) == (400, f"Upstream{what}Immutable")
+    assert patch(server, ids["127.0.0.1:81"], server="127.0.0.1:81", weight=7, max_conns=3).json["max_conns"] == 3
+
+
+def addresses(server):
+    """Of names: by address."""
+    return {one["server"].split(":")[0]: one for one in server.get(SERVERS).json if "parent" in one}
+
+
+def test_an_address_of_a_name_is_changed_by_itself(weir, new_upstream, dns):
+    first = named(new_upstream, 1)[0]
+    new_upstream(host="127.0.0.2", port=first.port).answers(answer("1"))
+    dns.has("back.test", "127.0.0.1", "127.0.0.2")
+    server = weir(CONFIG, main="worker_processes 2;", http=f"resolver {dns} valid=1s; " + group(
+        f"back.test:{first.port} resolve", more="zone back 64k; sticky route $arg_r;"))
+    wait_until(lambda: len(addresses(server)) == 2, "the addresses")
+    one, two = (addresses(server)[f"127.0.0.{number}"]["id"] for number in (1, 2))
+
+    assert patch(server, one, weight=3).json["weight"] == 3
+    assert [server.get("/").text for _ in range(40)].count("0") == 30
+    assert patch(server, one, drain=True, route="a", max_conns=9).json["drain"] is True
+    assert seen(server) == {"1"} and server.get("/?r=a").text == "0"
+    server.reload()
+    dns.wait_asked("back.test", len(dns.asked("back.test")) + 4)
+    assert seen(server) == {"1"} and server.get("/?r=a").text == "0"
+
+    # What its name is told counts for all of its addresses, as the last word.
+    assert patch(server, 0, drain=False, max_fails=7).status == 200
+    changed = addresses(server)["127.0.0.1"]
+    assert (changed["weight"], changed["max_conns"], changed["max_fails"], changed["route"], changed.get("drain")) == (
+        3, 9, 7, "a", None)
+    assert patch(server, two, down=True).json["down"] is True
+    assert seen(server) == {"0"}
+    assert patch(server, 0, down=False).status == 200
+    assert seen(server) == {"0", "1"}
+
+    server.reload(server.config.replace("resolve;", "resolve max_conns=5;"))
+    assert {(one["weight"], one["max_conns"], one["route"]) for one in addresses(server).values()} == {(1, 5, "")}
+
+
+def test_an_address_that_dns_takes_away_comes_back_as_its_server_says(weir, dns):
+    dns.has("back.test", "127.0.0.1", "127.0.0.2")
+    server = weir(CONFIG, http=f"resolver {dns} valid=1s; " + group("back.test:9 resolve"))
+    wait_until(lambda: len(addresses(server)) == 2, "the addresses")
+    assert patch(server, addresses(server)["127.0.0.1"]["id"], drain=True, weight=5).status == 200
+    dns.has("back.test", "127.0.0.2")
+    wait_until(lambda: len(addresses(server)) == 1, "one to go")
+    dns.has("back.test", "127.0.0.1", "127.0.0.2")
+    wait_until(lambda: len(addresses(server)) == 2, "it to come back")
+    back = addresses(server)["127.0.0.1"]
+    assert (back["weight"], back.get("drain")) == (1, None)
+
+
+def test_addresses_of_an_added_name_are_changed_and_kept_over_a_reload(weir, folder, dns):
+    os.mkdir(folder.file("state"))
+    os.chmod(folder.file("state"), 0o777)
+    dns.has("back.test", "127.0.0.1", "127.0.0.2")
+    server = weir(CONFIG, http=f"upstream back {{ zone back 64k; resolver {dns}; state @dir@/state/back; }}")
+    added = post(server, server="back.test:9")
+    wait_until(lambda: len(addresses(server)) == 2, "the addresses")
+    assert patch(server, addresses(server)["127.0.0.2"]["id"], down=True).status == 200
+    assert patch(server, added.json["id"], weight=4).status == 200      # and with it, the line in the file
+    for _ in range(2):
+        assert [(one["down"], one["weight"]) for _, one in sorted(addresses(server).items())] == [
+            (False, 4), (True, 4)]
+        server.reload()
 
 
 def test_fields_that_are_asked_for_are_shown(weir):
@@ -454,6 +522,12 @@ def test_what_is_wrong_is_told(weir, method, path, body, status, code):
     assert told["error"]["text"]
     assert told["request_id"] == response.headers["X-Id"]
     assert told["href"].startswith("https://")
+
+
+def test_what_is_too_long_for_its_place_is_told(weir):
+    server = weir(CONFIG, http=group("127.0.0.1:9"))
+    refused = post(server, server=f"{'a' * 60}.{'b' * 60}.test", service=f"_{'c' * 60}._tcp.{'d' * 40}")
+    assert (refused.status, refused.json["error"]["code"]) == (400, "UpstreamConfFormatError")
 
 
 def test_it_only_shows_unless_writing_is_on(weir):

@@ -197,3 +197,34 @@ def test_a_service_follows_its_priorities_and_weights(weir, new_upstream, dns):
     wait_until(lambda: counts() == (0, 40), "the new priorities")
     has(f"SRV 2 10 {one.port} here.test", f"SRV 3 30 {two.port} here.test")
     wait_until(lambda: counts() == (40, 0), "the priorities to be turned round")
+
+
+def test_an_address_that_is_new_starts_slowly(weir, new_upstream, dns):
+    first = origins_at_one_port(new_upstream, "127.0.0.1", "127.0.0.2")[0]
+    dns.has("back.test", "127.0.0.1")
+    server = weir(PASS, http=group(f"zone back 64k; server back.test:{first.port} resolve slow_start=1h;", dns))
+
+    def shares():
+        texts = [server.get("/").text for _ in range(40)]
+        return texts.count("1"), texts.count("2")
+    wait_until(lambda: seen(server) == {"1"}, "the first address")
+    server.reload()
+    dns.has("back.test", "127.0.0.1", "127.0.0.2")
+    server.wait_log("back.test has 2 addresses, 1 of them new")
+    assert shares()[1] <= 4
+    dns.has("back.test", "127.0.0.2")
+    wait_until(lambda: seen(server) == {"2"}, "the first one to go")
+    dns.has("back.test", "127.0.0.1", "127.0.0.2")
+    wait_until(lambda: 10 < shares()[1] < 30, "it to come back as new as the other")
+
+
+def test_two_targets_with_one_address_are_one_server(weir, new_upstream, dns):
+    one = new_upstream()
+    dns.has("a.test", "127.0.0.1")
+    dns.has("b.test", "127.0.0.1")
+    dns.has("_http._tcp.back.test", f"SRV 1 30 {one.port} a.test", f"SRV 1 10 {one.port} b.test", ttl=1)
+    server = weir(PASS + " location /api { api; }", http=group("server back.test service=http resolve;", dns))
+    wait_until(lambda: server.get("/").status == 200, "the service")
+    dns.wait_asked("_http._tcp.back.test", len(dns.asked("_http._tcp.back.test")) + 2)
+    assert len(server.get("/api/9/http/upstreams/back").json["peers"]) == 1
+    assert len(re.findall(r"has \d+ addresses", server.log())) == 1

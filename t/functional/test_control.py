@@ -133,6 +133,15 @@ def test_without_the_directive_there_is_no_socket(weir, ctl):
     assert 'the configuration has no "control" socket' in ctl("upstreams", fails=True)
 
 
+def test_an_address_of_a_name_is_called_by_its_address(weir, ctl, dns):
+    dns.has("back.test", "127.0.0.1", "127.0.0.2")
+    weir("", http=f"resolver {dns}; " + group("back.test:9 resolve"), main=CONTROL)
+    wait_until(lambda: ctl("servers", "back").count(" of 0\n") == 2, "the addresses")
+    assert re.search(r"^ +\d+  127\.0\.0\.2:9 +1 .* drain of 0$", ctl("set", "back", "127.0.0.2:9", "drain"), re.M)
+    assert re.search(r"127\.0\.0\.2:9 +draining ", ctl("upstreams", "back"))
+    assert "removed by DNS" in ctl("remove", "back", "127.0.0.2:9", fails=True)
+
+
 def test_a_keeper_that_is_killed_is_followed_by_one_that_answers(weir, ctl):
     server = weir("", http=group("127.0.0.1:9"), main=CONTROL, alerts=["exited on signal 9"])
     for pid in server.processes():
