@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "core/base/builder.h"
+#include "core/base/cursor.h"
 #include "core/base/number.h"
 
 #define ADDR_UNIX_PREFIX WEIR_STR("unix:")
@@ -128,6 +129,17 @@ bool weir_addr_parse(weir_str text, uint16_t default_port, weir_addr *addr)
     weir_addr_set_port(&parsed, port);
     *addr = parsed;
     return true;
+}
+
+weir_str weir_addr_host(weir_str text)
+{
+    weir_cursor rest = weir_cursor_of(text);
+    weir_str bracketed;
+    const char *colon;
+
+    (void) !weir_cursor_take_until(&rest, ']', &bracketed);
+    colon = weir_str_find_byte(weir_cursor_rest(&rest), ':');
+    return colon == NULL ? text : weir_str_slice(text, 0, (size_t) (colon - text.data));
 }
 
 /* ---- to text */

@@ -30,6 +30,9 @@ bool weir_addr_parse(weir_str text, uint16_t default_port, weir_addr *addr) WEIR
 /* An IP address without brackets or port. */
 bool weir_addr_parse_ip(weir_str text, weir_addr *addr) WEIR_MUST_USE;
 
+/* "name:port", "[address]:port", a name alone: what stands before the port. */
+weir_str weir_addr_host(weir_str text);
+
 /* Into `text`; with_port gives "127.0.0.1:80", "[::1]:80", "unix:/path". */
 weir_str weir_addr_text(const weir_addr *addr, bool with_port,
                         char text[static WEIR_ADDR_TEXT_MAX]);

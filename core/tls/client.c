@@ -233,7 +233,7 @@ static bool is_address(weir_str name)
 
 /*
  * A session says that its origin's certificate was verified, for one name: it is offered only where the same would be
- * asked for.  Neither a peer's address nor a name that is sent has a NUL.
+ * asked for.  A peer's address has no NUL.
  */
 static bool session_key_make(weir_tls *tls, const weir_tls_connect_options *options)
 {
@@ -244,13 +244,10 @@ static bool session_key_make(weir_tls *tls, const weir_tls_connect_options *opti
         return true;
     }
     weir_builder_open(&key, tls->connection->pool,
-                      options->session_key.len + options->server_name.len + options->verify_name.len
-                          + 2);
+                      options->session_key.len + options->name.len + 1);
     weir_builder_add(&key, options->session_key);
     weir_builder_add_byte(&key, '\0');
-    weir_builder_add(&key, options->server_name);
-    weir_builder_add_byte(&key, '\0');
-    weir_builder_add(&key, options->verify_name);
+    weir_builder_add(&key, options->name);
     return weir_builder_close(&key, &tls->session_key);
 }
 
@@ -259,15 +256,15 @@ static bool connect_begin(weir_tls *tls, const weir_tls_connect_options *options
     weir_pool *pool = tls->connection->pool;
     const weir_tls_client *client = tls->client;
 
-    if (!weir_str_copy(pool, options->verify_name, &tls->verify_name)
-        || !session_key_make(tls, options) || !weir_tls_attach(tls, client->context->ctx)) {
+    if (!weir_str_copy(pool, options->name, &tls->verify_name) || !session_key_make(tls, options)
+        || !weir_tls_attach(tls, client->context->ctx)) {
         return false;
     }
     SSL_set_connect_state(tls->ssl);
     SSL_set_enforce_rsa_key_usage(tls->ssl, 0);
 
-    if (options->server_name.len != 0 && !is_address(options->server_name)) {
-        const char *name = weir_str_z(pool, options->server_name);
+    if (client->sends_name && options->name.len != 0 && !is_address(options->name)) {
+        const char *name = weir_str_z(pool, options->name);
 
         if (name == NULL || !SSL_set_tlsext_host_name(tls->ssl, name)) {
             return false;
@@ -403,6 +400,7 @@ weir_tls_client *weir_tls_client_new(weir_conf *conf, const weir_tls_client_conf
         return NULL;
     }
     client->session_reuse = settings->session_reuse;
+    client->sends_name = settings->server_name;
     client->profile = weir_tls_profile_get(conf, &words);
     return client->profile != NULL && client_trust(conf, client, settings)
                    && client_certificate(conf, client, settings, family, &pair)

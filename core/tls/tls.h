@@ -81,10 +81,12 @@ weir_tls_client *weir_tls_client_new(weir_conf *conf, const weir_tls_client_conf
 bool weir_tls_client_varies(const weir_tls_client *client);
 /* All strings are borrowed until it is done. */
 typedef struct {
-    weir_str server_name; /* SNI; empty, or an IP address: none is sent */
-    /* The name or IP address the certificate must be for, where the settings verify. */
-    weir_str verify_name;
-    /* The peer: sessions are kept and reused by this and both names; empty: no reuse. */
+    /*
+     * The name or IP address the certificate must be for, where the settings verify, and that is sent by SNI, where they
+     * say so; an address is not.
+     */
+    weir_str name;
+    /* The peer: sessions are kept and reused by this and the name, where the settings say so; empty: no reuse. */
     weir_str session_key;
     weir_str alpn;       /* wire form */
     weir_script *script; /* for certificate paths with variables; else NULL */

@@ -329,7 +329,7 @@ struct weir_tls_client {
     weir_tls_trust *trust; /* NULL: none */
     bool verify;
     unsigned verify_depth;
-    bool session_reuse;
+    bool session_reuse, sends_name;
     const struct weir_tls_dynamic *dynamic; /* NULL: none */
 };
 

@@ -8,7 +8,7 @@
 #include "core/process/worker.h"
 #include "core/script/script.h"
 #include "core/shared/ledger.h"
-#include "core/tls/tls.h"
+#include "core/tls/origin.h"
 
 /*
  * Upstream groups: which peer a request or session goes to, what is known about peers, and open
@@ -223,9 +223,9 @@ void weir_balance_answered(weir_balance_pick *pick);
 /* For who looks: what the peer was given and has answered, with this status (0: none, or it has no statuses). */
 void weir_balance_count(const weir_balance_pick *pick, unsigned status, uint64_t sent,
                         uint64_t received);
-/* And how the TLS handshake on a new connection to it ended. */
-void weir_balance_count_handshake(const weir_balance_pick *pick, const weir_connection *connection,
-                                  weir_tls_outcome outcome);
+/* And how the TLS handshake on a new connection to it ended, if there was one. */
+void weir_balance_count_opening(const weir_balance_pick *pick, const weir_origin_opening *opening,
+                                weir_origin_outcome outcome);
 /*
  * Of an answer that begins: the Set-Cookie to send with it, in the subject's pool; empty: none.  False: no memory.
  */

@@ -342,7 +342,7 @@ balance_traffic *balance_traffic_own(void *memory, size_t columns, size_t column
 void balance_traffic_selected(balance_traffic *own, uint64_t now_ms);
 void balance_traffic_count(balance_traffic *own, unsigned status, uint64_t sent, uint64_t received);
 void balance_traffic_handshake(balance_traffic *own, const weir_connection *connection,
-                               weir_tls_outcome outcome);
+                               bool is_established);
 void balance_traffic_sum(void *memory, size_t columns, size_t column, weir_balance_traffic *sum);
 /* A moving one.  Two workers that do this at once lose one of two times, which is no loss. */
 void balance_average(_Atomic uint64_t *mean, uint64_t us);

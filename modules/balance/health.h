@@ -34,8 +34,7 @@ struct weir_balance_talk {
 /* What to ask, how, and for how long; lives as long as the cycle. */
 typedef struct {
     weir_tls_client *tls; /* NULL: plain */
-    weir_str server_name; /* of TLS; empty: none is sent */
-    weir_str verify_name;
+    weir_str tls_name;
     weir_str alpn;     /* of TLS, in wire form; empty: none is offered */
     weir_str preamble; /* before TLS; empty: none */
     weir_str request;  /* empty: none */

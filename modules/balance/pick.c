@@ -325,11 +325,12 @@ void weir_balance_count(const weir_balance_pick *pick, unsigned status, uint64_t
     }
 }
 
-void weir_balance_count_handshake(const weir_balance_pick *pick, const weir_connection *connection,
-                                  weir_tls_outcome outcome)
+void weir_balance_count_opening(const weir_balance_pick *pick, const weir_origin_opening *opening,
+                                weir_origin_outcome outcome)
 {
-    if (pick->peer != NULL && pick->peer->traffic != NULL) {
-        balance_traffic_handshake(pick->peer->traffic, connection, outcome);
+    if (opening->step == WEIR_ORIGIN_SHAKING && pick->peer != NULL && pick->peer->traffic != NULL) {
+        balance_traffic_handshake(pick->peer->traffic, *opening->connection,
+                                  outcome == WEIR_ORIGIN_OPEN);
     }
 }
 

@@ -1,4 +1,3 @@
-#include <errno.h>
 #include <string.h>
 
 #include "core/base/clock.h"
@@ -6,11 +5,10 @@
 #include "modules/balance/probe_internal.h"
 
 /*
- * One talk with a peer, in the keeper: connecting -> (TLS handshake) -> sending -> receiving -> over.  A connection that may
+ * One talk with a peer, in the keeper: (opening) -> sending -> receiving -> over.  A connection that may
  * stay is kept by the probe for the next talk; if it turns out to be dead before a byte came, a new one is made, once.
  */
 
-#define CONNECTION_POOL 1024
 #define TALK_POOL 4096
 
 struct balance_talking {
@@ -18,6 +16,7 @@ struct balance_talking {
     balance_probe *probe;
     const weir_balance_question *question;
     weir_connection *connection;
+    weir_origin_opening opening;
     bool is_reused;
     weir_chain out;
     char *data;
@@ -26,23 +25,11 @@ struct balance_talking {
 
 typedef struct balance_talking talking;
 
-static void connecting_writable(weir_connection *connection);
-static void preamble_writable(weir_connection *connection);
 static void sending_writable(weir_connection *connection);
 static void receiving_readable(weir_connection *connection);
 static void talking_timeout(weir_connection *connection);
 static void kept_over(weir_connection *connection);
 
-static const weir_connection_state talking_connecting = {
-    .name = "connecting for a health check",
-    .on_writable = connecting_writable,
-    .on_timeout = talking_timeout,
-};
-static const weir_connection_state talking_preamble = {
-    .name = "sending what precedes a health check",
-    .on_writable = preamble_writable,
-    .on_timeout = talking_timeout,
-};
 static const weir_connection_state talking_sending = {
     .name = "sending a health check",
     .on_writable = sending_writable,
@@ -107,29 +94,18 @@ static void connection_keep(talking *self)
     weir_connection_enter(connection, &talking_kept);
 }
 
-/* The kept one, or a new one.  False: it is over. */
-static bool connection_get(talking *self)
+/* False: none is kept, or it is of no use any more. */
+static bool connection_reuse(talking *self)
 {
     balance_probe *probe = self->probe;
-    weir_connect_options options = {0};
-    int error = 0;
 
     if (probe->kept != NULL && !weir_connection_is_quiet(probe->kept)) {
         balance_probe_forget(probe);
     }
     self->is_reused = probe->kept != NULL;
-    self->connection = self->is_reused
-                           ? probe->kept
-                           : weir_connect(probe->keeper->loop, &probe->addr, &options,
-                                          CONNECTION_POOL, &talking_connecting, NULL, &error);
+    self->connection = probe->kept;
     probe->kept = NULL;
-    if (self->connection == NULL) {
-        balance_talking_end(self, strerror(error));
-        return false;
-    }
-    self->connection->owner = self;
-    self->connection->log = probe->keeper->log;
-    return true;
+    return self->is_reused;
 }
 
 /* ---- the end */
@@ -170,11 +146,16 @@ static void talking_timeout(weir_connection *connection)
     balance_talking_end(connection->owner, "it timed out");
 }
 
+/* For the next step, or what is left for all of them. */
 static void timeout_set(const talking *self, uint64_t timeout_ms)
 {
-    if (self->question->whole_ms == 0) {
-        weir_connection_set_timeout(self->connection, timeout_ms);
+    uint64_t whole_ms = self->question->whole_ms;
+    uint64_t gone_ms = weir_clock_now()->monotonic_ms - self->talk.started_ms;
+
+    if (whole_ms != 0) {
+        timeout_ms = gone_ms < whole_ms ? whole_ms - gone_ms : 1;
     }
+    weir_connection_set_timeout(self->connection, timeout_ms);
 }
 
 /* ---- receiving */
@@ -270,99 +251,81 @@ static void talking_send(talking *self)
     sending_writable(self->connection);
 }
 
-/* ---- connecting */
+/* ---- the beginning */
 
-static void shaken(weir_connection *connection, weir_tls_outcome outcome)
+static void connected(weir_origin_opening *opening)
 {
-    talking *self = connection->owner;
-
-    if (outcome == WEIR_TLS_ESTABLISHED) {
-        talking_send(self);
-    } else {
-        balance_talking_end(self, "the SSL handshake failed");
-    }
+    WEIR_OWNER(opening, talking, opening)->talk.connected_ms = weir_clock_now()->monotonic_ms;
 }
 
-static void talking_shake(talking *self)
+static const char *why_not_open(const weir_origin_opening *opening)
 {
-    const weir_balance_question *question = self->question;
-    weir_tls_connect_options options = {
-        .server_name = question->server_name,
-        .verify_name = question->verify_name,
-        .alpn = question->alpn,
-        .handshake_timeout_ms = question->whole_ms != 0 ? question->whole_ms : question->connect_ms,
-    };
-
-    if (question->tls == NULL) {
-        talking_send(self);
-        return;
-    }
-    weir_tls_connect(self->connection, question->tls, &options, shaken);
-}
-
-static void preamble_writable(weir_connection *connection)
-{
-    talking *self = connection->owner;
-
-    switch (weir_connection_write(connection, &self->out, UINT64_MAX)) {
-    case WEIR_WAIT:
-        return;
-    case WEIR_FAIL:
-        balance_talking_end(self, "sending failed");
-        return;
-    case WEIR_OK:
+    switch (opening->step) {
+    case WEIR_ORIGIN_CONNECTING:
+        return strerror(opening->error);
+    case WEIR_ORIGIN_INTRODUCING:
+        return "sending failed";
+    case WEIR_ORIGIN_SHAKING:
         break;
     }
-    talking_shake(self);
+    return "the SSL handshake failed";
 }
 
-static void connected(talking *self)
+static void opened(weir_origin_opening *opening, weir_origin_outcome outcome)
 {
-    self->talk.connected_ms = weir_clock_now()->monotonic_ms;
-    if (self->question->preamble.len == 0) {
-        talking_shake(self);
+    talking *self = WEIR_OWNER(opening, talking, opening);
+
+    switch (outcome) {
+    case WEIR_ORIGIN_OPEN:
+        self->connection->owner = self;
+        talking_send(self);
+        return;
+    case WEIR_ORIGIN_TIMED_OUT:
+        balance_talking_end(self, "it timed out");
+        return;
+    case WEIR_ORIGIN_FAILED:
+        balance_talking_end(self, why_not_open(opening));
         return;
     }
-    if (!weir_chain_add_memory(&self->out, self->question->preamble)) {
+}
+
+/* Without a peer's name: each handshake is a whole one, as a client's first. */
+static void talking_open(talking *self)
+{
+    const weir_balance_question *question = self->question;
+    balance_probe *probe = self->probe;
+
+    if (question->preamble.len != 0 && !weir_chain_add_memory(&self->out, question->preamble)) {
         balance_talking_end(self, "no memory");
         return;
     }
-    weir_connection_enter(self->connection, &talking_preamble);
-    preamble_writable(self->connection);
+    self->opening = (weir_origin_opening){
+        .addr = &probe->addr,
+        .timeout_ms = question->whole_ms != 0 ? question->whole_ms : question->connect_ms,
+        .timeout_is_whole = question->whole_ms != 0,
+        .introduction = &self->out,
+        .tls = question->tls,
+        .tls_name = question->tls_name,
+        .alpn = question->alpn,
+        .connection = &self->connection,
+        .log = probe->keeper->log,
+        .connects_quietly = true,
+        .connected = connected,
+        .done = opened,
+    };
+    weir_origin_open(probe->keeper->loop, &self->opening);
 }
-
-static void connecting_writable(weir_connection *connection)
-{
-    talking *self = connection->owner;
-    int error = weir_connection_finish_connect(connection);
-
-    if (error == EINPROGRESS) {
-        return;
-    }
-    if (error != 0) {
-        balance_talking_end(self, strerror(error));
-        return;
-    }
-    connected(self);
-}
-
-/* ---- the beginning */
 
 static void talking_begin(talking *self)
 {
-    const weir_balance_question *question = self->question;
-
     self->talk.started_ms = weir_clock_now()->monotonic_ms;
-    if (!connection_get(self)) {
+    if (!connection_reuse(self)) {
+        talking_open(self);
         return;
     }
-    weir_connection_set_timeout(self->connection, question->whole_ms != 0 ? question->whole_ms
-                                                                          : question->connect_ms);
-    if (self->is_reused) {
-        talking_send(self);
-    } else if (self->connection->writable) {
-        connected(self);
-    }
+    self->connection->owner = self;
+    self->connection->log = self->probe->keeper->log;
+    talking_send(self);
 }
 
 static talking *talking_new(balance_probe *probe)

@@ -154,19 +154,15 @@ void balance_traffic_count(balance_traffic *own, unsigned status, uint64_t sent,
 }
 
 void balance_traffic_handshake(balance_traffic *own, const weir_connection *connection,
-                               weir_tls_outcome outcome)
+                               bool is_established)
 {
-    switch (outcome) {
-    case WEIR_TLS_ESTABLISHED:
-        word_add(&own->handshakes, 1);
-        if (weir_tls_is_resumed(connection)) {
-            word_add(&own->resumed, 1);
-        }
-        return;
-    case WEIR_TLS_NOT_TLS:
-    case WEIR_TLS_REFUSED:
+    if (!is_established) {
         word_add(&own->refused[weir_tls_connect_refusal(connection)], 1);
         return;
+    }
+    word_add(&own->handshakes, 1);
+    if (weir_tls_is_resumed(connection)) {
+        word_add(&own->resumed, 1);
     }
 }
 

@@ -150,6 +150,15 @@ def test_a_server_with_tls_is_asked_by_tls(checked, new_upstream, certs):
     assert "is unhealthy" not in server.log()
 
 
+def test_silence_after_the_handshake_is_a_failure_when_the_time_is_over(checked, new_upstream,
+                                                                         certs):
+    origin = new_upstream(tls=certs.pair("origin"))
+    origin.speaks(lambda peer: peer.wait_gone())
+    server = checked([origin], match="send PING; expect PONG;",
+                     more="proxy_ssl on; health_check_timeout 300ms;")
+    server.wait_log("is unhealthy: it timed out")
+
+
 @pytest.mark.parametrize("text, why", [
     ("server { listen 127.0.0.1:@port@; return x; health_check; }", 'a server with "proxy_pass"'),
     ("server { listen 127.0.0.1:@port@; proxy_pass back; health_check udp; }",

@@ -67,6 +67,31 @@ static void what_is_no_literal_is_refused(void **state)
     assert_false(weir_addr_parse_ip(weir_str_of("1.2.3.4\0", 8), &addr));
 }
 
+static void a_host_stands_before_its_port(void **state)
+{
+    static const struct {
+        const char *text, *host;
+    } cases[] = {
+        {"a.test", "a.test"},
+        {"a.test:80", "a.test"},
+        {"a.test:", "a.test"},
+        {"[::1]:80", "[::1]"},
+        {"[::1]", "[::1]"},
+        {"1.2.3.4:80", "1.2.3.4"},
+        {"[::1:80", "["},
+        {":80", ""},
+        {"", ""},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < WEIR_COUNT(cases); i++) {
+        weir_str host = weir_addr_host(weir_str_from_z(cases[i].text));
+
+        assert_int_equal(host.len, strlen(cases[i].host));
+        assert_memory_equal(host.data, cases[i].host, host.len);
+    }
+}
+
 static void equality_is_of_family_address_and_port(void **state)
 {
     static const char *const cases[] = {
@@ -326,6 +351,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(literals_are_parsed_and_written_again),
         cmocka_unit_test(what_is_no_literal_is_refused),
+        cmocka_unit_test(a_host_stands_before_its_port),
         cmocka_unit_test(equality_is_of_family_address_and_port),
         cmocka_unit_test(no_address_is_harmless),
         cmocka_unit_test(networks_have_what_their_prefix_says),

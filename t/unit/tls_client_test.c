@@ -48,8 +48,7 @@ static weir_connection *reach_peer(tls_unit *t, const tls_unit_conf *clients, co
     static const weir_connection_state connecting = {.name = "connecting"};
     const weir_connect_options connect = {0};
     const weir_tls_connect_options options = {
-        .server_name = weir_str_from_z(name),
-        .verify_name = weir_str_from_z(name),
+        .name = weir_str_from_z(name),
         .session_key = weir_str_from_z(peer),
         .handshake_timeout_ms = 5000,
     };
@@ -79,7 +78,7 @@ static tls_unit_conf *load_client(const char *settings)
     tls_unit_conf *read;
     char text[512];
 
-    snprintf(text, sizeof(text), "server origin { %s }", settings);
+    snprintf(text, sizeof(text), "server origin { proxy_ssl_server_name on; %s }", settings);
     tls_unit_is_client = true;
     read = tls_unit_load(text);
     tls_unit_is_client = false;

@@ -8,23 +8,15 @@
 /*
  * Tries: a peer is chosen, connected to, and sent the request.
  *
- *     connecting -> (TLS handshake) -> sending -> waiting -> receiving -> kept | closed
- *                                             \-> receiving      an answer before the request was all out
+ *     (opening) -> sending -> waiting -> receiving -> kept | closed
+ *                         \-> receiving      an answer before the request was all out
  *
  * Each of them may fail; then the next peer is tried, if that is allowed and can do no harm.
  */
 
-static void connecting_writable(weir_connection *connection);
 static void sending_writable(weir_connection *connection);
 static void waiting_writable(weir_connection *connection);
 static void attempt_timeout(weir_connection *connection);
-
-/* connecting -> sending | closed */
-static const weir_connection_state proxy_connecting = {
-    .name = "connecting to origin",
-    .on_writable = connecting_writable,
-    .on_timeout = attempt_timeout,
-};
 
 /* sending -> waiting | receiving | closed */
 static const weir_connection_state proxy_sending = {
@@ -130,6 +122,16 @@ static void attempt_describe(weir_builder *line, const void *subject)
 
     weir_builder_printf(line, " while %s", proxy->doing);
     proxy->ex->log.describe(line, proxy->ex->log.subject);
+}
+
+/* What the connection logs, it logs for this exchange. */
+static weir_log origin_log(const proxy_state *proxy)
+{
+    weir_log log = proxy->ex->log;
+
+    log.describe = attempt_describe;
+    log.subject = proxy;
+    return log;
 }
 
 /* What stands before an address in the log: a tunnel's has no scheme. */
@@ -347,10 +349,8 @@ void proxy_fail(proxy_state *proxy, proxy_failure failure, unsigned status)
         return;
     }
 
-    weir_log log = proxy->ex->log;
+    weir_log log = origin_log(proxy);
 
-    log.describe = attempt_describe;
-    log.subject = proxy;
     proxy_attempt_count(proxy);
     proxy_attempt_now(proxy)->status = status;
     attempt_tell(proxy, failure == PROXY_FAILED_STATUS ? status : 0);
@@ -531,97 +531,34 @@ static void attempt_send(proxy_state *proxy)
 
 /* ---- connecting */
 
-static void shaken(weir_connection *connection, weir_tls_outcome outcome)
+static void origin_link(proxy_state *proxy)
 {
-    proxy_state *proxy = connection->owner;
+    weir_connection *origin = proxy->origin;
 
-    weir_balance_count_handshake(&proxy->pick, connection, outcome);
-    switch (outcome) {
-    case WEIR_TLS_ESTABLISHED:
-        attempt_send(proxy);
-        return;
-    case WEIR_TLS_NOT_TLS:
-    case WEIR_TLS_REFUSED:
-        if (weir_tls_connect_refusal(connection) == WEIR_TLS_REFUSAL_TIMEOUT) {
-            proxy_fail(proxy, PROXY_FAILED_TIMEOUT, 504);
-        } else {
-            proxy_fail(proxy, PROXY_FAILED_ERROR, 502);
-        }
-        return;
-    }
-}
-
-static void attempt_shake(proxy_state *proxy)
-{
-    const proxy_conf *conf = proxy->conf;
-    weir_tls_connect_options options = {
-        .verify_name = proxy->key.name,
-        .script = &proxy->ex->script,
-        .handshake_timeout_ms = conf->connect_timeout_ms,
-    };
-
-    if (conf->tls.server_name) {
-        options.server_name = proxy->key.name;
-    }
-    if (conf->tls.session_reuse) {
-        options.session_key = proxy->pick.peer->text;
-    }
-    if (proxy->wire->framing != NULL) {
-        options.alpn = proxy->wire->framing->alpn;
-    }
-    proxy->doing = "SSL handshaking to upstream";
-    weir_tls_connect(proxy->origin, conf->tls_client, &options, shaken);
-}
-
-static void connected(proxy_state *proxy)
-{
-    if (proxy->key.tls != NULL) {
-        attempt_shake(proxy);
-    } else {
-        attempt_send(proxy);
-    }
-}
-
-static void connect_failed(proxy_state *proxy, int error)
-{
-    const weir_balance_peer *peer = proxy->pick.peer;
-    weir_log_level level = weir_connect_error_level(error);
-
-    if (weir_addr_is_unix(&peer->addr)) {
-        weir_log_line(&proxy->ex->log, level, 0, "connect() to %.*s failed (%d: %s) while %s",
-                      WEIR_STR_ARG(peer->text), error, strerror(error), proxy->doing);
-    } else {
-        weir_log_line(&proxy->ex->log, level, 0, "connect() failed (%d: %s) while %s", error,
-                      strerror(error), proxy->doing);
-    }
-    proxy_fail(proxy, PROXY_FAILED_ERROR, 502);
-}
-
-static void connecting_writable(weir_connection *connection)
-{
-    proxy_state *proxy = connection->owner;
-    int error = weir_connection_finish_connect(connection);
-
-    if (error == EINPROGRESS) {
-        return;
-    }
-    if (error != 0) {
-        connect_failed(proxy, error);
-        return;
-    }
-    connected(proxy);
-}
-
-/* Whatever the connection logs, it logs for this exchange. */
-static void origin_adopt(proxy_state *proxy, weir_connection *origin)
-{
-    proxy->origin = origin;
     origin->owner = proxy;
-    origin->log = proxy->ex->log;
-    origin->log.describe = attempt_describe;
-    origin->log.subject = proxy;
-    /* What it has carried before is not this exchange's. */
-    origin->received = origin->sent = 0;
+    proxy->link = weir_balance_link_new(origin, proxy->group, proxy->pick.peer, &proxy->key);
+    if (proxy->body_is_streamed || proxy->wire->framing != NULL) {
+        weir_connection_set_nodelay(origin, true);
+    }
+}
+
+static void opened(weir_origin_opening *opening, weir_origin_outcome outcome)
+{
+    proxy_state *proxy = WEIR_OWNER(opening, proxy_state, opening);
+
+    weir_balance_count_opening(&proxy->pick, opening, outcome);
+    switch (outcome) {
+    case WEIR_ORIGIN_OPEN:
+        origin_link(proxy);
+        attempt_send(proxy);
+        return;
+    case WEIR_ORIGIN_TIMED_OUT:
+        proxy_fail(proxy, PROXY_FAILED_TIMEOUT, 504);
+        return;
+    case WEIR_ORIGIN_FAILED:
+        proxy_fail(proxy, PROXY_FAILED_ERROR, 502);
+        return;
+    }
 }
 
 /* A new connection to the peer that was chosen. */
@@ -629,35 +566,44 @@ static void attempt_connect(proxy_state *proxy)
 {
     const proxy_conf *conf = proxy->conf;
     const weir_balance_peer *peer = proxy->pick.peer;
-    weir_connect_options options = {
-        .socket_keepalive = conf->socket_keepalive,
-        .speaks_first = !conf->tunnels,
-        .rcvbuf = (int) conf->socket_rcvbuf,
-        .sndbuf = (int) conf->socket_sndbuf,
-    };
-    weir_connection *origin;
-    int error;
 
     proxy->is_reused = proxy->was_begun = false;
-    proxy->doing = "connecting to upstream";
-    weir_bind_apply(&proxy->conf->bind, proxy->key.bound, &options, &proxy->ex->log);
-    origin = weir_connect(weir_worker_current()->loop, &peer->addr, &options, 512,
-                          &proxy_connecting, proxy, &error);
-    if (origin == NULL) {
-        connect_failed(proxy, error);
-        return;
-    }
+    proxy->opening = (weir_origin_opening){
+        .addr = &peer->addr,
+        .peer = peer->text,
+        .socket =
+            {
+                .socket_keepalive = conf->socket_keepalive,
+                .speaks_first = !conf->tunnels,
+                .rcvbuf = (int) conf->socket_rcvbuf,
+                .sndbuf = (int) conf->socket_sndbuf,
+            },
+        .timeout_ms = conf->connect_timeout_ms,
+        .tls = proxy->url.is_tls ? conf->tls_client : NULL,
+        .tls_name = proxy->key.name,
+        .alpn = proxy->wire->framing != NULL ? proxy->wire->framing->alpn : WEIR_STR_EMPTY,
+        .script = &proxy->ex->script,
+        .connection = &proxy->origin,
+        .log = origin_log(proxy),
+        .doing = &proxy->doing,
+        .done = opened,
+    };
+    weir_bind_apply(&conf->bind, proxy->key.bound, &proxy->opening.socket, &proxy->ex->log);
+    weir_origin_open(weir_worker_current()->loop, &proxy->opening);
+}
 
-    origin_adopt(proxy, origin);
-    proxy->link = weir_balance_link_new(origin, proxy->group, peer, &proxy->key);
-    if (proxy->body_is_streamed || proxy->wire->framing != NULL) {
-        weir_connection_set_nodelay(origin, true);
-    }
-    if (origin->writable) {
-        connected(proxy);
-        return;
-    }
-    proxy_wait(proxy, conf->connect_timeout_ms);
+/* One that was kept: what it has carried before is not this exchange's. */
+static void origin_adopt(proxy_state *proxy, weir_balance_link *link)
+{
+    weir_connection *origin = link->connection;
+
+    proxy->is_reused = true;
+    proxy->was_begun = false;
+    proxy->link = link;
+    proxy->origin = origin;
+    origin->owner = proxy;
+    origin->log = origin_log(proxy);
+    origin->received = origin->sent = 0;
 }
 
 static bool is_fit(const proxy_state *proxy, weir_balance_link *link)
@@ -679,10 +625,7 @@ static bool attempt_reuse(proxy_state *proxy)
     }
     while ((link = weir_balance_idle_take(proxy->group, proxy->pick.peer, &proxy->key)) != NULL) {
         if (is_fit(proxy, link)) {
-            proxy->link = link;
-            proxy->is_reused = true;
-            proxy->was_begun = false;
-            origin_adopt(proxy, link->connection);
+            origin_adopt(proxy, link);
             attempt_send(proxy);
             return true;
         }
@@ -695,12 +638,10 @@ static bool attempt_reuse(proxy_state *proxy)
 static bool server_name_keep(proxy_state *proxy)
 {
     weir_str name = proxy->pick.peer->name;
-    weir_str rest = name;
-    weir_str host;
     weir_addr addr;
 
-    if (!weir_addr_parse(name, 1, &addr) && weir_str_split(&rest, ':', &host)) {
-        name = host;
+    if (!weir_addr_parse(name, 1, &addr)) {
+        name = weir_addr_host(name);
     }
     return weir_str_copy(proxy->ex->pool, name, &proxy->server_name);
 }

@@ -356,8 +356,7 @@ static bool check_settle(weir_conf *conf, weir_balance_check *check)
     }
     if (proxy->pass.url.is_tls) {
         question->tls = proxy->tls_client;
-        question->verify_name = name;
-        question->server_name = proxy->tls.server_name ? name : WEIR_STR_EMPTY;
+        question->tls_name = name;
     }
     question->connect_ms = proxy->connect_timeout_ms;
     question->send_ms = proxy->send_timeout_ms;

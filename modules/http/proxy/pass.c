@@ -36,23 +36,18 @@ static bool parse_host(const proxy_kind *kind, proxy_url *url)
 {
     weir_str usual = url->is_tls ? kind->tls_port : kind->plain_port;
     weir_str host = url->host;
-    size_t name = host.len;
+    weir_str name = weir_addr_host(host);
     uint64_t port;
 
-    for (size_t i = host.len; i > 0 && host.data[i - 1] != ']'; i--) {
-        if (host.data[i - 1] == ':') {
-            name = i - 1;
-        }
-    }
     url->name = host;
     url->port = usual;
-    if (name != host.len) {
-        url->port = weir_str_from(host, name + 1);
+    if (name.len != host.len) {
+        url->port = weir_str_from(host, name.len + 1);
         if (!weir_parse_uint(url->port, 65535, &port) || port == 0) {
             return false;
         }
         if (weir_str_eq(url->port, usual)) {
-            url->name = weir_str_slice(host, 0, name);
+            url->name = name;
         }
     }
     for (size_t i = 0; i < host.len; i++) {
@@ -62,7 +57,7 @@ static bool parse_host(const proxy_kind *kind, proxy_url *url)
             return false;
         }
     }
-    return name != 0;
+    return name.len != 0;
 }
 
 static bool is_path(weir_str text)

@@ -1,7 +1,7 @@
 #ifndef WEIR_HTTP_PROXY_INTERNAL_H
 #define WEIR_HTTP_PROXY_INTERNAL_H
 
-#include "core/tls/tls.h"
+#include "core/tls/origin.h"
 #include "modules/balance/health.h"
 #include "modules/common/bind.h"
 #include "modules/http/engine/core_conf.h"
@@ -221,6 +221,7 @@ struct weir_http_upstream_state {
     weir_str server_name; /* of the last peer, as `server` says it, without a port */
     weir_balance_link *link;
     weir_connection *origin; /* NULL: none */
+    weir_origin_opening opening;
     bool is_reused;
     weir_array attempts; /* proxy_attempt */
     uint64_t tries;

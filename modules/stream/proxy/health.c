@@ -182,11 +182,10 @@ static bool check_settle(weir_conf *conf, weir_balance_check *check)
     check->group = proxy->pass.group;
     question->tls = proxy->tls_client;
     if (proxy->tls_client != NULL) {
-        question->verify_name = stream_proxy_host_name(proxy->pass.text);
+        question->tls_name = weir_addr_host(proxy->pass.text);
         if (proxy->tls.name != NULL && weir_template_is_constant(proxy->tls.name, &said)) {
-            question->verify_name = said;
+            question->tls_name = said;
         }
-        question->server_name = proxy->tls.server_name ? question->verify_name : WEIR_STR_EMPTY;
     }
     question->preamble = preamble_of(proxy);
     question->whole_ms = proxy->check_timeout_ms;

@@ -1,7 +1,7 @@
 #ifndef WEIR_STREAM_PROXY_INTERNAL_H
 #define WEIR_STREAM_PROXY_INTERNAL_H
 
-#include "core/tls/tls.h"
+#include "core/tls/origin.h"
 #include "modules/balance/balance.h"
 #include "modules/common/bind.h"
 #include "modules/stream/engine/core_conf.h"
@@ -40,9 +40,6 @@ typedef struct {
     weir_str alpn_wire;
 } stream_proxy_conf;
 
-/* Of the memory of a connection to a peer. */
-#define STREAM_PROXY_POOL_BYTES 512
-
 #define STREAM_PROXY_UNKNOWN UINT64_MAX
 
 /* One try of a peer, for $upstream_...  Times in ms; STREAM_PROXY_UNKNOWN: it did not come so far. */
@@ -62,7 +59,8 @@ typedef struct weir_stream_upstream_state {
     weir_str peer; /* that is or was tried last, for log lines */
     weir_balance_pick pick;
     weir_connection *origin; /* NULL: none now */
-    weir_chain out;          /* the PROXY header, until it is sent */
+    weir_origin_opening opening;
+    weir_chain out; /* the PROXY header, until it is sent */
     weir_relay *relay;
     weir_array attempts; /* stream_proxy_attempt */
     uint64_t tries, started_ms;
@@ -82,8 +80,6 @@ weir_result stream_proxy_find(stream_proxy *proxy) WEIR_MUST_USE;
 /* ---- session.c: one session's way through its peers */
 
 void stream_proxy_start(stream_proxy *proxy);
-/* "name:port" without its port. */
-weir_str stream_proxy_host_name(weir_str host);
 /* For the log. */
 void stream_proxy_describe(weir_builder *line, const weir_stream_session *session);
 

@@ -9,28 +9,10 @@
 /*
  * A session's way: a peer is chosen and connected to, told who the client is, and then bytes move both ways.
  *
- *     connecting -> (sending PROXY header) -> (TLS handshake) -> relaying -> closed
+ *     (opening) -> relaying -> closed
  *
  * As long as no byte of the client went out, a peer that fails is replaced by the next one.
  */
-
-static void connecting_writable(weir_connection *connection);
-static void introducing_writable(weir_connection *connection);
-static void attempt_timed_out(weir_connection *connection);
-
-/* connecting -> introducing | closed */
-static const weir_connection_state stream_connecting = {
-    .name = "connecting to upstream",
-    .on_writable = connecting_writable,
-    .on_timeout = attempt_timed_out,
-};
-
-/* introducing -> (TLS handshake | relay) | closed */
-static const weir_connection_state stream_introducing = {
-    .name = "sending PROXY header",
-    .on_writable = introducing_writable,
-    .on_timeout = attempt_timed_out,
-};
 
 /* The client's side meanwhile: what it sends waits in the socket.  waiting -> (relay) | closed */
 static const weir_connection_state stream_waiting = {
@@ -154,14 +136,6 @@ static void attempt_failed(stream_proxy *proxy)
     }
 }
 
-static void attempt_timed_out(weir_connection *connection)
-{
-    stream_proxy *proxy = connection->owner;
-
-    weir_log_line(weir_stream_log(proxy->session), WEIR_LOG_ERR, ETIMEDOUT, "upstream timed out");
-    attempt_failed(proxy);
-}
-
 /* ---- bytes both ways */
 
 static void first_byte(void *subject)
@@ -245,95 +219,33 @@ static void attempt_relay(stream_proxy *proxy)
     }
 }
 
-/* ---- TLS to the peer */
+/* ---- opening */
 
-static void shaken(weir_connection *connection, weir_tls_outcome outcome)
+static void connected(weir_origin_opening *opening)
 {
-    stream_proxy *proxy = connection->owner;
+    stream_proxy *proxy = WEIR_OWNER(opening, stream_proxy, opening);
 
-    weir_balance_count_handshake(&proxy->pick, connection, outcome);
+    attempt_now(proxy)->connect_ms = attempt_age_ms(proxy);
+    weir_balance_connected(&proxy->pick);
+}
+
+static void opened(weir_origin_opening *opening, weir_origin_outcome outcome)
+{
+    stream_proxy *proxy = WEIR_OWNER(opening, stream_proxy, opening);
+
+    weir_balance_count_opening(&proxy->pick, opening, outcome);
     switch (outcome) {
-    case WEIR_TLS_ESTABLISHED:
+    case WEIR_ORIGIN_OPEN:
         attempt_relay(proxy);
         return;
-    case WEIR_TLS_NOT_TLS:
-    case WEIR_TLS_REFUSED:
+    case WEIR_ORIGIN_TIMED_OUT:
+    case WEIR_ORIGIN_FAILED:
         attempt_failed(proxy);
         return;
     }
 }
 
-weir_str stream_proxy_host_name(weir_str host)
-{
-    size_t name = host.len;
-
-    for (size_t i = host.len; i > 0 && host.data[i - 1] != ']'; i--) {
-        if (host.data[i - 1] == ':') {
-            name = i - 1;
-        }
-    }
-    return weir_str_slice(host, 0, name);
-}
-
-static void attempt_shake(stream_proxy *proxy)
-{
-    const stream_proxy_conf *conf = proxy->conf;
-    weir_stream_session *session = proxy->session;
-
-    proxy->tls_name = stream_proxy_host_name(proxy->host);
-    if (conf->tls.name != NULL
-        && !weir_template_text(conf->tls.name, &session->script, &proxy->tls_name)) {
-        proxy_end(proxy, WEIR_BALANCE_ABANDONED, WEIR_STREAM_INTERNAL_ERROR);
-        return;
-    }
-
-    weir_tls_connect_options options = {
-        .verify_name = proxy->tls_name,
-        .server_name = conf->tls.server_name ? proxy->tls_name : WEIR_STR_EMPTY,
-        .session_key = conf->tls.session_reuse ? proxy->peer : WEIR_STR_EMPTY,
-        .alpn = conf->alpn_wire,
-        .script = &session->script,
-        .handshake_timeout_ms = conf->connect_timeout_ms,
-    };
-
-    session->doing = "SSL handshaking to upstream";
-    weir_tls_connect(proxy->origin, conf->tls_client, &options, shaken);
-}
-
-/* ---- the PROXY header */
-
-static void attempt_introduced(stream_proxy *proxy)
-{
-    weir_connection_clear_timeout(proxy->origin);
-    if (proxy->conf->tls_client != NULL) {
-        attempt_shake(proxy);
-    } else {
-        attempt_relay(proxy);
-    }
-}
-
-static void introduce(stream_proxy *proxy)
-{
-    switch (weir_connection_write(proxy->origin, &proxy->out, UINT64_MAX)) {
-    case WEIR_OK:
-        attempt_introduced(proxy);
-        return;
-    case WEIR_WAIT:
-        if (proxy->origin->state != &stream_introducing) {
-            weir_connection_enter(proxy->origin, &stream_introducing);
-        }
-        return;
-    case WEIR_FAIL:
-        attempt_failed(proxy);
-        return;
-    }
-}
-
-static void introducing_writable(weir_connection *connection)
-{
-    introduce(connection->owner);
-}
-
+/* The PROXY header, if the peer is to have one. */
 static bool make_header(stream_proxy *proxy)
 {
     weir_connection *client = proxy->session->client;
@@ -341,94 +253,66 @@ static bool make_header(stream_proxy *proxy)
     weir_str header;
 
     weir_builder_open(&builder, proxy->session->pool, WEIR_PROXY_V1_MAX);
-    if (proxy->conf->protocol == STREAM_PROXY_PROTOCOL_V2) {
-        weir_proxy_protocol_write_v2(&builder, &client->peer, weir_connection_local(client));
-    } else {
+    switch ((stream_proxy_protocol) proxy->conf->protocol) {
+    case STREAM_PROXY_PROTOCOL_OFF:
+        return true;
+    case STREAM_PROXY_PROTOCOL_V1:
         weir_proxy_protocol_write_v1(&builder, &client->peer, weir_connection_local(client));
+        break;
+    case STREAM_PROXY_PROTOCOL_V2:
+        weir_proxy_protocol_write_v2(&builder, &client->peer, weir_connection_local(client));
+        break;
     }
     return weir_builder_close(&builder, &header) && weir_chain_add_memory(&proxy->out, header);
 }
 
-/* ---- connecting */
-
-static void attempt_connected(stream_proxy *proxy)
+static bool make_tls_name(stream_proxy *proxy)
 {
-    attempt_now(proxy)->connect_ms = attempt_age_ms(proxy);
-    weir_balance_connected(&proxy->pick);
-    if (proxy->conf->protocol == STREAM_PROXY_PROTOCOL_OFF) {
-        attempt_introduced(proxy);
-        return;
-    }
-    if (!make_header(proxy)) {
-        proxy_end(proxy, WEIR_BALANCE_ABANDONED, WEIR_STREAM_INTERNAL_ERROR);
-        return;
-    }
-    introduce(proxy);
-}
+    const stream_proxy_conf *conf = proxy->conf;
 
-static void connect_failed(stream_proxy *proxy, int error)
-{
-    const weir_balance_peer *peer = proxy->pick.peer;
-    const weir_log *log = weir_stream_log(proxy->session);
-    weir_log_level level = weir_connect_error_level(error);
-
-    if (weir_addr_is_unix(&peer->addr)) {
-        weir_log_line(log, level, error, "connect() to %.*s failed", WEIR_STR_ARG(peer->text));
-    } else {
-        weir_log_line(log, level, error, "connect() failed");
-    }
-    attempt_failed(proxy);
-}
-
-static void connecting_writable(weir_connection *connection)
-{
-    stream_proxy *proxy = connection->owner;
-    int error = weir_connection_finish_connect(connection);
-
-    if (error == EINPROGRESS) {
-        return;
-    }
-    if (error != 0) {
-        connect_failed(proxy, error);
-        return;
-    }
-    attempt_connected(proxy);
+    proxy->tls_name = weir_addr_host(proxy->host);
+    return conf->tls_client == NULL || conf->tls.name == NULL
+           || weir_template_text(conf->tls.name, &proxy->session->script, &proxy->tls_name);
 }
 
 static void attempt_connect(stream_proxy *proxy)
 {
     const stream_proxy_conf *conf = proxy->conf;
     weir_stream_session *session = proxy->session;
-    weir_connect_options options = {
-        .socket_keepalive = conf->socket_keepalive,
-        .speaks_first = conf->protocol != STREAM_PROXY_PROTOCOL_OFF || conf->tls_client != NULL
-                        || weir_connection_holds_unread(session->client),
-        .rcvbuf = (int) conf->socket_rcvbuf,
-        .sndbuf = (int) conf->socket_sndbuf,
-    };
     weir_str bound = WEIR_STR_EMPTY;
-    weir_connection *origin;
-    int error;
 
-    if (conf->bind.addr != NULL && !weir_template_text(conf->bind.addr, &session->script, &bound)) {
+    if (!make_header(proxy) || !make_tls_name(proxy)
+        || (conf->bind.addr != NULL
+            && !weir_template_text(conf->bind.addr, &session->script, &bound))) {
         proxy_end(proxy, WEIR_BALANCE_ABANDONED, WEIR_STREAM_INTERNAL_ERROR);
         return;
     }
-    weir_bind_apply(&conf->bind, bound, &options, weir_stream_log(session));
-    origin = weir_connect(session->client->loop, &proxy->pick.peer->addr, &options,
-                          STREAM_PROXY_POOL_BYTES, &stream_connecting, proxy, &error);
-    if (origin == NULL) {
-        connect_failed(proxy, error);
-        return;
-    }
-    /* Whatever the connection logs, it logs for this session. */
-    origin->log = session->client->log;
-    proxy->origin = origin;
-    if (origin->writable) {
-        attempt_connected(proxy);
-        return;
-    }
-    weir_connection_set_timeout(origin, conf->connect_timeout_ms);
+    proxy->opening = (weir_origin_opening){
+        .addr = &proxy->pick.peer->addr,
+        .peer = proxy->peer,
+        .socket =
+            {
+                .socket_keepalive = conf->socket_keepalive,
+                .speaks_first = conf->protocol != STREAM_PROXY_PROTOCOL_OFF
+                                || conf->tls_client != NULL
+                                || weir_connection_holds_unread(session->client),
+                .rcvbuf = (int) conf->socket_rcvbuf,
+                .sndbuf = (int) conf->socket_sndbuf,
+            },
+        .timeout_ms = conf->connect_timeout_ms,
+        .introduction = &proxy->out,
+        .tls = conf->tls_client,
+        .tls_name = proxy->tls_name,
+        .alpn = conf->alpn_wire,
+        .script = &session->script,
+        .connection = &proxy->origin,
+        .log = session->client->log,
+        .doing = &session->doing,
+        .connected = connected,
+        .done = opened,
+    };
+    weir_bind_apply(&conf->bind, bound, &proxy->opening.socket, weir_stream_log(session));
+    weir_origin_open(session->client->loop, &proxy->opening);
 }
 
 /* One in the group's queue is at a peer now, or has waited too long. */
