@@ -42,6 +42,9 @@ weir_listener *weir_listeners_find(const weir_listeners *listeners, const weir_a
     return NULL;
 }
 
+const weir_listener_purpose weir_listener_served = {.is_served = true, .mode = 0666};
+const weir_listener_purpose weir_listener_apart = {.mode = 0600, .takes_over = true};
+
 weir_listener *weir_listeners_add(weir_listeners *listeners, const weir_addr *addr)
 {
     weir_listener *listener = WEIR_NEW(listeners->pool, weir_listener);
@@ -53,6 +56,7 @@ weir_listener *weir_listeners_add(weir_listeners *listeners, const weir_addr *ad
     listeners->end = &listener->next;
 
     listener->addr = *addr;
+    listener->purpose = &weir_listener_served;
     listener->owner = listeners;
     listener->options.backlog = WEIR_LISTENER_BACKLOG;
     listener->options.keepalive = -1;
@@ -203,11 +207,11 @@ static void listener_let_in(const weir_listener *listener, const weir_listeners 
     }
 }
 
-/* ---- files of those apart */
+/* ---- files of unix sockets: no other than its own is taken away */
 
 static bool file_look(const weir_listener *listener, struct stat *found)
 {
-    return lstat(listener->addr.un.sun_path, found) == 0;
+    return weir_addr_is_unix(&listener->addr) && lstat(listener->addr.un.sun_path, found) == 0;
 }
 
 static bool file_is_own(const weir_listener *listener)
@@ -234,7 +238,8 @@ static void file_note(weir_listener *listener, const weir_listener *before)
 
 static void file_unlink(const weir_listener *listener)
 {
-    if (weir_addr_is_unix(&listener->addr) && (!listener->is_apart || file_is_own(listener))) {
+    if (weir_addr_is_unix(&listener->addr)
+        && (listener->file.inode == 0 || file_is_own(listener))) {
         unlink(listener->addr.un.sun_path);
     }
 }
@@ -243,8 +248,7 @@ static int listener_bind(const weir_listener *listener, int fd)
 {
     struct stat found;
 
-    /* Nobody listens there, or another one that is to be followed. */
-    if (listener->is_apart && file_look(listener, &found) && S_ISSOCK(found.st_mode)) {
+    if (listener->purpose->takes_over && file_look(listener, &found) && S_ISSOCK(found.st_mode)) {
         unlink(listener->addr.un.sun_path);
     }
     return bind(fd, &listener->addr.sa, listener->addr.len) == -1 ? errno : 0;
@@ -329,7 +333,7 @@ static bool listener_bind_and_listen(const weir_listener *listener, int fd,
 
     /* Before anybody can connect. */
     if (weir_addr_is_unix(&listener->addr)
-        && chmod(listener->addr.un.sun_path, listener->is_apart ? 0600 : 0666) == -1) {
+        && chmod(listener->addr.un.sun_path, listener->purpose->mode) == -1) {
         listener_log(listener, log, errno, "chmod()");
         unlink(listener->addr.un.sun_path);
         return false;
@@ -389,7 +393,8 @@ static size_t listener_take_over(weir_listener *listener, const weir_listener *b
     bool must_be_new = listener->addr.sa.sa_family == AF_INET6
                        && listener->options.ipv6only != before->options.ipv6only;
 
-    must_be_new |= listener->is_apart && before->file.inode != 0 && !file_is_own(before);
+    must_be_new |= before->purpose != NULL && before->purpose != listener->purpose;
+    must_be_new |= listener->purpose->takes_over && before->file.inode != 0 && !file_is_own(before);
 
     if (must_be_new) {
         return 0;
@@ -429,10 +434,9 @@ static bool listener_open(weir_listener *listener, const weir_listeners *old, si
             return false;
         }
         listener->fds[listener->fd_count++] = fd;
-    }
-    if (listener->is_apart) {
         file_note(listener, before);
     }
+    file_note(listener, before);
     return true;
 }
 
@@ -506,15 +510,8 @@ void weir_listeners_settle(const weir_listeners *listeners, const weir_listeners
 bool weir_listeners_try(const weir_listeners *listeners, const weir_log *log)
 {
     for (WEIR_LISTENERS_EACH(listeners, listener)) {
-        struct stat found;
-        int error;
-        int fd;
-
-        /* It would take the place of what is there. */
-        if (listener->is_apart && file_look(listener, &found)) {
-            continue;
-        }
-        fd = socket(listener->addr.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int error = 0;
+        int fd = socket(listener->addr.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         if (fd == -1) {
             listener_log(listener, log, errno, "socket()");
@@ -525,7 +522,10 @@ bool weir_listeners_try(const weir_listeners *listeners, const weir_log *log)
             return false;
         }
 
-        error = listener_bind(listener, fd);
+        /* Nothing makes way for a try. */
+        if (bind(fd, &listener->addr.sa, listener->addr.len) == -1) {
+            error = errno;
+        }
         close(fd);
         if (error == 0 && weir_addr_is_unix(&listener->addr)) {
             unlink(listener->addr.un.sun_path);

@@ -12,6 +12,19 @@ typedef struct weir_listeners weir_listeners;
 
 #define WEIR_LISTENER_BACKLOG 511
 
+/* What a listening socket is for, and what follows from that. */
+typedef struct {
+    bool is_served; /* workers accept from it, and its hook takes the connections */
+    mode_t mode;    /* of a unix socket's file */
+    /* A unix socket that nobody listens at, or another one that is to be followed, makes way; one whose file was lost is made anew. */
+    bool takes_over;
+} weir_listener_purpose;
+
+/* For everybody, at an address that must be free: what a listener is for unless said. */
+extern const weir_listener_purpose weir_listener_served;
+/* A unix socket for its owner alone: weir_listeners_start() does nothing for it, whoever wants it accepts from weir_listener_fd(). */
+extern const weir_listener_purpose weir_listener_apart;
+
 /* Options of one listening socket, as `listen` gives them.  -1 or 0: the system's default, as noted. */
 typedef struct {
     int backlog;        /* WEIR_LISTENER_BACKLOG unless said */
@@ -31,6 +44,7 @@ typedef struct {
  */
 struct weir_listener {
     weir_addr addr;
+    const weir_listener_purpose *purpose; /* NULL: not known, of one that was inherited */
     weir_listener_options options;
     bool proxy_protocol; /* read a PROXY header, v1 or v2, first */
     /* Where a socket stands for several addresses: whether a connection begins with one.  NULL: all do. */
@@ -38,11 +52,6 @@ struct weir_listener {
     uint64_t proxy_protocol_timeout_ms;
     void (*accepted)(weir_connection *connection, void *subject);
     void *subject;
-    /*
-     * A unix socket for its owner alone (mode 0600), for which weir_listeners_start() does nothing: whoever wants it accepts
-     * from weir_listener_fd(), and no hook is called.  It takes the place of a socket that is there, and none of its file.
-     */
-    bool is_apart;
     size_t connection_pool_bytes;
     weir_log log; /* of connections, before they know their server */
 
@@ -52,7 +61,7 @@ struct weir_listener {
     struct {
         dev_t device;
         ino_t inode;
-    } file; /* of one apart, when it was opened; inode 0: none */
+    } file; /* of a unix socket, when it was opened; inode 0: not known */
     weir_event event;
     weir_listeners *owner;
     weir_listener *next;

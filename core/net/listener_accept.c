@@ -31,7 +31,8 @@ static bool listener_add_event(weir_listener *listener)
 static bool listeners_add_events(weir_listeners *listeners)
 {
     for (WEIR_LISTENERS_EACH(listeners, listener)) {
-        if (!listener->is_apart && !listener->event.added && !listener_add_event(listener)) {
+        if (listener->purpose->is_served && !listener->event.added
+            && !listener_add_event(listener)) {
             return false;
         }
     }

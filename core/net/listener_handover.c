@@ -71,6 +71,7 @@ static bool handover_add(weir_listeners *listeners, const weir_addr *addr, int f
         if (listener == NULL) {
             return false;
         }
+        listener->purpose = NULL; /* a configuration is to say */
         handover_read_options(listener, fd);
     }
 

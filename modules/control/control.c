@@ -300,7 +300,7 @@ static weir_listener *listener_make(weir_conf *conf, weir_str path)
                          WEIR_STR_ARG(path));
         return NULL;
     }
-    made->is_apart = true;
+    made->purpose = &weir_listener_apart;
     return made;
 }
 

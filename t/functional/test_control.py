@@ -117,6 +117,15 @@ def test_the_socket_is_its_owners_alone_and_goes_with_weir(weir, folder, ctl):
     assert not os.path.exists(folder.file("other"))
 
 
+def test_a_socket_that_was_for_everybody_is_made_anew(weir, folder, ctl):
+    server = weir("", http="server { listen unix:@dir@/ctl; }")
+    assert stat.S_IMODE(os.stat(folder.file("ctl")).st_mode) == 0o666
+    server.reload(CONTROL + server.config.replace(f"server {{ listen unix:{folder.file('ctl')}; }}",
+                                                  group("127.0.0.1:9")))
+    assert stat.S_IMODE(os.stat(folder.file("ctl")).st_mode) == 0o600
+    assert "127.0.0.1:9" in ctl("upstreams")
+
+
 def test_what_a_dead_process_left_is_replaced_and_a_file_is_not(weir, folder, ctl):
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(folder.file("ctl"))
