@@ -91,16 +91,3 @@ def test_charset_is_named_of_what_is_compressed(weir, folder):
     folder.write("a.txt.gz", b"gz")
     server = weir("charset utf-8; gzip_static always; root @dir@;")
     assert server.get("/a.txt").headers["Content-Type"] == "text/plain; charset=utf-8"
-
-
-@pytest.mark.parametrize("more", ["", "override_charset on;"])
-def test_charset_of_an_origin_stays(weir, upstream, more):
-    upstream.answers(answer("x", headers={"Content-Type": "text/html; charset=koi8-r"}))
-    server = weir(f"charset utf-8; {more} location / {{ proxy_pass http://@upstream@; }}")
-    assert server.get("/").headers["Content-Type"] == "text/html; charset=koi8-r"
-
-
-@pytest.mark.weir_only("nginx converts")
-def test_converting_is_refused(check):
-    result = check("events {} http { charset utf-8; source_charset koi8-r; }")
-    assert result.code == 1 and "converting" in result.err

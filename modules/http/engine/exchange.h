@@ -88,6 +88,7 @@ typedef struct {
     weir_http_fields fields;
     weir_http_fields trailers;
     weir_str content_type;  /* with charset; Content-Type is sent from here */
+    weir_str accel_charset; /* what X-Accel-Charset asks for; empty: nothing */
     int64_t content_length; /* -1: not known */
     int64_t
         last_modified_s; /* -1: none; Last-Modified is sent from here when the field is absent */
@@ -97,9 +98,8 @@ typedef struct {
     bool body_is_short; /* the source failed: the wire must show it (close, RST_STREAM) */
     bool has_no_body;   /* HEAD, 204, 304: set by the engine */
     bool allow_ranges;
-    bool charset_is_said; /* X-Accel-Charset: the type is not to be given another */
-    bool expires_set;     /* the response's freshness was set by an earlier module */
-    bool is_upgrade;      /* 101 or 2xx to CONNECT: bytes are tunnelled after the head */
+    bool expires_set; /* the response's freshness was set by an earlier module */
+    bool is_upgrade;  /* 101 or 2xx to CONNECT: bytes are tunnelled after the head */
     bool
         must_flush; /* events: each piece goes out at once (text/event-stream, X-Accel-Buffering: no) */
 } weir_http_response;

@@ -405,28 +405,6 @@ static bool intercept(proxy_state *proxy)
     return false;
 }
 
-/* X-Accel-Charset names the encoding of a type that names none; "off" keeps weir from naming one. */
-static bool apply_charset(proxy_state *proxy)
-{
-    weir_http_response *response = &proxy->ex->response;
-    weir_str charset = accel(proxy, WEIR_HTTP_X_ACCEL_CHARSET, PROXY_IGNORE_CHARSET);
-    weir_builder type;
-
-    if (charset.len == 0 || response->content_type.len == 0 || !weir_http_is_token(charset)) {
-        return true;
-    }
-    response->charset_is_said = true;
-    if (weir_str_eq_nocase(charset, WEIR_STR("off"))
-        || weir_str_find(response->content_type, WEIR_STR("charset=")) != NULL) {
-        return true;
-    }
-    weir_builder_open(&type, proxy->ex->pool, SIZE_MAX);
-    weir_builder_add(&type, response->content_type);
-    weir_builder_add(&type, WEIR_STR("; charset="));
-    weir_builder_add(&type, charset);
-    return weir_builder_close(&type, &response->content_type);
-}
-
 /* Holds for what is sent in this answer's place, too. */
 static void apply_rate(proxy_state *proxy)
 {
@@ -451,9 +429,7 @@ static bool apply_accel(proxy_state *proxy)
     } else if (weir_str_eq_nocase(buffering, WEIR_STR("yes"))) {
         proxy->is_buffered = true;
     }
-    if (!apply_charset(proxy)) {
-        return false;
-    }
+    ex->response.accel_charset = accel(proxy, WEIR_HTTP_X_ACCEL_CHARSET, PROXY_IGNORE_CHARSET);
     ex->response.must_flush =
         !proxy->is_buffered
         || weir_str_starts_nocase(ex->response.content_type, WEIR_STR("text/event-stream"));
