@@ -17,6 +17,7 @@ from harness.h2 import (
     INITIAL_WINDOW_SIZE,
     MAX_CONCURRENT_STREAMS,
     NO_ERROR,
+    PROTOCOL_ERROR,
     RST_STREAM,
     SETTINGS,
     WINDOW_UPDATE,
@@ -253,6 +254,18 @@ def test_an_early_answer_resets_the_rest_of_the_request_without_an_error(weir):
     assert client.read_response(stream).status == 403
     assert client.read_until(RST_STREAM, stream).error_code == NO_ERROR
     assert client.get().status == 403
+
+
+def test_an_answer_to_a_request_that_proves_malformed_is_not_missed(weir):
+    """It is reset before its answer is out: the fault is the client's, and nothing for the log of errors."""
+    running = weir(ON + "location / { return 403; }")
+    client = speak(running)
+    stream = client.take_stream()
+    client.connection.send(frame_bytes(HEADERS, END_HEADERS, stream, block(post(("content-length", "1"))))
+                           + frame_bytes(DATA, 0, stream, b"two"))
+    assert client.read_until(RST_STREAM, stream).error_code == PROTOCOL_ERROR
+    assert client.get().status == 403
+    assert not running.log_lines("error")
 
 
 def test_a_body_that_is_too_large_is_refused(weir):

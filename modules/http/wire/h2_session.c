@@ -245,8 +245,8 @@ static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *fram
     h2_stream *stream = stream_of(session, frame->hd.stream_id);
 
     (void) user;
-    /* With the session all of them end, and the client knows why. */
-    if (error == NGHTTP2_ERR_SESSION_CLOSING) {
+    /* With the session all of them end, and the client knows why; so it does where its stream is being reset. */
+    if (error == NGHTTP2_ERR_SESSION_CLOSING || error == NGHTTP2_ERR_STREAM_CLOSING) {
         return 0;
     }
     if (frame->hd.type == NGHTTP2_HEADERS && stream != NULL && !stream->is_broken) {
