@@ -20,6 +20,12 @@ typedef struct {
     weir_str ciphers, groups, signatures; /* of the ClientHello, as they were sent */
 } weir_tls_client_lists;
 
+/* An origin's certificate was verified; holds for resumed sessions. */
+typedef struct {
+    uint64_t until_ms; /* 0: it was not */
+    uint64_t forgettings;
+} weir_tls_belief;
+
 struct weir_tls {
     SSL *ssl;
     weir_connection *connection;
@@ -35,6 +41,7 @@ struct weir_tls {
     size_t flight;         /* how much ciphertext is made before the socket is asked */
 
     const weir_tls_client_lists *lists; /* NULL: not kept */
+    weir_tls_belief belief;             /* toward an origin: of its session */
     long verify_error;                  /* X509_V_...; of this handshake */
     long ticket_error;                  /* the same, of the session that the client came with */
     bool ended;                         /* the socket gave the end of data */

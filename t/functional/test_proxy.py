@@ -1,6 +1,8 @@
 """proxy_pass: what the origin is sent, what the client gets, and what goes wrong between."""
 
+import os
 import re
+import shutil
 import socket
 import ssl
 import threading
@@ -854,6 +856,27 @@ def test_a_session_is_no_proof_for_another_name(weir, new_upstream, certs):
         assert server.get("/?n=origin.test").status == 200
         assert server.get("/?n=bad.example").status == 502
     assert any(reused)
+
+
+@pytest.mark.weir_only("nginx does not watch files")
+@pytest.mark.parametrize("protocol", ["TLSv1.2", "TLSv1.3"])
+def test_a_session_is_no_proof_once_authorities_have_changed(weir, new_upstream, certs, folder, protocol):
+    reused = []
+
+    def tell(peer):
+        reused.append(peer.sock.session_reused)
+        return answer(headers={"Connection": "close"})
+
+    origin = new_upstream(tls=certs.pair("origin")).answers(tell)
+    shutil.copy(certs.path("ca.crt"), folder.file("trusted.crt"))
+    server = weir(f"""location / {{ proxy_pass https://@origin@; proxy_ssl_name origin.test; proxy_ssl_verify on;
+                         proxy_ssl_protocols {protocol}; proxy_ssl_trusted_certificate @dir@/trusted.crt; }}""", origin=origin)
+    for _ in range(4):
+        assert server.get("/").status == 200
+    assert any(reused)
+    shutil.copy(certs.path("other-ca.crt"), folder.file("new.crt"))
+    os.rename(folder.file("new.crt"), folder.file("trusted.crt"))
+    wait_until(lambda: server.get("/").status == 502, "the other authorities")
 
 
 def test_an_origin_that_speaks_no_tls_is_502(weir, upstream):
