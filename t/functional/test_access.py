@@ -126,6 +126,29 @@ def test_a_client_that_leaves_during_a_check_does_no_harm(weir, passwords):
     assert server.get("/", headers=basic("sha512", "secret")).status == 200
 
 
+@pytest.mark.weir_only("nginx answers at once")
+def test_how_long_an_answer_takes_does_not_tell_who_has_a_line(weir, folder):
+    folder.write("passwords", b"slow:$6$rounds=300000$saltsalt$x\nlocked:\n")
+    server = weir(CLOSED + ROOT)
+    for user in ("slow", "nobody", "locked"):
+        began = time.monotonic()
+        assert server.get("/", headers=basic(user, "x")).status == 401
+        assert time.monotonic() - began > 0.02, user
+
+
+@pytest.mark.parametrize("text", ["", "# a comment", "nobody:", "no colon"])
+def test_a_file_that_names_nobody_lets_nobody_by(weir, folder, text):
+    folder.write("passwords", text.encode())
+    assert weir(CLOSED + ROOT).get("/", headers=basic("nobody", "")).status == 401
+
+
+def test_the_password_of_another_line_is_none_for_who_has_no_line(weir, folder):
+    folder.write("passwords", b"one:{PLAIN}secret\n")
+    connection = weir(CLOSED + ROOT).connect()
+    assert connection.request("/", headers=basic("two", "secret")).status == 401
+    assert connection.request("/", headers=basic("one", "secret")).status == 200
+
+
 def test_a_worker_may_end_while_checks_run(weir, folder):
     folder.write("passwords", b"slow:$6$rounds=300000$saltsalt$x\n")
     server = weir(CLOSED + ROOT)

@@ -5,7 +5,7 @@
  *     auth_basic_user_file conf/htpasswd;
  *
  * The file has lines "name:hash[:comment]".  Hashes: what crypt(3) knows (bcrypt, yescrypt, SHA-512 ...), "$apr1$", and
- * "{SHA}", "{SSHA}", "{PLAIN}" (RFC 2307).
+ * "{SHA}", "{SSHA}", "{PLAIN}" (RFC 2307).  A name without a line costs the time that one with a line does.
  */
 
 #include "modules/http/engine/core_conf.h"
@@ -46,6 +46,7 @@ typedef struct {
 } auth_check;
 
 typedef struct {
+    bool is_known; /* the file has a line of the user's */
     bool is_checked, matches;
 } auth_state;
 
@@ -95,7 +96,8 @@ static const weir_directive auth_directives[] = {
         .takes = WEIR_TAKES(1, 1),
         .syntax = "file",
         .slot = WEIR_SLOT_CALL(auth_conf, file, file_call),
-        .doc = "The names and hashes of passwords.",
+        .doc = "The names and hashes of passwords. The answer to a name that is not there takes as "
+               "long as to one that is.",
     },
     {0},
 };
@@ -384,34 +386,69 @@ static bool read_file(weir_http_exchange *ex, weir_str path, weir_str *text, int
     return true;
 }
 
-/* The hash of the user's line; false: there is none. */
+/* "name:hash[:comment]"; false: it is none. */
+static bool line_read(weir_str line, weir_str *name, weir_str *hash)
+{
+    if (line.len != 0 && line.data[line.len - 1] == '\r') {
+        line.len--;
+    }
+    return line.len != 0 && line.data[0] != '#' && weir_str_split(&line, ':', name)
+           && weir_str_split(&line, ':', hash) && hash->len != 0;
+}
+
+/*
+ * The hash of the user's line.  False: there is none, and it is that of another one, the same each time, for the same work to
+ * be done: else the time of an answer would tell who has a line.  Empty: the file names nobody.
+ */
 static bool find_user(weir_str text, weir_str user, weir_str *hash)
 {
+    weir_str rest = text;
     weir_str line, name;
+    size_t count = 0;
+    size_t other;
 
-    while (weir_str_split(&text, '\n', &line)) {
-        if (line.len == 0 || line.data[0] == '#' || !weir_str_split(&line, ':', &name)
-            || !weir_str_eq(name, user)) {
+    while (weir_str_split(&rest, '\n', &line)) {
+        if (!line_read(line, &name, hash)) {
             continue;
         }
-        if (line.len != 0 && line.data[line.len - 1] == '\r') {
-            line.len--;
+        if (weir_str_eq(name, user)) {
+            return true;
         }
-        return weir_str_split(&line, ':', hash);
+        count++;
+    }
+    *hash = WEIR_STR_EMPTY;
+    other = count == 0 ? 0 : weir_str_hash(user) % count + 1;
+    while (other != 0 && weir_str_split(&text, '\n', &line)) {
+        other -= line_read(line, &name, hash) ? 1 : 0;
     }
     return false;
 }
 
-static weir_http_verdict judged(weir_http_exchange *ex, const auth_conf *auth, weir_str user,
-                                bool matches)
+static weir_http_verdict judged(weir_http_exchange *ex, const auth_conf *auth,
+                                const auth_state *state, weir_str user)
 {
-    if (matches) {
+    if (state->is_known && state->matches) {
         ex->remote_user = user;
         return WEIR_HTTP_SETTLED;
     }
-    weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "user \"%.*s\": password mismatch",
-                  WEIR_STR_ARG(user));
+    if (state->is_known) {
+        weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "user \"%.*s\": password mismatch",
+                      WEIR_STR_ARG(user));
+    }
     return ask(ex, auth);
+}
+
+static weir_http_verdict password_judge(weir_http_exchange *ex, const auth_conf *auth,
+                                        auth_state *state, weir_str user, weir_str password,
+                                        weir_str hash)
+{
+    if (hash.len == 0 || is_quick(hash)) {
+        state->matches = hash.len != 0 && quick_matches(ex->pool, password, hash);
+        state->is_checked = true;
+    } else if (!check_start(ex, state, password, hash)) {
+        return WEIR_HTTP_FAILED;
+    }
+    return state->is_checked ? judged(ex, auth, state, user) : WEIR_HTTP_WAITING;
 }
 
 static weir_http_verdict auth_judge(weir_http_exchange *ex, const void *location)
@@ -433,7 +470,7 @@ static weir_http_verdict auth_judge(weir_http_exchange *ex, const void *location
         return ask(ex, auth);
     }
     if (state->is_checked) {
-        return judged(ex, auth, user, state->matches);
+        return judged(ex, auth, state, user);
     }
 
     if (!weir_template_text(auth->file, &ex->script, &path)) {
@@ -449,18 +486,12 @@ static weir_http_verdict auth_judge(weir_http_exchange *ex, const void *location
                       "open() \"%.*s\" failed", WEIR_STR_ARG(path));
         return weir_http_answer_because(ex, error == ENOENT ? 403 : 500, "no password file");
     }
-    if (!find_user(text, user, &hash)) {
+    state->is_known = find_user(text, user, &hash);
+    if (!state->is_known) {
         weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "user \"%.*s\" was not found in \"%.*s\"",
                       WEIR_STR_ARG(user), WEIR_STR_ARG(path));
-        return ask(ex, auth);
     }
-    if (is_quick(hash)) {
-        return judged(ex, auth, user, quick_matches(ex->pool, password, hash));
-    }
-    if (!check_start(ex, state, password, hash)) {
-        return WEIR_HTTP_FAILED;
-    }
-    return state->is_checked ? judged(ex, auth, user, state->matches) : WEIR_HTTP_WAITING;
+    return password_judge(ex, auth, state, user, password, hash);
 }
 
 static bool auth_applies(const void *location)
