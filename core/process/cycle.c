@@ -133,7 +133,8 @@ static weir_cycle *cycle_new(const weir_conf_options *options, weir_cycle *previ
     cycle->pool = pool;
     cycle->options = *options;
     cycle->previous = previous;
-    cycle->generation = 1 + (previous == NULL ? weir_upgrade_generation() : previous->generation);
+    cycle->generation =
+        1 + (previous == NULL ? weir_upgrade_generation() : weir_slots_generation(previous));
 
     if (!cycle_begin_log(cycle) || (cycle->modules = weir_modules_new(pool)) == NULL
         || (cycle->log_files = weir_log_files_new(pool)) == NULL
@@ -211,6 +212,7 @@ static bool cycle_open_like(weir_cycle *cycle, const weir_zones *zones, weir_lis
         return false;
     }
 
+    weir_slots_note_generation(cycle);
     if (!weir_zones_settle(cycle->zones)) {
         weir_listeners_undo(cycle->listeners, listeners, &cycle->log);
         return false;

@@ -46,7 +46,7 @@ typedef struct {
     char *pid_path;       /* of the file that is there; NULL: none */
     bool is_handing_over; /* a reload: new workers are starting */
     weir_timer handover;
-    bool is_reload_wanted; /* once that is done */
+    bool is_reload_wanted; /* once that is done, and no new binary runs */
     bool is_resting;       /* WINCH: no workers */
     pid_t new_binary;      /* 0: none */
     pid_t old_binary;      /* whose child this is while it lives; 0: none */
@@ -147,12 +147,18 @@ static void master_check_over(master *m)
     }
 }
 
-/* No new workers are waited for, and no configuration is to follow them. */
-static void master_forget_reload(master *m)
+/* No new workers are waited for. */
+static void master_forget_handover(master *m)
 {
     m->is_handing_over = false;
-    m->is_reload_wanted = false;
     weir_timer_clear(m->loop, &m->handover);
+}
+
+/* Nor is a configuration to follow them. */
+static void master_forget_reload(master *m)
+{
+    master_forget_handover(m);
+    m->is_reload_wanted = false;
 }
 
 static void master_end(master *m)
@@ -183,16 +189,23 @@ static void master_quit(master *m)
 
 static void master_reload(master *m);
 
+/* What had to wait. While a new binary runs it waits on: that may be taken back. */
+static bool master_reload_wanted(master *m)
+{
+    if (!m->is_reload_wanted || m->new_binary != 0) {
+        return false;
+    }
+
+    m->is_reload_wanted = false;
+    master_reload(m);
+    return true;
+}
+
 static void master_retire_old(master *m)
 {
-    m->is_handing_over = false;
-    weir_timer_clear(m->loop, &m->handover);
+    master_forget_handover(m);
     weir_children_retire_old(m->children, m->cycle->core->worker_generations);
-
-    if (m->is_reload_wanted) {
-        m->is_reload_wanted = false;
-        master_reload(m);
-    }
+    (void) master_reload_wanted(m);
 }
 
 /* Some of the new workers serve and others do not come: that is what there will be. */
@@ -210,10 +223,7 @@ static void master_handover_expired(weir_timer *timer)
 
     /* The next configuration need not wait for this one. */
     m->is_handing_over = false;
-    if (m->is_reload_wanted) {
-        m->is_reload_wanted = false;
-        master_reload(m);
-    } else if (!weir_timer_set(m->loop, &m->handover, MASTER_HANDOVER_MS)) {
+    if (!master_reload_wanted(m) && !weir_timer_set(m->loop, &m->handover, MASTER_HANDOVER_MS)) {
         weir_log_line(&m->log, WEIR_LOG_ALERT, 0, "no memory to look after new workers");
     }
 }
@@ -354,7 +364,7 @@ static void master_new_binary_died(master *m, int status)
 
     if (m->state < MASTER_QUITTING) {
         (void) master_move_pid(m, "");
-        if (m->is_resting) {
+        if (!master_reload_wanted(m) && m->is_resting) {
             master_wake(m);
         }
     }
@@ -365,7 +375,7 @@ static void master_rest(master *m)
 {
     if (m->state == MASTER_RUNNING && !m->is_resting) {
         m->is_resting = true;
-        master_forget_reload(m);
+        master_forget_handover(m);
         weir_children_retire_all(m->children, WEIR_SAY_DRAIN);
     }
 }

@@ -11,7 +11,8 @@
 
 typedef struct {
     _Atomic uint64_t connections;
-    _Atomic uint64_t keeper_pid, keeper_generation;
+    _Atomic uint64_t keeper_pid;
+    _Atomic uint64_t generation;              /* the greatest there was */
     _Atomic uint32_t used;                    /* one more than the highest that was ever taken */
     _Atomic uint32_t pids[WEIR_WORKER_SLOTS]; /* 0: free */
 } slots_zone;
@@ -71,7 +72,21 @@ _Atomic uint64_t *weir_slots_connections(const weir_cycle *cycle)
 void weir_slots_name_keeper(const weir_cycle *cycle, pid_t pid)
 {
     slots_zone_of(cycle)->keeper_pid = (uint64_t) pid;
-    slots_zone_of(cycle)->keeper_generation = cycle->generation;
+}
+
+uint64_t weir_slots_generation(const weir_cycle *cycle)
+{
+    return slots_zone_of(cycle)->generation;
+}
+
+void weir_slots_note_generation(const weir_cycle *cycle)
+{
+    slots_zone *zone = slots_zone_of(cycle);
+
+    /* A master beside another reads no configuration. */
+    if (zone->generation < cycle->generation) {
+        zone->generation = cycle->generation;
+    }
 }
 
 unsigned weir_worker_slots_used(const weir_cycle *cycle)

@@ -11,6 +11,12 @@ weir_slots *weir_slots_new(weir_pool *pool);
 bool weir_slots_declare_zone(weir_cycle *cycle) WEIR_MUST_USE;
 /* Numbers connections, over all workers and generations. */
 _Atomic uint64_t *weir_slots_connections(const weir_cycle *cycle);
+/*
+ * The greatest number that a configuration with this zone ever had, in whatever binary: an upgrade may be taken back.  0:
+ * there was none.  The cycle's own number is put there once it cannot fail to open.
+ */
+uint64_t weir_slots_generation(const weir_cycle *cycle);
+void weir_slots_note_generation(const weir_cycle *cycle);
 /* Who has the keeper's lease, for people; its lock decides. */
 void weir_slots_name_keeper(const weir_cycle *cycle, pid_t pid);
 

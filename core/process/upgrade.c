@@ -16,6 +16,7 @@
 #include "core/base/number.h"
 #include "core/process/core_conf.h"
 #include "core/process/privileges_internal.h"
+#include "core/process/slots_internal.h"
 #include "core/process/zone_internal.h"
 
 #define UPGRADE_SOCKETS "NGINX" /* "fd;fd;" */
@@ -100,7 +101,7 @@ static char **upgrade_environment(const weir_cycle *cycle)
     char **environment = NULL;
 
     weir_builder_over(&builder, number, sizeof(number));
-    weir_builder_add_uint(&builder, cycle->generation);
+    weir_builder_add_uint(&builder, weir_slots_generation(cycle));
     generation = weir_builder_cut(&builder);
 
     weir_builder_open(&builder, pool, UPGRADE_TEXT_MAX);

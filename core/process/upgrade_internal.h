@@ -10,7 +10,7 @@
 /* Whether another binary started this one on its sockets; true until it was asked for these. */
 bool weir_upgrade_is_one(void);
 
-/* That of the configuration which the other binary had; 0: there is none, or it is not weir.  Until asked likewise. */
+/* The greatest that the other binary knows of; 0: there is none, or it is not weir.  Until asked likewise. */
 uint64_t weir_upgrade_generation(void);
 
 /* What is handed over, out of the environment, where it is removed; NULL: nothing.  It lives in `pool`. */

@@ -622,6 +622,33 @@ def test_an_upgrade_can_be_taken_back(weir):
     assert server.get("/").status == 200
 
 
+@pytest.mark.needs_root
+@pytest.mark.weir_only("how long it waits for new workers is its own")
+@pytest.mark.parametrize("is_resting", (True, False))
+def test_a_reload_that_waits_for_another_waits_for_an_upgrade_that_is_taken_back(weir, folder,
+                                                                                 is_resting):
+    server = weir("location / { return 200 old; }", main=DAEMON,
+                  alerts=[r"chdir\(|exited with code 2"])
+    good = server.config
+    os.mkdir(folder.file("closed"), mode=0o700)         # to workers, which are not root
+    server.write_config("working_directory @dir@/closed;\n" + good)
+    server.signal(SIGHUP)
+    server.wait_log(r"chdir\(.*failed")
+    server.write_config(good.replace("200 old", "200 new"))
+    server.signal(SIGHUP)
+    wait_until(lambda: server.log().count("(SIGHUP)") == 2, "the second to be heard")
+    old, new = upgraded(server)
+    if is_resting:
+        server.signal(SIGWINCH, old)
+        wait_until(lambda: not server.workers(old), "the old workers to end")
+    else:
+        os.chmod(folder.file("closed"), 0o755)
+    server.signal(SIGQUIT, new)
+    wait_until(lambda: not kernel.is_alive(new), "the new master to end")
+    wait_until(lambda: server.log().count(": reconfiguring") == 2, "the reload")
+    wait_until(lambda: server.get("/").text == "new", "its workers")
+
+
 def test_hup_after_winch_reads_the_configuration(weir):
     server = weir("location / { return 200 old; }", main=DAEMON)
     server.signal(SIGWINCH)

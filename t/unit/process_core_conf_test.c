@@ -4,6 +4,7 @@
 
 #include "core/process/pid_file.h"
 #include "core/process/privileges_internal.h"
+#include "core/process/slots_internal.h"
 #include "core/process/zone.h"
 
 static void assert_refusal(const char *main_level, const char *message)
@@ -191,6 +192,23 @@ static void a_reload_keeps_zones_and_fails_without_harm(void **state)
     weir_cycle_free(two);
 }
 
+static void no_generation_has_the_number_of_one_that_was_taken_back(void **state)
+{
+    weir_cycle *one = process_load("", NULL), *other, *three;
+
+    (void) state;
+    other = process_load("", one);
+    assert_int_equal(other->generation, 2);
+    other->generation = 7; /* as that of a new binary, which read its configuration again */
+    weir_slots_note_generation(other);
+    weir_cycle_free(other);
+
+    three = process_load("", one);
+    assert_int_equal(three->generation, 8);
+    weir_cycle_free(one);
+    weir_cycle_free(three);
+}
+
 static void a_pid_file_goes_only_with_its_process(void **state)
 {
     const char *path = process_path("test.pid");
@@ -237,6 +255,7 @@ int main(void)
         cmocka_unit_test(workers_take_turns_on_processors),
         cmocka_unit_test(only_named_variables_stay),
         cmocka_unit_test(a_reload_keeps_zones_and_fails_without_harm),
+        cmocka_unit_test(no_generation_has_the_number_of_one_that_was_taken_back),
         cmocka_unit_test(a_pid_file_goes_only_with_its_process),
         cmocka_unit_test(a_pid_file_without_a_number_is_refused),
     };
