@@ -1,6 +1,8 @@
 #ifndef WEIR_BASE_LOG_SINK_H
 #define WEIR_BASE_LOG_SINK_H
 
+#include <sys/socket.h>
+
 #include "core/base/log.h"
 #include "core/base/pool.h"
 
@@ -41,11 +43,15 @@ weir_log_file *weir_log_files_next(weir_log_files *files, weir_log_file *previou
  * A syslog receiver: "server=ADDRESS[:port]|unix:PATH,facility=,severity=,tag=,nohostname", what
  * follows "syslog:" in a directive (RFC 3164).
  *
- * NULL, and `*why` set, when the parameters are wrong.  A name is looked up here, which may block.
- * `*why` lives as long as the pool.
+ * NULL, and `*why` set, when the parameters are wrong.  `*why` lives as long as the pool.
  */
 typedef struct weir_syslog weir_syslog;
 weir_syslog *weir_syslog_new(weir_pool *pool, weir_str parameters, const char **why);
+/* The ADDRESS and port, which whoever reads a configuration finds out; empty: there is a PATH. */
+#define WEIR_SYSLOG_PORT 514
+weir_str weir_syslog_host(const weir_syslog *syslog);
+/* Before it is told, and there is no PATH, lines are dropped. */
+void weir_syslog_set_server(weir_syslog *syslog, const struct sockaddr *addr, socklen_t len);
 /* The "severity=" parameter, which is meant for access logs; "info" unless said. */
 weir_log_level weir_syslog_severity(const weir_syslog *syslog);
 /*

@@ -1,7 +1,6 @@
 /* syslog: one datagram for each line (RFC 3164). */
 
 #include <errno.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -10,7 +9,6 @@
 #include "core/base/clock.h"
 #include "core/base/cursor.h"
 #include "core/base/log_sink.h"
-#include "core/base/number.h"
 
 #define SYSLOG_TAG_MAX 32
 
@@ -20,7 +18,8 @@ struct weir_syslog {
         struct sockaddr_un unix_path;
         struct sockaddr_storage storage;
     } server;
-    socklen_t server_len; /* 0: not said */
+    socklen_t server_len; /* 0: not known */
+    weir_str host;        /* to be looked up; empty: it is a path */
     unsigned facility;
     weir_log_level severity;
     weir_str tag, hostname; /* hostname: empty, or with the space after it */
@@ -32,7 +31,7 @@ typedef struct {
     weir_syslog *syslog;
     weir_pool *pool;
     const char **why;
-    bool has_facility, has_severity, has_tag, without_hostname;
+    bool has_server, has_facility, has_severity, has_tag, without_hostname;
 } syslog_reader;
 
 /* Numbered as in RFC 3164, 4.1.1. */
@@ -81,76 +80,23 @@ static bool syslog_read_unix(syslog_reader *reader, weir_str path, weir_str serv
     return true;
 }
 
-/* "host", "host:port", "[::1]:port" */
-static bool syslog_split_port(weir_str server, weir_str *host, uint64_t *port)
-{
-    weir_cursor cursor = weir_cursor_of(server);
-    weir_str ignored;
-
-    if (weir_cursor_skip(&cursor, WEIR_STR("["))) {
-        if (!weir_cursor_take_until(&cursor, ']', host)) {
-            return false;
-        }
-    } else {
-        const char *colon = weir_str_find_byte(server, ':');
-        size_t len = colon == NULL ? server.len : (size_t) (colon - server.data);
-
-        *host = weir_str_slice(server, 0, len);
-        if (!weir_cursor_take(&cursor, len, &ignored)) {
-            return false;
-        }
-    }
-
-    *port = 514;
-    return weir_cursor_left(&cursor) == 0
-           || (weir_cursor_skip(&cursor, WEIR_STR(":"))
-               && weir_parse_uint(weir_cursor_rest(&cursor), 65535, port) && *port != 0);
-}
-
-static bool syslog_read_inet(syslog_reader *reader, weir_str server)
-{
-    const struct addrinfo wanted = {.ai_socktype = SOCK_DGRAM};
-    struct addrinfo *found;
-    weir_str host;
-    uint64_t port;
-    const char *host_z;
-    char port_z[8];
-    weir_builder port_text;
-
-    if (!syslog_split_port(server, &host, &port)) {
-        return syslog_refuse(reader, "invalid port in syslog server", server);
-    }
-
-    host_z = weir_str_z(reader->pool, host);
-    if (host.len == 0 || host_z == NULL) {
-        return syslog_refuse(reader, "no host in syslog server", server);
-    }
-
-    weir_builder_over(&port_text, port_z, sizeof(port_z));
-    weir_builder_add_uint(&port_text, port);
-    weir_builder_add_byte(&port_text, '\0');
-
-    if (getaddrinfo(host_z, port_z, &wanted, &found) != 0) {
-        return syslog_refuse(reader, "host not found in syslog server", server);
-    }
-
-    memcpy(&reader->syslog->server, found->ai_addr, found->ai_addrlen);
-    reader->syslog->server_len = found->ai_addrlen;
-    freeaddrinfo(found);
-    return true;
-}
-
 static bool syslog_read_server(syslog_reader *reader, weir_str server)
 {
-    if (reader->syslog->server_len != 0) {
+    weir_syslog *syslog = reader->syslog;
+
+    if (reader->has_server) {
         return syslog_refuse(reader, "duplicate syslog", WEIR_STR("server"));
     }
 
+    reader->has_server = true;
     if (weir_str_starts(server, WEIR_STR("unix:"))) {
         return syslog_read_unix(reader, weir_str_from(server, 5), server);
     }
 
-    return syslog_read_inet(reader, server);
+    if (server.len == 0) {
+        return syslog_refuse(reader, "no host in syslog server", server);
+    }
+    return weir_str_copy(reader->pool, server, &syslog->host);
 }
 
 static bool syslog_read_facility(syslog_reader *reader, weir_str name)
@@ -249,7 +195,7 @@ static bool syslog_read(syslog_reader *reader, weir_str parameters)
         return syslog_refuse(reader, "unknown syslog parameter", WEIR_STR_EMPTY);
     }
 
-    if (reader->syslog->server_len == 0) {
+    if (!reader->has_server) {
         *reader->why = "no syslog server specified";
         return false;
     }
@@ -307,6 +253,17 @@ weir_syslog *weir_syslog_new(weir_pool *pool, weir_str parameters, const char **
     return syslog;
 }
 
+weir_str weir_syslog_host(const weir_syslog *syslog)
+{
+    return syslog->host;
+}
+
+void weir_syslog_set_server(weir_syslog *syslog, const struct sockaddr *addr, socklen_t len)
+{
+    memcpy(&syslog->server, addr, len);
+    syslog->server_len = len;
+}
+
 weir_log_level weir_syslog_severity(const weir_syslog *syslog)
 {
     return syslog->severity;
@@ -320,7 +277,7 @@ static bool syslog_open(weir_syslog *syslog)
         return true;
     }
 
-    if (syslog->failed_s == now_s) {
+    if (syslog->server_len == 0 || syslog->failed_s == now_s) {
         return false;
     }
 

@@ -4,9 +4,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "core/base/log_sink.h"
 #include "core/base/number.h"
 #include "core/process/cycle.h"
+#include "core/process/error_log.h"
 #include "core/process/worker.h"
 
 /* Lines of access logs, of http and of stream: where they go, and the buffers they wait in. */
@@ -126,12 +126,10 @@ static bool access_destination(weir_conf *conf, const weir_access_log_kind *kind
                                const weir_statement *statement, access_log *log)
 {
     weir_str where = statement->args[1];
-    const char *why = "";
 
     if (weir_str_starts(where, WEIR_STR("syslog:"))) {
-        log->syslog = weir_syslog_new(weir_conf_pool(conf),
-                                      weir_str_from(where, sizeof("syslog:") - 1), &why);
-        return log->syslog != NULL || weir_conf_refuse_arg(conf, statement, 1, "%s", why);
+        log->syslog = weir_error_log_syslog(conf, weir_str_from(where, sizeof("syslog:") - 1));
+        return log->syslog != NULL;
     }
     if (where.len == 0) {
         return weir_conf_refuse_arg(conf, statement, 1, "\"access_log\" needs the name of a file");

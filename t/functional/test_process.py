@@ -846,6 +846,22 @@ def test_syslog_over_udp_is_a_log(weir, binary):
         assert "/www/none" in log.recv(4096).decode()
 
 
+@pytest.mark.parametrize("server, why", [
+    ("127.0.0.1:0", "invalid port"), ("127.0.0.1:65536", "invalid port"), ("[::1]x", "invalid port"),
+    ("[::1", "invalid port"), (":514", "no host")])
+@pytest.mark.weir_only("the words are weir's")
+def test_a_syslog_server_that_is_no_address_is_refused(check, server, why):
+    done = check(f"error_log syslog:server={server}; events {{}}")
+    assert done.code == 1 and f'{why} in syslog server "{server}"' in done.err
+
+
+@pytest.mark.weir_only("nginx refuses it")
+def test_a_syslog_server_that_is_not_found_is_warned_of(check):
+    done = check("events {} http { access_log syslog:server=log.invalid:5140,tag=t; }")
+    assert done.code == 0
+    assert re.search(r'\[warn\] .* in syslog server "log.invalid:5140": .*is lost', done.err)
+
+
 def test_debug_is_a_level_of_any_build(weir):
     server = weir(PAGE, main="error_log @dir@/error.log debug;")
     server.get("/")
