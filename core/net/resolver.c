@@ -45,6 +45,7 @@ typedef struct {
     size_t count;
     uint32_t ttl_s;
     unsigned error;
+    unsigned unheard; /* families: no server has said yet */
     resolver_target *targets;
     size_t targets_count;
 } resolver_asking;
@@ -62,6 +63,7 @@ struct resolver_name {
     /* Known. */
     uint64_t until_ms;
     unsigned error;
+    unsigned unheard;
     weir_resolved *found;
     size_t count;
 };
@@ -190,6 +192,7 @@ static void resolver_tell(resolver_name *name, weir_resolver_query *query)
     uint64_t now_ms = weir_clock_now()->monotonic_ms;
 
     query->error = name->error;
+    query->unheard = name->unheard;
     query->found = name->found;
     query->count = name->count;
     query->ttl_ms = name->until_ms > now_ms ? name->until_ms - now_ms : 0;
@@ -243,6 +246,7 @@ static void resolver_known(resolver_name *name)
     name->error = asking->count != 0   ? 0
                   : asking->error != 0 ? asking->error
                                        : WEIR_DNS_NO_SUCH_NAME;
+    name->unheard = asking->unheard;
     name->until_ms = weir_clock_now()->monotonic_ms + resolver_valid_ms(name, asking->ttl_s);
     resolver_set_found(name, asking->found, asking->count);
     asking->found = NULL;
@@ -289,12 +293,20 @@ static void resolver_part_done(resolver_name *name)
     }
 }
 
+static unsigned family_of(weir_dns_type type)
+{
+    return type == WEIR_DNS_A ? WEIR_RESOLVER_IPV4 : type == WEIR_DNS_AAAA ? WEIR_RESOLVER_IPV6 : 0;
+}
+
 static void resolver_addresses_done(weir_resolver_ask *ask)
 {
     resolver_name *name = ask->subject;
     resolver_asking *asking = name->asking;
     weir_dns_record record;
 
+    if (ask->error == 0 || ask->error == WEIR_DNS_NO_SUCH_NAME) {
+        asking->unheard &= ~family_of(ask->type);
+    }
     if (ask->error != 0) {
         /* That it does not exist says less than that a server would not say. */
         asking->error = asking->error == 0 || asking->error == WEIR_DNS_NO_SUCH_NAME
@@ -458,6 +470,7 @@ static bool resolver_start_asks(resolver_name *name)
     for (size_t i = 0; i < count; i++) {
         weir_resolver_ask *ask = &asking->asks[i];
 
+        asking->unheard |= family_of(types[i]);
         ask->subject = name;
         ask->done =
             name->kind == WEIR_RESOLVER_ADDRESSES ? resolver_addresses_done : resolver_service_done;
@@ -478,10 +491,12 @@ static void resolver_expired(weir_timer *timer)
     query->found = NULL;
     query->count = 0;
     query->ttl_ms = 0;
+    query->unheard = 0;
 
     /* One family has answered, and the other will not: better than nothing. */
     if (asking != NULL && asking->count != 0) {
         query->error = 0;
+        query->unheard = asking->unheard;
         query->found = asking->found;
         query->count = asking->count;
     }
@@ -491,6 +506,7 @@ static void resolver_expired(weir_timer *timer)
 static weir_result resolver_fail(weir_resolver_query *query, unsigned error)
 {
     query->error = error;
+    query->unheard = 0;
     query->found = NULL;
     query->count = 0;
     query->ttl_ms = 0;
@@ -500,7 +516,7 @@ static weir_result resolver_fail(weir_resolver_query *query, unsigned error)
 static weir_result resolver_literal(weir_resolver_query *query, const weir_addr *addr)
 {
     query->literal = (weir_resolved){.addr = *addr};
-    query->error = 0;
+    query->error = query->unheard = 0;
     query->found = &query->literal;
     query->count = 1;
     query->ttl_ms = UINT32_MAX;
@@ -528,7 +544,7 @@ static bool resolver_ask_hosts(resolver_name *name)
         found[i].addr = addrs[i];
     }
     resolver_set_found(name, found, count);
-    name->error = 0;
+    name->error = name->unheard = 0;
     name->until_ms = weir_clock_now()->monotonic_ms + RESOLVER_HOSTS_VALID_MS;
     return true;
 }

@@ -57,6 +57,8 @@ typedef struct {
     uint16_t priority, weight; /* of a service: the lowest priority comes first in the list */
 } weir_resolved;
 
+enum { WEIR_RESOLVER_IPV4 = 1, WEIR_RESOLVER_IPV6 = 2 };
+
 /* Lies inside of what wants to know; zeroed before its first use. */
 typedef struct weir_resolver_query {
     /*
@@ -71,6 +73,8 @@ typedef struct weir_resolver_query {
     const weir_resolved *found;
     size_t count; /* 0 exactly with an error */
     uint64_t ttl_ms;
+    unsigned
+        unheard; /* WEIR_RESOLVER_IPV…: of these addresses, of a name, no server would say; others are there */
 
     /* private */
     weir_resolver *resolver; /* NULL: does not wait */

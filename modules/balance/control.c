@@ -20,7 +20,9 @@
 
 #define CALLS 64
 #define LAYOUT "balance calls 1 "
-#define LOOK_MS 2        /* of who has asked */
+#define LOOK_MS 2 /* of who has asked */
+#define LISTEN_MS                                                                                  \
+    100 /* of the keeper: workers of an earlier generation wake that generation's alone */
 #define PATIENCE_MS 5000 /* for a keeper that is being replaced */
 
 enum { CALL_FREE, CALL_TAKEN, CALL_ASKED, CALL_ANSWERED };
@@ -40,6 +42,7 @@ struct balance_control {
     struct weir_zone *zone;
     int wake; /* an eventfd: to the keeper */
     weir_event event;
+    weir_timer timer;
     weir_worker *keeper;
 };
 
@@ -439,23 +442,31 @@ static void woken(weir_event *event, unsigned what)
     carry_all_out(control);
 }
 
+static void listen_due(weir_timer *timer)
+{
+    struct balance_control *control = WEIR_OWNER(timer, struct balance_control, timer);
+
+    carry_all_out(control);
+    (void) weir_timer_set(control->keeper->loop, timer, LISTEN_MS);
+}
+
 static bool control_start(weir_worker *keeper, weir_chore *chore)
 {
     struct balance_control *control = chore->subject;
 
     control->keeper = keeper;
     control->event = (weir_event){.fd = control->wake, .name = "upstream changes", .ready = woken};
-    if (!weir_event_add(keeper->loop, &control->event)) {
-        return false;
-    }
-    carry_all_out(control);
-    return true;
+    control->timer.name = "upstream changes";
+    control->timer.expired = listen_due;
+    return weir_event_add(keeper->loop, &control->event)
+           && weir_timer_set(keeper->loop, &control->timer, 0);
 }
 
 static void control_stop(weir_worker *keeper, weir_chore *chore)
 {
     struct balance_control *control = chore->subject;
 
+    weir_timer_clear(keeper->loop, &control->timer);
     weir_event_remove(keeper->loop, &control->event);
 }
 

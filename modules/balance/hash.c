@@ -10,6 +10,7 @@
 
 #define TRIES 20 /* then the next one in turn */
 #define POINTS_A_WEIGHT 160
+#define POINTS_MAX ((size_t) 5 << 20) /* of 12 bytes; beyond, each weight has fewer */
 
 static bool places_prepare(const weir_balance_group *group, balance_view *view, balance_tier *tier)
 {
@@ -171,13 +172,24 @@ static uint32_t name_crc(weir_str name)
     return crc_of(crc_of(crc_of(0, host), weir_str_of("", 1)), port);
 }
 
-static void points_add(balance_tier *tier, uint32_t first, uint32_t count)
+/* At least one. */
+static size_t points_of(const weir_balance_peer *peer, size_t total)
+{
+    size_t points = (size_t) peer->weight * POINTS_A_WEIGHT;
+
+    if (total > POINTS_MAX) {
+        points = (size_t) ((double) points * (double) POINTS_MAX / (double) total);
+    }
+    return points == 0 ? 1 : points;
+}
+
+static void points_add(balance_tier *tier, uint32_t first, uint32_t count, size_t points)
 {
     const weir_balance_peer *peer = &tier->peers[tier->named[first]];
     uint32_t base = name_crc(peer->name);
     uint32_t hash = 0;
 
-    for (size_t i = 0; i < (size_t) peer->weight * POINTS_A_WEIGHT; i++) {
+    for (size_t i = 0; i < points; i++) {
         const char before[] = {(char) (hash & 0xff), (char) (hash >> 8 & 0xff),
                                (char) (hash >> 16 & 0xff), (char) (hash >> 24 & 0xff)};
 
@@ -239,11 +251,15 @@ static bool consistent_prepare(const weir_balance_group *group, balance_view *vi
                                balance_tier *tier)
 {
     size_t total = 0;
+    size_t points = 0;
 
     for (size_t i = 0; i < tier->count; i++) {
         total += (size_t) tier->peers[i].weight * POINTS_A_WEIGHT;
     }
-    tier->points = WEIR_NEW_ARRAY(view->pool, balance_point, total + 1);
+    for (size_t i = 0; i < tier->count; i++) {
+        points += points_of(&tier->peers[i], total);
+    }
+    tier->points = WEIR_NEW_ARRAY(view->pool, balance_point, points + 1);
     if (tier->points == NULL || !named_make(view, tier)) {
         return false;
     }
@@ -254,7 +270,8 @@ static bool consistent_prepare(const weir_balance_group *group, balance_view *vi
              i + same < tier->count && weir_str_eq(tier->peers[tier->named[i + same]].name, name);
              same++) {
         }
-        points_add(tier, (uint32_t) i, (uint32_t) same);
+        points_add(tier, (uint32_t) i, (uint32_t) same,
+                   points_of(&tier->peers[tier->named[i]], total));
     }
     points_settle(tier);
     return balance_turns_prepare(group, view, tier);

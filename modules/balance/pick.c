@@ -7,6 +7,8 @@
 
 /* One request's way through a group. */
 
+#define PLACES_TRIED 8 /* of peers whose last place another worker took at the same time */
+
 bool weir_balance_begin(weir_balance_pick *pick, weir_balance_group *group,
                         const weir_balance_subject *subject)
 {
@@ -151,6 +153,24 @@ static void time_end(const weir_balance_pick *pick)
     }
 }
 
+/* Counted first and looked at again, each for itself, so that no two workers take the last place; both may give it back. */
+static bool place_take(const weir_balance_peer *peer)
+{
+    if (peer->connections == NULL) {
+        return true;
+    }
+    weir_ledger_up(peer->connections, balance_own_slot(), peer->column);
+    if (peer->max_conns == 0) {
+        return true;
+    }
+    atomic_thread_fence(memory_order_seq_cst);
+    if (balance_connections(peer) <= peer->max_conns) {
+        return true;
+    }
+    weir_ledger_down(peer->connections, balance_own_slot(), peer->column);
+    return false;
+}
+
 static void peer_enter(weir_balance_pick *pick, balance_view *view, const weir_balance_peer *peer,
                        uint64_t now_ms)
 {
@@ -161,9 +181,6 @@ static void peer_enter(weir_balance_pick *pick, balance_view *view, const weir_b
     pick->tried[pick->tried_count++] = peer->column;
     if (pick->tries_left != 0) {
         pick->tries_left--;
-    }
-    if (peer->connections != NULL) {
-        weir_ledger_up(peer->connections, balance_own_slot(), peer->column);
     }
     pick->began_ms = now_ms;
     pick->connect_ms = pick->first_ms = UINT64_MAX;
@@ -200,12 +217,20 @@ static weir_balance_peer *choose(weir_balance_pick *pick, balance_view *view, ui
 bool balance_pick_try(weir_balance_pick *pick, uint64_t now_ms)
 {
     balance_view *view = balance_view_now(pick->group, now_ms);
-    weir_balance_peer *peer;
+    weir_balance_peer *peer = NULL;
 
     if (view == NULL || !tried_has_room(pick)) {
         return false;
     }
-    peer = choose(pick, view, now_ms);
+    for (unsigned tries = 0; peer == NULL && tries < PLACES_TRIED; tries++) {
+        peer = choose(pick, view, now_ms);
+        if (peer != NULL && !place_take(peer)) {
+            peer = NULL;
+            pick->is_asked = false; /* it may have been the session's */
+        } else if (peer == NULL) {
+            return false;
+        }
+    }
     if (peer == NULL) {
         return false;
     }

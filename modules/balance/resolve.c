@@ -48,19 +48,26 @@ struct balance_lookups {
 typedef struct {
     const weir_resolved *found;
     size_t count;
+    unsigned unheard; /* WEIR_RESOLVER_IPV… */
     bool *is_there;
     unsigned added, removed, changed, left_out;
 } news;
 
-static bool resolved_text(const lookup *self, const weir_resolved *resolved, weir_addr *addr,
-                          char text[static WEIR_ADDR_TEXT_MAX], weir_str *as_text)
+static bool resolved_addr(const lookup *self, const weir_resolved *resolved, weir_addr *addr)
 {
     *addr = resolved->addr;
     if (self->port != 0) {
         weir_addr_set_port(addr, self->port);
     }
-    *as_text = weir_addr_text(addr, true, text);
     return weir_addr_port(addr) != 0;
+}
+
+/* That it was not found says nothing: no server would say which of this kind there are. */
+static bool is_unheard(const news *publishing, const weir_addr *addr)
+{
+    unsigned family = addr->sa.sa_family == AF_INET6 ? WEIR_RESOLVER_IPV6 : WEIR_RESOLVER_IPV4;
+
+    return (publishing->unheard & family) != 0;
 }
 
 /* Of a service: who is not of the first priority stands in for the first. */
@@ -101,12 +108,9 @@ static void publish_old(lookup *self, news *publishing)
         }
         self->is_beginning = false;
         for (size_t i = 0; i < publishing->count && !stays; i++) {
-            char text[WEIR_ADDR_TEXT_MAX];
             weir_addr addr;
-            weir_str as_text;
 
-            if (!publishing->is_there[i]
-                && resolved_text(self, &publishing->found[i], &addr, text, &as_text)
+            if (!publishing->is_there[i] && resolved_addr(self, &publishing->found[i], &addr)
                 && weir_addr_eq(&addr, &record->resolved.addr)) {
                 const balance_resolved resolved = resolved_of(self, publishing, i, &addr);
 
@@ -114,7 +118,7 @@ static void publish_old(lookup *self, news *publishing)
                 resolved_change(record, publishing, &resolved);
             }
         }
-        if (!stays) {
+        if (!stays && !is_unheard(publishing, &record->resolved.addr)) {
             balance_record_give_up(record);
             publishing->removed++;
         }
@@ -129,16 +133,15 @@ static void publish_new(const lookup *self, news *publishing)
     for (size_t i = 0; i < publishing->count; i++) {
         char text[WEIR_ADDR_TEXT_MAX];
         weir_addr addr;
-        weir_str as_text;
         balance_resolved resolved;
         balance_record *record;
 
-        if (publishing->is_there[i]
-            || !resolved_text(self, &publishing->found[i], &addr, text, &as_text)) {
+        if (publishing->is_there[i] || !resolved_addr(self, &publishing->found[i], &addr)) {
             continue;
         }
         resolved = resolved_of(self, publishing, i, &addr);
-        record = balance_record_resolve(self->group, self->key, as_text, &resolved);
+        record = balance_record_resolve(self->group, self->key, weir_addr_text(&addr, true, text),
+                                        &resolved);
         if (record == NULL) {
             publishing->left_out++;
             continue;
@@ -181,9 +184,9 @@ static bool is_repeated(const weir_resolved *found, size_t i)
     return false;
 }
 
-static void publish(lookup *self, const weir_resolved *found, size_t count)
+static void publish(lookup *self, const weir_resolved *found, size_t count, unsigned unheard)
 {
-    news publishing = {.found = found, .count = count};
+    news publishing = {.found = found, .count = count, .unheard = unheard};
 
     publishing.is_there = calloc(count + 1, sizeof(bool));
     if (publishing.is_there == NULL) {
@@ -213,7 +216,7 @@ static void asked(lookup *self)
 
     if (query->error == 0) {
         self->is_failing = false;
-        publish(self, query->found, query->count);
+        publish(self, query->found, query->count, query->unheard);
         again_ms = query->ttl_ms < AGAIN_MS ? AGAIN_MS : query->ttl_ms;
         again_ms = again_ms > AGAIN_MAX_MS ? AGAIN_MAX_MS : again_ms;
     } else {
@@ -223,7 +226,7 @@ static void asked(lookup *self)
                       weir_resolver_error_text(query->error));
         self->is_failing = true;
         if (query->error == NO_SUCH_NAME) {
-            publish(self, NULL, 0);
+            publish(self, NULL, 0, 0);
         }
     }
     (void) weir_timer_set(self->keeper->loop, &self->timer, again_ms);
@@ -369,7 +372,7 @@ static void sync(lookups *all)
         next = link->next;
         if (self->round != all->round) {
             /* The server is no more, and its addresses with it. */
-            publish(self, NULL, 0);
+            publish(self, NULL, 0, 0);
             lookup_free(self);
         }
     }

@@ -578,6 +578,20 @@ def test_2000_changes_under_load_fail_no_request(weir, new_upstream):
     assert len(server.get(SERVERS).json) == 2
 
 
+def test_a_worker_of_an_earlier_generation_is_answered_too(weir, new_upstream):
+    one, two = named(new_upstream, 2)
+    server = weir(CONFIG, main="worker_shutdown_timeout 60s;",
+                  http="keepalive_min_timeout 60s; " + group(one, two))
+    with server.connect() as api:
+        assert api.request(SERVERS).status == 200
+        before = server.processes()
+        server.reload()
+        wait_until(lambda: len(set(before) & set(server.processes())) == 2, "the old keeper to leave")
+        changed = api.request(f"{SERVERS}/0", "PATCH", headers=JSON, body=b'{"weight":3}')
+        assert (changed.status, changed.json["weight"]) == (200, 3)
+    assert server.get(f"{SERVERS}/0").json["weight"] == 3
+
+
 def test_a_keeper_that_is_killed_is_followed_by_one_that_answers(weir, new_upstream):
     one, two = named(new_upstream, 2)
     server = weir(CONFIG, http=group(one), alerts=["exited on signal 9"])

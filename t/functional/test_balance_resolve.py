@@ -228,3 +228,18 @@ def test_two_targets_with_one_address_are_one_server(weir, new_upstream, dns):
     dns.wait_asked("_http._tcp.back.test", len(dns.asked("_http._tcp.back.test")) + 2)
     assert len(server.get("/api/9/http/upstreams/back").json["peers"]) == 1
     assert len(re.findall(r"has \d+ addresses", server.log())) == 1
+
+
+def test_addresses_of_a_kind_that_no_server_would_tell_of_stay(weir, dns):
+    dns.has("back.test", "127.0.0.1", "127.0.0.2", "::1")
+    server = weir("location / { proxy_pass http://back; } location /api { api; }",
+                  http=group("zone back 64k; server back.test:9 resolve;", dns))
+
+    def peers():
+        return {peer["server"] for peer in server.get("/api/9/http/upstreams/back").json["peers"]}
+    wait_until(lambda: peers() == {"127.0.0.1:9", "127.0.0.2:9", "[::1]:9"}, "all addresses")
+    dns.failing = {"AAAA"}
+    dns.has("back.test", "127.0.0.2", "127.0.0.3")
+    wait_until(lambda: peers() == {"127.0.0.2:9", "127.0.0.3:9", "[::1]:9"}, "what is known")
+    dns.failing = set()
+    wait_until(lambda: peers() == {"127.0.0.2:9", "127.0.0.3:9"}, "the other one to go")

@@ -1,4 +1,9 @@
-/* Kill -9 at any instruction of a pick: others go on, and nothing but the killed one's own counts is lost. And a reset. */
+/*
+ * Kill -9 at any instruction of a pick: others go on, and nothing but the killed one's own counts is lost. A reset, and
+ * another worker that wants the last place.
+ */
+
+#include <sys/mman.h>
 
 #include "modules/balance/balance.h"
 
@@ -11,6 +16,7 @@ static const weir_balance_family family = {.name = "http", .default_port = 80};
 #define BUDGET_US 300000 /* for each way of choosing */
 #define KILLS_MIN 4
 #define RESETS_BUDGET_US 500000
+#define PLACES_BUDGET_US 1000000
 
 static bool pick_begin(weir_balance_pick *pick, weir_balance_group *group)
 {
@@ -177,11 +183,82 @@ static void a_reset_at_any_instruction_of_counting_makes_up_no_status(void **sta
     weir_cycle_free(cycle);
 }
 
+typedef struct {
+    weir_balance_group *group;
+    bool has_got; /* shared */
+} wish;
+
+static void place_take(void *subject)
+{
+    wish *own = subject;
+    weir_balance_pick pick;
+
+    own->has_got = pick_begin(&pick, own->group);
+}
+
+/* As a worker with the next slot would. */
+static bool place_take_beside(const weir_balance_peer *peer)
+{
+    if (weir_ledger_sum(peer->connections, peer->column) >= peer->max_conns) {
+        return false;
+    }
+    weir_ledger_up(peer->connections, 1, peer->column);
+    if (weir_ledger_sum(peer->connections, peer->column) <= peer->max_conns) {
+        return true;
+    }
+    weir_ledger_down(peer->connections, 1, peer->column);
+    return false;
+}
+
+/* Who stops behind `instructions` and goes on once another one has tried.  Gives how many there were. */
+static uint64_t place_contend(wish *wishes, uint64_t instructions)
+{
+    size_t count;
+    const weir_balance_peer *peer = weir_balance_peers(wishes->group, &count);
+    pid_t stepped = step_begin(place_take, wishes);
+    uint64_t steps = step(stepped, instructions);
+    bool has_other = false;
+
+    if (steps == instructions) {
+        has_other = place_take_beside(peer);
+        (void) step(stepped, UINT64_MAX);
+    }
+    if (wishes->has_got + has_other != 1) {
+        fail_msg("at %llu: %u of two have the last place", (unsigned long long) instructions,
+                 (unsigned) wishes->has_got + has_other);
+    }
+    weir_ledger_clear_column(peer->connections, peer->column);
+    return steps;
+}
+
+static void the_last_place_is_one_workers_at_any_instruction_of_a_pick(void **state)
+{
+    weir_cycle *cycle = process_load(
+        "http { access_log off; upstream back { server 127.0.0.1 max_conns=1; } }", NULL);
+    wish *wishes =
+        mmap(NULL, sizeof(*wishes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    uint64_t began_us = weir_clock_monotonic_us();
+    uint64_t all, stride;
+
+    (void) state;
+    assert_non_null(cycle);
+    assert_true(wishes != MAP_FAILED);
+    wishes->group = weir_balance_group_of_cycle(cycle, &family, WEIR_STR("back"));
+    all = place_contend(wishes, UINT64_MAX);
+    stride = all * (weir_clock_monotonic_us() - began_us) / PLACES_BUDGET_US + 1;
+    for (uint64_t at = weir_random_fast() % stride; at < all; at += stride) {
+        (void) place_contend(wishes, at);
+    }
+    assert_int_equal(munmap(wishes, sizeof(*wishes)), 0);
+    weir_cycle_free(cycle);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_kill_at_any_instruction_of_a_pick_leaves_the_group_usable),
         cmocka_unit_test(a_reset_at_any_instruction_of_counting_makes_up_no_status),
+        cmocka_unit_test(the_last_place_is_one_workers_at_any_instruction_of_a_pick),
     };
 
     return cmocka_run_group_tests_name("balance kill", tests, process_setup, process_teardown);

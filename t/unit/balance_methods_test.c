@@ -111,6 +111,18 @@ static void large_weights_are_kept_too(void **state)
                   20000, 1, shares);
 }
 
+/* The ring would have taken 300 GB. */
+static void a_ring_of_large_weights_is_bounded(void **state)
+{
+    weir_balance_group *group =
+        group_of("hash $remote_addr consistent; server 127.0.0.1 weight=2000000000;"
+                 "server 127.0.0.2 weight=1;");
+
+    (void) state;
+    assert_int_equal(one(group, NULL), '1');
+    end();
+}
+
 static void equal_peers_take_turns_whatever_their_number(void **state)
 {
     static char lines[7000];
@@ -379,6 +391,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_are_kept),
         cmocka_unit_test(large_weights_are_kept_too),
+        cmocka_unit_test(a_ring_of_large_weights_is_bounded),
         cmocka_unit_test(equal_peers_take_turns_whatever_their_number),
         cmocka_unit_test(the_least_busy_for_its_weight_is_chosen),
         cmocka_unit_test(one_of_two_is_the_less_busy),

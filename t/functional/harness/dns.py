@@ -40,7 +40,8 @@ class Dns:
     dns.has("back.test", "192.0.2.1", "2001:db8::1", ttl=300), dns.has("_http._tcp.x", "SRV 10 5 8080 back.test"),
     dns.has("www.test", "CNAME back.test"); dns.forgets("back.test").  In a configuration: resolver {dns}.
 
-    What it may be told, for all of its answers: silent, truncates (over UDP), code (of an error), wrong_id and
+    What it may be told, for all of its answers: silent, truncates (over UDP), code (of an error), failing (kinds of question that
+    have SERVFAIL), wrong_id and
     wrong_name (before the right answer), lowers (the case of the question), follows (aliases, which it does).
     """
 
@@ -50,6 +51,7 @@ class Dns:
         self.silent = self.truncates = self.wrong_id = self.wrong_name = self.lowers = False
         self.follows = True
         self.code = 0
+        self.failing = set()
         while not self._listens(ports.take()):
             pass
         self._stopped = False
@@ -138,7 +140,8 @@ class Dns:
         return records
 
     def _answer(self, query):
-        code = self.code or (0 if query.name in self.zone else NO_SUCH_NAME)
+        failed = SERVER_FAILURE if query.type in {_TYPES[kind] for kind in self.failing} else 0
+        code = self.code or failed or (0 if query.name in self.zone else NO_SUCH_NAME)
         cut = self.truncates and not query.by_tcp
         records = [] if code or cut else self._records(query.name, query.type)
         question = query.question.lower() if self.lowers else query.question
