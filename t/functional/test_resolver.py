@@ -86,6 +86,17 @@ def test_requests_begin_with_one_address_or_another(weir, new_upstream, dns):
     assert used == {f"127.0.0.2:{upstream.port}", f"127.0.0.3:{upstream.port}"}
 
 
+@pytest.mark.weir_only("nginx has no stream module built in")
+def test_sessions_begin_with_one_address_or_another(weir, new_upstream, dns):
+    origin = new_upstream(host="0.0.0.0")
+    origin.speaks(lambda peer: peer.send(peer.sock.getsockname()[0].encode()))
+    dns.has("back.test", "127.0.0.2", "127.0.0.3")
+    server = weir(None, main=f"""stream {{ resolver {dns}; server {{ listen 127.0.0.1:@port@;
+        set $to back.test:{origin.port}; proxy_pass $to; }} }}""")
+    used = {server.connect().read_exactly(9) for _ in range(40)}
+    assert used == {b"127.0.0.2", b"127.0.0.3"}
+
+
 def test_an_answer_is_remembered_as_long_as_it_says(start, upstream, dns):
     dns.has("back.test", "127.0.0.1", ttl=3600)
     server = start()

@@ -23,8 +23,9 @@ static weir_syslog *open_syslog(weir_pool *pool, const char *parameters)
     if (syslog == NULL) {
         fail_msg("%s", why);
     }
-    if (weir_parse_uint(weir_str_from(weir_syslog_host(syslog), strlen("127.0.0.1:")), UINT16_MAX,
-                        &port)) {
+    if (weir_str_starts(weir_syslog_host(syslog), WEIR_STR("127.0.0.1:"))
+        && weir_parse_uint(weir_str_from(weir_syslog_host(syslog), strlen("127.0.0.1:")),
+                           UINT16_MAX, &port)) {
         address.sin_port = htons((uint16_t) port);
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         weir_syslog_set_server(syslog, (struct sockaddr *) &address, sizeof(address));

@@ -240,13 +240,7 @@ static bool find_group(proxy_state *proxy)
             weir_balance_group_of_addrs(ex->pool, cycle, &proxy_family, WEIR_STR_EMPTY, &addr, 1);
         return proxy->group != NULL;
     }
-    if (ex->core->resolver != NULL) {
-        return true;
-    }
-    weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "no resolver defined to resolve %.*s",
-                  WEIR_STR_ARG(proxy_url_hostname(&proxy->url)));
-    proxy_answer(proxy, 502, "no resolver");
-    return false;
+    return true;
 }
 
 /* Where there are no schemes, clients may have a part in the whole: it is no path for that. */

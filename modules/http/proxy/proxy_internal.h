@@ -3,6 +3,7 @@
 
 #include "core/tls/origin.h"
 #include "modules/balance/health.h"
+#include "modules/balance/host.h"
 #include "modules/common/bind.h"
 #include "modules/http/engine/core_conf.h"
 #include "modules/http/proxy/proxy.h"
@@ -214,8 +215,8 @@ struct weir_http_upstream_state {
 
     /* ---- where to */
     proxy_url url;
-    weir_balance_group *group;  /* NULL: the host's addresses are to be asked for */
-    weir_resolver_query *query; /* for them; NULL: none was made */
+    weir_balance_group *group; /* NULL: the host's addresses are to be asked for */
+    weir_balance_host *asked;  /* for them; NULL: none were */
     weir_balance_pick pick;
     weir_balance_key key;
     weir_str server_name; /* of the last peer, as `server` says it, without a port */

@@ -34,11 +34,12 @@ bool stream_proxy_pass_call(weir_conf *conf, void *settings, const weir_statemen
 /* "name:port" into both; false, logged: it is none. */
 static bool split_host(const stream_proxy *proxy, weir_str *name, uint16_t *port)
 {
-    weir_str rest = proxy->host;
     uint64_t number = 0;
 
-    if (!weir_str_split(&rest, ':', name) || name->len == 0
-        || !weir_parse_uint(rest, 65535, &number) || number == 0) {
+    *name = weir_addr_host(proxy->host);
+    if (name->len == 0
+        || !weir_parse_uint(weir_str_from(proxy->host, name->len + 1), UINT16_MAX, &number)
+        || number == 0) {
         weir_log_line(weir_stream_log(proxy->session), WEIR_LOG_ERR, 0,
                       "no %s in upstream \"%.*s\"", name->len == 0 ? "host" : "port",
                       WEIR_STR_ARG(proxy->host));
@@ -48,96 +49,49 @@ static bool split_host(const stream_proxy *proxy, weir_str *name, uint16_t *port
     return true;
 }
 
-/* The addresses that were found are a group of this session. */
-static bool resolved_group(stream_proxy *proxy)
+static void resolved(weir_balance_host *host)
 {
-    const weir_resolver_query *query = &proxy->query;
-    weir_addr *addrs = WEIR_NEW_ARRAY(proxy->session->pool, weir_addr, query->count);
-    weir_str name;
-    uint16_t port;
+    stream_proxy *proxy = WEIR_OWNER(host, stream_proxy, asked);
 
-    if (addrs == NULL || !split_host(proxy, &name, &port)) {
-        return false;
+    if (host->group == NULL) {
+        weir_stream_end(proxy->session,
+                        host->is_unknown ? WEIR_STREAM_BAD_GATEWAY : WEIR_STREAM_INTERNAL_ERROR);
+        return;
     }
-    for (size_t i = 0; i < query->count; i++) {
-        addrs[i] = query->found[i].addr;
-        weir_addr_set_port(&addrs[i], port);
-    }
-    proxy->group = weir_balance_group_of_addrs(
-        proxy->session->pool, weir_stream_of_address(proxy->session->address)->cycle,
-        &stream_proxy_family, proxy->host, addrs, query->count);
-    return proxy->group != NULL;
-}
-
-static void log_unresolved(const stream_proxy *proxy)
-{
-    weir_str name = proxy->host;
-    weir_str rest = proxy->host;
-
-    (void) weir_str_split(&rest, ':', &name);
-    weir_log_line(weir_stream_log(proxy->session), WEIR_LOG_ERR, 0,
-                  "%.*s could not be resolved (%u: %s)", WEIR_STR_ARG(name), proxy->query.error,
-                  weir_resolver_error_text(proxy->query.error));
-}
-
-static void resolved(weir_resolver_query *query)
-{
-    stream_proxy *proxy = query->subject;
-
-    if (query->error != 0) {
-        log_unresolved(proxy);
-        weir_stream_end(proxy->session, WEIR_STREAM_BAD_GATEWAY);
-    } else if (!resolved_group(proxy)) {
-        weir_stream_end(proxy->session, WEIR_STREAM_INTERNAL_ERROR);
-    } else {
-        stream_proxy_start(proxy);
-    }
+    proxy->group = host->group;
+    stream_proxy_start(proxy);
 }
 
 /* The connection may go before the answer comes: when the process ends. */
 static void resolve_cancel(void *subject)
 {
-    weir_resolver_cancel(subject);
+    weir_balance_host_cancel(subject);
 }
 
 static weir_result resolve(stream_proxy *proxy)
 {
     weir_stream_session *session = proxy->session;
     const weir_stream_core_conf *core = session->core;
-    weir_resolver *resolver;
-    weir_str name;
-    uint16_t port;
+    weir_balance_host *asked = &proxy->asked;
+    weir_result result;
 
-    if (proxy->host.len == 0) {
-        weir_log_line(weir_stream_log(session), WEIR_LOG_ERR, 0, "no host in upstream \"\"");
+    *asked = (weir_balance_host){
+        .pool = session->pool,
+        .cycle = weir_stream_of_address(session->address)->cycle,
+        .family = &stream_proxy_family,
+        .log = weir_stream_log(session),
+        .text = proxy->host,
+        .done = resolved,
+    };
+    if (!split_host(proxy, &asked->name, &asked->port)
+        || weir_pool_on_free(session->pool, resolve_cancel, asked) == NULL) {
         return WEIR_FAIL;
     }
-    if (core->resolver == NULL) {
-        weir_log_line(weir_stream_log(session), WEIR_LOG_ERR, 0,
-                      "no resolver defined to resolve %.*s", WEIR_STR_ARG(proxy->host));
-        return WEIR_FAIL;
-    }
-    if (!split_host(proxy, &name, &port)) {
-        return WEIR_FAIL;
-    }
-    resolver = weir_resolver_of(session->client->loop, core->resolver);
-    if (resolver == NULL
-        || weir_pool_on_free(session->pool, resolve_cancel, &proxy->query) == NULL) {
-        return WEIR_FAIL;
-    }
-    proxy->query.done = resolved;
-    proxy->query.subject = proxy;
-    switch (weir_resolver_resolve(resolver, &proxy->query, name, WEIR_RESOLVER_ADDRESSES,
-                                  core->resolver_timeout_ms)) {
-    case WEIR_OK:
-        return resolved_group(proxy) ? WEIR_OK : WEIR_FAIL;
-    case WEIR_WAIT:
-        return WEIR_WAIT;
-    case WEIR_FAIL:
-        break;
-    }
-    log_unresolved(proxy);
-    return WEIR_FAIL;
+    result = weir_balance_host_ask(asked, session->client->loop, core->resolver,
+                                   core->resolver_timeout_ms);
+    proxy->group = asked->group;
+    session->status = asked->is_unknown ? WEIR_STREAM_BAD_GATEWAY : 0;
+    return result;
 }
 
 weir_result stream_proxy_find(stream_proxy *proxy)

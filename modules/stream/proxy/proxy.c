@@ -135,7 +135,9 @@ static weir_stream_verdict proxy_judge(weir_stream_session *session, const void 
     case WEIR_FAIL:
         break;
     }
-    session->status = WEIR_STREAM_INTERNAL_ERROR;
+    if (session->status == 0) {
+        session->status = WEIR_STREAM_INTERNAL_ERROR;
+    }
     return WEIR_STREAM_REFUSED;
 }
 

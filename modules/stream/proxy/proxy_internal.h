@@ -2,7 +2,7 @@
 #define WEIR_STREAM_PROXY_INTERNAL_H
 
 #include "core/tls/origin.h"
-#include "modules/balance/balance.h"
+#include "modules/balance/host.h"
 #include "modules/common/bind.h"
 #include "modules/stream/engine/core_conf.h"
 
@@ -65,7 +65,7 @@ typedef struct weir_stream_upstream_state {
     weir_array attempts; /* stream_proxy_attempt */
     uint64_t tries, started_ms;
     weir_str tls_name;
-    weir_resolver_query query;
+    weir_balance_host asked; /* where the host is a name that is known only now */
 } stream_proxy;
 
 /* ---- pass.c: where sessions go */
@@ -73,7 +73,7 @@ typedef struct weir_stream_upstream_state {
 bool stream_proxy_pass_call(weir_conf *conf, void *settings, const weir_statement *statement);
 /*
  * Sets host and group.  OK: they are known.  WAIT: the name is asked for, stream_proxy_start() will be called, or the session
- * ended.  FAIL, logged: there is none.
+ * ended.  FAIL, logged: there is none, and the session's status may say why.
  */
 weir_result stream_proxy_find(stream_proxy *proxy) WEIR_MUST_USE;
 
