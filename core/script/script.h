@@ -66,7 +66,10 @@ bool weir_space_add(weir_conf *conf, weir_space *space, const weir_variable *tab
 bool weir_space_define(weir_conf *conf, weir_space *space, weir_str name,
                        const weir_variable *definition) WEIR_MUST_USE;
 
-/* The name in an argument like "$name", as `set` and `map` take; anything else is refused. */
+/*
+ * The name in an argument like "$name", as `set` and `map` take; anything else is refused.  Standing alone it may have "-"
+ * and ".", too: `if ($arg_go-get)`.
+ */
 bool weir_variable_name(weir_conf *conf, weir_str arg, weir_str *name) WEIR_MUST_USE;
 
 /*

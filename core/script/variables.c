@@ -233,7 +233,9 @@ bool weir_variable_name(weir_conf *conf, weir_str arg, weir_str *name)
     bool is_valid = arg.len > 1 && arg.data[0] == '$';
 
     for (size_t i = 1; i < arg.len; i++) {
-        is_valid = is_valid && weir_script_is_name_byte(arg.data[i]);
+        char c = arg.data[i];
+
+        is_valid = is_valid && (weir_script_is_name_byte(c) || c == '-' || c == '.');
     }
 
     if (!is_valid) {

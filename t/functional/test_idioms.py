@@ -132,6 +132,28 @@ def test_a_folder_that_try_files_finds_is_redirected_to_with_its_slash(weir, fol
         location, "sub" if "sub" in location else "index")
 
 
+@pytest.mark.parametrize("target, status, seen", [
+    ("/app/a.txt", 200, "a"), ("/app/sub/b.txt", 200, "b"), ("/app/none", 200, "front"), ("/app/sub", 200, "front"),
+    ("/left/a.txt", 200, "a"), ("/left/sub", 301, "/left/sub/"), ("/left/none", 404, None), ("/uri/a.txt", 404, None)])
+def test_try_files_looks_behind_an_alias_that_a_regex_made(weir, folder, target, status, seen):
+    for name, text in (("a.txt", "a"), ("sub/b.txt", "b"), ("front.php", "front")):
+        folder.write("www/" + name, text)
+    server = weir(r"""absolute_redirect off;
+        location ~ ^/app/(.*)$ { alias @dir@/www/$1; try_files "" /front; }
+        location ~ ^/left/(.*)$ { alias @dir@/www/; try_files $1 $1/ =404; }
+        location ~ ^/uri/(.*)$ { alias @dir@/www/$1; try_files $uri =404; }
+        location = /front { alias @dir@/www/front.php; }""")
+    response = server.get(target)
+    assert response.status == status
+    assert seen in (None, response.headers.get("Location"), response.text)
+
+
+def test_a_variable_of_a_condition_may_have_a_dash(weir):
+    """As Go's "?go-get=1" is told from browsers."""
+    server = weir("if ($arg_go-get = 1) { return 200 go; } set $a-b.c 1; if ($a-b.c) { return 200 set; }")
+    assert [server.get(path).text for path in ("/?go-get=1", "/?go=1")] == ["go", "set"]
+
+
 def test_error_pages_follow_one_another_as_where_the_first_was_shown_says(weir):
     server = weir("""location /on { recursive_error_pages on; error_page 404 = @a; return 404; }
                      location /off { error_page 404 = @on; return 404; }

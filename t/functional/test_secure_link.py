@@ -21,7 +21,7 @@ def sum_of(text):
 @pytest.mark.parametrize("until, said", [(FUTURE, "1"), (PAST, "0")])
 def test_a_link_holds_until_its_time(weir, until, said):
     server = weir(BY_TIME)
-    for padding in ("", "=="):
+    for padding in ("", "=", "=="):
         link = f"/a/b?md5={sum_of(f'{until}/a/b {SECRET}')}{padding}&expires={until}"
         assert server.get(link).text == f"[{said}|{until}]"
 
@@ -42,10 +42,15 @@ def test_all_digits_of_the_alphabet_are_known(weir):
     "", "?md5=", "?md5=x", "?md5=" + "A" * 22, "?md5=" + "A" * 5000,
     f"?md5={sum_of(f'{PAST}/a {SECRET}')}&expires={FUTURE}",
     f"?md5={sum_of(f'x/a {SECRET}')}&expires=x", f"?md5={sum_of(f'0/a {SECRET}')}&expires=0",
-    f"?md5={sum_of(f'-1/a {SECRET}')}&expires=-1",
+    f"?md5={sum_of(f'-1/a {SECRET}')}&expires=-1", f"?md5={sum_of(f'/a {SECRET}')}", f"?md5={sum_of(f'/a {SECRET}')}&expires=",
 ])
 def test_others_are_empty(weir, query):
     assert weir(BY_TIME).get("/a" + query).text.startswith("[|")
+
+
+def test_a_time_that_is_none_is_not_told(weir):
+    server = weir(BY_TIME)
+    assert [server.get(f"/a?md5=x&expires={until}").text for until in ("5", "0", "x", "5x")] == ["[|5]"] + 3 * ["[|]"]
 
 
 def test_without_both_directives_there_is_nothing(weir):

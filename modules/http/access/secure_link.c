@@ -58,29 +58,44 @@ static bool secure_check(weir_conf *conf, const void *settings)
                                      "and \"secure_link_md5\"");
 }
 
-/* "MD5[,expires]", taken apart.  False: no memory. */
-static bool link_split(weir_script *script, const secure_conf *secure, weir_str *sum,
-                       weir_str *expires)
-{
-    weir_str rest;
+/* "MD5[,expires]". */
+typedef struct {
+    weir_str sum;
+    weir_str expires; /* as it is written; empty: it has none, or one that is no time */
+    uint64_t until_s; /* 0: for ever */
+    bool is_broken;   /* a comma, and no time behind it */
+} secure_text;
 
-    if (!weir_template_text(secure->link, script, &rest)) {
+/* False: no memory. */
+static bool link_split(weir_script *script, const secure_conf *secure, secure_text *link)
+{
+    const char *comma;
+    weir_str text;
+
+    if (!weir_template_text(secure->link, script, &text)) {
         return false;
     }
-    *sum = rest;
-    *expires = WEIR_STR_EMPTY;
-    if (weir_str_split(&rest, ',', sum)) {
-        *expires = rest;
+    *link = (secure_text){.sum = text, .expires = WEIR_STR_EMPTY};
+    comma = weir_str_find_byte(text, ',');
+    if (comma == NULL) {
+        return true;
     }
+    link->sum = weir_str_slice(text, 0, (size_t) (comma - text.data));
+    text = weir_str_from(text, link->sum.len + 1);
+    link->is_broken = !weir_parse_uint(text, INT64_MAX, &link->until_s) || link->until_s == 0;
+    link->expires = link->is_broken ? WEIR_STR_EMPTY : text;
     return true;
 }
 
-/* base64url (RFC 4648, 5) of 16 bytes, padded or not. */
+/* base64url (RFC 4648, 5) of 16 bytes, with whatever padding. */
 static bool sum_decode(weir_pool *pool, weir_str text, weir_str *bytes)
 {
     weir_builder builder;
     weir_str plain;
 
+    while (text.len != 0 && text.data[text.len - 1] == '=') {
+        text.len--;
+    }
     weir_builder_open(&builder, pool, 24);
     for (size_t i = 0; i < text.len; i++) {
         char byte = text.data[i];
@@ -97,27 +112,25 @@ static bool sum_decode(weir_pool *pool, weir_str text, weir_str *bytes)
 static bool get_by_expression(weir_script *script, const secure_conf *secure, weir_value *value)
 {
     uint8_t digest[MD5_DIGEST_LENGTH];
-    weir_str sum;
-    weir_str expires;
+    secure_text link;
     weir_str text;
     weir_str bytes;
-    uint64_t until_s = 0;
 
-    if (!link_split(script, secure, &sum, &expires)
-        || !weir_template_text(secure->md5, script, &text)) {
+    if (!link_split(script, secure, &link) || !weir_template_text(secure->md5, script, &text)) {
         return false;
     }
-    if (expires.len != 0 && (!weir_parse_uint(expires, INT64_MAX, &until_s) || until_s == 0)) {
+    if (link.is_broken) {
         return true;
     }
     MD5((const uint8_t *) text.data, text.len, digest);
-    if (!sum_decode(script->pool, sum, &bytes)
+    if (!sum_decode(script->pool, link.sum, &bytes)
         || CRYPTO_memcmp(bytes.data, digest, sizeof(digest)) != 0) {
         return true;
     }
     value->found = true;
-    value->text = until_s != 0 && (int64_t) until_s < weir_clock_now()->wall_s ? WEIR_STR("0")
-                                                                               : WEIR_STR("1");
+    value->text = link.until_s != 0 && (int64_t) link.until_s < weir_clock_now()->wall_s
+                      ? WEIR_STR("0")
+                      : WEIR_STR("1");
     return true;
 }
 
@@ -171,15 +184,16 @@ static bool get_secure_link(weir_script *script, uintptr_t arg, weir_value *valu
 static bool get_expires(weir_script *script, uintptr_t arg, weir_value *value)
 {
     const secure_conf *secure = weir_http_settings(script->subject, &weir_http_secure_link);
-    weir_str sum;
+    secure_text link;
 
     (void) arg;
     if (secure->link == NULL) {
         return true;
     }
-    if (!link_split(script, secure, &sum, &value->text)) {
+    if (!link_split(script, secure, &link)) {
         return false;
     }
+    value->text = link.expires;
     value->found = value->text.len != 0;
     return true;
 }

@@ -107,6 +107,12 @@ static const weir_directive try_directives[] = {
     {0},
 };
 
+/* In a location of a regex an alias is all of the path: files are looked for behind it, and the request's path stays. */
+static bool follows_alias(const weir_http_exchange *ex)
+{
+    return ex->core->root.is_alias && ex->location->kind == WEIR_HTTP_LOCATION_REGEX;
+}
+
 /* Under alias, a path that does not begin with the location's is one below it. */
 static bool below_alias(weir_http_exchange *ex, weir_str *uri)
 {
@@ -137,7 +143,9 @@ static weir_http_verdict try_one(weir_http_exchange *ex, const try_file *file)
         return WEIR_HTTP_FAILED;
     }
     ex->request.path = uri;
+    ex->request.below_alias = uri;
     is_made = weir_http_file_path(ex, &path, &root_len);
+    ex->request.below_alias = WEIR_STR_EMPTY;
     ex->request.path = asked;
     if (!is_made) {
         return WEIR_HTTP_FAILED;
@@ -157,6 +165,10 @@ static weir_http_verdict try_one(weir_http_exchange *ex, const try_file *file)
         return WEIR_HTTP_PASS;
     }
 
+    if (follows_alias(ex)) {
+        ex->request.below_alias = uri;
+        return WEIR_HTTP_SETTLED;
+    }
     /* Of a folder, too, without the slash: who asked for it without one is sent to where links of its index are right. */
     weir_http_set_path(&ex->request, uri);
     ex->request.path_is_valid = false;

@@ -54,10 +54,11 @@ typedef struct {
     weir_str path;      /* decoded, normalised, may be rewritten: $uri */
     weir_str args;      /* after "?", as received, may be rewritten: $args */
     weir_str extension; /* of the path's last segment, without "." */
-    weir_str host;      /* lower case, without port: the target's authority, else Host */
-    weir_str host_port; /* as received, with port */
-    weir_str scheme;    /* "http", "https" */
-    weir_str protocol;  /* extended CONNECT's :protocol (RFC 8441); empty else */
+    weir_str below_alias; /* where a regex has an alias: what try_files has found behind it */
+    weir_str host;        /* lower case, without port: the target's authority, else Host */
+    weir_str host_port;   /* as received, with port */
+    weir_str scheme;      /* "http", "https" */
+    weir_str protocol;    /* extended CONNECT's :protocol (RFC 8441); empty else */
     weir_http_fields fields;
     weir_http_fields trailers;
 

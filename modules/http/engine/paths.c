@@ -25,7 +25,7 @@ bool weir_http_file_path(weir_http_exchange *ex, weir_str *path, size_t *root_le
     }
     /* alias stands for the location's own part; with a regex, for all of the path. */
     if (ex->core->root.is_alias) {
-        uri = location->kind == WEIR_HTTP_LOCATION_REGEX ? WEIR_STR_EMPTY
+        uri = location->kind == WEIR_HTTP_LOCATION_REGEX ? ex->request.below_alias
                                                          : weir_str_from(uri, location->name.len);
     }
 

@@ -129,6 +129,7 @@ void weir_http_set_path(weir_http_request *request, weir_str path)
 {
     request->path = path;
     request->is_rewritten_here = false;
+    request->below_alias = WEIR_STR_EMPTY;
     request->extension = WEIR_STR_EMPTY;
     for (size_t i = path.len; i > 0 && path.data[i - 1] != '/'; i--) {
         if (path.data[i - 1] == '.') {
