@@ -183,6 +183,40 @@ def test_a_response_waits_for_the_clients_window(weir, folder):
     assert got == body_of(100_000)[:15]
 
 
+@pytest.mark.parametrize("place", ["file", "proxied"])
+def test_a_large_response_holds_up_no_others(weir, upstream, folder, place):
+    """The client's windows are wide, and its connection slow: what is asked for later comes in between."""
+    size = 4 << 20
+    folder.write("file", bytes(size))
+    upstream.answers(answer(bytes(size)))
+    server = weir(f"listen 127.0.0.1:@port@ sndbuf=64k; {ON} location /file {{ alias @dir@/file; }} location / {{ return 200 ok; }}"
+                  "location /proxied { proxy_pass http://@upstream@; }")
+    client = speak(server, settings={INITIAL_WINDOW_SIZE: 1 << 30}, window=False)
+    client.window_update(0, 1 << 30)
+    large = client.headers(with_fields((":path", "/" + place)))
+    client.read_until(DATA, large)
+    small = client.headers(with_fields((":path", "/")))
+    assert client.read_response(small).body == b"ok"
+    assert not any(frame.stream == large and frame.flags & END_STREAM for frame in client.frames if frame.kind == DATA)
+
+
+def test_urgent_responses_come_first(weir, folder):
+    """RFC 9218: u=0 before u=5, which was there first."""
+    size = 4 << 20
+    folder.write("file", bytes(size))
+    server = weir(f"listen 127.0.0.1:@port@ sndbuf=64k; {ON} root @dir@;")
+    client = speak(server, settings={INITIAL_WINDOW_SIZE: 1 << 30}, window=False)
+    client.window_update(0, 1 << 30)
+    late = client.headers(with_fields((":path", "/file"), ("priority", "u=5, i")))
+    client.read_until(DATA, late)
+    soon = client.headers(with_fields((":path", "/file"), ("priority", "u=0")))
+    ended = []
+    while len(ended) < 2:
+        frame = client.read_frame()
+        ended += [frame.stream] if frame.flags & END_STREAM and frame.kind == DATA else []
+    assert ended == [soon, late]
+
+
 def test_http2_chunk_size_bounds_the_frames(weir, folder):
     folder.write("body", body_of(100_000))
     client = speak(weir(ON + "root @dir@; http2_chunk_size 1000;"))

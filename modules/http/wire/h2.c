@@ -291,6 +291,13 @@ static pump_end pump(h2_connection *h2)
     }
 }
 
+/* A client that does not take what there is for it is not to make more of it without end. */
+static bool has_enough_to_send(const h2_connection *h2)
+{
+    return h2->is_blocked
+           && nghttp2_session_get_outbound_queue_size(h2->session) >= H2_QUEUED_FRAMES_MAX;
+}
+
 /* Nothing is left to do but to wait for more requests. */
 static void become_idle(h2_connection *h2)
 {
@@ -348,20 +355,19 @@ static bool h2_pump(h2_connection *h2)
     look_for_reasons_to_leave(h2);
 
     h2->is_busy = true;
-    h2->is_blocked = false;
     end = pump(h2);
     h2->is_busy = false;
 
+    h2->is_blocked = end == PUMP_WAITS;
+    if (h2->reads_later && end != PUMP_BROKEN && !has_enough_to_send(h2)) {
+        /* Enters again, to be woken for what is there still. */
+        h2->reads_later = false;
+        weir_connection_enter(h2->connection, &h2_open);
+    }
     switch (end) {
     case PUMP_DONE:
-        if (h2->reads_later) {
-            /* Enters again, to be woken for what is there still. */
-            h2->reads_later = false;
-            weir_connection_enter(h2->connection, &h2_open);
-        }
         return settle(h2);
     case PUMP_WAITS:
-        h2->is_blocked = true;
         weir_connection_set_idle(h2->connection, false);
         if (!was_blocked || h2->connection->sent != sent) {
             wait_for(h2, h2->client.server->core->send_timeout_ms);
@@ -480,9 +486,9 @@ static void h2_readable(weir_connection *connection)
 {
     h2_connection *h2 = connection->owner;
 
-    /* What the client does not take of ours, nobody wants to read more for. */
+    /* While a large response goes out, others can be asked for. */
     for (unsigned reads = 0; !h2->is_ending; reads++) {
-        if (reads == READS || h2->is_blocked) {
+        if (reads == READS || has_enough_to_send(h2)) {
             h2->reads_later = true;
             break;
         }

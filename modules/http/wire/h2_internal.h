@@ -19,6 +19,8 @@
 #define H2_RESETS_KEPT 64
 /* Queued bytes from which on nghttp2 is asked for no more frames before they are written. */
 #define H2_OUT_FULL (4 * WEIR_BLOCK_BYTES)
+/* And frames in nghttp2's own queue from which on nothing is read of a client that does not take them. */
+#define H2_QUEUED_FRAMES_MAX 100
 
 typedef struct {
     bool on;
@@ -67,7 +69,7 @@ typedef struct {
     bool last_is_named; /* the second GOAWAY was said */
     bool is_blocked;    /* the client does not take what we send */
     bool is_expelled;   /* it has broken the rules */
-    bool reads_later;   /* it has had its share of a turn, or does not take what we send */
+    bool reads_later;   /* it has had its share of a turn, or has enough to take first */
     bool is_torn;       /* half a frame was queued */
     bool is_ending; /* the last word was said: what is queued goes out, then the connection ends */
     uint64_t deadline_ms; /* of what is waited for without a stream, or to write; 0: nothing */

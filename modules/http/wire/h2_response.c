@@ -197,6 +197,16 @@ static bool submit_trailer(h2_stream *stream)
     return nghttp2_submit_trailer(stream->h2->session, stream->id, list, count) == 0;
 }
 
+/*
+ * By whole blocks while windows are wide.  What a narrow one does not let out, or what waits for its turn among many
+ * streams, is not kept here.
+ */
+static bool takes_block(const h2_stream *stream, size_t length, uint64_t allowed)
+{
+    return length >= WEIR_BLOCK_BYTES && allowed > WEIR_BLOCK_BYTES
+           && stream->h2->stream_count == 1;
+}
+
 /* As much as one frame is to have; the bytes themselves are asked for by h2_data_send(). */
 static ssize_t data_read(nghttp2_session *session, int32_t id, uint8_t *buffer, size_t length,
                          uint32_t *flags, nghttp2_data_source *source, void *user)
@@ -219,10 +229,7 @@ static ssize_t data_read(nghttp2_session *session, int32_t id, uint8_t *buffer, 
         return defer(stream);
     }
     most = allowed < most ? allowed : most;
-    /* By whole blocks while windows are wide; what a narrow one does not let out is not kept here. */
-    if (!pull(stream,
-              length >= WEIR_BLOCK_BYTES && allowed > WEIR_BLOCK_BYTES ? WEIR_BLOCK_BYTES
-                                                                       : (size_t) most,
+    if (!pull(stream, takes_block(stream, length, allowed) ? WEIR_BLOCK_BYTES : (size_t) most,
               &waits)) {
         stream->is_broken = true;
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;

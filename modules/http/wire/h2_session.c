@@ -46,6 +46,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
+    static const nghttp2_extpri shared = {.urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY, .inc = 1};
     h2_connection *h2 = user;
     int32_t id = frame->hd.stream_id;
 
@@ -63,6 +64,8 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         weir_log_line(&h2->connection->log, WEIR_LOG_CRIT, 0, "no memory for an exchange");
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
+    /* Unless its Priority field says otherwise: one large response is not to hold up all that come after (RFC 9218, 10). */
+    (void) nghttp2_session_change_extpri_stream_priority(session, id, &shared, 0);
     return nghttp2_session_set_stream_user_data(session, id, h2->in_head);
 }
 
