@@ -3,6 +3,7 @@
 #include "core/process/master.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -259,6 +260,8 @@ static void master_adopt(master *m, weir_cycle *cycle)
     /* Before there are new workers, which would hold on to sockets and files that nobody wants. */
     weir_listeners_close(old->listeners, cycle->listeners);
     weir_cycle_free(old);
+    /* What the libraries freed lies in holes between what they made for the new one: workers need not have it. */
+    (void) malloc_trim(0);
 
     if (weir_children_start(m->children, cycle)) {
         master_begin_handover(m);

@@ -301,11 +301,11 @@ static void watcher_look(weir_timer *timer)
     weir_watcher *watcher = WEIR_OWNER(timer, weir_watcher, timer);
     bool is_moving = false;
 
+    /* First, so that nothing happens between a look and the watch. */
+    watcher_add_all(watcher);
     for (watch_set *set = watcher->cycle->watches->first; set != NULL; set = set->next) {
         is_moving |= watcher_look_at_set(watcher, set);
     }
-
-    watcher_add_all(watcher);
 
     if (is_moving) {
         watcher_look_in(watcher, WATCH_STILL_MS);
@@ -363,8 +363,7 @@ weir_watcher *weir_watcher_start(weir_cycle *cycle, weir_loop *loop)
         watcher->event.fd = -1;
     }
 
-    watcher_add_all(watcher);
-    /* Soon: they may have changed since they were read. */
+    /* Soon, as they may have changed since they were read; workers need not wait for it. */
     watcher_look_in(watcher, WATCH_STILL_MS);
     return watcher;
 }
