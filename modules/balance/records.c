@@ -361,6 +361,13 @@ balance_record *balance_record_find(const balance_zone *zone, uint64_t key)
     return NULL;
 }
 
+/* One that was there may have been left by a keeper that was killed before it got so far. */
+static void record_join(const weir_balance_group *group, balance_record *record)
+{
+    atomic_store(&record->group, group->key);
+    atomic_fetch_add(&group->words->extras, 1);
+}
+
 balance_record *balance_record_make(balance_zone *zone, weir_balance_group *group, uint64_t key)
 {
     size_t next_free = 0;
@@ -371,8 +378,7 @@ balance_record *balance_record_make(balance_zone *zone, weir_balance_group *grou
         counts_clear(zone, (size_t) (record - zone->records));
         balance_health_claim(group, &record->state, true);
         atomic_store(&record->id, atomic_fetch_add(&group->words->next_id, 1));
-        atomic_store(&record->group, group->key);
-        atomic_fetch_add(&group->words->extras, 1);
+        record_join(group, record);
     }
     return record;
 }
@@ -381,6 +387,7 @@ void balance_record_renew(weir_balance_group *group, balance_record *record)
 {
     const balance_zone *zone = group->zone;
 
+    record_join(group, record);
     state_clear(record);
     if (zone->traffic != NULL) {
         balance_traffic_clear(zone->traffic, zone->count, (size_t) (record - zone->records));
@@ -398,6 +405,7 @@ balance_record *balance_record_resolve(weir_balance_group *group, uint64_t paren
     if (record == NULL) {
         record = balance_record_make(group->zone, group, key);
     } else {
+        record_join(group, record);
         balance_health_claim(group, &record->state, true);
     }
     if (record == NULL) {

@@ -199,10 +199,10 @@ static void publish(lookup *self, const weir_resolved *found, size_t count, unsi
     publish_new(self, &publishing);
     self->is_beginning = false;
     free(publishing.is_there);
-    tell(self, &publishing);
     if (publishing.added + publishing.removed + publishing.changed != 0) {
         atomic_fetch_add(&self->group->words->members, 1);
     }
+    tell(self, &publishing);
 }
 
 /* ---- asking */
@@ -399,11 +399,22 @@ static bool has_names(const balance_registry *registry)
     return registry->control != NULL;
 }
 
+/* What a keeper that was killed had changed, and not told the workers, is found as it should be: nobody else would tell them. */
+static void members_tell(const balance_registry *registry)
+{
+    for (WEIR_ARRAY_EACH(&registry->groups, weir_balance_group *, group)) {
+        if ((*group)->words != NULL) {
+            atomic_fetch_add(&(*group)->words->members, 1);
+        }
+    }
+}
+
 static bool lookups_start(weir_worker *keeper, weir_chore *chore)
 {
     balance_registry *registry = chore->subject;
     lookups *all;
 
+    members_tell(registry);
     if (!has_names(registry)) {
         return true;
     }
