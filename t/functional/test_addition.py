@@ -64,6 +64,16 @@ def test_what_the_length_was_is_not_said(weir, upstream, site):
     assert len(upstream.requests) == 2
 
 
+@pytest.mark.parametrize("directives, changed", [
+    ("addition_types *; add_after_body /after;", b"text after"), ("add_after_body /after;", b"text"),
+    ("sub_filter_types *; sub_filter t T;", b"Text"), ("sub_filter t T;", b"text")])
+def test_of_any_type_is_what_has_none_too(weir, upstream, directives, changed):
+    upstream.answers(answer(b"text"))
+    server = weir(f"location /after {{ return 200 ' after'; }} location / {{ {directives} proxy_pass http://@upstream@; }}")
+    response = server.get("/")
+    assert ("Content-Type" in response.headers, response.body) == (False, changed)
+
+
 def test_what_is_added_is_filtered_where_it_comes_from_and_compressed_with_the_rest(weir, upstream):
     upstream.answers(answer(b"text", headers=[("Content-Type", "text/html")]))
     server = weir("""gzip on; gzip_min_length 1; default_type text/html;

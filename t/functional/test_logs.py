@@ -124,12 +124,17 @@ def test_syslog_is_an_access_log(weir, folder, binary):
     assert re.fullmatch(r"<190>\w\w\w [ \d]\d \d\d:\d\d:\d\d t: said /a", text)
 
 
-@pytest.mark.parametrize("request_, status", [
-    (b"nonsense\r\n\r\n", 400), (b"GET / HTTP/1.1\r\n\r\n", 400), (b"GET / HTTP/9.9\r\n\r\n", 505)])
-def test_what_the_parser_refuses_is_logged_too(weir, request_, status):
+@pytest.mark.parametrize("request_, status, line", [
+    (b"nonsense\r\n\r\n", 400, "nonsense"), (b"GET / HTTP/1.1\r\n\r\n", 400, "GET / HTTP/1.1"),
+    (b"GET / HTTP/9.9\r\n\r\n", 505, "GET / HTTP/9.9"), (b"\x16\x03\x01\0\xa5", 400, r"\x16\x03\x01\x00\xA5"),
+    (b"GET /\x1b[2J HTTP/1.1\r\n\r\n", 400, r"GET /\x1B[2J HTTP/1.1"),
+    (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n", 414, None)])
+def test_what_the_parser_refuses_is_logged_too(weir, request_, status, line):
     server = weir("location / { return 200 x; }")
     server.exchange(request_)
-    assert f'" {status} ' in server.access_log()[0]
+    logged = server.access_log()[0]
+    assert f'" {status} ' in logged
+    assert (f'] "{line}" {status}' if line else '] "GET /aaaa') in logged
 
 
 def test_a_connection_without_a_request_is_not_logged(weir):

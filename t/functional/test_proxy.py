@@ -191,6 +191,16 @@ def test_status_reason_and_fields_pass(weir, upstream):
     assert response.headers["Content-Type"] == "text/odd"
 
 
+@pytest.mark.weir_only("nginx passes the line as it is")
+@pytest.mark.parametrize("line", [b"HTTP/1.1 299 ", b"HTTP/1.1 299"])
+def test_a_status_without_a_reason_keeps_its_space(weir, upstream, line):
+    """RFC 9112, 4."""
+    upstream.answers(line + b"\r\nContent-Length: 0\r\n\r\n")
+    connection = weir("location / { proxy_pass http://@upstream@; }").connect()
+    connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert connection.read_until(b"\r\n").startswith(b"HTTP/1.1 299 \r\n")
+
+
 @pytest.mark.parametrize("status", [200, 201, 203, 206, 301, 302, 400, 401, 403, 404, 410, 418,
                                     429, 444, 499, 500, 503, 507])
 def test_any_status_of_the_origin_passes(weir, upstream, status):

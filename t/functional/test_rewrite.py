@@ -142,7 +142,8 @@ def test_return_of_a_code_alone(weir, status, has_body):
 
 
 def test_a_text_keeps_error_pages_away(weir):
-    server = weir("""error_page 403 /page; location / { return 403 "text"; }
-                     location /bare { return 403; } location = /page { return 200 page; }""")
+    server = weir("""error_page 403 /page; location / { return 403 "text"; } location /made { return 403 $arg_none; }
+                     location /bare { return 403; } location /empty { return 403 ""; } location = /page { return 200 page; }""")
+    assert [server.get(path).text for path in ("/made", "/empty")] == ["", "page"]
     assert (server.get("/").status, server.get("/").text) == (403, "text")
     assert (server.get("/bare").status, server.get("/bare").text) == (403, "page")

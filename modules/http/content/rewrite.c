@@ -272,7 +272,8 @@ static bool return_call(weir_conf *conf, void *settings, const weir_statement *s
         if (status < 300) {
             note_answer(conf);
         }
-        if (statement->count == 2) {
+        /* An empty text is none where there is a page of weir's own, or an error_page. */
+        if (statement->count == 2 || (status >= 400 && text.len == 0)) {
             return program_add(conf, &step);
         }
     } else if (statement->count == 2 && is_url(text)) {

@@ -399,14 +399,12 @@ bool weir_http_type_is_listed(const weir_array *types, weir_str content_type)
 
     (void) weir_str_split(&rest, ';', &type);
     type = weir_str_trim(type);
-    if (type.len == 0) {
-        return false;
-    }
     if (weir_str_eq_nocase(type, WEIR_STR("text/html"))) {
         return true;
     }
     for (WEIR_ARRAY_EACH(types, const weir_str, listed)) {
-        if (weir_str_eq(*listed, WEIR_STR("*")) || weir_str_eq_nocase(*listed, type)) {
+        if (weir_str_eq(*listed, WEIR_STR("*"))
+            || (type.len != 0 && weir_str_eq_nocase(*listed, type))) {
             return true;
         }
     }

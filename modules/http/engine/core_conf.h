@@ -214,7 +214,7 @@ weir_http_exchange *weir_http_exchange_unasked(const weir_http_location *locatio
 
 /* The type for a path's extension, from types and default_type. */
 weir_str weir_http_content_type(const weir_http_core_conf *core, weir_str extension);
-/* Of a Content-Type with or without parameters: text/html always, and what `types` (weir_str) has; "*" is any. */
+/* Of a Content-Type with or without parameters: text/html always, and what `types` (weir_str) has; "*" is any, and none. */
 bool weir_http_type_is_listed(const weir_array *types, weir_str content_type);
 
 /*

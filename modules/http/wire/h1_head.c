@@ -155,10 +155,10 @@ static bool take_request_line(h1_connection *h1, weir_str line)
     weir_http_request_line parsed;
     unsigned status = weir_http_parse_request_line(line, &parsed);
 
+    /* Logged, whatever it is: logs escape. */
     request->line = line;
     if (status != 0) {
         /* A client that speaks another protocol is told so before its "head" is complete. */
-        request->line = weir_http_is_field_value(line) ? line : WEIR_STR_EMPTY;
         head_refuse(h1, status,
                     status == 505 ? "client sent invalid version"
                                   : "client sent invalid request line");
@@ -375,6 +375,7 @@ static bool take_lines(h1_connection *h1)
                 continue;
             }
             if (taken > weir_http_line_limit(h1->ex->core)) {
+                h1->ex->request.line = line;
                 head_refuse(h1, 414, "client sent too long URI");
                 return false;
             }
@@ -429,11 +430,14 @@ static bool head_room(h1_connection *h1)
     size_t limit = weir_http_head_limit(core);
 
     if (!h1->has_request_line && !line_may_be_request(h1)) {
-        h1->ex->request.line = WEIR_STR_EMPTY;
+        h1->ex->request.line = weir_str_of(h1->data + h1->start, line);
         head_refuse(h1, 400, "client sent invalid method");
         return false;
     }
     if (line >= weir_http_line_limit(core)) {
+        if (!h1->has_request_line) {
+            h1->ex->request.line = weir_str_of(h1->data + h1->start, line);
+        }
         head_refuse(h1, h1->has_request_line ? 494 : 414,
                     h1->has_request_line ? "client sent too long header line"
                                          : "client sent too long URI");

@@ -86,6 +86,10 @@ static void add_status_line(weir_builder *head, const weir_http_exchange *ex)
     weir_builder_add(head, WEIR_STR("HTTP/1.1 "));
     if (response->status_text.len != 0) {
         weir_builder_add(head, response->status_text);
+        if (response->status_text.len == 3) {
+            /* An origin's that gave no reason: the space is to be there all the same (RFC 9112, 4). */
+            weir_builder_add_byte(head, ' ');
+        }
     } else {
         weir_builder_add_padded(head, response->status, 3);
         weir_builder_add_byte(head, ' ');
