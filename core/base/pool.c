@@ -455,6 +455,17 @@ void weir_pool_cancel(weir_pool_cleanup *cleanup)
     }
 }
 
+void weir_pool_raise(weir_pool *pool, size_t bytes)
+{
+    if (bytes > SIZE_MAX - pool->limit) {
+        bytes = SIZE_MAX - pool->limit;
+    }
+    pool_close_window(pool);
+    pool->limit += bytes;
+    pool->left += bytes;
+    pool_open_window(pool);
+}
+
 size_t weir_pool_used(const weir_pool *pool)
 {
     return pool->limit - pool->left - (size_t) (pool->end - pool->at);

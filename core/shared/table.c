@@ -6,7 +6,7 @@
 #include "core/base/hash.h"
 #include "core/base/random.h"
 
-#define TABLE_MAGIC 0x31656c6261746577 /* "wetable1": grows with what lies in the memory */
+#define TABLE_MAGIC 0x32656c6261746577 /* "wetable2": grows with what lies in the memory */
 #define TABLE_HEAD_ROOM 256            /* the first cell begins here */
 #define TABLE_CELLS_MIN 8
 #define TABLE_SHARE_MAX 4 /* one entry may take a quarter */
@@ -47,8 +47,8 @@ static bool table_is_readable(const weir_table *table, size_t bytes)
     const table_head *head = table->head;
 
     return head->magic == TABLE_MAGIC && head->bytes == bytes && head->cells == table->cell_count
-           && head->buckets == table->bucket_mask + 1 && head->numbers == table->shape.numbers
-           && head->lock_bytes == sizeof(weir_shared_lock);
+           && head->untouched <= head->cells && head->buckets == table->bucket_mask + 1
+           && head->numbers == table->shape.numbers && head->lock_bytes == sizeof(weir_shared_lock);
 }
 
 static void table_begin(weir_table *table, size_t bytes)
@@ -335,13 +335,31 @@ static bool table_make_room(weir_table *table, size_t cells)
     return true;
 }
 
+/* Puts a cell into the list of free ones that was never used. */
+static void table_touch(weir_table *table)
+{
+    table_head *head = table->head;
+    table_cell *cell = table_cell_at(table, head->untouched);
+
+    memset(cell, 0, sizeof(*cell));
+    cell->next = head->free;
+    /* Whoever finds the table after a death goes over the cells before that. */
+    atomic_signal_fence(memory_order_seq_cst);
+    head->free = head->untouched++;
+}
+
 /* As many cells as are wanted and free, as a chain. */
 static table_index table_take_cells(weir_table *table, size_t cells)
 {
     table_head *head = table->head;
-    table_index first = head->free;
-    table_cell *last = table_cell_at(table, first);
+    table_index first;
+    table_cell *last;
 
+    while (head->free_count - (table->cell_count - head->untouched) < cells) {
+        table_touch(table);
+    }
+    first = head->free;
+    last = table_cell_at(table, first);
     head->free_count -= (uint32_t) cells;
     while (--cells > 0) {
         last = table_cell_at(table, last->next);

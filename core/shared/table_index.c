@@ -131,7 +131,7 @@ static bool table_mark_chain(weir_table *table, table_index entry)
     table_index i = entry;
 
     for (size_t n = 0; n < cells; n++) {
-        if (i >= table->cell_count || table_is_marked(table, i)
+        if (i >= table->head->untouched || table_is_marked(table, i)
             || (n > 0 && atomic_load(&table_cell_at(table, i)->is_entry) != 0)) {
             table_unmark_chain(table, entry, n);
             return false;
@@ -218,7 +218,8 @@ static void table_take_over(weir_table *table, table_index entry)
 
 static void table_free_unmarked(weir_table *table)
 {
-    for (table_index i = table->cell_count; i-- > 0;) {
+    table->head->free_count = table->cell_count - table->head->untouched;
+    for (table_index i = table->head->untouched; i-- > 0;) {
         if (!table_is_marked(table, i)) {
             table_cell_at(table, i)->next = table->head->free;
             table->head->free = i;
@@ -252,7 +253,7 @@ static table_index table_sort_by_use(weir_table *table)
     table_index sorted[32], list = TABLE_NONE;
 
     memset(sorted, 0xff, sizeof(sorted));
-    for (table_index i = 0; i < table->cell_count; i++) {
+    for (table_index i = 0; i < table->head->untouched; i++) {
         size_t n = 0;
 
         if (atomic_load(&table_cell_at(table, i)->is_entry) == 0) {
@@ -294,7 +295,7 @@ static void table_order_by_use(weir_table *table)
 void weir_table_rebuild(weir_table *table)
 {
     table_begin_index(table);
-    for (table_index i = 0; i < table->cell_count; i++) {
+    for (table_index i = 0; i < table->head->untouched; i++) {
         if (atomic_load(&table_cell_at(table, i)->is_entry) != 0) {
             table_take_over(table, i);
         }
@@ -305,7 +306,7 @@ void weir_table_rebuild(weir_table *table)
 
 void weir_table_clear(weir_table *table)
 {
-    memset(table->cells, 0, (size_t) table->cell_count * sizeof(table_cell));
+    table->head->untouched = 0;
     table->head->uses = 0;
     weir_table_rebuild(table);
 }

@@ -50,6 +50,11 @@ typedef struct {
     /* The index, with the buckets and bits. */
     table_index newest, oldest, free;
     uint32_t entries, free_count;
+    /*
+     * Cells from here on have never been used, whatever lies there: they are free, too, and in no list.  So a table that is little
+     * used takes little memory.
+     */
+    uint32_t untouched;
     uint64_t uses;
 
     _Atomic uint64_t evicted, refused, rebuilt;

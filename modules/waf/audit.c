@@ -276,21 +276,23 @@ static void add_json_producer(const weir_waf_transaction *tx, weir_waf_json *jso
     weir_waf_json_close(json, '}');
 }
 
-/* The same for all entries of this machine. */
-static void add_server_id(weir_waf_json *json)
+/* The same for all entries of this machine: a digest of its name, made once.  Empty: it has none. */
+static weir_str server_id(weir_waf_worker *worker)
 {
-    char name[256], id[2 * SHA_DIGEST_LENGTH];
     uint8_t digest[SHA_DIGEST_LENGTH];
+    char name[256];
     weir_builder hex;
 
-    if (gethostname(name, sizeof(name)) != 0) {
-        return;
+    if (worker->server_id.len == 0 && gethostname(name, sizeof(name)) == 0) {
+        name[sizeof(name) - 1] = '\0';
+        SHA1((const uint8_t *) name, strlen(name), digest);
+        weir_builder_open(&hex, worker->pool, 2 * sizeof(digest));
+        weir_builder_add_hexdump(&hex, weir_str_of((const char *) digest, sizeof(digest)));
+        if (!weir_builder_close(&hex, &worker->server_id)) {
+            return WEIR_STR_EMPTY;
+        }
     }
-    name[sizeof(name) - 1] = '\0';
-    SHA1((const uint8_t *) name, strlen(name), digest);
-    weir_builder_over(&hex, id, sizeof(id));
-    weir_builder_add_hexdump(&hex, weir_str_of((const char *) digest, sizeof(digest)));
-    weir_waf_json_text(json, "server_id", weir_builder_cut(&hex));
+    return worker->server_id;
 }
 
 static void add_json(weir_waf_transaction *tx, weir_builder *entry)
@@ -307,7 +309,7 @@ static void add_json(weir_waf_transaction *tx, weir_builder *entry)
     weir_waf_json_open(&json, "transaction", '{');
     weir_waf_json_text(&json, "client_ip", tx->connection.client_addr);
     weir_waf_json_text(&json, "time_stamp", weir_str_of(stamp, len));
-    add_server_id(&json);
+    weir_waf_json_text(&json, "server_id", server_id(tx->worker));
     weir_waf_json_number(&json, "client_port", tx->connection.client_port);
     weir_waf_json_text(&json, "host_ip", tx->connection.server_addr);
     weir_waf_json_number(&json, "host_port", tx->connection.server_port);

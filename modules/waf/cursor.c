@@ -10,6 +10,9 @@ bool weir_waf_target_fits(weir_waf_transaction *tx, const weir_waf_target *targe
     if (target->selector.len == 0) {
         return true;
     }
+    if (target->prefix.len != 0) {
+        return weir_str_starts_nocase(name, target->prefix);
+    }
     if (target->pattern != NULL) {
         tx->work += 64 + name.len * 2;
         return weir_waf_pattern_matches(tx->worker->matcher, target->pattern, name);
@@ -158,13 +161,28 @@ static weir_waf_value *slot_value(weir_waf_transaction *tx, uint32_t slot)
     return value;
 }
 
-static bool slot_fits(weir_waf_transaction *tx, const weir_waf_target *target, uint32_t slot)
+/* The next slot from `slot` on whose name fits; as many as there are: none. */
+static uint32_t next_fitting(weir_waf_transaction *tx, const weir_waf_target *target, uint32_t slot)
 {
-    if (target->slots != NULL) {
-        return (target->slots[slot / 64] >> slot % 64 & 1) != 0;
+    uint32_t count = (uint32_t) tx->library->slot_names.count;
+
+    if (target->slots == NULL) {
+        while (slot < count
+               && !weir_waf_target_fits(tx, target,
+                                        *WEIR_ARRAY_AT(&tx->library->slot_names, weir_str, slot))) {
+            slot++;
+        }
+        return slot;
     }
-    return weir_waf_target_fits(tx, target,
-                                *WEIR_ARRAY_AT(&tx->library->slot_names, weir_str, slot));
+    while (slot < count) {
+        uint64_t left = target->slots[slot / 64] >> slot % 64;
+
+        if (left != 0) {
+            return slot + (uint32_t) __builtin_ctzll(left);
+        }
+        slot = (slot / 64 + 1) * 64;
+    }
+    return count;
 }
 
 static weir_waf_value *next_of_tx(weir_waf_transaction *tx, const weir_waf_target *target,
@@ -175,10 +193,11 @@ static weir_waf_value *next_of_tx(weir_waf_transaction *tx, const weir_waf_targe
         return tx->slots[target->slot].is_set ? slot_value(tx, target->slot) : NULL;
     }
     if (cursor->part == 0) {
-        while (cursor->index < tx->library->slot_names.count) {
+        while ((cursor->index = next_fitting(tx, target, cursor->index))
+               < tx->library->slot_names.count) {
             uint32_t slot = cursor->index++;
 
-            if (tx->slots[slot].is_set && slot_fits(tx, target, slot)) {
+            if (tx->slots[slot].is_set) {
                 return slot_value(tx, slot);
             }
         }

@@ -149,6 +149,7 @@ bool weir_waf_link_place(weir_waf_library *library, weir_waf_link *link)
     /* The filter says what does not match; of a negated operator that is what does. */
     if (link->is_of_text && link->test.kind == WEIR_WAF_TEST_OPERATOR && !link->is_negated) {
         place.operator= link->test.operator;
+        link->is_filtered = true;
     }
     if (can_be_grouped(link)) {
         place.group = group_of(library, link, place.part);
@@ -164,18 +165,23 @@ bool weir_waf_link_place(weir_waf_library *library, weir_waf_link *link)
 static bool groups_find_places(weir_waf_library *library)
 {
     for (WEIR_ARRAY_EACH(&library->groups, weir_waf_group, group)) {
-        group->places = WEIR_NEW_ARRAY(library->pool, uint64_t, library->place_words);
-        if (group->places == NULL) {
+        group->words = WEIR_NEW_ARRAY(library->pool, weir_waf_group_word, library->place_words);
+        if (group->words == NULL) {
             return false;
         }
     }
     for (uint32_t i = 0; i < library->places.count; i++) {
         const weir_waf_place *place = WEIR_ARRAY_AT(&library->places, weir_waf_place, i);
+        weir_waf_group *group;
 
-        if (place->group != WEIR_WAF_NONE) {
-            weir_waf_bit_set(WEIR_ARRAY_AT(&library->groups, weir_waf_group, place->group)->places,
-                             i);
+        if (place->group == WEIR_WAF_NONE) {
+            continue;
         }
+        group = WEIR_ARRAY_AT(&library->groups, weir_waf_group, place->group);
+        if (group->word_count == 0 || group->words[group->word_count - 1].word != i / 64) {
+            group->words[group->word_count++].word = i / 64;
+        }
+        group->words[group->word_count - 1].bits |= (uint64_t) 1 << i % 64;
     }
     return true;
 }

@@ -44,6 +44,7 @@ typedef struct {
     weir_waf_variable variable;
     weir_str selector;                /* empty: all members */
     const weir_waf_operator *pattern; /* of a selector in slashes; NULL: it is a name */
+    weir_str prefix;                  /* all that the pattern asks for; empty: it asks otherwise */
     uint32_t slot;                    /* TX with a name; else NONE */
     const uint64_t *slots; /* of a rule's TX:/…/: bits of those whose names fit; else NULL */
 } weir_waf_target;
@@ -154,6 +155,7 @@ typedef struct {
     weir_waf_test test;
     weir_array effects; /* weir_waf_effect */
     bool is_of_text;    /* what the test says depends on the text alone */
+    bool is_filtered;   /* the filter knows what values the test cannot match */
     uint32_t place;     /* its question's, which is the filter's number, too; NONE: it has none */
     uint32_t group;     /* of the question; NONE: the sieve does not ask it */
 } weir_waf_link;
@@ -262,12 +264,19 @@ typedef struct {
     uint32_t group; /* NONE: the sieve does not ask it */
 } weir_waf_place;
 
+/* Of a set of places, a word that is not empty, and which one it is. */
+typedef struct {
+    uint64_t bits;
+    uint32_t word;
+} weir_waf_group_word;
+
 /* Questions about what a chain makes of values: asked of a value all at once. */
 typedef struct {
     uint32_t chain;
     weir_waf_filter_part part;
-    bool is_multi_match; /* and about what the steps before the last one make of it */
-    uint64_t *places;    /* bits; known when the library is closed */
+    bool is_multi_match;        /* and about what the steps before the last one make of it */
+    weir_waf_group_word *words; /* known when the library is closed */
+    uint32_t word_count;
 } weir_waf_group;
 
 /*

@@ -10,6 +10,8 @@
 /* Between two looks at the clock.  A regex that goes back and forth takes many times what it is counted as. */
 #define TURN_WORK 10000
 #define CHAIN_MAX 64
+/* For phase 5, where all that a request may take is taken. */
+#define LOGGING_BYTES ((size_t) 256 * 1024)
 
 typedef enum {
     RULE_WAITS,
@@ -89,20 +91,20 @@ static weir_waf_matched matched_if(bool is_so)
 }
 
 /* What the filter says. */
-static bool may_match(weir_waf_transaction *tx, weir_waf_node *node, uint32_t place)
+static bool may_match(weir_waf_transaction *tx, weir_waf_node *node, const weir_waf_link *link)
 {
     weir_waf_scan *scan;
 
-    if (place == WEIR_WAF_NONE || !tx->library->is_filtered) {
+    if (node == NULL || !link->is_filtered || !tx->library->is_filtered) {
         return true;
     }
     scan = weir_waf_node_scan(tx, node);
-    return scan == NULL || weir_waf_may_match(scan, place);
+    return scan == NULL || weir_waf_may_match(scan, link->place);
 }
 
-/* Without negation. */
-static weir_waf_matched test_node(weir_waf_transaction *tx, const weir_waf_link *link,
-                                  weir_waf_node *node, weir_waf_run *run)
+/* Without negation.  `node` is the text's; NULL: it has none. */
+static weir_waf_matched test_text(weir_waf_transaction *tx, const weir_waf_link *link,
+                                  weir_str text, weir_waf_node *node, weir_waf_run *run)
 {
     const weir_waf_test *test = &link->test;
 
@@ -110,14 +112,13 @@ static weir_waf_matched test_node(weir_waf_transaction *tx, const weir_waf_link 
     switch (test->kind) {
     case WEIR_WAF_TEST_NUMBER:
         return matched_if(
-            compare(test->comparison, weir_waf_number_of(node->text), test_number(tx, test)));
+            compare(test->comparison, weir_waf_number_of(text), test_number(tx, test)));
     case WEIR_WAF_TEST_ALWAYS:
         return WEIR_WAF_MATCH;
     case WEIR_WAF_TEST_NEVER:
         return WEIR_WAF_NO_MATCH;
     case WEIR_WAF_TEST_OPERATOR:
-        return may_match(tx, node, link->place) ? run_operator(tx, test, node->text, run)
-                                                : WEIR_WAF_NO_MATCH;
+        return may_match(tx, node, link) ? run_operator(tx, test, text, run) : WEIR_WAF_NO_MATCH;
     }
     return WEIR_WAF_NO_MATCH;
 }
@@ -215,15 +216,15 @@ static void value_matched(weir_waf_transaction *tx, const weir_waf_rule *rule,
 }
 
 /* What the operator says; it has matched, in the rule's sense, if that is MATCH and it is not negated, or the other way round. */
-static weir_waf_matched try_node(weir_waf_transaction *tx, const weir_waf_rule *rule,
-                                 const weir_waf_link *link, weir_waf_find *found,
+static weir_waf_matched try_text(weir_waf_transaction *tx, const weir_waf_rule *rule,
+                                 const weir_waf_link *link, weir_waf_find *found, weir_str text,
                                  weir_waf_node *node)
 {
     weir_waf_run run = {.captured = 0};
-    weir_waf_matched result = test_node(tx, link, node, &run);
+    weir_waf_matched result = test_text(tx, link, text, node, &run);
 
     if ((result == WEIR_WAF_MATCH) != link->is_negated) {
-        found->value = node->text;
+        found->value = text;
         value_matched(tx, rule, link, found, &run);
     }
     return result;
@@ -251,7 +252,7 @@ static bool try_each(weir_waf_transaction *tx, const weir_waf_rule *rule, const 
         weir_waf_node *node = weir_waf_node_of(tx, value, path[i]);
 
         if (node != NULL && node != last) {
-            weir_waf_matched result = try_node(tx, rule, link, found, node);
+            weir_waf_matched result = try_text(tx, rule, link, found, node->text, node);
 
             matched |= (result == WEIR_WAF_MATCH) != link->is_negated;
             *is_settled &= result != WEIR_WAF_LIMIT;
@@ -282,13 +283,15 @@ static bool try_value(weir_waf_transaction *tx, const weir_waf_rule *rule,
     if (link->is_multi_match) {
         matched = try_each(tx, rule, link, &found, value, &is_settled);
     } else {
-        weir_waf_node *node = weir_waf_node_of(tx, value, link->chain);
+        /* What is neither transformed nor filtered is not made a node of. */
+        bool is_plain = link->chain == 0 && !link->is_filtered;
+        weir_waf_node *node = is_plain ? NULL : weir_waf_node_of(tx, value, link->chain);
         weir_waf_matched result;
 
-        if (node == NULL) {
+        if (!is_plain && node == NULL) {
             return false;
         }
-        result = try_node(tx, rule, link, &found, node);
+        result = try_text(tx, rule, link, &found, is_plain ? value->text : node->text, node);
         matched = (result == WEIR_WAF_MATCH) != link->is_negated;
         is_settled &= result != WEIR_WAF_LIMIT;
     }
@@ -560,6 +563,8 @@ static void phase_begin(weir_waf_transaction *tx, unsigned phase)
         /* The rules that report the score are few; they are given some more. */
         tx->is_exhausted = false;
         tx->options.budget.work = tx->work + WEIR_WAF_WORK_PRESET / 100;
+        weir_pool_raise(tx->pool, LOGGING_BYTES);
+        tx->pool_is_raised = true;
     }
 }
 
@@ -595,6 +600,19 @@ static bool is_out_of_question(weir_waf_transaction *tx, const weir_waf_question
     return false;
 }
 
+/* The next rule, from `index` on, that must be run; as many as there are: none. */
+static uint32_t next_in_question(weir_waf_transaction *tx, const weir_waf_phase_program *program,
+                                 uint32_t index)
+{
+    uint32_t from = index;
+
+    while (index < program->count && is_out_of_question(tx, &program->questions[index])) {
+        index++;
+    }
+    tx->work += (uint64_t) (index - from) * 4;
+    return index;
+}
+
 static weir_result run_rules(weir_waf_transaction *tx)
 {
     weir_waf_position *at = &tx->at;
@@ -603,14 +621,14 @@ static weir_result run_rules(weir_waf_transaction *tx)
     while (at->index < program->count) {
         const weir_waf_rule *rule;
 
-        if (tx->sieve.is_stale && !at->in_rule && tx->library->is_filtered
-            && weir_waf_sieve(tx) == WEIR_WAIT) {
-            return WEIR_WAIT;
-        }
-        if (!at->in_rule && is_out_of_question(tx, &program->questions[at->index])) {
-            tx->work += 4;
-            at->index++;
-            continue;
+        if (!at->in_rule) {
+            if (tx->sieve.is_stale && tx->library->is_filtered && weir_waf_sieve(tx) == WEIR_WAIT) {
+                return WEIR_WAIT;
+            }
+            at->index = next_in_question(tx, program, at->index);
+            if (at->index == program->count) {
+                break;
+            }
         }
         rule = program->rules[at->index];
         if (phase_is_off(tx, at->phase)) {

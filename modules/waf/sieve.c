@@ -31,21 +31,21 @@ static void ask_text(weir_waf_transaction *tx, const weir_waf_group *group,
                      uint64_t *bits)
 {
     const weir_waf_prefilter *prefilter = tx->library->prefilter;
-    uint32_t words = tx->library->place_words;
 
-    for (uint32_t i = 0; i < words; i++) {
-        uint64_t left = literals[i] & group->places[i] & ~bits[i];
+    for (uint32_t i = 0; i < group->word_count; i++) {
+        uint32_t word = group->words[i].word;
+        uint64_t left = literals[word] & group->words[i].bits & ~bits[word];
 
         for (; left != 0; left &= left - 1) {
-            uint32_t place = i * 64 + (uint32_t) __builtin_ctzll(left);
+            uint32_t place = word * 64 + (uint32_t) __builtin_ctzll(left);
 
             if (weir_waf_prefilter_fits(prefilter, place, len, present)) {
-                bits[i] |= left & -left;
+                bits[word] |= left & -left;
             }
             tx->work += 4;
         }
     }
-    tx->work += words;
+    tx->work += group->word_count;
 }
 
 /*
@@ -112,7 +112,12 @@ static bool ask_value(weir_waf_transaction *tx, uint32_t number, const weir_waf_
         }
         weir_waf_bit_set(said->asked, number);
     }
-    add_said(tx, said, unasked->audience);
+    for (uint32_t i = 0; i < group->word_count; i++) {
+        uint32_t word = group->words[i].word;
+
+        tx->sieve.may_match[word] |=
+            said->may_match[word] & group->words[i].bits & unasked->audience->places[word];
+    }
     return true;
 }
 

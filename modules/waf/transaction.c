@@ -135,7 +135,12 @@ weir_waf_transaction *weir_waf_transaction_new(const weir_waf_program *program,
 
 void weir_waf_transaction_free(weir_waf_transaction *tx)
 {
-    if (tx != NULL) {
+    if (tx == NULL) {
+        return;
+    }
+    if (tx->pool_is_raised) {
+        weir_pool_free(tx->pool);
+    } else {
         pool_put(tx->worker, tx->pool, tx->options.budget.bytes);
     }
 }

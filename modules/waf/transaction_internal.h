@@ -119,8 +119,9 @@ struct weir_waf_worker {
     weir_pool *pool;
     weir_pool *spare; /* of the last transaction */
     size_t spare_bytes;
-    void *images; /* of kept.c */
-    char *line;   /* of WEIR_WAF_LINE_MAX bytes, for what is written at once */
+    void *images;       /* of kept.c */
+    char *line;         /* of WEIR_WAF_LINE_MAX bytes, for what is written at once */
+    weir_str server_id; /* for audit logs; empty: not made yet */
 };
 
 #define WEIR_WAF_LINE_MAX 65536
@@ -182,6 +183,7 @@ struct weir_waf_transaction {
     uint64_t work, turn_work_end, started_us, turn_end_us;
     uint64_t spent_us;
     bool is_exhausted; /* of work or memory: decided, logged */
+    bool pool_is_raised;
     bool pcre_limit_was_hit;
     weir_str session_id, user_id, resource_id;
     struct weir_waf_kept *kept[5]; /* collections that initcol named */

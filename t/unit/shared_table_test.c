@@ -494,6 +494,44 @@ static void entries_that_something_else_wrote_over_are_dropped(void **state)
     munmap(memory, BYTES);
 }
 
+static size_t resident_pages(void *memory, size_t bytes)
+{
+    static unsigned char is_there[4096];
+    size_t pages = bytes / (size_t) sysconf(_SC_PAGESIZE), count = 0;
+
+    assert_true(pages <= sizeof(is_there));
+    assert_int_equal(mincore(memory, bytes, is_there), 0);
+    for (size_t i = 0; i < pages; i++) {
+        count += is_there[i] & 1;
+    }
+    return count;
+}
+
+static void memory_is_taken_as_entries_come(void **state)
+{
+    const size_t bytes = 8 * 1024 * 1024;
+    void *memory = unit_shared_memory(bytes);
+    size_t pages = bytes / (size_t) sysconf(_SC_PAGESIZE);
+    weir_table *table = unit_table(*state, memory, bytes, (weir_table_shape){.numbers = 0}, true);
+    weir_table_report report = weir_table_tell(table);
+    char key[32];
+
+    assert_int_equal(report.free_cells, report.cells);
+    assert_true(resident_pages(memory, bytes) < pages / 16);
+    for (size_t i = 0; i < report.cells; i++) {
+        assert_true(weir_table_put(table, unit_key(key, i), WEIR_STR("v"), WEIR_TABLE_FOREVER));
+        assert_int_equal(weir_table_tell(table).free_cells, report.cells - i - 1);
+    }
+    assert_int_equal(weir_table_tell(table).evicted, 0);
+    assert_has(table, unit_key(key, 0), WEIR_STR("v"));
+    assert_true(weir_table_put(table, WEIR_STR("one more"), WEIR_STR("v"), WEIR_TABLE_FOREVER));
+    assert_int_equal(weir_table_tell(table).evicted, 1);
+    assert_true(has(table, unit_key(key, 0)));
+    assert_false(has(table, unit_key(key, 1)));
+    unit_assert_nothing_lost(table);
+    munmap(memory, bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -515,6 +553,7 @@ int main(void)
         unit_test_with_pool(it_is_found_at_another_address_by_who_opens_it_later),
         unit_test_with_pool(what_is_not_such_a_table_begins_empty),
         unit_test_with_pool(too_little_memory_is_no_table),
+        unit_test_with_pool(memory_is_taken_as_entries_come),
         cmocka_unit_test(without_memory_it_says_so),
         unit_test_with_pool(whoever_dies_over_it_leaves_all_entries_in_their_order),
         unit_test_with_pool(entries_that_something_else_wrote_over_are_dropped),

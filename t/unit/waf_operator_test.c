@@ -299,6 +299,25 @@ static void a_file_gives_a_phrase_a_line(void **state)
     assert_int_equal(run_of(*state, op, WEIR_STR("atLASt"), &run), WEIR_WAF_MATCH);
 }
 
+static void the_bytes_of_a_text_are_all_that_it_has(void **state)
+{
+    uint64_t random = 1;
+
+    (void) state;
+    for (size_t len = 0; len < 300; len++) {
+        unsigned char bytes[300];
+        weir_waf_bytes present, expected = {{0}};
+
+        for (size_t i = 0; i < len; i++) {
+            random = random * 6364136223846793005 + 1442695040888963407;
+            bytes[i] = (unsigned char) (random >> 56);
+            weir_waf_bytes_add(&expected, bytes[i]);
+        }
+        weir_waf_bytes_of(weir_str_of((const char *) bytes, len), &present);
+        assert_memory_equal(&present, &expected, sizeof(expected));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +333,7 @@ int main(void)
         WAF_TEST(what_looks_through_the_rest_from_each_byte_is_given_up),
         WAF_TEST(what_cannot_be_compiled_is_refused_with_its_place),
         WAF_TEST(a_file_gives_a_phrase_a_line),
+        WAF_TEST(the_bytes_of_a_text_are_all_that_it_has),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

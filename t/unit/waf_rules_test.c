@@ -306,6 +306,26 @@ static void variables_are_set_changed_and_removed(void **state)
         2);
 }
 
+static void a_pattern_selects_members_by_their_names(void **state)
+{
+    const char *rules = "SecAction \"id:1,phase:1,pass,nolog,setvar:'tx.made_%{ARGS.q}=x',"
+                        "setvar:tx.MADE_too=y,setvar:tx.unmade_1=z\"\n"
+                        "SecRule TX:/^made_/ \"@streq x\" \"id:2,phase:1,deny,chain\"\n"
+                        "SecRule TX:/^Made_T/ \"@streq y\" \"chain\"\n"
+                        "SecRule &TX:/^made_/ \"@eq 2\"\n"
+                        "SecRule TX:/^made_/ \"@streq z\" \"id:3,phase:1,deny\"\n"
+                        "SecRule ARGS:/^ab/ \"@streq v\" \"id:4,phase:1,deny\"\n"
+                        "SecRule ARGS:/^a.c$/ \"@streq w\" \"id:5,phase:1,deny\"\n"
+                        "SecRule ARGS|!ARGS:/^xy/ \"@streq u\" \"id:6,phase:1,deny\"";
+
+    assert_denied(ask(*state, rules, "/?q=z", NULL), 2);
+    /* made_too is made once more: there is one that begins so. */
+    assert_passed(ask(*state, rules, "/?q=TOO&xab=v&xyz=u&abc=u2", NULL));
+    assert_denied(ask(*state, rules, "/?q=TOO&AB1=v", NULL), 4);
+    assert_denied(ask(*state, rules, "/?q=TOO&axc=w", NULL), 5);
+    assert_denied(ask(*state, rules, "/?q=TOO&axy=u", NULL), 6);
+}
+
 static void a_chain_matches_if_each_link_does(void **state)
 {
     const char *rules = "SecRule ARGS:a x \"id:1,phase:1,deny,chain\"\n"
@@ -451,6 +471,48 @@ static void a_budget_that_is_used_up_is_a_verdict(void **state)
     assert_logged(unit, "budget of work is used up");
 }
 
+/* What reports is asked for more than is left. */
+static void rules_of_phase_5_have_memory_of_their_own(void **state)
+{
+    rules_unit *unit = *state;
+    const weir_waf_program *program = read_rules(
+        unit, NULL,
+        "SecRuleEngine On\nSecArgumentsLimit 0\nSecRule ARGS \"@streq x\" \"id:1,phase:1,deny\"\n"
+        "SecRule REQUEST_METHOD GET \"id:2,phase:5,pass,log,logdata:'of %{REQUEST_URI}'\"");
+    weir_waf_options options = {
+        .log = keep_line,
+        .subject = unit,
+        .unique_id = WEIR_STR("1"),
+        .budget = {.bytes = 96 * 1024},
+    };
+    char *target = weir_pool_bytes(unit->pool, 32768);
+    weir_waf_request_line line = {
+        .line = WEIR_STR("GET / HTTP/1.1"),
+        .method = WEIR_STR("GET"),
+        .target = weir_str_of(target, 32768),
+        .protocol = WEIR_STR("HTTP/1.1"),
+    };
+
+    assert_true(weir_waf_library_close(unit->library, &unit->fault));
+    memset(target, '&', 32768);
+    memcpy(target, "/?", 2);
+    for (size_t i = 2; i + 1 < 32768; i += 2) {
+        target[i] = 'a';
+    }
+    for (int round = 0; round < 2; round++) {
+        unit->log_len = 0;
+        weir_waf_transaction_free(unit->tx);
+        unit->tx = weir_waf_transaction_new(program, unit->worker, &options);
+        weir_waf_set_request_line(unit->tx, &line);
+        run_phase(unit, WEIR_WAF_PHASE_REQUEST_HEAD);
+        assert_int_equal(weir_waf_intervened(unit->tx)->deed, WEIR_WAF_DO_DENY);
+        assert_logged(unit, "budget of memory is used up in phase 1");
+        run_phase(unit, WEIR_WAF_PHASE_LOGGING);
+        assert_logged(unit, "[id \"2\"]");
+        assert_logged(unit, "[data \"of /?a&a&a");
+    }
+}
+
 typedef struct {
     const char *target;
     uint64_t denied_by; /* 0: none */
@@ -576,6 +638,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_raw_body_is_there_for_forms_only, setup, teardown),
         cmocka_unit_test_setup_teardown(scores_add_up_for_each_value_that_matches, setup, teardown),
         cmocka_unit_test_setup_teardown(variables_are_set_changed_and_removed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_pattern_selects_members_by_their_names, setup, teardown),
         cmocka_unit_test_setup_teardown(a_chain_matches_if_each_link_does, setup, teardown),
         cmocka_unit_test_setup_teardown(captures_go_to_the_next_link, setup, teardown),
         cmocka_unit_test_setup_teardown(matched_vars_are_those_of_the_chain, setup, teardown),
@@ -587,6 +650,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(allow_ends_what_would_have_denied, setup, teardown),
         cmocka_unit_test_setup_teardown(a_line_of_the_log_has_modsecuritys_form, setup, teardown),
         cmocka_unit_test_setup_teardown(a_budget_that_is_used_up_is_a_verdict, setup, teardown),
+        cmocka_unit_test_setup_teardown(rules_of_phase_5_have_memory_of_their_own, setup, teardown),
         cmocka_unit_test_setup_teardown(a_text_that_was_seen_before_gets_the_same_verdict, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(what_is_known_of_a_text_is_no_verdict_for_other_members,
