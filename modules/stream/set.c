@@ -4,6 +4,7 @@
  *     set $name value;
  */
 
+#include "core/server/values.h"
 #include "modules/stream/engine/core_conf.h"
 
 typedef struct {
@@ -18,12 +19,20 @@ typedef struct {
 
 extern const weir_stream_module weir_stream_set;
 
+/* One that this server has not set. */
+static bool get_unset(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    (void) script;
+    (void) arg;
+    return weir_give(value, WEIR_STR_EMPTY);
+}
+
 static bool set_call(weir_conf *conf, void *settings, const weir_statement *statement)
 {
     weir_pool *pool = weir_conf_pool(conf);
     weir_space *space = weir_space_of(conf, "stream");
     set_conf *own = weir_level_own_settings(conf, weir_conf_level(conf), &weir_stream_set.base);
-    weir_variable definition = {.is_fallback = true};
+    weir_variable definition = {.get = get_unset, .is_fallback = true};
     set_step *step;
     weir_str name;
 

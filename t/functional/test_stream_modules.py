@@ -50,6 +50,8 @@ def test_a_session_is_logged_at_its_end(stream, upstream):
 @pytest.mark.parametrize("server, status", [
     ("return x;", "200"), ("deny all; return x;", "403"), ("proxy_pass 127.0.0.1:@closed@;", "502"),
     ("ssl_preread on; preread_buffer_size 3; return x;", "400"),
+    ("set $to no.such:1; proxy_pass $to;", "500"),
+    ("set $to no.such:1; proxy_pass $to; resolver 127.0.0.1:@closed@; resolver_timeout 10ms;", "500"),
 ])
 def test_the_status_says_how_it_ended(stream, server, status):
     running = stream(f"""log_format s '$status'; access_log @dir@/s.log s;
@@ -58,6 +60,23 @@ def test_the_status_says_how_it_ended(stream, server, status):
     connection.send_what_fits(b"\x16\x03\x01\x01")
     connection.read_until_close()
     assert running.access_log(name="s.log") == [status]
+
+
+def test_a_variable_that_another_server_sets_is_empty(stream):
+    server = stream("""log_format s '[$x]'; access_log @dir@/s.log s;
+        server { listen 127.0.0.1:@port@; return x; }
+        server { listen unix:@dir@/other; set $x value; return x; }""")
+    server.connect().read_until_close()
+    assert server.access_log(name="s.log") == ["[]"]
+
+
+def test_the_time_to_connect_ends_with_the_handshake(stream, upstream):
+    """The upstream speaks no TLS: it is connected to, and no more."""
+    upstream.speaks(lambda peer: peer.send(b"no TLS at all\n"))
+    server = stream("""log_format s '$upstream_connect_time'; access_log @dir@/s.log s;
+        server { listen 127.0.0.1:@port@; proxy_pass @upstream@; proxy_ssl on; }""")
+    server.connect().read_until_close()
+    assert server.access_log(name="s.log") == ["-"]
 
 
 @pytest.mark.weir_only("nginx has them since 1.29.3 and 1.29.8")

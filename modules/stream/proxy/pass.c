@@ -54,8 +54,7 @@ static void resolved(weir_balance_host *host)
     stream_proxy *proxy = WEIR_OWNER(host, stream_proxy, asked);
 
     if (host->group == NULL) {
-        weir_stream_end(proxy->session,
-                        host->is_unknown ? WEIR_STREAM_BAD_GATEWAY : WEIR_STREAM_INTERNAL_ERROR);
+        weir_stream_end(proxy->session, WEIR_STREAM_INTERNAL_ERROR);
         return;
     }
     proxy->group = host->group;
@@ -90,7 +89,6 @@ static weir_result resolve(stream_proxy *proxy)
     result = weir_balance_host_ask(asked, session->client->loop, core->resolver,
                                    core->resolver_timeout_ms);
     proxy->group = asked->group;
-    session->status = asked->is_unknown ? WEIR_STREAM_BAD_GATEWAY : 0;
     return result;
 }
 

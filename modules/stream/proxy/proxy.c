@@ -135,9 +135,7 @@ static weir_stream_verdict proxy_judge(weir_stream_session *session, const void 
     case WEIR_FAIL:
         break;
     }
-    if (session->status == 0) {
-        session->status = WEIR_STREAM_INTERNAL_ERROR;
-    }
+    session->status = WEIR_STREAM_INTERNAL_ERROR;
     return WEIR_STREAM_REFUSED;
 }
 

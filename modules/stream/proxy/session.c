@@ -225,7 +225,6 @@ static void connected(weir_origin_opening *opening)
 {
     stream_proxy *proxy = WEIR_OWNER(opening, stream_proxy, opening);
 
-    attempt_now(proxy)->connect_ms = attempt_age_ms(proxy);
     weir_balance_connected(&proxy->pick);
 }
 
@@ -236,6 +235,8 @@ static void opened(weir_origin_opening *opening, weir_origin_outcome outcome)
     weir_balance_count_opening(&proxy->pick, opening, outcome);
     switch (outcome) {
     case WEIR_ORIGIN_OPEN:
+        /* As nginx counts, with TLS. */
+        attempt_now(proxy)->connect_ms = attempt_age_ms(proxy);
         attempt_relay(proxy);
         return;
     case WEIR_ORIGIN_TIMED_OUT:
