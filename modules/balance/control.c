@@ -70,14 +70,15 @@ static uint64_t flags_of(const balance_server *server)
            | (server->is_resolved ? BALANCE_IS_RESOLVED : 0u);
 }
 
-static void settings_put(balance_settings *settings, const balance_server *server)
+/* `more`: flags that go with it. */
+static void settings_put(balance_settings *settings, const balance_server *server, uint64_t more)
 {
     atomic_store(&settings->weight, server->weight);
     atomic_store(&settings->max_conns, server->max_conns);
     atomic_store(&settings->max_fails, server->max_fails);
     atomic_store(&settings->fail_timeout_ms, server->fail_timeout_ms);
     atomic_store(&settings->slow_start_ms, server->slow_start_ms);
-    atomic_store(&settings->flags, flags_of(server));
+    atomic_store(&settings->flags, flags_of(server) | more);
 }
 
 static balance_server server_of(const control_call *call)
@@ -233,7 +234,7 @@ static balance_record *member_make(weir_balance_group *group, const balance_serv
     if (!is_new) {
         balance_record_renew(group, record);
     }
-    settings_put(&record->settings, server);
+    settings_put(&record->settings, server, 0);
     member_rises(group, record);
     atomic_store(&record->generation, group->zone->generation);
     atomic_fetch_add(&group->words->extras, 1);
@@ -312,11 +313,10 @@ static weir_balance_change_outcome server_patch(weir_balance_group *group, balan
         if (!texts_put(record, server.name, server.route, server.service)) {
             return WEIR_BALANCE_CHANGE_NO_ROOM;
         }
-        settings_put(&record->settings, &server);
+        settings_put(&record->settings, &server, 0);
     } else {
         (void) texts_put(record, WEIR_STR_EMPTY, server.route, WEIR_STR_EMPTY);
-        settings_put(&record->settings, &server);
-        atomic_fetch_or(&record->settings.flags, BALANCE_HAS_ROUTE);
+        settings_put(&record->settings, &server, BALANCE_HAS_ROUTE);
         atomic_store(&record->patched, seat->server->digest);
     }
     addresses_follow(group, record, call->mask);
@@ -359,11 +359,10 @@ static weir_balance_change_outcome address_patch(const weir_balance_group *group
     }
     own |= call->mask & BALANCE_OWN_ALL;
     balance_server_merge(&server, &asked, call->mask);
-    settings_put(&record->settings, &server);
     if ((call->mask & WEIR_BALANCE_HAS_ROUTE) != 0) {
         route_put(record, asked.route);
     }
-    atomic_fetch_or(&record->settings.flags, own << BALANCE_OWN_SHIFT);
+    settings_put(&record->settings, &server, own << BALANCE_OWN_SHIFT);
     atomic_store(&record->patched, mark);
     if (was_down && !server.is_down) {
         atomic_store(&record->state.risen_ms, weir_clock_now()->monotonic_ms);

@@ -243,3 +243,15 @@ def test_addresses_of_a_kind_that_no_server_would_tell_of_stay(weir, dns):
     wait_until(lambda: peers() == {"127.0.0.2:9", "127.0.0.3:9", "[::1]:9"}, "what is known")
     dns.failing = set()
     wait_until(lambda: peers() == {"127.0.0.2:9", "127.0.0.3:9"}, "the other one to go")
+
+
+@pytest.mark.parametrize("family, wanted", [("", {"4", "6"}), ("ipv6=off", {"4"}), ("ipv4=off", {"6"})])
+def test_addresses_of_both_kinds_are_servers_unless_one_is_off(weir, new_upstream, dns, family, wanted):
+    four = new_upstream().answers(answer("4"))
+    try:
+        new_upstream(host="::1", port=four.port).answers(answer("6"))
+    except OSError:
+        pytest.skip("no IPv6 here")
+    dns.has("back.test", "127.0.0.1", "::1")
+    server = weir(PASS, http=f"upstream back {{ resolver {dns} {family}; server back.test:{four.port} resolve; }}")
+    wait_until(lambda: seen(server) == wanted, "the addresses")

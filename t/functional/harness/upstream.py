@@ -192,10 +192,11 @@ class Upstream:
             self.port = None
         else:
             self.port = port or ports.take()
-            self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            self._listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET,
+                                           socket.SOCK_STREAM)
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._listener.bind((host, self.port))
-            self.address = f"{host}:{self.port}"
+            self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
         self._listener.listen(512)
         self._start(self._accept)
 
