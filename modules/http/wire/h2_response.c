@@ -13,6 +13,8 @@
 #define FIELDS_OF_OURS 6
 /* A smaller part of a block is copied: a queue of such would keep many blocks. */
 #define SPAN_COPY_MAX 4096
+/* Of so many streams a block each may be kept. */
+#define STREAMS_FEW 16
 
 /* ---- heads */
 
@@ -204,7 +206,7 @@ static bool submit_trailer(h2_stream *stream)
 static bool takes_block(const h2_stream *stream, size_t length, uint64_t allowed)
 {
     return length >= WEIR_BLOCK_BYTES && allowed > WEIR_BLOCK_BYTES
-           && stream->h2->stream_count == 1;
+           && stream->h2->stream_count <= STREAMS_FEW;
 }
 
 /* As much as one frame is to have; the bytes themselves are asked for by h2_data_send(). */
