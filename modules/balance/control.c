@@ -25,6 +25,8 @@
     100 /* of the keeper: workers of an earlier generation wake that generation's alone */
 #define PATIENCE_MS 5000 /* for a keeper that is being replaced */
 
+#define NO_ID UINT64_MAX /* of a server that is to be added, until it is */
+
 enum { CALL_FREE, CALL_TAKEN, CALL_ASKED, CALL_ANSWERED };
 
 typedef struct {
@@ -241,8 +243,7 @@ static balance_record *member_make(weir_balance_group *group, const balance_serv
     return record;
 }
 
-static weir_balance_change_outcome server_add(weir_balance_group *group, const control_call *call,
-                                              uint64_t *id)
+static weir_balance_change_outcome server_add(weir_balance_group *group, control_call *call)
 {
     balance_server server = server_of(call);
     weir_balance_change_outcome outcome = WEIR_BALANCE_CHANGE_DONE;
@@ -251,10 +252,14 @@ static weir_balance_change_outcome server_add(weir_balance_group *group, const c
     if (server.is_backup && !group->method->takes_backups) {
         return WEIR_BALANCE_CHANGE_NO_BACKUP;
     }
+    /* A keeper that was killed before it could say so has added it. */
+    if (member_find(group, call->id) != NULL) {
+        return WEIR_BALANCE_CHANGE_DONE;
+    }
     record = member_make(group, &server, &outcome);
     if (record != NULL) {
+        call->id = atomic_load(&record->id);
         atomic_store(&record->is_added, 1);
-        *id = atomic_load(&record->id);
     }
     return outcome;
 }
@@ -401,8 +406,7 @@ static weir_balance_change_outcome carry_out(const struct balance_control *contr
     if (group == NULL || group->words == NULL) {
         return WEIR_BALANCE_CHANGE_NO_SERVER;
     }
-    outcome = call->op == WEIR_BALANCE_ADD ? server_add(group, call, &call->id)
-                                           : member_change(group, call);
+    outcome = call->op == WEIR_BALANCE_ADD ? server_add(group, call) : member_change(group, call);
     if (outcome != WEIR_BALANCE_CHANGE_DONE) {
         return outcome;
     }
@@ -483,7 +487,7 @@ static void call_fill(control_call *call, const weir_balance_change *change)
     call->op = change->op;
     call->mask = change->mask;
     call->group = change->group->key;
-    call->id = change->id;
+    call->id = change->op == WEIR_BALANCE_ADD ? NO_ID : change->id;
     call->weight = server->weight;
     call->max_conns = server->max_conns;
     call->max_fails = server->max_fails;
