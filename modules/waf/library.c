@@ -319,6 +319,7 @@ static bool program_finish(weir_waf_program *program)
         if (entry->rule == NULL) {
             continue;
         }
+        weir_waf_rule_look_at_lines(library, entry->rule);
         for (WEIR_ARRAY_EACH(&entry->rule->links, weir_waf_link, link)) {
             link_settle(link);
             if (!weir_waf_link_place(library, link)) {

@@ -348,6 +348,11 @@ bool weir_waf_read_targets(weir_waf_reader *reader, weir_str text,
 bool weir_waf_read_target(weir_waf_reader *reader, weir_str text,
                           weir_waf_target *target) WEIR_MUST_USE;
 bool weir_waf_read_test(weir_waf_reader *reader, weir_str text, weir_waf_link *link) WEIR_MUST_USE;
+/*
+ * Lets the regexes of a rule that has been read look at each line of a value, where a match more is an attack found: of "who\n" a
+ * pattern's "$" sees the end.  Not where a match lets something by (!@rx, allow, ctl, skip): there all of the value must fit.
+ */
+void weir_waf_rule_look_at_lines(weir_waf_library *library, const weir_waf_rule *rule);
 bool weir_waf_read_actions(weir_waf_reader *reader, weir_str text, weir_waf_rule *rule,
                            weir_waf_link *link) WEIR_MUST_USE;
 bool weir_waf_read_macro(weir_waf_reader *reader, weir_str text,

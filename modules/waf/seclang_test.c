@@ -117,6 +117,68 @@ static bool read_operator(weir_waf_reader *reader, weir_str name, weir_str param
     return true;
 }
 
+/* What a rule switches off or lets by when it matches, it must match as a whole. */
+static bool only_detects(const weir_waf_rule *rule)
+{
+    if (rule->actions.disruption == WEIR_WAF_ALLOW || rule->skip != 0
+        || rule->skip_after.len != 0) {
+        return false;
+    }
+    for (WEIR_ARRAY_EACH(&rule->links, const weir_waf_link, link)) {
+        for (WEIR_ARRAY_EACH(&link->effects, const weir_waf_effect, effect)) {
+            if (effect->kind >= WEIR_WAF_CTL_ENGINE) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* The same regex with "^" and "$" at the ends of lines, too; what cannot be had so stays as it is. */
+static void look_at_lines(weir_waf_library *library, weir_waf_link *link)
+{
+    weir_waf_operator_build build = {.pool = library->pool};
+    weir_str pattern = link->test.parameter.text;
+    const weir_waf_operator *operator;
+    weir_builder builder;
+    weir_str key;
+
+    weir_builder_open(&builder, library->pool, SIZE_MAX);
+    weir_builder_add(&builder, WEIR_STR("rx of lines (?m)"));
+    weir_builder_add(&builder, pattern);
+    if (!weir_builder_close(&builder, &key)) {
+        return;
+    }
+    operator= weir_map_find(library->operators, key);
+    if (operator== NULL) {
+        operator= weir_waf_operator_new(&build, WEIR_STR("rx"),
+                                        weir_str_from(key, WEIR_STR("rx of lines ").len));
+        if (operator== NULL || !weir_map_put(library->operators, key,
+                                             (void *) (uintptr_t) operator)) {
+            return;
+        }
+    }
+    link->test.operator= operator;
+}
+
+void weir_waf_rule_look_at_lines(weir_waf_library *library, const weir_waf_rule *rule)
+{
+    if (!only_detects(rule)) {
+        return;
+    }
+    for (WEIR_ARRAY_EACH(&rule->links, weir_waf_link, link)) {
+        weir_str pattern = link->test.parameter.text;
+
+        if (link->test.kind == WEIR_WAF_TEST_OPERATOR && !link->is_unconditional
+            && !link->is_negated && weir_str_eq(link->test.name, WEIR_STR("rx"))
+            && !weir_str_eq(pattern, WEIR_STR("^.*$"))
+            && (weir_str_find_byte(pattern, '^') != NULL
+                || weir_str_find_byte(pattern, '$') != NULL)) {
+            look_at_lines(library, link);
+        }
+    }
+}
+
 /* [!]@name parameter; without "@" all of it is a regex. */
 bool weir_waf_read_test(weir_waf_reader *reader, weir_str text, weir_waf_link *link)
 {

@@ -326,6 +326,28 @@ static void a_pattern_selects_members_by_their_names(void **state)
     assert_denied(ask(*state, rules, "/?q=TOO&axy=u", NULL), 6);
 }
 
+static void lines_count_where_a_match_is_an_attack(void **state)
+{
+    const char *rules =
+        "SecRule ARGS:way \"@rx ^let$\" \"id:1,phase:1,pass,nolog,ctl:ruleRemoveById=2\"\n"
+        "SecRule ARGS:a \"@rx ^who$\" \"id:2,phase:1,deny\"\n"
+        "SecRule ARGS:b \"!@rx ^[a-z]+$\" \"id:3,phase:1,deny\"\n"
+        "SecRule ARGS:c \"@rx ^ok$\" \"id:4,phase:1,pass,nolog,skipAfter:END\"\n"
+        "SecRule ARGS:c \"@rx .\" \"id:5,phase:1,deny\"\n"
+        "SecMarker END";
+
+    assert_denied(ask(*state, rules, "/?a=who%0A", NULL), 2);
+    assert_denied(ask(*state, rules, "/?a=x%0Awho", NULL), 2);
+    assert_denied(ask(*state, rules, "/?a=x%0Awho%0Ay", NULL), 2);
+    assert_passed(ask(*state, rules, "/?a=x%0Awhose", NULL));
+    assert_passed(ask(*state, rules, "/?a=who&way=let", NULL));
+    assert_denied(ask(*state, rules, "/?a=who&way=let%0A", NULL), 2);
+    assert_passed(ask(*state, rules, "/?b=fine", NULL));
+    assert_denied(ask(*state, rules, "/?b=fine%0A", NULL), 3);
+    assert_passed(ask(*state, rules, "/?c=ok", NULL));
+    assert_denied(ask(*state, rules, "/?c=ok%0A", NULL), 5);
+}
+
 static void a_chain_matches_if_each_link_does(void **state)
 {
     const char *rules = "SecRule ARGS:a x \"id:1,phase:1,deny,chain\"\n"
@@ -639,6 +661,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(scores_add_up_for_each_value_that_matches, setup, teardown),
         cmocka_unit_test_setup_teardown(variables_are_set_changed_and_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_pattern_selects_members_by_their_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(lines_count_where_a_match_is_an_attack, setup, teardown),
         cmocka_unit_test_setup_teardown(a_chain_matches_if_each_link_does, setup, teardown),
         cmocka_unit_test_setup_teardown(captures_go_to_the_next_link, setup, teardown),
         cmocka_unit_test_setup_teardown(matched_vars_are_those_of_the_chain, setup, teardown),
