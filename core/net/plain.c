@@ -23,8 +23,11 @@ weir_result weir_connection_fail(weir_connection *connection, int error, const c
         level = connection->listener != NULL ? WEIR_LOG_INFO : WEIR_LOG_ERR;
     }
 
+    /* Of one that failed before, as a handshake whose alert cannot be sent, the reason is told. */
+    if (!connection->failed) {
+        weir_log_line(&connection->log, level, error, "%s() failed", call);
+    }
     connection->failed = true;
-    weir_log_line(&connection->log, level, error, "%s() failed", call);
     return WEIR_FAIL;
 }
 

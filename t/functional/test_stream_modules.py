@@ -77,6 +77,7 @@ def test_the_time_to_connect_ends_with_the_handshake(stream, upstream):
         server { listen 127.0.0.1:@port@; proxy_pass @upstream@; proxy_ssl on; }""")
     server.connect().read_until_close()
     assert server.access_log(name="s.log") == ["-"]
+    assert server.log().count("[error]") == 1       # though the alert meets a socket that was reset
 
 
 @pytest.mark.weir_only("nginx has them since 1.29.3 and 1.29.8")
