@@ -97,6 +97,17 @@ def test_more_may_come_before_a_pipelined_request_had_its_turn(weir, upstream):
 
 # Bodies nobody wants
 
+@pytest.mark.weir_only("nginx reads on")
+def test_framing_without_content_is_refused(weir, upstream):
+    """Else the limits on bodies say nothing of what is read for them."""
+    server = weir("client_max_body_size 1k; location / { proxy_pass http://@upstream@; }")
+    chunks = (b"1;" + b"x" * 4000 + b"\r\na\r\n") * 20 + b"0\r\n\r\n"
+    response = server.exchange(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
+    assert response.status == 400
+    assert server.wait_log("client sent invalid chunked body")
+    assert not upstream.requests
+
+
 def test_a_chunked_body_that_nobody_wants_is_not_read_for_ever(weir):
     server = weir(RETURN)
     with server.connect() as client:

@@ -261,6 +261,37 @@ static void chunks_are_joined_however_they_are_cut(void **state)
     }
 }
 
+/* Chunks of one byte, each with an extension of so many. */
+static weir_result decode_chunks(weir_pool *pool, size_t chunks, size_t extension, size_t piece)
+{
+    weir_builder text, content;
+    weir_str all;
+
+    weir_builder_open(&text, pool, SIZE_MAX);
+    weir_builder_open(&content, pool, SIZE_MAX);
+    for (size_t i = 0; i < chunks; i++) {
+        weir_builder_add(&text, WEIR_STR("1;"));
+        for (size_t left = extension; left != 0; left--) {
+            weir_builder_add_byte(&text, 'x');
+        }
+        weir_builder_add(&text, WEIR_STR("\r\na\r\n"));
+    }
+    weir_builder_add(&text, WEIR_STR("0\r\n\r\n"));
+    assert_true(weir_builder_close(&text, &all));
+    return decode(pool, all, piece, &content, NULL);
+}
+
+static void framing_is_bounded_by_what_it_frames(void **state)
+{
+    static const size_t pieces[] = {1, 7, 4096, SIZE_MAX / 2};
+
+    for (size_t i = 0; i < WEIR_COUNT(pieces); i++) {
+        assert_int_equal(decode_chunks(*state, 15, 4000, pieces[i]), WEIR_OK);
+        assert_int_equal(decode_chunks(*state, 17, 4000, pieces[i]), WEIR_FAIL);
+        assert_int_equal(decode_chunks(*state, 30000, 8, pieces[i]), WEIR_OK);
+    }
+}
+
 static void each_prefix_waits_for_more(void **state)
 {
     static const weir_str text = WEIR_STR_INIT("1\r\na\r\n0\r\nA: b\r\n\r\n");
@@ -340,6 +371,7 @@ int main(void)
         cmocka_unit_test(a_name_that_is_no_token_is_odd),
         cmocka_unit_test(a_length_is_digits_and_nothing_else),
         unit_test_with_pool(chunks_are_joined_however_they_are_cut),
+        unit_test_with_pool(framing_is_bounded_by_what_it_frames),
         unit_test_with_pool(each_prefix_waits_for_more),
         unit_test_with_pool(framing_that_is_not_by_the_letter_is_refused),
         unit_test_with_pool(extensions_and_trailers_are_bounded),

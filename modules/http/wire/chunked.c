@@ -4,6 +4,9 @@
 
 /* Bytes of extensions that one chunk may have. */
 #define EXTENSION_MAX 4096
+/* Framing that each byte of content allows, enough for chunks of one; and what is let pass beyond that in all. */
+#define OVERHEAD_PER_BYTE 16
+#define OVERHEAD_MAX 65536
 
 enum {
     CHUNK_SIZE,      /* digits */
@@ -173,6 +176,19 @@ static bool take(weir_http_chunked *chunked, char c)
     }
 }
 
+/* False: there is too much framing. */
+static bool account(weir_http_chunked *chunked, uint64_t framing, uint64_t content)
+{
+    uint64_t made_up = content * OVERHEAD_PER_BYTE;
+
+    chunked->overhead += framing;
+    if (chunked->overhead > OVERHEAD_MAX) {
+        return false;
+    }
+    chunked->overhead -= made_up < chunked->overhead ? made_up : chunked->overhead;
+    return true;
+}
+
 weir_result weir_http_chunked_next(weir_http_chunked *chunked, weir_str bytes, size_t *framing,
                                    size_t *content)
 {
@@ -194,7 +210,7 @@ weir_result weir_http_chunked_next(weir_http_chunked *chunked, weir_str bytes, s
             chunked->left -= here;
             *framing = used;
             *content = (size_t) here;
-            return WEIR_OK;
+            return account(chunked, used, here) ? WEIR_OK : WEIR_FAIL;
         }
         if (used == bytes.len) {
             break;
@@ -204,6 +220,9 @@ weir_result weir_http_chunked_next(weir_http_chunked *chunked, weir_str bytes, s
         }
     }
     *framing = used;
+    if (!account(chunked, used, 0)) {
+        return WEIR_FAIL;
+    }
     return chunked->is_complete ? WEIR_OK : WEIR_WAIT;
 }
 

@@ -8,7 +8,8 @@
 
 /*
  * Takes the chunked framing off a body (RFC 9112, 7.1), cut at any byte.  Strict: CR LF and nothing
- * else ends a line, sizes are 1 to 16 hexadecimal digits, extensions are skipped and bounded.
+ * else ends a line, sizes are 1 to 15 hexadecimal digits, extensions are skipped and bounded, and so is framing in relation
+ * to content: what limits a body would else not limit what is read for it.
  * A zeroed one, with its limits set, is at the start.
  */
 typedef struct {
@@ -24,6 +25,7 @@ typedef struct {
     size_t trailer_len;
     char no_trailer[2]; /* room for the end of a section without fields */
     bool is_complete;   /* the last line was taken */
+    uint64_t overhead;  /* bytes of framing that content has not made up for */
 } weir_http_chunked;
 
 /*

@@ -4,6 +4,8 @@
 
 /* Below this much room a block is not read into any more. */
 #define ROOM_MIN 2048
+/* Of a body, in one turn of the loop: who sends as fast as we read must not hold up everybody else. */
+#define TURN_BYTES (4 * WEIR_BLOCK_LARGE_BYTES)
 
 /* Gives out bytes of the buffer without copying them. */
 static bool give(h1_connection *h1, weir_chain *out, size_t len)
@@ -93,6 +95,27 @@ static weir_result body_fill(h1_connection *h1, size_t *len)
     return result;
 }
 
+/* More is to be read, but not before others have had their turn. */
+static bool turn_is_over(h1_connection *h1)
+{
+    weir_connection *connection = h1->connection;
+
+    if (h1->turn_bytes < TURN_BYTES
+        || (!connection->readable && !weir_connection_holds_unread(connection))) {
+        return false;
+    }
+    weir_task_post(connection->loop, &connection->wake);
+    return true;
+}
+
+static weir_result body_wait(h1_connection *h1)
+{
+    h1->turn_bytes = 0;
+    h1->wants_body = true;
+    h1_wait_for_body(h1, weir_http_body_patience_ms(h1->ex));
+    return WEIR_WAIT;
+}
+
 weir_result h1_read_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit)
 {
     h1_connection *h1 = ex->wire_state;
@@ -109,6 +132,9 @@ weir_result h1_read_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit
         if (ex->request.body_ended || out->len - before >= limit) {
             return WEIR_OK;
         }
+        if (out->len == before && turn_is_over(h1)) {
+            return body_wait(h1);
+        }
         if (!body_room(h1)) {
             return WEIR_FAIL;
         }
@@ -123,17 +149,13 @@ weir_result h1_read_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit
                 ex->response.status = ex->response.status == 0 ? 400 : ex->response.status;
                 return WEIR_FAIL;
             }
+            h1->turn_bytes += len;
             break;
         case WEIR_WAIT:
             if (h1->start == h1->end) {
                 h1_buffer_release(h1);
             }
-            if (out->len != before) {
-                return WEIR_OK;
-            }
-            h1->wants_body = true;
-            h1_wait_for_body(h1, weir_http_body_patience_ms(ex));
-            return WEIR_WAIT;
+            return out->len != before ? WEIR_OK : body_wait(h1);
         case WEIR_FAIL:
             ex->client_is_gone = true;
             return WEIR_FAIL;

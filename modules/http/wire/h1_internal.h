@@ -40,6 +40,7 @@ typedef struct {
     weir_http_chunked chunked;
     size_t discard_left; /* bytes that may be read of a body that nobody wanted */
     bool wants_body;     /* someone waits for body_readable */
+    uint64_t turn_bytes; /* read of the body since it was last waited for */
 
     response_framing framing;
     uint64_t response_left; /* END_LENGTH */
