@@ -393,6 +393,72 @@ def wait_stable(value, rounds=100):
     wait_until(stable, "it to stand still")
 
 
+@pytest.mark.parametrize("protocol", ["plain", "tls"])
+@pytest.mark.parametrize("way", ["another try", "error page"])
+def test_a_body_that_comes_while_the_next_origin_is_opened_follows_the_head(weir, new_upstream, ports, certs, way,
+                                                                            protocol):
+    """The second origin's connection is not open yet when the client goes on with its body."""
+    body_is_sent = threading.Event()
+    got = []
+
+    def open_late():
+        if protocol == "plain":
+            body_is_sent.wait(TIMEOUT)
+            for filler in fillers:
+                filler.close()
+        while not got:
+            sock = listener.accept()[0]
+            sock.settimeout(TIMEOUT)
+            if protocol == "tls":
+                body_is_sent.wait(TIMEOUT)
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(*certs.pair("origin"))
+                sock = context.wrap_socket(sock, server_side=True)
+            request = b""
+            while not request.endswith(b"GET / HTTP"):
+                more = sock.recv(65536)
+                if not more:
+                    break
+                request += more
+            if request:
+                got.append(request)
+                sock.sendall(answer("second"))
+            sock.close()
+
+    listener = socket.create_server(("127.0.0.1", ports.take()), backlog=0 if protocol == "plain" else 8)
+    fillers = []
+    if protocol == "plain":
+        # The queue is full: a connection is not complete before it has been emptied.
+        for _ in range(4):
+            fillers.append(socket.socket())
+            fillers[-1].setblocking(False)
+            fillers[-1].connect_ex(listener.getsockname())
+    scheme = "https" if protocol == "tls" else "http"
+    first = new_upstream(tls=certs.pair("origin") if protocol == "tls" else None)
+    first.answers_early(lambda peer: peer.close())
+    listener.settimeout(TIMEOUT)
+    origin = threading.Thread(target=open_late, daemon=True)
+    origin.start()
+
+    late = "127.0.0.1:%d" % listener.getsockname()[1]
+    common = "proxy_request_buffering off; proxy_http_version 1.1;"
+    if way == "another try":
+        server = weir(common + f"location / {{ proxy_pass {scheme}://g; }}",
+                      http=f"upstream g {{ server @first@; server {late} backup; }}", first=first)
+    else:
+        server = weir(common + f"location / {{ proxy_pass {scheme}://@first@; error_page 502 = @late; }}"
+                      f"location @late {{ proxy_pass {scheme}://{late}; }}", first=first)
+    connection = server.connect()
+    connection.send(request_bytes("/", "PUT", headers={"Content-Length": "10"}))
+    server.wait_log("prematurely closed")
+    connection.send(b"GET / HTTP")
+    body_is_sent.set()
+    assert connection.read_response().text == "second"
+    origin.join()
+    listener.close()
+    assert got[0].startswith(b"PUT / HTTP/1.1\r\n") and got[0].endswith(b"\r\n\r\nGET / HTTP")
+
+
 def test_an_early_response_to_an_upload_reaches_the_client(weir, upstream):
     upstream.answers_early(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n"
                            b"Connection: close\r\n\r\nno")

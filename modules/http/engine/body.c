@@ -138,13 +138,20 @@ weir_result weir_http_read_body(weir_http_exchange *ex, weir_chain *out, uint64_
     return result;
 }
 
+void weir_http_body_leave(weir_http_exchange *ex)
+{
+    if (ex->body_readable != NULL) {
+        ex->body_readable = NULL;
+        ex->body_waited_ms += weir_clock_now()->monotonic_ms - ex->body_waits_since_ms;
+    }
+}
+
 void weir_http_body_readable(weir_http_exchange *ex)
 {
     void (*readable)(weir_http_exchange *) = ex->body_readable;
 
+    weir_http_body_leave(ex);
     if (readable != NULL) {
-        ex->body_readable = NULL;
-        ex->body_waited_ms += weir_clock_now()->monotonic_ms - ex->body_waits_since_ms;
         readable(ex);
     }
 }

@@ -300,6 +300,8 @@ weir_result weir_http_collect_body(weir_http_exchange *ex, void (*done)(weir_htt
  */
 weir_result weir_http_read_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit,
                                 void (*readable)(weir_http_exchange *ex));
+/* `readable` will not be called: who still wants the body reads on. */
+void weir_http_body_leave(weir_http_exchange *ex);
 void weir_http_body_failed(weir_http_exchange *ex);
 /*
  * For wires, how long more of a request is waited for (client_min_rate and the timeouts), in ms: a head, from its first byte

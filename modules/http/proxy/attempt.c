@@ -182,6 +182,8 @@ static void origin_close(proxy_state *proxy)
     proxy->deadline_ms = 0;
     weir_task_cancel(&proxy->go_on);
     weir_chain_clear(&proxy->out);
+    /* The next try asks for the rest of the body when it has a connection to send it over. */
+    weir_http_body_leave(proxy->ex);
 }
 
 void proxy_let_go(proxy_state *proxy)
