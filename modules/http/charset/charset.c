@@ -343,21 +343,29 @@ static weir_result charset_head(weir_http_exchange *ex, const void *location)
 /* How much is made at a time: a byte may become ten. */
 #define TURN_BYTES (8 * WEIR_BLOCK_BYTES)
 
-/* A block of what comes out of the first span.  False: no memory. */
+/*
+ * A block of what comes out of the first spans, as many as fill it: there may be one for each byte, and what is made of them
+ * may wait long for its reader.  False: no memory.
+ */
 static bool convert_step(weir_charset_conversion *conversion, weir_chain *in, weir_chain *out)
 {
     weir_block *block = weir_block_get();
-    weir_str bytes = weir_str_of(in->first->data, in->first->len);
-    size_t made;
+    size_t made = 0;
     bool is_added;
 
     if (block == NULL) {
         return false;
     }
-    made = weir_charset_convert(conversion, &bytes, block->data, WEIR_BLOCK_BYTES);
+    while (!weir_chain_is_empty(in) && WEIR_BLOCK_BYTES - made >= WEIR_CHARSET_ROOM) {
+        size_t len = in->first->len;
+        weir_str bytes = weir_str_of(in->first->data, len);
+
+        made +=
+            weir_charset_convert(conversion, &bytes, block->data + made, WEIR_BLOCK_BYTES - made);
+        weir_chain_consume(in, len - bytes.len);
+    }
     is_added = weir_chain_add_block(out, block, block->data, made);
     weir_block_unref(block);
-    weir_chain_consume(in, in->first->len - bytes.len);
     return is_added;
 }
 
