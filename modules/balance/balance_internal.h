@@ -74,11 +74,14 @@ enum {
 #define BALANCE_TEXT_MAX 200
 #define BALANCE_ROUTE_MAX 32 /* as in nginx */
 
-/* An address that DNS says a name has, what it says of it, and the route that it was given at run time. */
+/*
+ * An address that DNS says a name has, what it says of it, and the route that it was given at run time.  Of one that is
+ * a peer already the keeper changes words only, which workers read meanwhile.
+ */
 typedef struct {
     weir_addr addr;
-    uint32_t weight; /* 0: as its server's */
-    bool is_backup;
+    _Atomic uint32_t weight; /* 0: as its server's */
+    _Atomic bool is_backup;
     uint8_t route_len;
     char route[BALANCE_ROUTE_MAX];
 } balance_resolved;

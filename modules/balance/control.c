@@ -347,6 +347,7 @@ static weir_balance_change_outcome address_patch(const weir_balance_group *group
 {
     const balance_server asked = server_of(call);
     balance_server server = balance_address_now(group, record, name);
+    uint32_t weight = atomic_load(&record->resolved.weight); /* 0: not that of DNS */
     bool was_down = server.is_down;
     uint64_t mark = balance_name_mark(group, name);
     uint64_t own = atomic_load(&record->patched) == mark
@@ -358,8 +359,7 @@ static weir_balance_change_outcome address_patch(const weir_balance_group *group
         && !weir_str_eq(asked.name, weir_addr_text(&record->resolved.addr, true, text))) {
         return WEIR_BALANCE_CHANGE_IMMUTABLE;
     }
-    if ((call->mask & WEIR_BALANCE_HAS_WEIGHT) != 0 && record->resolved.weight != 0
-        && asked.weight != record->resolved.weight) {
+    if ((call->mask & WEIR_BALANCE_HAS_WEIGHT) != 0 && weight != 0 && asked.weight != weight) {
         return WEIR_BALANCE_CHANGE_WEIGHT_IMMUTABLE;
     }
     own |= call->mask & BALANCE_OWN_ALL;

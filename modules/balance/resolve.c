@@ -88,10 +88,12 @@ static balance_resolved resolved_of(const lookup *self, const news *publishing, 
 static void resolved_change(balance_record *record, news *publishing,
                             const balance_resolved *resolved)
 {
-    publishing->changed += record->resolved.weight != resolved->weight
-                           || record->resolved.is_backup != resolved->is_backup;
-    record->resolved.weight = resolved->weight;
-    record->resolved.is_backup = resolved->is_backup;
+    uint32_t weight = resolved->weight;
+    bool is_backup = resolved->is_backup;
+    bool is_changed = atomic_exchange(&record->resolved.weight, weight) != weight;
+
+    is_changed |= atomic_exchange(&record->resolved.is_backup, is_backup) != is_backup;
+    publishing->changed += is_changed;
 }
 
 /* Those that are there already, and those that are no more. */

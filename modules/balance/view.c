@@ -98,14 +98,16 @@ balance_server balance_address_now(const weir_balance_group *group, const balanc
                                    const balance_name *name)
 {
     balance_server server = name->server;
+    uint32_t weight = atomic_load(&record->resolved.weight);
 
-    if (record->resolved.weight != 0) {
-        server.weight = record->resolved.weight;
-    }
-    server.is_backup |= record->resolved.is_backup;
     if (atomic_load(&record->patched) == balance_name_mark(group, name)) {
         own_settings_apply(record, &server);
     }
+    /* Whatever was sent back of it. */
+    if (weight != 0) {
+        server.weight = weight;
+    }
+    server.is_backup |= atomic_load(&record->resolved.is_backup);
     return server;
 }
 

@@ -398,6 +398,18 @@ def test_an_address_that_dns_takes_away_comes_back_as_its_server_says(weir, dns)
     assert (back["weight"], back.get("drain")) == (1, None)
 
 
+def test_the_weight_of_a_service_s_address_is_that_of_dns_even_if_repeated(weir, dns):
+    dns.has("name.test", "127.0.0.1")
+    dns.has("_web._tcp.service.test", "SRV 1 7 81 name.test")
+    server = weir(CONFIG, http=f"resolver {dns} valid=1s; " + group("service.test service=web resolve"))
+    wait_until(lambda: addresses(server), "the address")
+    one = addresses(server)["127.0.0.1"]["id"]
+    assert patch(server, one, weight=7, max_conns=3).status == 200
+    dns.has("_web._tcp.service.test", "SRV 1 9 81 name.test")
+    wait_until(lambda: addresses(server)["127.0.0.1"]["weight"] == 9, "the new weight")
+    assert patch(server, one, weight=9, max_fails=2).json["max_conns"] == 3
+
+
 def test_addresses_of_an_added_name_are_changed_and_kept_over_a_reload(weir, folder, dns):
     os.mkdir(folder.file("state"))
     os.chmod(folder.file("state"), 0o777)
