@@ -319,7 +319,10 @@ size_t balance_zone_bytes_for(size_t records);
 /* By the keeper; as slow as there are records.  NULL: there is none; there is no room. */
 balance_record *balance_record_find(const balance_zone *zone, uint64_t key);
 balance_record *balance_record_make(balance_zone *zone, weir_balance_group *group, uint64_t key);
-/* A server that was taken away comes back: as a new one, but for requests of its former life that go on. */
+/*
+ * A server that was taken away comes back: as a new one, but for requests of its former life that go on.  Also, one that
+ * a killed keeper was about to make.
+ */
 void balance_record_renew(weir_balance_group *group, balance_record *record);
 /* An address of the server with the key `parent`, which it was not until now; nothing of its settings is its own.  NULL: no room. */
 balance_record *balance_record_resolve(weir_balance_group *group, uint64_t parent, weir_str text,

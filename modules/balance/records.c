@@ -405,8 +405,7 @@ balance_record *balance_record_resolve(weir_balance_group *group, uint64_t paren
     if (record == NULL) {
         record = balance_record_make(group->zone, group, key);
     } else {
-        record_join(group, record);
-        balance_health_claim(group, &record->state, true);
+        balance_record_renew(group, record);
     }
     if (record == NULL) {
         return NULL;

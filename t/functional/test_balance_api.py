@@ -389,13 +389,15 @@ def test_an_address_that_dns_takes_away_comes_back_as_its_server_says(weir, dns)
     dns.has("back.test", "127.0.0.1", "127.0.0.2")
     server = weir(CONFIG, http=f"resolver {dns} valid=1s; " + group("back.test:9 resolve"))
     wait_until(lambda: len(addresses(server)) == 2, "the addresses")
-    assert patch(server, addresses(server)["127.0.0.1"]["id"], drain=True, weight=5).status == 200
+    before = addresses(server)["127.0.0.1"]["id"]
+    assert patch(server, before, drain=True, weight=5).status == 200
     dns.has("back.test", "127.0.0.2")
     wait_until(lambda: len(addresses(server)) == 1, "one to go")
     dns.has("back.test", "127.0.0.1", "127.0.0.2")
     wait_until(lambda: len(addresses(server)) == 2, "it to come back")
     back = addresses(server)["127.0.0.1"]
     assert (back["weight"], back.get("drain")) == (1, None)
+    assert back["id"] != before
 
 
 def test_the_weight_of_a_service_s_address_is_that_of_dns_even_if_repeated(weir, dns):

@@ -1,11 +1,11 @@
 /*
  * Kill -9 at any instruction of a pick: others go on, and nothing but the killed one's own counts is lost. A reset, and
- * another worker that wants the last place.
+ * another worker that wants the last place. Kill -9 of a keeper that makes an address.
  */
 
 #include <sys/mman.h>
 
-#include "modules/balance/balance.h"
+#include "modules/balance/balance_internal.h"
 
 #include "core/base/random.h"
 #include "t/unit/process_unit.h"
@@ -17,6 +17,8 @@ static const weir_balance_family family = {.name = "http", .default_port = 80};
 #define KILLS_MIN 4
 #define RESETS_BUDGET_US 500000
 #define PLACES_BUDGET_US 1000000
+#define MAKING_BUDGET_US 300000
+#define MAKING_LAST 100 /* instructions, looked at more closely: the record is taken there */
 
 static bool pick_begin(weir_balance_pick *pick, weir_balance_group *group)
 {
@@ -253,12 +255,83 @@ static void the_last_place_is_one_workers_at_any_instruction_of_a_pick(void **st
     weir_cycle_free(cycle);
 }
 
+/* ---- a keeper that makes an address which DNS says a name has */
+
+static balance_record *address_make(weir_balance_group *group)
+{
+    char text[WEIR_ADDR_TEXT_MAX];
+    balance_resolved resolved = {0};
+
+    if (!weir_addr_parse(WEIR_STR("127.0.0.9"), 80, &resolved.addr)) {
+        return NULL;
+    }
+    return balance_record_resolve(group, group->seats[0].key,
+                                  weir_addr_text(&resolved.addr, true, text), &resolved);
+}
+
+static void address_is_made(void *subject)
+{
+    (void) address_make(subject);
+}
+
+/* What has no key is nobody's: counts of a former life may lie there. */
+static void count_strangers(const balance_zone *zone)
+{
+    for (size_t i = 0; i < zone->count; i++) {
+        if (atomic_load(&zone->records[i].key) == 0) {
+            balance_traffic_count(balance_traffic_own(zone->traffic, zone->count, i), 200, 1, 1);
+        }
+    }
+}
+
+/* By the successor of who was killed: with a number of its own, and nothing counted. */
+static void assert_made(weir_balance_group *group, uint64_t at)
+{
+    const balance_record *record = address_make(group);
+    weir_balance_traffic sum = {0};
+
+    assert_non_null(record);
+    for (size_t i = 0; i < group->seat_count; i++) {
+        if (atomic_load(&record->id) == atomic_load(&group->seats[i].record->id)) {
+            fail_msg("at %llu: the number of another one", (unsigned long long) at);
+        }
+    }
+    balance_traffic_sum(group->zone->traffic, group->zone->count,
+                        (size_t) (record - group->zone->records), &sum);
+    if (sum.code_count != 0) {
+        fail_msg("at %llu: counts of another one", (unsigned long long) at);
+    }
+}
+
+static void a_keeper_that_is_killed_leaves_an_address_to_be_made_by_the_next(void **state)
+{
+    weir_cycle *cycle;
+    weir_balance_group *group = group_load(&cycle, "");
+    uint64_t began_us = weir_clock_monotonic_us();
+    uint64_t all = step_and_kill(address_is_made, group, UINT64_MAX);
+    uint64_t stride = all * (weir_clock_monotonic_us() - began_us) / MAKING_BUDGET_US + 1;
+
+    (void) state;
+    stride = stride > MAKING_LAST ? MAKING_LAST : stride;
+    weir_cycle_free(cycle);
+    for (uint64_t at = weir_random_fast() % stride; at < all;
+         at += at + MAKING_LAST < all ? stride : 1 + stride % 4) {
+        group = group_load(&cycle, "");
+        count_strangers(group->zone);
+        (void) step_and_kill(address_is_made, group, at);
+        assert_made(group, at);
+        weir_cycle_free(cycle);
+    }
+    print_message("killed at some of %llu instructions\n", (unsigned long long) all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_kill_at_any_instruction_of_a_pick_leaves_the_group_usable),
         cmocka_unit_test(a_reset_at_any_instruction_of_counting_makes_up_no_status),
         cmocka_unit_test(the_last_place_is_one_workers_at_any_instruction_of_a_pick),
+        cmocka_unit_test(a_keeper_that_is_killed_leaves_an_address_to_be_made_by_the_next),
     };
 
     return cmocka_run_group_tests_name("balance kill", tests, process_setup, process_teardown);
