@@ -290,3 +290,16 @@ def test_dots_that_the_configuration_wrote_are_followed(weir, www):
     assert server.get("/dir/index.html").text == "index of dir"
     assert server.get("/a.txt").text == "0123456789"
     assert server.get("/dots").text == "0123456789"
+
+
+def test_types_may_be_given_in_several_blocks(weir, folder):
+    """As after `include mime.types;`. A level that has some has none of the outer ones."""
+    for name in ("a.x", "a.y", "a.z"):
+        folder.write("www/" + name, "1")
+    server = weir("""root @dir@/www; types { t/x x; } types { t/y y; }
+                     location /in/ { alias @dir@/www/; types { t/z z; } types { t/xx x; } }""",
+                  http="default_type t/default; types { t/outer z; }")
+    def kinds(prefix):
+        return [server.get(f"{prefix}a.{end}").headers["Content-Type"] for end in "xyz"]
+    assert kinds("/") == ["t/x", "t/y", "t/default"]
+    assert kinds("/in/") == ["t/xx", "t/default", "t/z"]

@@ -631,6 +631,7 @@ static const weir_directive core_directives[] = {
         .takes = WEIR_TAKES_NONE,
         .block = WEIR_BLOCK_RAW,
         .slot = CALL(types, types_call),
+        .repeatable = true,
         .doc = "Media types by file name extension.",
     },
     ROW("default_type", WEIR_SLOT_STR(weir_http_core_conf, default_type), "text/plain",
