@@ -51,7 +51,8 @@ static uint64_t step(pid_t stepped, uint64_t instructions)
 }
 
 /* Lets it do `act` for so many instructions, and kills it there.  Gives how many there were. */
-static uint64_t step_and_kill(void (*act)(void *subject), void *subject, uint64_t instructions)
+static inline uint64_t step_and_kill(void (*act)(void *subject), void *subject,
+                                     uint64_t instructions)
 {
     pid_t victim = step_begin(act, subject);
     uint64_t count = step(victim, instructions);
