@@ -60,10 +60,12 @@ bool weir_network_has(const weir_network *network, const weir_addr *addr);
 
 /*
  * Looks a host name up with the system's resolver: in the master, at load, only.  "host", "host:port",
- * or any literal.  All lookups of a load share a budget of time, weir_lookup_begin() starts it.
+ * or any literal.  All lookups of a load, between weir_lookup_begin() and weir_lookup_end(), share a budget of time, and
+ * what came of a name holds for all of it.
  * Returns how many addresses there are (in `*list`, from the pool), 0 with `*why` set if none.
  */
 void weir_lookup_begin(uint64_t budget_ms);
+void weir_lookup_end(void);
 /* Whether the text is one that weir_lookup() can look up at all; false: `*why` says what is wrong with it. */
 bool weir_lookup_takes(weir_str host, const char **why);
 size_t weir_lookup(weir_pool *pool, weir_str host, uint16_t default_port, weir_addr **list,

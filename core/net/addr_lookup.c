@@ -3,7 +3,8 @@
  *
  * getaddrinfo() knows no time-out, and a resolver that is down holds it for half a minute a name: so it runs on a
  * thread, which is left behind when the time is up.  One name may use half of what is left of the
- * load's budget, so that a few dead ones do not take it from the others.
+ * load's budget, so that a few dead ones do not take it from the others; and as each is asked for once, a dead one that stands
+ * in many places costs no more than in one.
  */
 
 #include "core/net/addr.h"
@@ -21,11 +22,14 @@
 #define LOOKUP_BUDGET_PRESET_MS 5000
 /* Less is no try. */
 #define LOOKUP_LEAST_MS 10
+#define LOOKUP_BUCKETS 1024
 #define LOOKUP_HOST_MAX 255
 #define LOOKUP_HOSTS_FILE "/etc/hosts"
 
-/* Shared with the thread; freed by whichever of the two is last. */
-typedef struct {
+/* One name: the load's, which remembers it, and the thread's; freed by whichever of the two is last. */
+typedef struct lookup lookup;
+struct lookup {
+    lookup *next; /* in its bucket */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     unsigned references;
@@ -33,19 +37,16 @@ typedef struct {
     pthread_t thread;
     struct addrinfo *found; /* NULL: none */
     char host[LOOKUP_HOST_MAX + 1];
-} lookup;
+};
 
 /* When the budget is used up; 0: no load has begun. */
 static uint64_t lookup_deadline_ms;
+/* What this load has asked for, by name. */
+static lookup *lookup_buckets[LOOKUP_BUCKETS];
 
 static uint64_t lookup_now_ms(void)
 {
     return weir_clock_monotonic_us() / 1000;
-}
-
-void weir_lookup_begin(uint64_t budget_ms)
-{
-    lookup_deadline_ms = lookup_now_ms() + budget_ms;
 }
 
 /* ---- the system's resolver */
@@ -85,6 +86,47 @@ static void lookup_unref(lookup *one)
     free(one);
 }
 
+static void lookup_forget_all(void)
+{
+    for (size_t i = 0; i < LOOKUP_BUCKETS; i++) {
+        while (lookup_buckets[i] != NULL) {
+            lookup *one = lookup_buckets[i];
+
+            lookup_buckets[i] = one->next;
+            pthread_mutex_lock(&one->lock);
+            lookup_unref(one);
+        }
+    }
+}
+
+void weir_lookup_begin(uint64_t budget_ms)
+{
+    lookup_forget_all();
+    lookup_deadline_ms = lookup_now_ms() + budget_ms;
+}
+
+void weir_lookup_end(void)
+{
+    lookup_forget_all();
+    lookup_deadline_ms = 0;
+}
+
+static lookup **lookup_bucket(weir_str host)
+{
+    return &lookup_buckets[weir_str_hash_nocase(host) % LOOKUP_BUCKETS];
+}
+
+/* NULL: this load has not asked for it yet. */
+static lookup *lookup_find(weir_str host)
+{
+    lookup *one = *lookup_bucket(host);
+
+    while (one != NULL && !weir_str_eq_nocase(weir_str_from_z(one->host), host)) {
+        one = one->next;
+    }
+    return one;
+}
+
 static void *lookup_thread(void *argument)
 {
     lookup *one = argument;
@@ -121,10 +163,10 @@ static bool lookup_start_thread(lookup *one)
 }
 
 /*
- * Whether it came to its end in time; the lock is held before and after.  A thread that did is waited for, as it has given
+ * Until it has come to its end, or the time is up; the lock is held before and after.  A thread that has is waited for, as it has given
  * the lock back and only cleans up: who is forked before it has would keep what it had.
  */
-static bool lookup_wait(lookup *one, uint64_t wait_ms)
+static void lookup_wait(lookup *one, uint64_t wait_ms)
 {
     struct timespec end;
     int error = 0;
@@ -144,7 +186,6 @@ static bool lookup_wait(lookup *one, uint64_t wait_ms)
     } else {
         pthread_detach(one->thread);
     }
-    return one->is_done;
 }
 
 /* ---- what was found */
@@ -208,20 +249,22 @@ static bool lookup_collect(lookup_list *list, weir_pool *pool, const struct addr
 
 /* ---- without time: the hosts file still answers */
 
-static bool lookup_hosts_file(lookup_list *list, weir_pool *pool, weir_str host, uint16_t port)
+static size_t lookup_hosts_file(weir_pool *pool, weir_str host, uint16_t port, weir_addr **addrs)
 {
     enum { MOST = 16 };
     weir_addr found[MOST];
     size_t count = weir_hosts_find(LOOKUP_HOSTS_FILE, host, found, MOST);
+    lookup_list list;
 
-    if (!lookup_list_init(list, pool, MOST)) {
-        return false;
+    if (!lookup_list_init(&list, pool, MOST)) {
+        return 0;
     }
     for (size_t i = 0; i < count; i++) {
         weir_addr_set_port(&found[i], port);
-        lookup_list_add(list, &found[i]);
+        lookup_list_add(&list, &found[i]);
     }
-    return true;
+    *addrs = list.addrs;
+    return list.count;
 }
 
 /* ---- a name */
@@ -263,25 +306,15 @@ static uint64_t lookup_share_ms(void)
     return lookup_deadline_ms > now_ms ? (lookup_deadline_ms - now_ms) / 2 : 0;
 }
 
-static size_t lookup_name(weir_pool *pool, weir_str host, uint16_t port, weir_addr **addrs,
-                          const char **why)
+/* Remembered, whatever comes of it; NULL: `*why` says why it was not asked for. */
+static lookup *lookup_ask(weir_str host, uint64_t wait_ms, const char **why)
 {
-    uint64_t share_ms = lookup_share_ms();
-    lookup_list list = {.count = 0};
-    lookup *one;
-    bool has_memory = true;
+    lookup **bucket = lookup_bucket(host);
+    lookup *one = lookup_new(host);
 
-    if (share_ms < LOOKUP_LEAST_MS) {
-        has_memory = lookup_hosts_file(&list, pool, host, port);
-        *why = "the time for looking hosts up is used up";
-        *addrs = list.addrs;
-        return has_memory ? list.count : 0;
-    }
-
-    one = lookup_new(host);
     if (one == NULL) {
         *why = "no memory";
-        return 0;
+        return NULL;
     }
 
     pthread_mutex_lock(&one->lock);
@@ -289,18 +322,52 @@ static size_t lookup_name(weir_pool *pool, weir_str host, uint16_t port, weir_ad
     if (!lookup_start_thread(one)) {
         one->references--;
         *why = "no thread to look it up";
-    } else if (!lookup_wait(one, share_ms)) {
-        *why = "looking the host up timed out";
-    } else if (one->found == NULL) {
-        *why = "host not found";
-    } else {
-        has_memory = lookup_collect(&list, pool, one->found, port);
-        *why = has_memory ? "host not found" : "no memory";
+        lookup_unref(one);
+        return NULL;
     }
-    lookup_unref(one);
+    lookup_wait(one, wait_ms);
+    pthread_mutex_unlock(&one->lock);
+
+    one->next = *bucket;
+    *bucket = one;
+    return one;
+}
+
+/* One that took too long may have come to its end since. */
+static size_t lookup_answer(lookup *one, weir_pool *pool, uint16_t port, weir_addr **addrs,
+                            const char **why)
+{
+    lookup_list list = {.count = 0};
+
+    pthread_mutex_lock(&one->lock);
+    if (!one->is_done) {
+        *why = "looking the host up timed out";
+    } else if (one->found != NULL && !lookup_collect(&list, pool, one->found, port)) {
+        *why = "no memory";
+    } else {
+        *why = "host not found";
+    }
+    pthread_mutex_unlock(&one->lock);
 
     *addrs = list.addrs;
     return list.count;
+}
+
+static size_t lookup_name(weir_pool *pool, weir_str host, uint16_t port, weir_addr **addrs,
+                          const char **why)
+{
+    lookup *one = lookup_find(host);
+    uint64_t share_ms;
+
+    if (one == NULL) {
+        share_ms = lookup_share_ms();
+        if (share_ms < LOOKUP_LEAST_MS) {
+            *why = "the time for looking hosts up is used up";
+            return lookup_hosts_file(pool, host, port, addrs);
+        }
+        one = lookup_ask(host, share_ms, why);
+    }
+    return one == NULL ? 0 : lookup_answer(one, pool, port, addrs, why);
 }
 
 bool weir_lookup_takes(weir_str host, const char **why)

@@ -158,8 +158,8 @@ static bool cycle_read(weir_cycle *cycle)
         .cycle = cycle, .pool = cycle->pool, .log = &cycle->log, .modules = cycle->modules};
 
     weir_lookup_begin(CYCLE_LOOKUP_MS);
-
     cycle->main = weir_conf_read(&home, &cycle->options);
+    weir_lookup_end();
     if (cycle->main == NULL) {
         return false;
     }

@@ -2,6 +2,11 @@
 
 #include "t/unit/unit.h"
 
+#include <dlfcn.h>
+#include <netdb.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -318,12 +323,71 @@ static void without_time_the_hosts_file_still_answers(void **state)
     weir_pool_free(pool);
 }
 
+/* Names of .test are ours: each is 127.0.0.1, and silent.test says so once it may. */
+static sem_t silence_ends;
+static atomic_uint silent_count;
+
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                struct addrinfo **found)
+{
+    int (*next)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+    *(void **) &next = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (strstr(host, ".test") == NULL) {
+        return next(host, service, hints, found);
+    }
+    if (strcmp(host, "silent.test") == 0) {
+        silent_count++;
+        sem_wait(&silence_ends);
+    }
+    return next("127.0.0.1", service, hints, found);
+}
+
+static void a_name_that_stands_in_many_places_is_asked_for_once(void **state)
+{
+    weir_pool *pool = weir_pool_new(4096, 0);
+    weir_addr *list;
+    const char *why = NULL;
+    size_t count = 0;
+
+    (void) state;
+    assert_int_equal(sem_init(&silence_ends, 0, 0), 0);
+    weir_lookup_begin(400);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(weir_lookup(pool, WEIR_STR("silent.test:8080"), 80, &list, &why), 0);
+        assert_string_equal(why, "looking the host up timed out");
+    }
+    assert_int_equal(silent_count, 1);
+
+    /* An answer that comes late is one to those that ask then. */
+    sem_post(&silence_ends);
+    for (int tries = 0; count == 0 && tries < 10000; tries++) {
+        count = weir_lookup(pool, WEIR_STR("silent.test"), 81, &list, &why);
+        sched_yield();
+    }
+    assert_int_equal(count, 1);
+    assert_text(&list[0], true, "127.0.0.1:81");
+    assert_int_equal(silent_count, 1);
+
+    /* The next load asks again. */
+    weir_lookup_end();
+    sem_post(&silence_ends);
+    weir_lookup_begin(20000);
+    assert_int_equal(weir_lookup(pool, WEIR_STR("silent.test"), 80, &list, &why), 1);
+    assert_int_equal(silent_count, 2);
+    weir_lookup_end();
+    weir_pool_free(pool);
+}
+
 static bool attempt_lookup(weir_pool *pool)
 {
     weir_addr *list;
     const char *why = NULL;
-    bool found = weir_lookup(pool, WEIR_STR("localhost"), 80, &list, &why) != 0
-                 && weir_lookup(pool, WEIR_STR("127.0.0.1"), 80, &list, &why) != 0;
+    bool found;
+
+    weir_lookup_begin(20000);
+    found = weir_lookup(pool, WEIR_STR("localhost"), 80, &list, &why) != 0
+            && weir_lookup(pool, WEIR_STR("127.0.0.1"), 80, &list, &why) != 0;
 
     assert_true(found || strcmp(why, "no memory") == 0);
     return found;
@@ -340,7 +404,6 @@ static bool attempt_hosts_file(weir_pool *pool)
 static void looking_up_without_memory_fails_and_says_so(void **state)
 {
     (void) state;
-    weir_lookup_begin(20000);
     assert_int_not_equal(unit_fail_each_allocation(attempt_lookup), 0);
     weir_lookup_begin(0);
     assert_int_not_equal(unit_fail_each_allocation(attempt_hosts_file), 0);
@@ -364,6 +427,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_found_says_why),
         cmocka_unit_test(names_never_take_longer_than_the_budget),
         cmocka_unit_test(without_time_the_hosts_file_still_answers),
+        cmocka_unit_test(a_name_that_stands_in_many_places_is_asked_for_once),
         cmocka_unit_test(looking_up_without_memory_fails_and_says_so),
     };
 
