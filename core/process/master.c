@@ -197,7 +197,6 @@ static bool master_reload_wanted(master *m)
         return false;
     }
 
-    m->is_reload_wanted = false;
     master_reload(m);
     return true;
 }
@@ -297,6 +296,8 @@ static void master_reload(master *m)
         return;
     }
 
+    /* With whatever waited for as much, as over WINCH. */
+    m->is_reload_wanted = false;
     weir_log_line(&m->log, WEIR_LOG_NOTICE, 0, "reconfiguring");
 
     cycle = weir_cycle_load(&m->invocation->options, m->cycle);
