@@ -96,31 +96,50 @@ static weir_result gunzip_head(weir_http_exchange *ex, const void *location)
     return weir_http_weaken_etag(ex) ? WEIR_OK : WEIR_FAIL;
 }
 
-/* A block of what comes out.  False: it is no gzip, or there is no memory. */
-static bool gunzip_step(weir_http_exchange *ex, gunzip_state *state, weir_chain *out)
+/* Into what is left of the block, from the first span.  False: it is no gzip. */
+static bool inflate_span(weir_http_exchange *ex, gunzip_state *state, weir_chain *in)
 {
-    weir_block *block = weir_block_get();
+    const weir_span *span = in->first;
+    size_t len = span == NULL ? 0 : span->len < UINT32_MAX ? span->len : UINT32_MAX;
     int result;
-    bool is_added;
 
-    if (block == NULL) {
-        return false;
-    }
     if (state->is_at_end) {
         (void) inflateReset(&state->z);
     }
-    state->z.next_out = (Bytef *) block->data;
-    state->z.avail_out = WEIR_BLOCK_BYTES;
+    state->z.next_in = span == NULL ? NULL : (Bytef *) (uintptr_t) span->data;
+    state->z.avail_in = (uInt) len;
     result = inflate(&state->z, Z_NO_FLUSH);
     state->is_at_end = result == Z_STREAM_END;
     state->is_full = state->z.avail_out == 0 && !state->is_at_end;
-    is_added = weir_chain_add_block(out, block, block->data, WEIR_BLOCK_BYTES - state->z.avail_out);
-    weir_block_unref(block);
+    weir_chain_consume(in, len - state->z.avail_in);
     if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) {
         weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "inflate() failed: %d", result);
         return false;
     }
-    return is_added;
+    return true;
+}
+
+/*
+ * A block of what comes out of the first spans, as many as fill it: there may be one for each byte.  False: it is no gzip, or
+ * there is no memory.
+ */
+static bool gunzip_step(weir_http_exchange *ex, gunzip_state *state, weir_chain *in,
+                        weir_chain *out)
+{
+    weir_block *block = weir_block_get();
+    bool is_gzip, is_added;
+
+    if (block == NULL) {
+        return false;
+    }
+    state->z.next_out = (Bytef *) block->data;
+    state->z.avail_out = WEIR_BLOCK_BYTES;
+    do {
+        is_gzip = inflate_span(ex, state, in);
+    } while (is_gzip && state->z.avail_out != 0 && !weir_chain_is_empty(in));
+    is_added = weir_chain_add_block(out, block, block->data, WEIR_BLOCK_BYTES - state->z.avail_out);
+    weir_block_unref(block);
+    return is_gzip && is_added;
 }
 
 static weir_result gunzip_body(weir_http_exchange *ex, const void *location, weir_chain *in,
@@ -131,18 +150,12 @@ static weir_result gunzip_body(weir_http_exchange *ex, const void *location, wei
 
     (void) location;
     while (state->is_full || !weir_chain_is_empty(in)) {
-        const weir_span *span = in->first;
-        size_t len = span == NULL ? 0 : span->len < UINT32_MAX ? span->len : UINT32_MAX;
-
         if (out->len - before >= TURN_BYTES) {
             return WEIR_WAIT;
         }
-        state->z.next_in = span == NULL ? NULL : (Bytef *) (uintptr_t) span->data;
-        state->z.avail_in = (uInt) len;
-        if (!gunzip_step(ex, state, out)) {
+        if (!gunzip_step(ex, state, in, out)) {
             return WEIR_FAIL;
         }
-        weir_chain_consume(in, len - state->z.avail_in);
     }
     if (is_last && !state->is_at_end) {
         /* The client must not take what it has for the whole. */
