@@ -170,6 +170,18 @@ static void believe(weir_tls *tls)
     }
 }
 
+/* What it resumed is no use to others, either: the origin may have another certificate by now, and is to show it. */
+static void disbelieve(weir_tls *tls, weir_tls_refusal refusal)
+{
+    kept_session *place = kept_place(tls->client, tls->session_key);
+
+    tls->refusal = refusal;
+    tls->told = true;
+    if (SSL_session_reused(tls->ssl) && kept_is(place, tls->client, tls->session_key)) {
+        kept_drop(place);
+    }
+}
+
 static enum ssl_verify_result_t connect_verify(SSL *ssl, uint8_t *alert)
 {
     weir_tls *tls = weir_tls_of(ssl);
@@ -185,8 +197,7 @@ static enum ssl_verify_result_t connect_verify(SSL *ssl, uint8_t *alert)
                       "upstream SSL certificate verify error: (%ld:%s)", tls->verify_error,
                       X509_verify_cert_error_string(tls->verify_error));
         *alert = (uint8_t) SSL_alert_from_verify_result(tls->verify_error);
-        tls->refusal = refusal_of_certificate(tls->verify_error);
-        tls->told = true;
+        disbelieve(tls, refusal_of_certificate(tls->verify_error));
         return ssl_verify_invalid;
     }
 
@@ -195,8 +206,7 @@ static enum ssl_verify_result_t connect_verify(SSL *ssl, uint8_t *alert)
                       "upstream SSL certificate does not match \"%.*s\"",
                       WEIR_STR_ARG(tls->verify_name));
         *alert = SSL_AD_BAD_CERTIFICATE;
-        tls->refusal = WEIR_TLS_REFUSAL_NAME;
-        tls->told = true;
+        disbelieve(tls, WEIR_TLS_REFUSAL_NAME);
         return ssl_verify_invalid;
     }
     believe(tls);

@@ -1,5 +1,6 @@
 /* TLS toward origins: verifying, names, sessions. Both ends are ours. */
 
+#include "t/unit/time_unit.h"
 #include "t/unit/tls_unit.h"
 
 #define ONE "ssl_certificate one.crt; ssl_certificate_key one.key;"
@@ -204,6 +205,53 @@ static void believes_no_other_name_by_a_session(void **state)
     tls_unit_free(clients);
 }
 
+/* What was found of a certificate holds for ten seconds, in which it may expire; then its origin is to show another. */
+static void believes_for_ten_seconds_what_it_resumes(void **state)
+{
+    static const struct {
+        int64_t later_ms, ahead_s;
+        bool believed, resumed;
+    } visits[] = {
+        {0, 0, true, false},
+        {6000, 366L * 86400, true, true},   /* it has expired since */
+        {6000, 366L * 86400, false, false}, /* resuming made the belief no younger */
+        {0, 0, true, false}, /* the session is gone: as of an origin with a new certificate */
+        {11000, 0, true, true},
+    };
+    static const char *const protocols[] = {"TLSv1.2", "TLSv1.3"};
+    tls_unit *t = *state;
+
+    for (size_t protocol = 0; protocol < WEIR_COUNT(protocols); protocol++) {
+        tls_unit_conf *clients = load_client(TRUST);
+        char text[256];
+
+        snprintf(text, sizeof(text), "server one.example { " ONE " ssl_protocols %s; }",
+                 protocols[protocol]);
+        tls_unit_serve(t, tls_unit_load(text));
+        for (size_t i = 0; i < WEIR_COUNT(visits); i++) {
+            origin_user user;
+            weir_connection *connection;
+
+            time_unit_advance(visits[i].later_ms);
+            time_unit_ahead_s = visits[i].ahead_s;
+            connection = reach(t, clients, "one.example", &user);
+            assert_int_equal(user.outcome,
+                             visits[i].believed ? WEIR_TLS_ESTABLISHED : WEIR_TLS_REFUSED);
+            if (visits[i].believed) {
+                assert_true(weir_chain_add_memory(&t->to_write, WEIR_STR("response")));
+                tls_unit_writable(t->connection);
+                net_settle(t->net);
+                assert_int_equal(weir_tls_is_resumed(connection), visits[i].resumed);
+            }
+            weir_connection_close(connection);
+            tls_unit_close(t);
+        }
+        time_unit_ahead_s = 0;
+        tls_unit_free(clients);
+    }
+    assert_true(net_log_has(t->net, "(10:certificate has expired)"));
+}
+
 /* What `connection` writes is caught instead of sent; `*fd` is its own socket, for the test to write to. */
 static size_t catch_flight(tls_unit *t, char flight[static 4096], int *fd)
 {
@@ -312,6 +360,7 @@ int main(void)
         TEST(believes_names_addresses_and_authorities_only_when_they_are_right),
         TEST(resumes_sessions_of_the_same_origin),
         TEST(believes_no_other_name_by_a_session),
+        TEST(believes_for_ten_seconds_what_it_resumes),
         TEST(tells_tickets_from_an_answer_that_nobody_asked_for),
         TEST(shows_its_own_certificate),
         TEST(says_when_the_origin_hangs_up),
