@@ -1,6 +1,7 @@
 /* Opening a connection to an origin: each step, and each way to fail. */
 
 #include "core/tls/origin.h"
+#include "t/unit/time_unit.h"
 #include "t/unit/tls_unit.h"
 
 #define TRUST                                                                                      \
@@ -185,6 +186,13 @@ static void says_why_it_is_not_connected(void **state)
     }
 }
 
+/* Connecting seems to take four seconds. */
+static void user_connected_late(weir_origin_opening *opening)
+{
+    user_connected(opening);
+    time_unit_advance(4000);
+}
+
 static void gives_a_silent_origin_its_time_and_no_more(void **state)
 {
     tls_unit *t = *state;
@@ -197,9 +205,18 @@ static void gives_a_silent_origin_its_time_and_no_more(void **state)
         user_begin(&self, t);
         self.opening.tls = clients->servers[0].client;
         self.opening.tls_name = WEIR_STR("one.example");
-        self.opening.timeout_ms = 20;
+        self.opening.timeout_ms = 60000;
         self.opening.timeout_is_whole = is_whole == 1;
-        user_open(&self, t);
+        self.opening.connected = user_connected_late;
+        weir_origin_open(t->net->loop, &self.opening);
+        net_settle(t->net);
+        assert_int_equal(self.connected_count, 1);
+        assert_int_equal(self.done_count, 0);
+        time_unit_advance(57000);
+        net_settle(t->net);
+        assert_int_equal(self.done_count, is_whole);
+        time_unit_advance(4000);
+        net_turn_until(t->net, user_is_done, &self);
         assert_int_equal(self.outcome, WEIR_ORIGIN_TIMED_OUT);
         assert_int_equal(self.opening.step, WEIR_ORIGIN_SHAKING);
         user_end(&self, t);
@@ -207,6 +224,38 @@ static void gives_a_silent_origin_its_time_and_no_more(void **state)
     }
     assert_true(net_log_has(t->net, "upstream timed out (110: "));
     tls_unit_free(clients);
+}
+
+/* More than sockets hold, to an origin that does not read. */
+static void gives_up_where_it_cannot_introduce_itself(void **state)
+{
+    enum { MUCH = 32 << 20 };
+    tls_unit *t = *state;
+    char *much = calloc(1, MUCH);
+
+    t->net->listener->accepted = silently_accepted;
+    for (int hangs_up = 0; hangs_up < 2; hangs_up++) {
+        user self;
+
+        user_begin(&self, t);
+        self.opening.timeout_ms = 60000;
+        assert_true(weir_chain_add_memory(&self.introduction, weir_str_of(much, MUCH)));
+        weir_origin_open(t->net->loop, &self.opening);
+        net_settle(t->net);
+        assert_int_equal(self.done_count, 0);
+        if (hangs_up) {
+            tls_unit_close(t);
+        } else {
+            time_unit_advance(61000);
+        }
+        net_turn_until(t->net, user_is_done, &self);
+        assert_int_equal(self.done_count, 1);
+        assert_int_equal(self.outcome, hangs_up ? WEIR_ORIGIN_FAILED : WEIR_ORIGIN_TIMED_OUT);
+        assert_int_equal(self.opening.step, WEIR_ORIGIN_INTRODUCING);
+        user_end(&self, t);
+        tls_unit_close(t);
+    }
+    free(much);
 }
 
 static void ends_with_its_connection(void **state)
@@ -231,6 +280,7 @@ int main(void)
         TEST(believes_the_right_name_only),
         TEST(says_why_it_is_not_connected),
         TEST(gives_a_silent_origin_its_time_and_no_more),
+        TEST(gives_up_where_it_cannot_introduce_itself),
         TEST(ends_with_its_connection),
     };
 
