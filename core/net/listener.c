@@ -434,7 +434,6 @@ static bool listener_open(weir_listener *listener, const weir_listeners *old, si
             return false;
         }
         listener->fds[listener->fd_count++] = fd;
-        file_note(listener, before);
     }
     file_note(listener, before);
     return true;
