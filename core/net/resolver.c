@@ -328,6 +328,7 @@ static void resolver_addresses_done(weir_resolver_ask *ask)
 
 static void resolver_target_known(resolver_target *target)
 {
+    static const uint64_t same_for_all[2];
     resolver_asking *asking = target->service->asking;
     const weir_resolver_query *query = &target->query;
 
@@ -346,6 +347,8 @@ static void resolver_target_known(resolver_target *target)
             .addr = query->found[i].addr,
             .priority = target->priority,
             .weight = target->weight,
+            .target = weir_hash_keyed(weir_dns_name_text(&target->name), true, same_for_all),
+            .unheard = query->unheard,
         };
 
         weir_addr_set_port(&one.addr, target->port);

@@ -54,7 +54,10 @@ typedef enum {
 
 typedef struct {
     weir_addr addr;
-    uint16_t priority, weight; /* of a service: the lowest priority comes first in the list */
+    /* Of a service. */
+    uint16_t priority, weight; /* the lowest priority comes first in the list */
+    uint64_t target; /* which of its targets has it: a number, the same in all processes; never 0 */
+    unsigned unheard; /* WEIR_RESOLVER_IPV…: of which of that target no server would say */
 } weir_resolved;
 
 enum { WEIR_RESOLVER_IPV4 = 1, WEIR_RESOLVER_IPV6 = 2 };

@@ -84,6 +84,7 @@ typedef struct {
     _Atomic bool is_backup;
     uint8_t route_len;
     char route[BALANCE_ROUTE_MAX];
+    uint64_t target; /* of a service: which of its targets has it; the keeper's */
 } balance_resolved;
 
 /*

@@ -14,7 +14,7 @@
  * configuration has, before it forks; made by the keeper for what comes at run time.
  */
 
-#define RECORDS_LAYOUT "balance 6 "
+#define RECORDS_LAYOUT "balance 7 "
 #define COUNTS_LAYOUT "balance counts 4 "
 #define RECORDS_MIN 64
 

@@ -62,12 +62,22 @@ static bool resolved_addr(const lookup *self, const weir_resolved *resolved, wei
     return weir_addr_port(addr) != 0;
 }
 
-/* That it was not found says nothing: no server would say which of this kind there are. */
-static bool is_unheard(const news *publishing, const weir_addr *addr)
+/* That it was not found says nothing: no server would say which of this kind the name, or that target, has. */
+static bool is_unheard(const news *publishing, const balance_resolved *resolved)
 {
-    unsigned family = addr->sa.sa_family == AF_INET6 ? WEIR_RESOLVER_IPV6 : WEIR_RESOLVER_IPV4;
+    unsigned family =
+        resolved->addr.sa.sa_family == AF_INET6 ? WEIR_RESOLVER_IPV6 : WEIR_RESOLVER_IPV4;
+    unsigned unheard = publishing->unheard;
 
-    return (publishing->unheard & family) != 0;
+    for (size_t i = 0; i < publishing->count; i++) {
+        const weir_resolved *found = &publishing->found[i];
+
+        if (found->target == resolved->target
+            && weir_addr_port(&found->addr) == weir_addr_port(&resolved->addr)) {
+            unheard |= found->unheard;
+        }
+    }
+    return (unheard & family) != 0;
 }
 
 /* Of a service: who is not of the first priority stands in for the first. */
@@ -82,6 +92,7 @@ static balance_resolved resolved_of(const lookup *self, const news *publishing, 
                   : found->weight == 0 ? 1
                                        : found->weight,
         .is_backup = self->is_backup || found->priority != publishing->found[0].priority,
+        .target = found->target,
     };
 }
 
@@ -94,6 +105,7 @@ static void resolved_change(balance_record *record, news *publishing,
 
     is_changed |= atomic_exchange(&record->resolved.is_backup, is_backup) != is_backup;
     publishing->changed += is_changed;
+    record->resolved.target = resolved->target;
 }
 
 /* Those that are there already, and those that are no more. */
@@ -120,7 +132,7 @@ static void publish_old(lookup *self, news *publishing)
                 resolved_change(record, publishing, &resolved);
             }
         }
-        if (!stays && !is_unheard(publishing, &record->resolved.addr)) {
+        if (!stays && !is_unheard(publishing, &record->resolved)) {
             balance_record_give_up(record);
             publishing->removed++;
         }

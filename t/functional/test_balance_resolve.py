@@ -245,6 +245,25 @@ def test_addresses_of_a_kind_that_no_server_would_tell_of_stay(weir, dns):
     wait_until(lambda: peers() == {"127.0.0.2:9", "127.0.0.3:9"}, "the other one to go")
 
 
+def test_addresses_of_a_kind_that_no_server_would_tell_of_stay_with_their_target(weir, dns):
+    dns.has("one.test", "127.0.0.1", "::1")
+    dns.has("two.test", "127.0.0.2", "::1")
+    dns.has("_http._tcp.back.test", "SRV 1 1 81 one.test", "SRV 1 1 82 two.test")
+    server = weir("location / { proxy_pass http://back; } location /api { api; }",
+                  http=group("zone back 64k; server back.test service=http resolve;", dns))
+
+    def peers():
+        return {peer["server"] for peer in server.get("/api/9/http/upstreams/back").json["peers"]}
+    wait_until(lambda: peers() == {"127.0.0.1:81", "[::1]:81", "127.0.0.2:82", "[::1]:82"}, "all addresses")
+    dns.failing = {"AAAA"}
+    dns.wait_asked("one.test", len(dns.asked("one.test")) + 6)
+    dns.has("_http._tcp.back.test", "SRV 1 1 81 one.test")
+    wait_until(lambda: peers() == {"127.0.0.1:81", "[::1]:81"}, "the other target to go")
+    dns.has("one.test", "127.0.0.1")
+    dns.failing = set()
+    wait_until(lambda: peers() == {"127.0.0.1:81"}, "the other address to go")
+
+
 @pytest.mark.parametrize("family, wanted", [("", {"4", "6"}), ("ipv6=off", {"4"}), ("ipv4=off", {"6"})])
 def test_addresses_of_both_kinds_are_servers_unless_one_is_off(weir, new_upstream, dns, family, wanted):
     four = new_upstream().answers(answer("4"))
