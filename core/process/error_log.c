@@ -1,7 +1,7 @@
 #include "core/process/error_log.h"
 
-#include "core/net/addr.h"
 #include "core/process/cycle.h"
+#include "core/process/syslog_conf.h"
 
 /* nginx's debug levels of single parts: here there is one. */
 static bool error_log_is_debug(weir_str name)
@@ -35,41 +35,10 @@ static bool error_log_level(weir_conf *conf, const weir_statement *statement, we
                                 WEIR_STR_ARG(statement->args[2]));
 }
 
-weir_syslog *weir_error_log_syslog(weir_conf *conf, weir_str parameters)
-{
-    const char *why = "";
-    weir_syslog *syslog = weir_syslog_new(weir_conf_pool(conf), parameters, &why);
-    weir_addr *found;
-    weir_str host;
-
-    if (syslog == NULL) {
-        (void) weir_conf_refuse(conf, "%s", why);
-        return NULL;
-    }
-
-    host = weir_syslog_host(syslog);
-    if (host.len == 0) {
-        return syslog;
-    }
-
-    if (!weir_lookup_takes(host, &why)) {
-        (void) weir_conf_refuse(conf, "%s in syslog server \"%.*s\"", why, WEIR_STR_ARG(host));
-        return NULL;
-    }
-
-    if (weir_lookup(weir_conf_temp_pool(conf), host, WEIR_SYSLOG_PORT, &found, &why) == 0) {
-        weir_conf_warn(conf, "%s in syslog server \"%.*s\": what is logged there is lost", why,
-                       WEIR_STR_ARG(host));
-    } else {
-        weir_syslog_set_server(syslog, &found->sa, found->len);
-    }
-    return syslog;
-}
-
 static bool error_log_add_syslog(weir_conf *conf, weir_log_target *target, weir_str parameters,
                                  weir_log_level level)
 {
-    weir_syslog *syslog = weir_error_log_syslog(conf, parameters);
+    weir_syslog *syslog = weir_syslog_open(conf, parameters);
 
     if (syslog == NULL) {
         return false;

@@ -15,12 +15,6 @@
  */
 bool weir_error_log_call(weir_conf *conf, void *settings, const weir_statement *statement);
 
-/*
- * What follows "syslog:" in a directive.  The receiver's name shares the time for all names of the configuration; if it is
- * not found, that is a warning, and lines are dropped.  NULL: refused.
- */
-weir_syslog *weir_error_log_syslog(weir_conf *conf, weir_str parameters);
-
 /* Adds what one statement names to `target`. */
 bool weir_error_log_add(weir_conf *conf, weir_log_target *target, const weir_statement *statement);
 

@@ -6,7 +6,7 @@
 
 #include "core/base/number.h"
 #include "core/process/cycle.h"
-#include "core/process/error_log.h"
+#include "core/process/syslog_conf.h"
 #include "core/process/worker.h"
 
 /* Lines of access logs, of http and of stream: where they go, and the buffers they wait in. */
@@ -128,7 +128,7 @@ static bool access_destination(weir_conf *conf, const weir_access_log_kind *kind
     weir_str where = statement->args[1];
 
     if (weir_str_starts(where, WEIR_STR("syslog:"))) {
-        log->syslog = weir_error_log_syslog(conf, weir_str_from(where, sizeof("syslog:") - 1));
+        log->syslog = weir_syslog_open(conf, weir_str_from(where, sizeof("syslog:") - 1));
         return log->syslog != NULL;
     }
     if (where.len == 0) {
