@@ -203,6 +203,7 @@ static bool master_reload_wanted(master *m)
 
 static void master_retire_old(master *m)
 {
+    weir_log_debug(&m->log, "master: the new workers serve");
     master_forget_handover(m);
     weir_children_retire_old(m->children, m->cycle->core->worker_generations);
     (void) master_reload_wanted(m);

@@ -652,19 +652,22 @@ def test_a_reload_that_waits_for_another_waits_for_an_upgrade_that_is_taken_back
 @pytest.mark.needs_root
 @pytest.mark.weir_only("how long it waits for new workers is its own")
 def test_hup_after_winch_is_obeyed_once_with_one_that_waited(weir, folder):
-    server = weir("location / { return 200 old; }", main=DAEMON, alerts=[r"chdir\(|exited with code 2"])
+    server = weir("location / { return 200 old; }", main=DAEMON + "error_log @dir@/error.log debug;",
+                  alerts=[r"chdir\(|exited with code 2"])
     good = server.config
     os.mkdir(folder.file("closed"), mode=0o700)         # to workers, which are not root
     server.write_config("working_directory @dir@/closed;\n" + good)
     server.signal(SIGHUP)
     server.wait_log(r"chdir\(.*failed")
     server.write_config(good.replace("200 old", "200 new"))
-    for number in (SIGHUP, SIGWINCH):
-        server.signal(number)
-        server.wait_log(f"{'SIGHUP' if number == SIGHUP else 'SIGWINCH'}")
-    wait_until(lambda: not server.workers(), "the workers to end")
     server.signal(SIGHUP)
-    wait_until(lambda: server.get("/").text == "new", "new workers")
+    wait_until(lambda: server.log().count("(SIGHUP)") == 2, "the second to be heard")
+    server.signal(SIGWINCH)
+    wait_until(lambda: not server.workers(), "the workers to end")
+    resting = len(server.log())
+    server.signal(SIGHUP)
+    server.wait_log("the new workers serve", since=resting)
+    assert server.get("/").text == "new"
     server.signal(SIGUSR1)
     server.wait_log("reopening logs")
     assert server.log().count(": reconfiguring") == 2
