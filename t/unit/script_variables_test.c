@@ -124,12 +124,14 @@ static void a_set_of_a_prefixed_name_makes_a_variable_of_its_own(void **state)
 
 static void names_of_directives_begin_with_a_dollar(void **state)
 {
-    static const char *const wrong[] = {"", "$", "name", "$na-me", "${name}", "$na$me", "$ name"};
+    static const char *const wrong[] = {"", "$", "name", "$na/me", "${name}", "$na$me", "$ name"};
     traveller *t = *state;
     weir_str name;
 
     assert_true(weir_variable_name(&t->conf, WEIR_STR("$a_Name9"), &name));
     assert_str(name, "a_Name9");
+    assert_true(weir_variable_name(&t->conf, WEIR_STR("$arg_go-get.x"), &name));
+    assert_str(name, "arg_go-get.x");
 
     for (size_t i = 0; i < WEIR_COUNT(wrong); i++) {
         assert_false(weir_variable_name(&t->conf, weir_str_from_z(wrong[i]), &name));
