@@ -6,6 +6,7 @@ import shutil
 import socket
 import ssl
 import threading
+import time
 
 import pytest
 
@@ -457,6 +458,64 @@ def test_a_body_that_comes_while_the_next_origin_is_opened_follows_the_head(weir
     origin.join()
     listener.close()
     assert got[0].startswith(b"PUT / HTTP/1.1\r\n") and got[0].endswith(b"\r\n\r\nGET / HTTP")
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("buffering", ["on", "off"])
+def test_a_body_that_one_origin_was_sent_is_none_for_its_error_page(weir, new_upstream, framing, buffering):
+    """Of what was not kept the rest is no body: announced as one, it would swallow the next request to that origin."""
+    def refuse(peer):
+        peer.read_some()
+        return answer("no", status="404 Not Found")
+
+    first = new_upstream().answers_early(refuse)
+    second = new_upstream().answers(lambda peer: answer(f"{peer.request.target} {len(peer.request.body or b'')}"))
+    server = weir(f"""proxy_http_version 1.1;
+        location / {{ proxy_pass http://second; proxy_request_buffering {buffering}; }}
+        location /first {{ proxy_pass http://@first@; proxy_request_buffering off; proxy_intercept_errors on; error_page 404 = @second; }}
+        location @second {{ proxy_pass http://second; proxy_request_buffering {buffering}; }}""",
+                  http="upstream second { server @second@; keepalive 4; }", first=first, second=second)
+    connection = server.connect()
+    if framing == "length":
+        connection.send(request_bytes("/first", "POST", headers={"Content-Length": "40"}) + b"A" * 40)
+    else:
+        connection.send(request_bytes("/first", "POST", headers={"Transfer-Encoding": "chunked"}) + chunked(b"A" * 40))
+    assert connection.read_response().text == "/first 0"
+    assert server.connect().request("/victim").text == "/victim 0"
+
+
+def test_a_client_is_not_timed_out_while_its_next_origin_is_opened(weir, new_upstream, certs):
+    """Who waited for the body has gone; the next one has not asked for it yet."""
+    may_shake = threading.Event()
+    late = socket.create_server(("127.0.0.1", 0))
+    late.settimeout(TIMEOUT)
+
+    def open_late():
+        sock = late.accept()[0]
+        sock.settimeout(TIMEOUT)
+        may_shake.wait(TIMEOUT)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certs.pair("origin"))
+        with context.wrap_socket(sock, server_side=True) as peer:
+            while not peer.recv(65536).endswith(b"0123456789"):
+                pass
+            peer.sendall(answer("second"))
+
+    threading.Thread(target=open_late, daemon=True).start()
+    first = new_upstream(tls=certs.pair("origin")).answers_early(lambda peer: peer.close())
+    server = weir("""client_body_timeout 2s; proxy_request_buffering off; proxy_http_version 1.1;
+                     location / { proxy_pass https://g; }""",
+                  http="upstream g { server @first@; server @late@ backup; }", first=first,
+                  late="127.0.0.1:%d" % late.getsockname()[1])
+    connection = server.connect()
+    connection.send(request_bytes("/", "PUT", headers={"Content-Length": "10"}))
+    server.wait_log("prematurely closed")
+    connection.send(b"0123456789")
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() > began + 2.2, "what had been the client's time to be over")
+    may_shake.set()
+    assert connection.read_response().text == "second"
+    late.close()
 
 
 def test_an_early_response_to_an_upload_reaches_the_client(weir, upstream):

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from harness import wait_until
+from harness.upstream import answer
 
 pytestmark = pytest.mark.weir_only("nginx has no WAF of its own")
 
@@ -90,6 +91,27 @@ def test_a_static_file_and_an_error_page_are_looked_at_once(weir):
     assert matched(server) == [7]
     assert server.get("/nothing").status == 404
     assert matched(server) == [7, 7]
+
+
+@pytest.mark.parametrize("page", ["/sorry", "@sorry", "/sorry.html"])
+@pytest.mark.parametrize("rule", ['SecRule RESPONSE_STATUS "@streq 200" "id:1,phase:3,deny"',
+                                  'SecRule RESPONSE_BODY "@contains SECRET" "id:1,phase:4,deny"'])
+@pytest.mark.parametrize("origin", ["proxy_pass http://@upstream@;", "root @dir@; index secret.txt;"])
+def test_the_error_page_of_a_refused_response_is_sent_instead_of_it(weir, upstream, folder, rule, page, origin):
+    upstream.answers(answer("SECRET", headers={"Content-Type": "text/plain"}))
+    folder.write("secret.txt", "SECRET")
+    folder.write("sorry.html", "sorry")
+    server = weir(f"""default_type text/plain; error_page 403 {page}; modsecurity on;
+        modsecurity_rules 'SecRuleEngine On
+            SecResponseBodyAccess On
+            SecResponseBodyMimeType text/plain
+            {rule}';
+        location / {{ {origin} }} location /sorry {{ return 403 sorry; }} location @sorry {{ return 403 sorry; }}
+        location = /sorry.html {{ root @dir@; }}""", upstream=upstream)
+    connection = server.connect()
+    for _ in range(2):
+        response = connection.request("/")
+        assert (response.status, response.text) == (403, "sorry")
 
 
 def test_the_error_page_of_a_refusal_can_be_set(weir):

@@ -146,6 +146,18 @@ void weir_http_body_leave(weir_http_exchange *ex)
     }
 }
 
+void weir_http_body_restart(weir_http_exchange *ex)
+{
+    weir_http_request *request = &ex->request;
+
+    weir_http_body_leave(ex);
+    ex->body_collected = NULL;
+    if (request->body_received != 0 && !request->body_is_collected) {
+        request->has_body = false;
+        weir_chain_clear(&request->body);
+    }
+}
+
 void weir_http_body_readable(weir_http_exchange *ex)
 {
     void (*readable)(weir_http_exchange *) = ex->body_readable;

@@ -60,7 +60,13 @@ void weir_http_filters_clear(weir_http_exchange *ex);
 /* 413: nobody reads the request's body any more, its page least of all. */
 weir_http_verdict weir_http_refuse_body(weir_http_exchange *ex);
 
-/* Whatever was to be the body is none any more. */
+/*
+ * An internal redirect: nobody waits for the request's body any more, and of what was read in part the rest is no body: framed as
+ * one it would be taken for less, or for more, than it is.
+ */
+void weir_http_body_restart(weir_http_exchange *ex);
+
+/* Whatever was to be the response's body is none any more. */
 static inline void weir_http_body_forget(weir_http_exchange *ex)
 {
     ex->source = NULL;

@@ -344,7 +344,7 @@ static bool redirect_begin(weir_http_exchange *ex, weir_str what)
     ex->uri_changed = false;
     ex->is_bare = false;
     ex->access_status = 0;
-    weir_http_body_leave(ex);
+    weir_http_body_restart(ex);
     weir_http_body_forget(ex);
     weir_http_states_forget(ex);
     ex->response.status = 0;

@@ -294,10 +294,12 @@ static void h1_exchange_timeout(weir_connection *connection)
         return;
     }
     if (h1->body_deadline_ms != 0 && h1->body_deadline_ms <= weir_clock_now()->monotonic_ms) {
-        h1->wants_body = false;
         h1->body_deadline_ms = 0;
-        weir_http_body_timed_out(ex);
-        return;
+        if (ex->body_readable != NULL) {
+            h1->wants_body = false;
+            weir_http_body_timed_out(ex);
+            return;
+        }
     }
     if (h1->deadline_ms == 0 || weir_clock_now()->monotonic_ms < h1->deadline_ms) {
         deadline_arm(h1);

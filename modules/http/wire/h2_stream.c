@@ -283,10 +283,12 @@ static bool stream_check(h2_stream *stream, uint64_t now_ms)
         return true;
     }
     if (has_come(stream->body_deadline_ms, now_ms)) {
-        stream->wants_body = false;
         stream->body_deadline_ms = 0;
-        weir_http_body_timed_out(ex);
-        return true;
+        if (ex->body_readable != NULL) {
+            stream->wants_body = false;
+            weir_http_body_timed_out(ex);
+            return true;
+        }
     }
     if (has_come(stream->send_deadline_ms, now_ms)) {
         weir_log_line(&ex->log, WEIR_LOG_INFO, 0, "client timed out while sending to client");
