@@ -298,6 +298,7 @@ static weir_str server_id(weir_waf_worker *worker)
 static void add_json(weir_waf_transaction *tx, weir_builder *entry)
 {
     weir_waf_json json = {.to = entry};
+    weir_str server = server_id(tx->worker);
     time_t now = weir_clock_now()->wall_s;
     struct tm local;
     char stamp[64];
@@ -309,7 +310,9 @@ static void add_json(weir_waf_transaction *tx, weir_builder *entry)
     weir_waf_json_open(&json, "transaction", '{');
     weir_waf_json_text(&json, "client_ip", tx->connection.client_addr);
     weir_waf_json_text(&json, "time_stamp", weir_str_of(stamp, len));
-    weir_waf_json_text(&json, "server_id", server_id(tx->worker));
+    if (server.len != 0) {
+        weir_waf_json_text(&json, "server_id", server);
+    }
     weir_waf_json_number(&json, "client_port", tx->connection.client_port);
     weir_waf_json_text(&json, "host_ip", tx->connection.server_addr);
     weir_waf_json_number(&json, "host_port", tx->connection.server_port);

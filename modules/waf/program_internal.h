@@ -80,7 +80,8 @@ typedef struct {
     int64_t number; /* of a constant parameter */
     weir_waf_macro parameter;
     const weir_waf_operator *operator;
-    weir_str name; /* as written, without "@" */
+    const weir_waf_operator *as_written; /* that, before weir_waf_rule_look_at_lines() chose */
+    weir_str name;                       /* as written, without "@" */
 } weir_waf_test;
 
 /* ---- actions that disrupt nothing */
@@ -349,8 +350,9 @@ bool weir_waf_read_target(weir_waf_reader *reader, weir_str text,
                           weir_waf_target *target) WEIR_MUST_USE;
 bool weir_waf_read_test(weir_waf_reader *reader, weir_str text, weir_waf_link *link) WEIR_MUST_USE;
 /*
- * Lets the regexes of a rule that has been read look at each line of a value, where a match more is an attack found: of "who\n" a
- * pattern's "$" sees the end.  Not where a match lets something by (!@rx, allow, ctl, skip): there all of the value must fit.
+ * Lets the regexes of a rule that has been read, and amended, look at each line of a value, where a match more is an attack found:
+ * of "who\n" a pattern's "$" sees the end.  Not where a match lets something by (!@rx, allow, ctl, skip): there all of the value
+ * must fit.  It may be asked again, of a copy that was amended since.
  */
 void weir_waf_rule_look_at_lines(weir_waf_library *library, const weir_waf_rule *rule);
 bool weir_waf_read_actions(weir_waf_reader *reader, weir_str text, weir_waf_rule *rule,
@@ -363,6 +365,8 @@ bool weir_waf_read_ranges(weir_waf_reader *reader, weir_str text,
 const weir_waf_operator *weir_waf_read_pattern(weir_waf_reader *reader, weir_str pattern,
                                                bool nocase);
 /* seclang_rules.c */
+/* What a rule disrupts: what it says itself, or what SecDefaultAction said for it. */
+const weir_waf_defaults *weir_waf_disruption_of(const weir_waf_rule *rule);
 bool weir_waf_read_rule(weir_waf_reader *reader, const weir_waf_statement *statement) WEIR_MUST_USE;
 bool weir_waf_read_action_rule(weir_waf_reader *reader,
                                const weir_waf_statement *statement) WEIR_MUST_USE;

@@ -240,16 +240,23 @@ static bool try_each(weir_waf_transaction *tx, const weir_waf_rule *rule, const 
     const weir_waf_chain *chains = tx->library->chains.items;
     uint32_t path[CHAIN_MAX];
     weir_waf_node *last = NULL;
+    weir_waf_value stays;
     unsigned depth = 0;
     bool matched = false;
 
+    /* A match may move or overwrite what it came from (MATCHED_VARS grow, TX changes); the root is kept in both. */
+    if (weir_waf_node_of(tx, value, 0) == NULL) {
+        *is_settled = false;
+        return false;
+    }
+    stays = *value;
     for (uint32_t chain = link->chain; chain != 0 && depth < CHAIN_MAX - 1;
          chain = chains[chain].parent) {
         path[depth++] = chain;
     }
     path[depth] = 0;
     for (unsigned i = depth + 1; i-- > 0 && !tx->is_exhausted;) {
-        weir_waf_node *node = weir_waf_node_of(tx, value, path[i]);
+        weir_waf_node *node = weir_waf_node_of(tx, &stays, path[i]);
 
         if (node != NULL && node != last) {
             weir_waf_matched result = try_text(tx, rule, link, found, node->text, node);
@@ -417,16 +424,6 @@ static rule_result run_rule(weir_waf_transaction *tx, const weir_waf_rule *rule)
 
 /* ---- the end of a rule that has matched */
 
-static const weir_waf_defaults *disruption_of(const weir_waf_rule *rule)
-{
-    static const weir_waf_defaults none = {.disruption = WEIR_WAF_PASS};
-
-    if (rule->actions.says_disruption && rule->actions.disruption != WEIR_WAF_BLOCK) {
-        return &rule->actions;
-    }
-    return rule->inherited == NULL ? &none : rule->inherited;
-}
-
 static void intervene(weir_waf_transaction *tx, const weir_waf_rule *rule,
                       const weir_waf_defaults *says)
 {
@@ -512,7 +509,7 @@ static void note_match(weir_waf_transaction *tx, const weir_waf_rule *rule)
 
 static void rule_matched(weir_waf_transaction *tx, const weir_waf_rule *rule)
 {
-    const weir_waf_defaults *says = disruption_of(rule);
+    const weir_waf_defaults *says = weir_waf_disruption_of(rule);
     bool takes_effect = tx->engine == WEIR_WAF_ENGINE_ON && tx->at.phase != WEIR_WAF_PHASE_LOGGING
                         && tx->disrupted_in == 0;
 

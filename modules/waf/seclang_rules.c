@@ -50,6 +50,16 @@ static bool head_is_complete(weir_waf_reader *reader, weir_waf_rule *rule, const
     return true;
 }
 
+const weir_waf_defaults *weir_waf_disruption_of(const weir_waf_rule *rule)
+{
+    static const weir_waf_defaults none = {.disruption = WEIR_WAF_PASS};
+
+    if (rule->actions.says_disruption && rule->actions.disruption != WEIR_WAF_BLOCK) {
+        return &rule->actions;
+    }
+    return rule->inherited == NULL ? &none : rule->inherited;
+}
+
 /* t: of SecDefaultAction come first, unless t:none was said. */
 static bool inherit_list(weir_waf_reader *reader, const weir_waf_rule *rule, weir_waf_link *link)
 {

@@ -109,6 +109,7 @@ static bool read_operator(weir_waf_reader *reader, weir_str name, weir_str param
     if (test->operator== NULL) {
         return false;
     }
+    test->as_written = test->operator;
     test->name = weir_waf_operator_name(test->operator);
     if (weir_waf_operator_takes_macros(test->operator)) {
         return weir_waf_read_macro(reader, parameter, &test->parameter);
@@ -120,7 +121,7 @@ static bool read_operator(weir_waf_reader *reader, weir_str name, weir_str param
 /* What a rule switches off or lets by when it matches, it must match as a whole. */
 static bool only_detects(const weir_waf_rule *rule)
 {
-    if (rule->actions.disruption == WEIR_WAF_ALLOW || rule->skip != 0
+    if (weir_waf_disruption_of(rule)->disruption == WEIR_WAF_ALLOW || rule->skip != 0
         || rule->skip_after.len != 0) {
         return false;
     }
@@ -161,19 +162,38 @@ static void look_at_lines(weir_waf_library *library, weir_waf_link *link)
     link->test.operator= operator;
 }
 
+/*
+ * Whether a pattern matches more, and never less, if its "^" and "$" do.  Not if they may stand in what must not match, in a
+ * condition, or in a group that takes the first way and keeps it.
+ */
+static bool finds_more_by_line(weir_str pattern)
+{
+    static const char *const turns[] = {"(?!", "(?<!", "(*n", "(?(", "(?>"};
+
+    for (size_t i = 0; i < WEIR_COUNT(turns); i++) {
+        if (weir_str_find(pattern, weir_str_from_z(turns[i])) != NULL) {
+            return false;
+        }
+    }
+    return !weir_str_eq(pattern, WEIR_STR("^.*$"))
+           && (weir_str_find_byte(pattern, '^') != NULL
+               || weir_str_find_byte(pattern, '$') != NULL);
+}
+
 void weir_waf_rule_look_at_lines(weir_waf_library *library, const weir_waf_rule *rule)
 {
-    if (!only_detects(rule)) {
-        return;
-    }
-    for (WEIR_ARRAY_EACH(&rule->links, weir_waf_link, link)) {
-        weir_str pattern = link->test.parameter.text;
+    bool detects = only_detects(rule);
 
-        if (link->test.kind == WEIR_WAF_TEST_OPERATOR && !link->is_unconditional
-            && !link->is_negated && weir_str_eq(link->test.name, WEIR_STR("rx"))
-            && !weir_str_eq(pattern, WEIR_STR("^.*$"))
-            && (weir_str_find_byte(pattern, '^') != NULL
-                || weir_str_find_byte(pattern, '$') != NULL)) {
+    for (WEIR_ARRAY_EACH(&rule->links, weir_waf_link, link)) {
+        weir_waf_test *test = &link->test;
+
+        if (link->is_unconditional || link->is_negated || test->kind != WEIR_WAF_TEST_OPERATOR
+            || !weir_str_eq(test->name, WEIR_STR("rx"))) {
+            continue;
+        }
+        if (!detects) {
+            test->operator= test->as_written;
+        } else if (test->operator== test->as_written && finds_more_by_line(test->parameter.text)) {
             look_at_lines(library, link);
         }
     }

@@ -1,9 +1,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "t/unit/unit.h"
 
+#include "modules/waf/audit.h"
 #include "modules/waf/program.h"
 #include "modules/waf/transaction.h"
 
@@ -28,6 +30,14 @@ static void keep_line(void *subject, weir_str line, bool is_disruptive)
     (void) is_disruptive;
     unit->log_len += (size_t) len;
     assert_true(unit->log_len < sizeof(unit->log));
+}
+
+/* Instead of the library's: this machine has no name. */
+int gethostname(char *name, size_t len)
+{
+    (void) name;
+    (void) len;
+    return -1;
 }
 
 static int setup(void **state)
@@ -348,6 +358,57 @@ static void lines_count_where_a_match_is_an_attack(void **state)
     assert_denied(ask(*state, rules, "/?c=ok%0A", NULL), 5);
 }
 
+static void lines_count_by_what_a_rule_does_once_it_is_amended(void **state)
+{
+    static const char *const letting[] = {"allow", "ctl:ruleRemoveById=2", "skip:1"};
+    rules_unit *unit = *state;
+    const weir_waf_program *lets[WEIR_COUNT(letting)], *outer, *allows, *denies, *moved;
+
+    outer = read_rules(unit, NULL,
+                       "SecRule ARGS:way \"@rx ^let$\" \"id:1,phase:1,pass,nolog\"\n"
+                       "SecRule ARGS:a \"@rx ^who$\" \"id:2,phase:1,deny\"");
+    for (size_t i = 0; i < WEIR_COUNT(letting); i++) {
+        char text[128];
+
+        (void) snprintf(text, sizeof(text), "SecRuleUpdateActionById 1 \"%s\"", letting[i]);
+        lets[i] = read_rules(unit, outer, text);
+        assert_non_null(lets[i]);
+    }
+    allows = read_rules(unit, outer, "SecRuleUpdateActionById 2 \"allow\"");
+    denies = read_rules(unit, allows, "SecRuleUpdateActionById 2 \"deny\"");
+    moved = read_rules(unit, outer, "SecRuleUpdateTargetById 2 ARGS:b");
+    assert_true(allows != NULL && denies != NULL && moved != NULL);
+    assert_true(weir_waf_library_close(unit->library, &unit->fault));
+
+    assert_denied(ask_program(unit, outer, "/?a=who%0A", NULL), 2);
+    for (size_t i = 0; i < WEIR_COUNT(letting); i++) {
+        assert_passed(ask_program(unit, lets[i], "/?a=who&way=let", NULL));
+        assert_denied(ask_program(unit, lets[i], "/?a=who&way=let%0A", NULL), 2);
+    }
+    assert_passed(ask_program(unit, allows, "/?a=who%0A", NULL));
+    assert_denied(ask_program(unit, denies, "/?a=who%0A", NULL), 2);
+    assert_denied(ask_program(unit, moved, "/?b=x%0Awho", NULL), 2);
+}
+
+static void lines_do_not_count_where_a_match_lets_by_or_less_would_match(void **state)
+{
+    const char *inherits = "SecDefaultAction \"phase:1,allow,nolog\"\n"
+                           "SecRule ARGS:way \"@rx ^let$\" \"id:1,phase:1,block\"\n"
+                           "SecRule ARGS:way \"@rx ^go$\" \"id:2,phase:1\"\n"
+                           "SecRule ARGS:a x \"id:3,phase:1,deny\"";
+    const char *less = "SecRule ARGS:a \"@rx ^(?!(GET|POST)$)\" \"id:1,phase:1,deny\"\n"
+                       "SecRule ARGS:b \"@rx (?<!^)X\" \"id:2,phase:1,deny\"";
+
+    assert_passed(ask(*state, inherits, "/?a=x&way=let", NULL));
+    assert_denied(ask(*state, inherits, "/?a=x&way=let%0A", NULL), 3);
+    assert_passed(ask(*state, inherits, "/?a=x&way=go", NULL));
+    assert_denied(ask(*state, inherits, "/?a=x&way=go%0A", NULL), 3);
+
+    assert_passed(ask(*state, less, "/?a=GET", NULL));
+    assert_denied(ask(*state, less, "/?a=GET%0A", NULL), 1);
+    assert_denied(ask(*state, less, "/?a=POST&b=x%0AX", NULL), 2);
+}
+
 static void a_chain_matches_if_each_link_does(void **state)
 {
     const char *rules = "SecRule ARGS:a x \"id:1,phase:1,deny,chain\"\n"
@@ -403,6 +464,28 @@ static void transformations_are_tested_one_by_one_with_multi_match(void **state)
             "SecRule ARGS \"@streq A\" \"id:1,phase:1,t:urlDecodeUni,t:lowercase,multiMatch,deny\"",
             "/?a=%2541", NULL),
         1);
+}
+
+static void multi_match_stays_with_a_value_that_its_rule_changes(void **state)
+{
+    const char *grows =
+        "SecRule ARGS X \"id:1,phase:1,deny,chain\"\n"
+        "SecRule MATCHED_VARS \"@rx ^[Xx]$\" \"t:lowercase,multiMatch,setvar:tx.n=+1,chain\"\n"
+        "SecRule TX:n \"@eq 1200\"";
+    char target[2 + 600 * 4 + 1] = "/?";
+
+    /* "A%41" and "AA", not what the rule writes over it. */
+    assert_denied(ask(*state,
+                      "SecAction \"id:1,phase:1,pass,nolog,setvar:'tx.%{ARGS.n}=%{ARGS.v}'\"\n"
+                      "SecRule TX:/^own/ \"@rx ^A\" \"id:2,phase:1,pass,nolog,t:none,t:urlDecode,"
+                      "multiMatch,setvar:tx.%{ARGS.n}=Z,setvar:tx.times=+1\"\n"
+                      "SecRule TX:times \"@eq 2\" \"id:3,phase:1,deny\"",
+                      "/?n=owner&v=A%2541", NULL),
+                  3);
+    for (size_t i = 0; i < 600; i++) {
+        memcpy(target + 2 + i * 4, "a=X&", 5);
+    }
+    assert_denied(ask(*state, grows, target, NULL), 1);
 }
 
 static void ctl_takes_rules_and_targets_out(void **state)
@@ -646,6 +729,17 @@ static void arguments_over_the_limit_are_not_taken(void **state)
                   1);
 }
 
+static void an_audit_entry_has_no_server_id_where_there_is_no_host_name(void **state)
+{
+    rules_unit *unit = *state;
+    weir_str entry;
+
+    (void) ask(unit, "SecAuditEngine On\nSecAuditLogFormat JSON", "/", NULL);
+    assert_true(weir_waf_audit_entry(unit->tx, unit->temp, &entry));
+    assert_non_null(weir_str_find(entry, WEIR_STR("\"time_stamp\":")));
+    assert_null(weir_str_find(entry, WEIR_STR("server_id")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -662,12 +756,18 @@ int main(void)
         cmocka_unit_test_setup_teardown(variables_are_set_changed_and_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_pattern_selects_members_by_their_names, setup, teardown),
         cmocka_unit_test_setup_teardown(lines_count_where_a_match_is_an_attack, setup, teardown),
+        cmocka_unit_test_setup_teardown(lines_count_by_what_a_rule_does_once_it_is_amended, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(
+            lines_do_not_count_where_a_match_lets_by_or_less_would_match, setup, teardown),
         cmocka_unit_test_setup_teardown(a_chain_matches_if_each_link_does, setup, teardown),
         cmocka_unit_test_setup_teardown(captures_go_to_the_next_link, setup, teardown),
         cmocka_unit_test_setup_teardown(matched_vars_are_those_of_the_chain, setup, teardown),
         cmocka_unit_test_setup_teardown(markers_are_jumped_to, setup, teardown),
         cmocka_unit_test_setup_teardown(transformations_are_tested_one_by_one_with_multi_match,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(multi_match_stays_with_a_value_that_its_rule_changes, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(ctl_takes_rules_and_targets_out, setup, teardown),
         cmocka_unit_test_setup_teardown(block_does_what_the_default_action_says, setup, teardown),
         cmocka_unit_test_setup_teardown(allow_ends_what_would_have_denied, setup, teardown),
@@ -680,6 +780,8 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(more_texts_than_are_kept_do_no_harm, setup, teardown),
         cmocka_unit_test_setup_teardown(arguments_over_the_limit_are_not_taken, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_audit_entry_has_no_server_id_where_there_is_no_host_name,
+                                        setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
