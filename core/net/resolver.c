@@ -43,6 +43,7 @@ typedef struct {
     size_t left;               /* asks, and targets */
     weir_resolved *found;
     size_t count;
+    bool has_addr; /* one of them at least */
     uint32_t ttl_s;
     unsigned error;
     unsigned unheard; /* families: no server has said yet */
@@ -243,6 +244,9 @@ static void resolver_known(resolver_name *name)
 {
     resolver_asking *asking = name->asking;
 
+    if (!asking->has_addr) {
+        asking->count = 0;
+    }
     name->error = asking->count != 0   ? 0
                   : asking->error != 0 ? asking->error
                                        : WEIR_DNS_NO_SUCH_NAME;
@@ -278,6 +282,7 @@ static bool resolver_gather(resolver_asking *asking, const weir_resolved *one)
         asking->found = more;
     }
     asking->found[asking->count++] = *one;
+    asking->has_addr |= one->addr.len != 0;
     return true;
 }
 
@@ -290,6 +295,14 @@ static void resolver_part_done(resolver_name *name)
 {
     if (--name->asking->left == 0) {
         resolver_known(name);
+    }
+}
+
+/* That it does not exist says less than that a server would not say. */
+static void resolver_error(resolver_asking *asking, unsigned error)
+{
+    if (asking->error == 0 || asking->error == WEIR_DNS_NO_SUCH_NAME) {
+        asking->error = error;
     }
 }
 
@@ -308,10 +321,7 @@ static void resolver_addresses_done(weir_resolver_ask *ask)
         asking->unheard &= ~family_of(ask->type);
     }
     if (ask->error != 0) {
-        /* That it does not exist says less than that a server would not say. */
-        asking->error = asking->error == 0 || asking->error == WEIR_DNS_NO_SUCH_NAME
-                            ? ask->error
-                            : asking->error;
+        resolver_error(asking, ask->error);
     } else {
         while (weir_dns_next(&ask->answer, &record)) {
             if (!resolver_gather(asking, &(weir_resolved){.addr = record.addr})) {
@@ -326,14 +336,33 @@ static void resolver_addresses_done(weir_resolver_ask *ask)
 
 /* ---- services: records that name targets, then their addresses (RFC 2782) */
 
+/* Of which no server would say; without an answer that is all, but where it says that there is no such name. */
+static unsigned resolver_target_unheard(const weir_resolver_query *query)
+{
+    if (query->error == 0 || query->error == WEIR_DNS_NO_SUCH_NAME || query->unheard != 0) {
+        return query->unheard;
+    }
+    return WEIR_RESOLVER_IPV4 | WEIR_RESOLVER_IPV6;
+}
+
 static void resolver_target_known(resolver_target *target)
 {
     static const uint64_t same_for_all[2];
     resolver_asking *asking = target->service->asking;
     const weir_resolver_query *query = &target->query;
+    weir_resolved one = {
+        .priority = target->priority,
+        .weight = target->weight,
+        .port = target->port,
+        .target = weir_hash_keyed(weir_dns_name_text(&target->name), true, same_for_all),
+        .unheard = resolver_target_unheard(query),
+    };
 
     if (query->error != 0) {
-        asking->error = query->error;
+        resolver_error(asking, query->error);
+        if (one.unheard != 0 && !resolver_gather(asking, &one)) {
+            resolver_error(asking, WEIR_DNS_SERVER_FAILURE);
+        }
         weir_log_line(&target->service->resolver->servers.log, WEIR_LOG_WARN, 0,
                       "%.*s could not be resolved (%u: %s), a target of the service %.*s",
                       WEIR_STR_ARG(weir_dns_name_text(&target->name)), query->error,
@@ -343,14 +372,7 @@ static void resolver_target_known(resolver_target *target)
     }
     resolver_less_ttl(asking, (uint32_t) (query->ttl_ms / 1000));
     for (size_t i = 0; i < query->count; i++) {
-        weir_resolved one = {
-            .addr = query->found[i].addr,
-            .priority = target->priority,
-            .weight = target->weight,
-            .target = weir_hash_keyed(weir_dns_name_text(&target->name), true, same_for_all),
-            .unheard = query->unheard,
-        };
-
+        one.addr = query->found[i].addr;
         weir_addr_set_port(&one.addr, target->port);
         if (!resolver_gather(asking, &one)) {
             asking->error = WEIR_DNS_SERVER_FAILURE;
@@ -496,10 +518,11 @@ static void resolver_expired(weir_timer *timer)
     query->ttl_ms = 0;
     query->unheard = 0;
 
-    /* One family has answered, and the other will not: better than nothing. */
-    if (asking != NULL && asking->count != 0) {
+    /* One family, or target, has answered, and the other will not: better than nothing. */
+    if (asking != NULL && asking->has_addr) {
         query->error = 0;
-        query->unheard = asking->unheard;
+        query->unheard =
+            asking->targets_count != 0 ? WEIR_RESOLVER_IPV4 | WEIR_RESOLVER_IPV6 : asking->unheard;
         query->found = asking->found;
         query->count = asking->count;
     }

@@ -53,9 +53,10 @@ typedef enum {
 } weir_resolver_kind;
 
 typedef struct {
-    weir_addr addr;
+    weir_addr addr; /* empty, beside others: of a target that no server would tell of */
     /* Of a service. */
     uint16_t priority, weight; /* the lowest priority comes first in the list */
+    uint16_t port;             /* of the target */
     uint64_t target; /* which of its targets has it: a number, the same in all processes; never 0 */
     unsigned unheard; /* WEIR_RESOLVER_IPV…: of which of that target no server would say */
 } weir_resolved;
@@ -77,7 +78,7 @@ typedef struct weir_resolver_query {
     size_t count; /* 0 exactly with an error */
     uint64_t ttl_ms;
     unsigned
-        unheard; /* WEIR_RESOLVER_IPV…: of these addresses, of a name, no server would say; others are there */
+        unheard; /* WEIR_RESOLVER_IPV…: of these no server would say, for any target; others are there */
 
     /* private */
     weir_resolver *resolver; /* NULL: does not wait */

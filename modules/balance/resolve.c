@@ -48,6 +48,7 @@ struct balance_lookups {
 typedef struct {
     const weir_resolved *found;
     size_t count;
+    size_t addresses; /* of these: others stand for a target that no server would tell of */
     unsigned unheard; /* WEIR_RESOLVER_IPV… */
     bool *is_there;
     unsigned added, removed, changed, left_out;
@@ -72,8 +73,7 @@ static bool is_unheard(const news *publishing, const balance_resolved *resolved)
     for (size_t i = 0; i < publishing->count; i++) {
         const weir_resolved *found = &publishing->found[i];
 
-        if (found->target == resolved->target
-            && weir_addr_port(&found->addr) == weir_addr_port(&resolved->addr)) {
+        if (found->target == resolved->target && found->port == weir_addr_port(&resolved->addr)) {
             unheard |= found->unheard;
         }
     }
@@ -174,14 +174,14 @@ static void tell(lookup *self, const news *publishing)
     if (publishing->added + publishing->removed != 0) {
         weir_log_line(&self->keeper->log, WEIR_LOG_NOTICE, 0,
                       "upstream \"%.*s\": %.*s has %zu addresses, %u of them new, and %u no more",
-                      WEIR_STR_ARG(group->name), WEIR_STR_ARG(self->host), publishing->count,
+                      WEIR_STR_ARG(group->name), WEIR_STR_ARG(self->host), publishing->addresses,
                       publishing->added, publishing->removed);
     }
     if (publishing->left_out != self->left_out && publishing->left_out != 0) {
         weir_log_line(&self->keeper->log, WEIR_LOG_ERR, 0,
                       "zone \"%.*s\" has no room for %u of the %zu addresses that %.*s has in "
                       "upstream \"%.*s\"",
-                      WEIR_STR_ARG(group->zone->name), publishing->left_out, publishing->count,
+                      WEIR_STR_ARG(group->zone->name), publishing->left_out, publishing->addresses,
                       WEIR_STR_ARG(self->host), WEIR_STR_ARG(group->name));
     }
     self->left_out = publishing->left_out;
@@ -208,6 +208,7 @@ static void publish(lookup *self, const weir_resolved *found, size_t count, unsi
     }
     for (size_t i = 0; i < count; i++) {
         publishing.is_there[i] = is_repeated(found, i);
+        publishing.addresses += found[i].addr.len != 0;
     }
     publish_old(self, &publishing);
     publish_new(self, &publishing);

@@ -264,6 +264,33 @@ def test_addresses_of_a_kind_that_no_server_would_tell_of_stay_with_their_target
     wait_until(lambda: peers() == {"127.0.0.1:81"}, "the other address to go")
 
 
+def test_a_target_that_no_server_would_tell_of_keeps_its_servers_while_the_service_names_it(weir, dns):
+    dns.has("one.test", "127.0.0.1", "::1")
+    dns.has("two.test", "127.0.0.2")
+    dns.has("_http._tcp.back.test", "SRV 1 1 81 one.test", "SRV 2 1 82 two.test", "SRV 1 1 83 one.test")
+    server = weir("location / { proxy_pass http://back; } location /api { api; }",
+                  http=group("zone back 64k; server back.test service=http resolve;", dns))
+
+    def peers():
+        peers = server.get("/api/9/http/upstreams/back").json["peers"]
+        return {peer["server"]: (peer["id"], peer["backup"]) for peer in peers}
+    wait_until(lambda: len(peers()) == 5, "all addresses")
+    before = peers()
+    dns.failing = {"one.test"}
+    dns.wait_asked("one.test", len(dns.asked("one.test")) + 6)
+    dns.has("two.test", "127.0.0.3")
+    wait_until(lambda: "127.0.0.3:82" in peers(), "what is known")
+    after = peers()
+    assert after.pop("127.0.0.3:82")[1]
+    assert before.pop("127.0.0.2:82")[1]
+    assert after == before
+    dns.has("_http._tcp.back.test", "SRV 1 1 81 one.test", "SRV 2 1 82 two.test")
+    wait_until(lambda: set(peers()) == {"127.0.0.1:81", "[::1]:81", "127.0.0.3:82"}, "those of a port to go")
+    dns.forgets("one.test")
+    dns.failing = set()
+    wait_until(lambda: set(peers()) == {"127.0.0.3:82"}, "those of a name that is no more to go")
+
+
 @pytest.mark.parametrize("family, wanted", [("", {"4", "6"}), ("ipv6=off", {"4"}), ("ipv4=off", {"6"})])
 def test_addresses_of_both_kinds_are_servers_unless_one_is_off(weir, new_upstream, dns, family, wanted):
     four = new_upstream().answers(answer("4"))

@@ -40,9 +40,8 @@ class Dns:
     dns.has("back.test", "192.0.2.1", "2001:db8::1", ttl=300), dns.has("_http._tcp.x", "SRV 10 5 8080 back.test"),
     dns.has("www.test", "CNAME back.test"); dns.forgets("back.test").  In a configuration: resolver {dns}.
 
-    What it may be told, for all of its answers: silent, truncates (over UDP), code (of an error), failing (kinds of question that
-    have SERVFAIL), wrong_id and
-    wrong_name (before the right answer), lowers (the case of the question), follows (aliases, which it does).
+    What it may be told, for all of its answers: silent, truncates (over UDP), code (of an error), failing (kinds of question, and
+    names, that have SERVFAIL), wrong_id and wrong_name (before the right answer), lowers (the case of the question), follows (aliases, which it does).
     """
 
     def __init__(self, ports):
@@ -140,7 +139,8 @@ class Dns:
         return records
 
     def _answer(self, query):
-        failed = SERVER_FAILURE if query.type in {_TYPES[kind] for kind in self.failing} else 0
+        is_failing = query.name in self.failing or query.type in {_TYPES.get(kind) for kind in self.failing}
+        failed = SERVER_FAILURE if is_failing else 0
         code = self.code or failed or (0 if query.name in self.zone else NO_SUCH_NAME)
         cut = self.truncates and not query.by_tcp
         records = [] if code or cut else self._records(query.name, query.type)
