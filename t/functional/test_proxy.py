@@ -518,6 +518,21 @@ def test_a_client_is_not_timed_out_while_its_next_origin_is_opened(weir, new_ups
     late.close()
 
 
+@pytest.mark.parametrize("asks, connections", [
+    ("", 1), ('proxy_set_header Connection "";', 1), ("proxy_set_header Connection x-one;", 1),
+    ("proxy_http_version 1.0;", 3), ('proxy_http_version 1.0; proxy_set_header Connection "";', 3),
+    ("proxy_set_header Connection close;", 3), ("set $how Close; proxy_set_header Connection $how;", 3)])
+@pytest.mark.weir_only("nginx takes the origin's word alone, and meets it closing")
+def test_a_connection_that_the_origin_was_asked_to_close_is_not_kept(weir, upstream, asks, connections):
+    """An origin that closes it, as asked, may have said nothing of that in its answer (RFC 9112, 9.6)."""
+    server = weir(f"location / {{ proxy_pass http://back; proxy_http_version 1.1; {asks} }}".replace(
+        "proxy_http_version 1.1; proxy_http_version 1.0", "proxy_http_version 1.0"),
+        http="upstream back { server @upstream@; keepalive 4; }", upstream=upstream)
+    for _ in range(3):
+        assert server.get("/").status == 200
+    assert len(upstream.connections) == connections
+
+
 def test_an_early_response_to_an_upload_reaches_the_client(weir, upstream):
     upstream.answers_early(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n"
                            b"Connection: close\r\n\r\nno")

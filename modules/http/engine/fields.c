@@ -177,18 +177,25 @@ weir_str weir_http_fields_value(const weir_http_fields *fields, weir_http_name n
     return field == NULL ? WEIR_STR_EMPTY : field->value;
 }
 
+bool weir_http_has_token(weir_str list, weir_str token)
+{
+    weir_str part;
+
+    while (weir_str_split(&list, ',', &part)) {
+        if (weir_str_eq_nocase(weir_str_trim(part), token)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool weir_http_fields_have_token(const weir_http_fields *fields, weir_http_name name,
                                  weir_str token)
 {
     for (const weir_http_field *field = weir_http_fields_find(fields, name); field != NULL;
          field = weir_http_fields_next(fields, field)) {
-        weir_str rest = field->value;
-        weir_str part;
-
-        while (weir_str_split(&rest, ',', &part)) {
-            if (weir_str_eq_nocase(weir_str_trim(part), token)) {
-                return true;
-            }
+        if (weir_http_has_token(field->value, token)) {
+            return true;
         }
     }
     return false;

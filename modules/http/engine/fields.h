@@ -61,7 +61,9 @@ weir_http_field *weir_http_fields_next(const weir_http_fields *fields,
                                        const weir_http_field *field);
 /* The first's value; empty when there is none. */
 weir_str weir_http_fields_value(const weir_http_fields *fields, weir_http_name name);
-/* Whether a comma-separated list field (Connection, TE) has this token, in any of its lines. */
+/* Whether a comma-separated list (the value of Connection, of TE) has this token. */
+bool weir_http_has_token(weir_str list, weir_str token);
+/* The same of a field, in any of its lines. */
 bool weir_http_fields_have_token(const weir_http_fields *fields, weir_http_name name,
                                  weir_str token);
 /* All values of a name joined by `separator` ("; " for Cookie, ", " else). False without memory. */

@@ -14,6 +14,7 @@ static bool make_head(proxy_state *proxy)
     weir_builder head;
     weir_str method;
 
+    proxy->asks_to_close = conf->http_version == WEIR_HTTP_10;
     weir_builder_open(&head, proxy->ex->pool, SIZE_MAX);
     /* Most heads fit, and are then written without being moved. */
     (void) weir_builder_room(&head, proxy->ex->request.head_bytes + proxy->target.len + 256);
@@ -32,6 +33,7 @@ static bool make_head(proxy_state *proxy)
         proxy_add_upgrade(proxy, &head);
     } else if (!headers->sets_connection && !keeps) {
         weir_builder_add(&head, WEIR_STR("Connection: close\r\n"));
+        proxy->asks_to_close = true;
     }
     if (!proxy_add_lines(proxy, upgrades, &head)) {
         return false;
@@ -86,7 +88,7 @@ static void begin_body(proxy_state *proxy)
 {
     const weir_http_response_head *answer = &proxy->answer;
 
-    proxy->keeps = answer->keeps;
+    proxy->keeps = answer->keeps && !proxy->asks_to_close;
     if (answer->end == WEIR_HTTP_END_LENGTH) {
         proxy->left = (uint64_t) answer->content_length;
     }

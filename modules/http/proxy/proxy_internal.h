@@ -235,6 +235,7 @@ struct weir_http_upstream_state {
     weir_str head;
     weir_str body_text; /* proxy_set_body */
     bool is_idempotent;
+    bool asks_to_close; /* the origin, after its answer: whether it says so, too, or not */
     bool body_is_streamed, body_is_chunked;
     bool body_was_taken; /* some of a streamed body: no other try can have it */
     weir_chain replay;   /* what was taken of it, as long as another can */

@@ -257,6 +257,9 @@ static bool add_set_fields(proxy_state *proxy, bool upgrades, weir_builder *head
                 return false;
             }
         }
+        if (header->name == WEIR_HTTP_CONNECTION && weir_http_has_token(value, WEIR_STR("close"))) {
+            proxy->asks_to_close = true;
+        }
         proxy_add_line(head, header->text, value);
     }
     return true;
