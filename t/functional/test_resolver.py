@@ -270,6 +270,7 @@ def test_connections_to_such_names_are_kept_by_address(start, upstream, new_upst
     for name in ("back.test", "same.test", "other.test", "127.0.0.1", "back.test"):
         assert server.get(f"/?to={name}").status == 200
     assert [request.connection for request in upstream.requests] == [0, 0, 0, 0]
+    assert "close" not in [request.headers.get("Connection") for request in upstream.requests]
     assert len(other.requests) == 1
 
 

@@ -769,7 +769,11 @@ void proxy_begin_tries(proxy_state *proxy)
         .log = &ex->log,
     };
 
-    if (!weir_balance_begin(&proxy->pick, proxy->group, &subject)) {
+    bool has_head = !proxy->conf->tunnels && !proxy->conf->request_dynamic;
+
+    /* It says whether the group keeps connections. */
+    if ((has_head && !proxy->wire->make_head(proxy))
+        || !weir_balance_begin(&proxy->pick, proxy->group, &subject)) {
         proxy_answer(proxy, 500, "internal failure");
         return;
     }
@@ -778,9 +782,7 @@ void proxy_begin_tries(proxy_state *proxy)
 
 void proxy_start(proxy_state *proxy)
 {
-    bool has_head = !proxy->conf->tunnels && !proxy->conf->request_dynamic;
-
-    if (!make_key(proxy) || (has_head && !proxy->wire->make_head(proxy))) {
+    if (!make_key(proxy)) {
         proxy_answer(proxy, 500, "internal failure");
     } else if (proxy->group == NULL) {
         proxy_resolve(proxy);

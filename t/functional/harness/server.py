@@ -384,7 +384,7 @@ class Server:
         return self.wait_exit()
 
     def wait_exit(self):
-        wait_until(lambda: not self.processes(), "all processes to end")
+        self._wait_gone("all processes to end")
         self.stopped = True
         return self.process.wait(TIMEOUT)
 
@@ -413,11 +413,20 @@ class Server:
             for pid in self._masters():
                 _send(pid, SIGTERM)
         try:
-            wait_until(lambda: not self.processes(), "processes to end")
+            self._wait_gone("processes to end")
         except AssertionError:
             for pid in self.processes():
                 problems.append(f"leaked process {pid}: {kernel.title(pid)}")
                 _send(pid, SIGKILL)
+
+    def _wait_gone(self, what):
+        """Waits for processes() to be empty.  As looking at all of them costs, those that are known are looked at first."""
+        known = []
+
+        def gone():
+            known[:] = [pid for pid in known if kernel.is_alive(pid)] or self.processes()
+            return not known
+        wait_until(gone, what)
 
     def _masters(self):
         mine = set(self.processes())
