@@ -22,6 +22,7 @@ typedef struct {
     size_t start_len;
     weir_waf_gathered text;
     size_t depth;
+    bool is_undecodable;
 } xml;
 
 /* Failures of ours: libxml2 must read no further. */
@@ -165,12 +166,36 @@ static bool xml_open(weir_waf_body *body, xml *x)
     return true;
 }
 
+/* Where bytes cannot be decoded, libxml2 may skip them, by how they were cut, without calling the document ill-formed. */
+static void xml_complain(void *subject, xmlErrorPtr error)
+{
+    xml *x = subject;
+
+    x->is_undecodable =
+        x->is_undecodable || error->domain == XML_FROM_I18N || error->domain == XML_FROM_IO;
+}
+
+/* What libxml2 would print. */
+static void xml_print(void *subject, const char *format, ...)
+{
+    (void) subject;
+    (void) format;
+}
+
 static bool xml_parse(weir_waf_body *body, const char *bytes, size_t len, bool is_last)
 {
     xml *x = body->state;
-    int error = xmlParseChunk(x->parser, bytes, (int) len, is_last ? 1 : 0);
+    int error;
 
-    /* Below zero, bytes could not be decoded, and libxml2 reads no further without calling it ill-formed. */
+    xmlSetGenericErrorFunc(NULL, xml_print);
+    xmlSetStructuredErrorFunc(x, xml_complain);
+    error = xmlParseChunk(x->parser, bytes, (int) len, is_last ? 1 : 0);
+    xmlSetStructuredErrorFunc(NULL, NULL);
+    xmlSetGenericErrorFunc(NULL, NULL);
+
+    if (x->is_undecodable) {
+        return weir_waf_body_fail(body, "XML parsing error: bytes that are not of its encoding");
+    }
     if (error < 0 || (error != XML_ERR_OK && x->parser->wellFormed == 0)) {
         const xmlError *last = xmlCtxtGetLastError(x->parser);
         weir_str message = weir_str_trim(weir_str_from_z(

@@ -133,8 +133,8 @@ def test_what_a_killed_worker_had_counted_is_taken_back(weir, held):
     assert server.get("/?key=a").status == 503
     old = server.wait_workers()
     os.kill(old[0], SIGKILL)
-    wait_until(lambda: server.workers() and server.workers() != old, "a new worker")
-    wait_until(lambda: kernel.holds_listener(server.workers()[0]), "that it listens")
+    new = server.wait_new_workers(old)
+    wait_until(lambda: kernel.holds_listener(new[0]), "that it listens")
     assert server.get("/?key=a").status == 200
 
 

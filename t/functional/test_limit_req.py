@@ -131,8 +131,8 @@ def test_buckets_outlive_a_worker_that_is_killed(weir):
     assert statuses(server, 2) == [200, 503]
     old = server.wait_workers()
     os.kill(old[0], SIGKILL)
-    wait_until(lambda: server.workers() and server.workers() != old, "a new worker")
-    wait_until(lambda: kernel.holds_listener(server.workers()[0]), "that it listens")
+    new = server.wait_new_workers(old)
+    wait_until(lambda: kernel.holds_listener(new[0]), "that it listens")
     assert statuses(server, 1) == [503]
 
 

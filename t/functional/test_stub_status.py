@@ -78,6 +78,6 @@ def test_what_a_killed_worker_had_open_is_taken_back(weir):
     told(server.connect())
     old = server.wait_workers()
     os.kill(old[0], SIGKILL)
-    wait_until(lambda: server.workers() and server.workers() != old, "a new worker")
-    wait_until(lambda: kernel.holds_listener(server.workers()[0]), "that it listens")
+    new = server.wait_new_workers(old)
+    wait_until(lambda: kernel.holds_listener(new[0]), "that it listens")
     assert told(server.connect()) == [1, 2, 2, 2, 0, 1, 0]

@@ -420,7 +420,7 @@ def test_a_worker_that_comes_later_has_the_renewed_certificate(weir, certs, own)
     wait_until(lambda: shown(running) == der(certs, "b-renewed"), "the new certificate")
     old, = running.wait_workers()
     running.signal(9, old)
-    wait_until(lambda: running.workers() not in ([], [old]), "a new worker")
+    running.wait_new_workers([old])
     assert shown(running) == der(certs, "b-renewed")
 
 

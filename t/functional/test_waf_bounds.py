@@ -283,7 +283,7 @@ def test_collections_survive_a_worker_that_is_killed(weir):
     assert statuses(server, 3) == [200, 200, 200]
     before = server.workers()
     os.kill(before[0], signal.SIGKILL)
-    wait_until(lambda: server.workers() and not set(server.workers()) & set(before))
+    server.wait_new_workers(before)
     assert statuses(server, 1) == [429]
 
 

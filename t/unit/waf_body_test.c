@@ -261,6 +261,14 @@ static void the_encoding_of_xml_is_told_by_its_first_bytes(void **state)
                     ->failed);
 }
 
+static void xml_with_bytes_that_its_encoding_has_not_fails(void **state)
+{
+    weir_str declared = WEIR_STR("<?xml version=\"1.0\" encoding=\"EUC-JP\"?><a>\xff\xff</a>");
+
+    fails(*state, WEIR_WAF_XML, "", declared, "",
+          "XML parsing error: bytes that are not of its encoding");
+}
+
 static void xml_that_is_none_fails(void **state)
 {
     weir_str lines;
@@ -554,6 +562,7 @@ int main(void)
         WAF_TEST(depth_is_bounded),
         WAF_TEST(text_and_attributes_of_xml_are_told),
         WAF_TEST(the_encoding_of_xml_is_told_by_its_first_bytes),
+        WAF_TEST(xml_with_bytes_that_its_encoding_has_not_fails),
         WAF_TEST(xml_that_is_none_fails),
         WAF_TEST(declared_entities_are_refused),
         WAF_TEST(parts_are_arguments_and_files),

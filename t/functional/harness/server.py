@@ -261,6 +261,13 @@ class Server:
             return pids if len(pids) == count else None
         return wait_until(there, f"{count} workers")
 
+    def wait_new_workers(self, old):
+        """Those that take connections in place of all the old ones."""
+        def there():
+            pids = self.workers()
+            return pids if pids and not set(pids) & set(old) else None
+        return wait_until(there, "new workers")
+
     # Requests
 
     @property
