@@ -11,7 +11,7 @@ BUILDDIR ?= objs
 JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 BUILD = $(MAKE) --no-print-directory $(JOBS) -f $(BUILDDIR)/Makefile
 
-.PHONY: reference all run test check unit run-unit check-clang check-layers check-format check-banned format tidy \
+.PHONY: reference all run test check unit check-unit check-clang check-layers check-format check-banned format tidy \
     bench bench-picks fuzz install clean distclean
 
 all: $(BUILDDIR)/configured
@@ -21,26 +21,40 @@ all: $(BUILDDIR)/configured
 $(BUILDDIR)/configured: configure auto/modules auto/options auto/probe auto/compiler \
     auto/libraries auto/boringssl-probe auto/boringssl auto/add-ons auto/write
 	@if [ -f $(BUILDDIR)/configure-again ]; then sh $(BUILDDIR)/configure-again; \
-	else ./configure $(if $(filter-out objs,$(BUILDDIR)),--builddir=$(BUILDDIR)); fi
+	else ./configure $(if $(filter-out objs,$(BUILDDIR)),--builddir=$(BUILDDIR)) $(CONFIGURE); fi
 
 unit: $(BUILDDIR)/configured
 	+@$(BUILD) $(QUICK) unit
 	@auto/run-unit $(BUILDDIR)
 
-# What is tested is compiled as ever, the tests themselves in a hurry; auto/test spares neither.
-QUICK = UNIT_CFLAGS="-O0 -U_FORTIFY_SOURCE"
+# What is tested is compiled as ever, the tests themselves in a hurry, and linked without what debuggers
+# want (most of a link is copying it; "make unit QUICK=" for one); auto/test spares neither.
+QUICK = UNIT_CFLAGS="-O0 -g0 -U_FORTIFY_SOURCE" UNIT_LINK=-Wl,-S
 
-# Most unit tests wait, for time or for another process: meanwhile the sources are looked at.
-check: $(BUILDDIR)/configured
-	+@$(BUILD) $(QUICK) unit
-	+@$(MAKE) --no-print-directory -O $(JOBS) run-unit check-clang check-layers check-format check-banned
+# Where nothing is built yet, all of it is compiled in a hurry, in a folder of its own.
+ifeq ($(wildcard $(BUILDDIR)/libweir.a),)
+CHECKDIR := $(BUILDDIR)/check
+HURRY := CONFIGURE='--without-lto --with-cc-opt="-O0 -g0 -U_FORTIFY_SOURCE"'
+else
+CHECKDIR := $(BUILDDIR)
+endif
+
+# The sources are looked at while others compile, or wait as most tests do.
+check:
+	+@$(MAKE) --no-print-directory -O $(JOBS) BUILDDIR=$(CHECKDIR) $(HURRY) \
+	    check-unit check-clang check-layers check-format check-banned
+
+# Both that follow want it, and run side by side.
+.PHONY: check-abi
+check-abi: $(BUILDDIR)/configured
+	+@$(BUILD) $(BUILDDIR)/weir_abi.h
 
 # auto/test kills for longer.
-run-unit:
+check-unit: check-abi
+	+@$(BUILD) $(QUICK) unit
 	@WEIR_KILL_SECONDS=1 auto/run-unit $(BUILDDIR)
 
-check-clang: $(BUILDDIR)/configured
-	+@$(BUILD) $(BUILDDIR)/weir_abi.h
+check-clang: check-abi
 	@auto/check-clang $(BUILDDIR)
 
 check-layers:

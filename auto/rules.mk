@@ -115,13 +115,13 @@ UNIT_PROGRAMS := $(patsubst %.c,$(BUILDDIR)/%,$(UNIT_TESTS))
 
 unit: $(UNIT_PROGRAMS)
 
-# UNIT_CFLAGS, where make is told some: for the tests' own objects.
+# UNIT_CFLAGS and UNIT_LINK, where make is told some: for the tests' own objects, and for their programs.
 $(UNIT_PROGRAMS:=.o) $(call in_builddir,$(UNIT_HELPERS)): PROGRAM_CFLAGS += $(UNIT_CFLAGS)
 
 $(UNIT_PROGRAMS): $(BUILDDIR)/%_test: $(BUILDDIR)/%_test.o $(call in_builddir,$(UNIT_HELPERS)) \
     $(LIBRARY) $(BORINGSSL_PREREQUISITE)
 	$(call say,link  $@)
-	$(Q)$(CC) $(CFLAGS) $(LTO_NONE) $(UNIT_LDFLAGS) $(LDFLAGS) -o $@ $< $(call in_builddir,$(UNIT_HELPERS)) \
+	$(Q)$(CC) $(CFLAGS) $(LTO_NONE) $(UNIT_LDFLAGS) $(UNIT_LINK) $(LDFLAGS) -o $@ $< $(call in_builddir,$(UNIT_HELPERS)) \
 	    $(LIBRARY) $(LIBS) -lcmocka
 
 .SECONDARY: $(UNIT_PROGRAMS:=.o)
