@@ -12,7 +12,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
@@ -54,39 +53,23 @@ weir_watches *weir_watches_new(weir_pool *pool)
     return watches;
 }
 
-/* What tells a file from any that stood there before; all zero: there is none. */
-typedef struct {
-    uint64_t device, inode, size;
-    int64_t modified_s, modified_ns, changed_s, changed_ns;
-} watch_look;
+static uint64_t watch_add(uint64_t sum, weir_file_stamp stamp)
+{
+    return sum * 31 + weir_str_hash(weir_str_of((const char *) &stamp, sizeof(stamp)));
+}
 
 static uint64_t watch_look_at(const watch_set *set)
 {
     uint64_t sum = 0;
 
     for (size_t i = 0; i < set->count; i++) {
-        watch_look look = {0};
-        struct stat stat_;
-
-        if (stat(set->paths[i], &stat_) == 0) {
-            look = (watch_look){
-                .device = stat_.st_dev,
-                .inode = stat_.st_ino,
-                .size = (uint64_t) stat_.st_size,
-                .modified_s = stat_.st_mtim.tv_sec,
-                .modified_ns = stat_.st_mtim.tv_nsec,
-                .changed_s = stat_.st_ctim.tv_sec,
-                .changed_ns = stat_.st_ctim.tv_nsec,
-            };
-        }
-
-        sum = sum * 31 + weir_str_hash(weir_str_of((const char *) &look, sizeof(look)));
+        sum = watch_add(sum, weir_file_stamp_at(set->paths[i]));
     }
-
     return sum;
 }
 
-bool weir_watch_register(weir_cycle *cycle, weir_watch *watch, const weir_str *paths, size_t count)
+bool weir_watch_register(weir_cycle *cycle, weir_watch *watch, const weir_watch_file *files,
+                         size_t count)
 {
     weir_watches *watches = cycle->watches;
     watch_set *set = WEIR_NEW(watches->pool, watch_set);
@@ -99,13 +82,14 @@ bool weir_watch_register(weir_cycle *cycle, weir_watch *watch, const weir_str *p
     set->watch = watch;
     set->count = count;
     for (size_t i = 0; i < count; i++) {
-        set->paths[i] = weir_str_z(watches->pool, paths[i]);
+        set->paths[i] = weir_str_z(watches->pool, files[i].path);
         if (set->paths[i] == NULL) {
             return false;
         }
+        set->adopted = watch_add(set->adopted, files[i].stamp);
     }
 
-    set->adopted = set->seen = watch_look_at(set);
+    set->seen = set->adopted;
     set->next = watches->first;
     watches->first = set;
     return true;

@@ -1,6 +1,7 @@
 #ifndef WEIR_PROCESS_WORKER_H
 #define WEIR_PROCESS_WORKER_H
 
+#include "core/base/file_stamp.h"
 #include "core/event/loop.h"
 #include "core/process/cycle.h"
 
@@ -102,7 +103,11 @@ typedef struct weir_watch {
     void (*changed)(weir_cycle *cycle, struct weir_watch *watch);
     void *subject;
 } weir_watch;
-bool weir_watch_register(weir_cycle *cycle, weir_watch *watch, const weir_str *paths,
+typedef struct {
+    weir_str path;         /* absolute; copied */
+    weir_file_stamp stamp; /* of what was read: what changed since is told, too */
+} weir_watch_file;
+bool weir_watch_register(weir_cycle *cycle, weir_watch *watch, const weir_watch_file *files,
                          size_t count) WEIR_MUST_USE;
 
 #endif

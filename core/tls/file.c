@@ -21,46 +21,29 @@ static bool path_z(weir_str path, char z[static PATH_MAX])
     return true;
 }
 
-static weir_tls_stamp stamp_of(const struct stat *status)
-{
-    return (weir_tls_stamp){
-        .device = (uint64_t) status->st_dev,
-        .inode = (uint64_t) status->st_ino,
-        .size = (uint64_t) status->st_size,
-        .modified_ns = status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec,
-        .changed_ns = status->st_ctim.tv_sec * 1000000000 + status->st_ctim.tv_nsec,
-    };
-}
-
-bool weir_tls_stamp_eq(const weir_tls_stamp *a, const weir_tls_stamp *b)
-{
-    return a->device == b->device && a->inode == b->inode && a->size == b->size
-           && a->modified_ns == b->modified_ns && a->changed_ns == b->changed_ns;
-}
-
-bool weir_tls_file_stamp(weir_str path, weir_tls_stamp *stamp)
-{
-    char z[PATH_MAX];
-    struct stat status;
-
-    if (!path_z(path, z) || stat(z, &status) == -1) {
-        return false;
-    }
-    *stamp = stamp_of(&status);
-    return true;
-}
-
 bool weir_tls_name_is_data(weir_str name)
 {
     return weir_str_starts(name, WEIR_STR("data:"));
 }
 
-bool weir_tls_file_is_unchanged(weir_str name, const weir_tls_stamp *stamp)
+bool weir_tls_name_is_file(weir_str name)
 {
-    weir_tls_stamp now;
+    return name.len != 0 && !weir_tls_name_is_data(name);
+}
 
-    return name.len == 0 || weir_tls_name_is_data(name)
-           || (weir_tls_file_stamp(name, &now) && weir_tls_stamp_eq(&now, stamp));
+bool weir_tls_file_is_unchanged(weir_str name, const weir_file_stamp *stamp)
+{
+    char z[PATH_MAX];
+    weir_file_stamp now;
+
+    if (!weir_tls_name_is_file(name)) {
+        return true;
+    }
+    if (!path_z(name, z)) {
+        return false;
+    }
+    now = weir_file_stamp_at(z);
+    return weir_file_stamp_eq(&now, stamp);
 }
 
 static bool read_all(int fd, char *buffer, size_t len)
@@ -80,7 +63,7 @@ static bool read_all(int fd, char *buffer, size_t len)
     return true;
 }
 
-static bool read_open(int fd, size_t max_bytes, weir_str *text, weir_tls_stamp *stamp)
+static bool read_open(int fd, size_t max_bytes, weir_str *text, weir_file_stamp *stamp)
 {
     struct stat status;
     char *buffer;
@@ -106,11 +89,11 @@ static bool read_open(int fd, size_t max_bytes, weir_str *text, weir_tls_stamp *
         return false;
     }
     buffer[text->len] = '\0';
-    *stamp = stamp_of(&status);
+    *stamp = weir_file_stamp_of(&status);
     return true;
 }
 
-bool weir_tls_file_read(weir_str path, size_t max_bytes, weir_str *text, weir_tls_stamp *stamp)
+bool weir_tls_file_read(weir_str path, size_t max_bytes, weir_str *text, weir_file_stamp *stamp)
 {
     char z[PATH_MAX];
     int fd, error;

@@ -304,12 +304,12 @@ bool weir_tls_pair_parse(weir_tls_pair *pair, const weir_tls_pair_text *text,
     return true;
 }
 
-static bool text_read(weir_str name, const char *what, weir_str *text, weir_tls_stamp *stamp,
+static bool text_read(weir_str name, const char *what, weir_str *text, weir_file_stamp *stamp,
                       char why[static WEIR_TLS_WHY_BYTES])
 {
     char detail[128];
 
-    if (weir_str_starts(name, WEIR_STR("data:"))) {
+    if (weir_tls_name_is_data(name)) {
         *text = weir_str_from(name, sizeof("data:") - 1);
         return true;
     }
@@ -322,7 +322,7 @@ static bool text_read(weir_str name, const char *what, weir_str *text, weir_tls_
 
 static void text_done(weir_str name, weir_str text)
 {
-    if (!weir_str_starts(name, WEIR_STR("data:"))) {
+    if (!weir_tls_name_is_data(name)) {
         weir_tls_file_free(text);
     }
 }
@@ -332,9 +332,9 @@ bool weir_tls_pair_load(weir_tls_pair *pair, char why[static WEIR_TLS_WHY_BYTES]
     static const weir_str hidden = WEIR_STR_INIT("data:...");
     weir_tls_pair_text text = {
         .certificate_name = pair->certificate,
-        .key_name = weir_str_starts(pair->key, WEIR_STR("data:")) ? hidden : pair->key,
+        .key_name = weir_tls_name_is_data(pair->key) ? hidden : pair->key,
     };
-    weir_tls_stamp ignored;
+    weir_file_stamp ignored;
     bool done = false;
 
     if (!text_read(pair->certificate, "cannot load certificate", &text.certificate_pem,

@@ -326,40 +326,47 @@ bool weir_tls_renew_prepare(weir_tls_store *store)
            && weir_message_register(store->cycle, TRUST_MESSAGE, trust_received, store);
 }
 
-static bool watch_files(weir_tls_store *store, renewal of, const weir_str *names, size_t count,
-                        void (*changed)(weir_cycle *cycle, weir_watch *watch))
+static bool watch_files(weir_tls_store *store, renewal of, const weir_watch_file *named,
+                        size_t count, void (*changed)(weir_cycle *cycle, weir_watch *watch))
 {
     renewal *kept = WEIR_NEW(store->pool, renewal);
-    weir_str paths[3];
-    size_t path_count = 0;
+    weir_watch_file files[3];
+    size_t file_count = 0;
 
     if (kept == NULL) {
         return false;
     }
     for (size_t i = 0; i < count; i++) {
-        if (names[i].len != 0 && !weir_str_starts(names[i], WEIR_STR("data:"))) {
-            paths[path_count++] = names[i];
+        if (weir_tls_name_is_file(named[i].path)) {
+            files[file_count++] = named[i];
         }
     }
-    if (path_count == 0) {
+    if (file_count == 0) {
         return true;
     }
     *kept = of;
     kept->store = store;
     kept->watch = (weir_watch){.name = "TLS", .changed = changed, .subject = kept};
-    return weir_watch_register(store->cycle, &kept->watch, paths, path_count);
+    return weir_watch_register(store->cycle, &kept->watch, files, file_count);
 }
 
 bool weir_tls_renew_pair(weir_tls_store *store, weir_tls_pair *pair)
 {
-    const weir_str names[] = {pair->certificate, pair->key};
+    const weir_watch_file files[] = {
+        {pair->certificate, pair->certificate_stamp},
+        {pair->key, pair->key_stamp},
+    };
 
-    return watch_files(store, (renewal){.pair = pair}, names, WEIR_COUNT(names), pair_changed);
+    return watch_files(store, (renewal){.pair = pair}, files, WEIR_COUNT(files), pair_changed);
 }
 
 bool weir_tls_renew_trust(weir_tls_store *store, weir_tls_trust *trust)
 {
-    const weir_str names[] = {trust->named, trust->trusted, trust->crl};
+    const weir_watch_file files[] = {
+        {trust->named, trust->stamps[0]},
+        {trust->trusted, trust->stamps[1]},
+        {trust->crl, trust->stamps[2]},
+    };
 
-    return watch_files(store, (renewal){.trust = trust}, names, WEIR_COUNT(names), trust_changed);
+    return watch_files(store, (renewal){.trust = trust}, files, WEIR_COUNT(files), trust_changed);
 }

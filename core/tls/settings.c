@@ -128,7 +128,7 @@ bool weir_tls_path(weir_conf *conf, weir_str name, weir_str *path)
     if (name.len == 0) {
         return true;
     }
-    if (weir_str_starts(name, WEIR_STR("data:"))) {
+    if (weir_tls_name_is_data(name)) {
         *path = name;
         return true;
     }

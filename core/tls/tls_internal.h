@@ -4,6 +4,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include "core/base/file_stamp.h"
 #include "core/base/map.h"
 #include "core/net/transport.h"
 #include "core/tls/tls.h"
@@ -82,11 +83,6 @@ void weir_tls_error_text(char *text, size_t size);
 
 /* ---- pair.c: a certificate with its chain and secret key */
 
-typedef struct {
-    uint64_t device, inode, size;
-    int64_t modified_ns, changed_ns;
-} weir_tls_stamp; /* zero for "data:" */
-
 #define WEIR_TLS_DIGEST_BYTES 32
 #define WEIR_TLS_WHY_BYTES 512
 
@@ -101,9 +97,9 @@ typedef struct weir_tls_loan {
 } weir_tls_loan;
 
 typedef struct weir_tls_pair {
-    weir_str certificate, key, passwords; /* absolute paths, or "data:…" */
-    weir_tls_stamp certificate_stamp, key_stamp;
-    CRYPTO_BUFFER **chain; /* the leaf first */
+    weir_str certificate, key, passwords;         /* absolute paths, or "data:…" */
+    weir_file_stamp certificate_stamp, key_stamp; /* zero for "data:" */
+    CRYPTO_BUFFER **chain;                        /* the leaf first */
     size_t chain_count;
     EVP_PKEY *private_key;
     uint16_t signature;                    /* what it signs with in TLS 1.3; RSA: 0x0804 */
@@ -136,13 +132,13 @@ bool weir_tls_pair_use(const weir_tls_pair *pair, SSL_CTX *context);
 /* ---- file.c: small files, whole */
 
 /* malloc()ed, with a NUL after it. False: errno; ERANGE when it is over `max_bytes`. */
-bool weir_tls_file_read(weir_str path, size_t max_bytes, weir_str *text, weir_tls_stamp *stamp);
-bool weir_tls_file_stamp(weir_str path, weir_tls_stamp *stamp);
-bool weir_tls_stamp_eq(const weir_tls_stamp *a, const weir_tls_stamp *b);
+bool weir_tls_file_read(weir_str path, size_t max_bytes, weir_str *text, weir_file_stamp *stamp);
 /* Whether a file is as it was when it had that stamp; "data:…" and no name at all always are. */
-bool weir_tls_file_is_unchanged(weir_str name, const weir_tls_stamp *stamp);
+bool weir_tls_file_is_unchanged(weir_str name, const weir_file_stamp *stamp);
 /* Whether a name is itself what the file would hold. */
 bool weir_tls_name_is_data(weir_str name);
+/* Whether there is a name, and that of a file. */
+bool weir_tls_name_is_file(weir_str name);
 /* free(), after the bytes were wiped: they may be secret. */
 void weir_tls_file_free(weir_str text);
 
@@ -157,7 +153,7 @@ bool weir_tls_path(weir_conf *conf, weir_str name, weir_str *path);
 
 typedef struct weir_tls_trust {
     weir_str named, trusted, crl; /* absolute paths; empty: none */
-    weir_tls_stamp stamps[3];
+    weir_file_stamp stamps[3];
     X509_STORE *store;
     STACK_OF(CRYPTO_BUFFER) * names;       /* DER, of the authorities in `named`; may be NULL */
     uint8_t digest[WEIR_TLS_DIGEST_BYTES]; /* of the certificates and revocation lists */

@@ -135,7 +135,7 @@ bool weir_tls_trust_parse(weir_tls_trust *trust, const weir_tls_trust_text *text
     return true;
 }
 
-static bool text_read(weir_str path, weir_str *text, weir_tls_stamp *stamp,
+static bool text_read(weir_str path, weir_str *text, weir_file_stamp *stamp,
                       char why[static WEIR_TLS_WHY_BYTES])
 {
     if (path.len == 0 || weir_tls_file_read(path, WEIR_TLS_PEM_MAX, text, stamp)) {

@@ -38,16 +38,17 @@ static void a_set_that_is_renewed_is_told_once(void **state)
 
 static void what_changed_since_it_was_read_is_told(void **state)
 {
-    weir_str path;
+    weir_watch_file file;
     scene s = {.watch = {.name = "a pair", .changed = scene_changed}};
 
     (void) state;
     s.watch.subject = &s;
     process_write("late.crt", "1");
     s.cycle = process_load("", NULL);
-    path = weir_str_from_z(process_path("late.crt"));
-    assert_true(weir_watch_register(s.cycle, &s.watch, &path, 1));
+    file.path = weir_str_from_z(process_path("late.crt"));
+    file.stamp = weir_file_stamp_at(file.path.data);
     process_write("late.crt", "22");
+    assert_true(weir_watch_register(s.cycle, &s.watch, &file, 1));
     s.loop = weir_loop_new(&unit.log);
     s.watcher = weir_watcher_start(s.cycle, s.loop);
     scene_wait(&s, 1);

@@ -27,7 +27,7 @@ static void scene_changed(weir_cycle *cycle, weir_watch *watch)
 
 static void scene_begin(scene *s, const char *const *names, size_t count)
 {
-    weir_str paths[4];
+    weir_watch_file files[4];
     char full[4][512];
 
     *s = (scene){.watch = {.name = "a pair", .changed = scene_changed, .subject = s}};
@@ -35,9 +35,9 @@ static void scene_begin(scene *s, const char *const *names, size_t count)
     assert_non_null(s->cycle);
     for (size_t i = 0; i < count; i++) {
         snprintf(full[i], sizeof(full[i]), "%s", process_path(names[i]));
-        paths[i] = weir_str_from_z(full[i]);
+        files[i] = (weir_watch_file){weir_str_from_z(full[i]), weir_file_stamp_at(full[i])};
     }
-    assert_true(weir_watch_register(s->cycle, &s->watch, paths, count));
+    assert_true(weir_watch_register(s->cycle, &s->watch, files, count));
     s->loop = weir_loop_new(&unit.log);
     s->watcher = weir_watcher_start(s->cycle, s->loop);
     assert_non_null(s->watcher);
