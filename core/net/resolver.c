@@ -26,6 +26,7 @@
 /* How long it is remembered that there is nothing, or that no server would say. */
 #define RESOLVER_NOTHING_VALID_MS 5000
 #define RESOLVER_FAILURE_VALID_MS 500
+#define RESOLVER_TARGET_AGAIN_MS 1000 /* at the least, until a service is asked for again */
 
 typedef struct resolver_name resolver_name;
 
@@ -49,6 +50,9 @@ typedef struct {
     unsigned unheard; /* families: no server has said yet */
     resolver_target *targets;
     size_t targets_count;
+    uint64_t again_ms;      /* a target that was not found may be then */
+    uint64_t failing;       /* such targets, a bit each of their numbers */
+    weir_resolved *partial; /* what is known so far, for who waits no longer */
 } resolver_asking;
 
 struct resolver_name {
@@ -67,6 +71,7 @@ struct resolver_name {
     unsigned unheard;
     weir_resolved *found;
     size_t count;
+    uint64_t failing; /* of a service: as above, for the log */
 };
 
 struct weir_resolver {
@@ -115,6 +120,7 @@ static void resolver_asking_free(resolver_asking *asking)
     }
     free(asking->targets);
     free(asking->found);
+    free(asking->partial);
     free(asking);
 }
 
@@ -225,13 +231,16 @@ static void resolver_tell_all(resolver_name *name)
     name->is_told = false;
 }
 
-static uint64_t resolver_valid_ms(const resolver_name *name, uint32_t ttl_s)
+/* Of a service, no longer than it is known that one of its targets is not there. */
+static uint64_t resolver_valid_ms(const resolver_name *name, const resolver_asking *asking)
 {
     uint64_t preset_ms = name->resolver->settings.valid_ms;
+    uint64_t said_ms = (uint64_t) asking->ttl_s * 1000;
 
     switch (name->error) {
     case 0:
-        return preset_ms != 0 ? preset_ms : (uint64_t) ttl_s * 1000;
+        said_ms = preset_ms != 0 ? preset_ms : said_ms;
+        return said_ms < asking->again_ms ? said_ms : asking->again_ms;
     case WEIR_DNS_NO_SUCH_NAME:
         return RESOLVER_NOTHING_VALID_MS;
     default:
@@ -251,7 +260,8 @@ static void resolver_known(resolver_name *name)
                   : asking->error != 0 ? asking->error
                                        : WEIR_DNS_NO_SUCH_NAME;
     name->unheard = asking->unheard;
-    name->until_ms = weir_clock_now()->monotonic_ms + resolver_valid_ms(name, asking->ttl_s);
+    name->failing = asking->failing;
+    name->until_ms = weir_clock_now()->monotonic_ms + resolver_valid_ms(name, asking);
     resolver_set_found(name, asking->found, asking->count);
     asking->found = NULL;
     name->asking = NULL;
@@ -345,29 +355,53 @@ static unsigned resolver_target_unheard(const weir_resolver_query *query)
     return WEIR_RESOLVER_IPV4 | WEIR_RESOLVER_IPV6;
 }
 
-static void resolver_target_known(resolver_target *target)
+/* What stands for it while none of its addresses is known. */
+static weir_resolved resolver_target_itself(const resolver_target *target)
 {
     static const uint64_t same_for_all[2];
-    resolver_asking *asking = target->service->asking;
-    const weir_resolver_query *query = &target->query;
-    weir_resolved one = {
+
+    return (weir_resolved){
         .priority = target->priority,
         .weight = target->weight,
         .port = target->port,
         .target = weir_hash_keyed(weir_dns_name_text(&target->name), true, same_for_all),
-        .unheard = resolver_target_unheard(query),
+        .unheard = WEIR_RESOLVER_IPV4 | WEIR_RESOLVER_IPV6,
     };
+}
 
+/* The service is asked for again as soon as the target may be there.  One that goes on failing is told in a lower voice. */
+static void resolver_target_failed(const resolver_target *target, const weir_resolved *itself)
+{
+    const weir_resolver_query *query = &target->query;
+    const resolver_name *service = target->service;
+    resolver_asking *asking = service->asking;
+    uint64_t again_ms =
+        query->ttl_ms < RESOLVER_TARGET_AGAIN_MS ? RESOLVER_TARGET_AGAIN_MS : query->ttl_ms;
+    uint64_t bit = UINT64_C(1) << itself->target % 64;
+
+    resolver_error(asking, query->error);
+    if (itself->unheard != 0 && !resolver_gather(asking, itself)) {
+        resolver_error(asking, WEIR_DNS_SERVER_FAILURE);
+    }
+    asking->again_ms = again_ms < asking->again_ms ? again_ms : asking->again_ms;
+    asking->failing |= bit;
+    weir_log_line(&service->resolver->servers.log,
+                  (service->failing & bit) == 0 ? WEIR_LOG_WARN : WEIR_LOG_INFO, 0,
+                  "%.*s could not be resolved (%u: %s), a target of the service %.*s",
+                  WEIR_STR_ARG(weir_dns_name_text(&target->name)), query->error,
+                  weir_resolver_error_text(query->error),
+                  WEIR_STR_ARG(weir_dns_name_text(&service->name)));
+}
+
+static void resolver_target_known(resolver_target *target)
+{
+    resolver_asking *asking = target->service->asking;
+    const weir_resolver_query *query = &target->query;
+    weir_resolved one = resolver_target_itself(target);
+
+    one.unheard = resolver_target_unheard(query);
     if (query->error != 0) {
-        resolver_error(asking, query->error);
-        if (one.unheard != 0 && !resolver_gather(asking, &one)) {
-            resolver_error(asking, WEIR_DNS_SERVER_FAILURE);
-        }
-        weir_log_line(&target->service->resolver->servers.log, WEIR_LOG_WARN, 0,
-                      "%.*s could not be resolved (%u: %s), a target of the service %.*s",
-                      WEIR_STR_ARG(weir_dns_name_text(&target->name)), query->error,
-                      weir_resolver_error_text(query->error),
-                      WEIR_STR_ARG(weir_dns_name_text(&target->service->name)));
+        resolver_target_failed(target, &one);
         return;
     }
     resolver_less_ttl(asking, (uint32_t) (query->ttl_ms / 1000));
@@ -491,6 +525,7 @@ static bool resolver_start_asks(resolver_name *name)
 
     name->asking = asking;
     asking->ttl_s = INT32_MAX;
+    asking->again_ms = UINT64_MAX;
     asking->left = count;
     for (size_t i = 0; i < count; i++) {
         weir_resolver_ask *ask = &asking->asks[i];
@@ -506,10 +541,32 @@ static bool resolver_start_asks(resolver_name *name)
 
 /* ---- queries */
 
+/* Targets that are still asked for stand for themselves, so that they keep what they had. */
+static bool resolver_partial(resolver_asking *asking, size_t *count)
+{
+    size_t room = asking->count + asking->targets_count;
+    weir_resolved *partial = calloc(room, sizeof(*partial));
+
+    if (partial == NULL) {
+        return false;
+    }
+    memcpy(partial, asking->found, asking->count * sizeof(*partial));
+    *count = asking->count;
+    for (size_t i = 0; i < asking->targets_count; i++) {
+        if (asking->targets[i].query.resolver != NULL) {
+            partial[(*count)++] = resolver_target_itself(&asking->targets[i]);
+        }
+    }
+    qsort(partial, *count, sizeof(*partial), resolver_by_priority);
+    free(asking->partial);
+    asking->partial = partial;
+    return true;
+}
+
 static void resolver_expired(weir_timer *timer)
 {
     weir_resolver_query *query = WEIR_OWNER(timer, weir_resolver_query, timer);
-    const resolver_asking *asking = query->name->asking;
+    resolver_asking *asking = query->name->asking;
 
     resolver_query_end(query->resolver, query);
     query->error = ETIMEDOUT;
@@ -519,12 +576,10 @@ static void resolver_expired(weir_timer *timer)
     query->unheard = 0;
 
     /* One family, or target, has answered, and the other will not: better than nothing. */
-    if (asking != NULL && asking->has_addr) {
+    if (asking != NULL && asking->has_addr && resolver_partial(asking, &query->count)) {
         query->error = 0;
-        query->unheard =
-            asking->targets_count != 0 ? WEIR_RESOLVER_IPV4 | WEIR_RESOLVER_IPV6 : asking->unheard;
-        query->found = asking->found;
-        query->count = asking->count;
+        query->unheard = asking->unheard;
+        query->found = asking->partial;
     }
     query->done(query);
 }

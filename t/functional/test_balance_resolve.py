@@ -291,6 +291,20 @@ def test_a_target_that_no_server_would_tell_of_keeps_its_servers_while_the_servi
     wait_until(lambda: set(peers()) == {"127.0.0.3:82"}, "those of a name that is no more to go")
 
 
+def test_a_target_that_is_not_there_yet_is_asked_for_again_before_the_service_is_old(weir, dns):
+    dns.has("one.test", "127.0.0.1")
+    dns.has("_http._tcp.back.test", "SRV 1 1 81 one.test", "SRV 1 1 82 two.test")
+    server = weir("location / { proxy_pass http://back; } location /api { api; }",
+                  http=f"upstream back {{ resolver {dns}; zone back 64k; server back.test service=http resolve; }}")
+
+    def peers():
+        return {peer["server"] for peer in server.get("/api/9/http/upstreams/back").json["peers"]}
+    wait_until(lambda: peers() == {"127.0.0.1:81"}, "what is there")
+    dns.has("two.test", "127.0.0.2")
+    wait_until(lambda: peers() == {"127.0.0.1:81", "127.0.0.2:82"}, "the other one, before 300 seconds are over")
+    assert len(re.findall(r"\[warn\].*two\.test could not be resolved", server.log())) == 1
+
+
 @pytest.mark.parametrize("family, wanted", [("", {"4", "6"}), ("ipv6=off", {"4"}), ("ipv4=off", {"6"})])
 def test_addresses_of_both_kinds_are_servers_unless_one_is_off(weir, new_upstream, dns, family, wanted):
     four = new_upstream().answers(answer("4"))

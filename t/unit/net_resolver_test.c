@@ -36,6 +36,7 @@ typedef struct {
     unsigned code;           /* of each answer */
     unsigned silent_for;     /* queries that get no answer; UINT_MAX: all */
     unsigned silent_type;    /* queries for it get none; 0: no type */
+    const char *silent_name; /* NULL: none */
     bool truncates, lowers, lies_first;
     unsigned udp_queries, tcp_queries;
     char mixed_name[256]; /* as the last query wrote it */
@@ -145,7 +146,9 @@ static size_t answer(dns_server *server, char *query, size_t len, bool by_tcp, c
     server->mixed_name[name_len] = '\0';
     name = weir_str_of(server->mixed_name, name_len);
     type = (unsigned char) query[at + 2];
-    if (type == server->silent_type || server->silent_for != 0) {
+    if (type == server->silent_type || server->silent_for != 0
+        || (server->silent_name != NULL
+            && weir_str_eq_nocase(name, weir_str_from_z(server->silent_name)))) {
         server->silent_for -= server->silent_for != 0 && server->silent_for != UINT32_MAX;
         return 0;
     }
@@ -697,6 +700,45 @@ static void a_service_is_its_targets_addresses_by_priority(void **state)
     server_close(&server);
 }
 
+static void a_service_is_asked_for_again_as_soon_as_a_missing_target_may_be_there(void **state)
+{
+    dns_server server;
+    asker a;
+
+    server_open(&server, *state, zone);
+    find(&a, *state, resolver_of_one(&server), "_http._tcp.example", WEIR_RESOLVER_SERVICE);
+    assert_in_range(a.query.ttl_ms, 250 * 1000, 300 * 1000);
+    find(&a, *state, resolver_of_one(&server), "_half._tcp.example", WEIR_RESOLVER_SERVICE);
+    assert_int_equal(a.count, 2);
+    assert_in_range(a.query.ttl_ms, 1, 5000);
+    server_close(&server);
+}
+
+static void a_target_that_stays_silent_keeps_its_place_by_priority(void **state)
+{
+    dns_server server;
+    asker a;
+
+    server_open(&server, *state, zone);
+    server.silent_name = "both.example";
+    begin(&a, resolver_of_one(&server), "_http._tcp.example", WEIR_RESOLVER_SERVICE, 300);
+    net_turn_until(*state, was_told, &a);
+    assert_int_equal(a.error, 0);
+    assert_int_equal(a.count, 3);
+    assert_int_equal(a.found[0].priority, 10);
+    assert_int_equal(a.found[0].addr.len, 0);
+    assert_int_equal(a.found[0].unheard, WEIR_RESOLVER_IPV4 | WEIR_RESOLVER_IPV6);
+    assert_int_equal(a.found[1].priority, 20);
+    assert_int_equal(a.found[1].unheard, 0);
+    assert_found(&a, 1, "192.0.2.2:8081");
+
+    /* It stood for itself for that answer only. */
+    server.silent_name = NULL;
+    find(&a, *state, resolver_of_one(&server), "_http._tcp.example", WEIR_RESOLVER_SERVICE);
+    assert_int_equal(a.count, 4);
+    server_close(&server);
+}
+
 static void an_address_is_its_own_answer(void **state)
 {
     dns_server server;
@@ -824,6 +866,8 @@ int main(void)
         resolver_test(an_answer_with_another_id_is_ignored),
         resolver_test(a_server_that_changes_the_case_is_asked_again_once),
         resolver_test(a_service_is_its_targets_addresses_by_priority),
+        resolver_test(a_service_is_asked_for_again_as_soon_as_a_missing_target_may_be_there),
+        resolver_test(a_target_that_stays_silent_keeps_its_place_by_priority),
         resolver_test(an_address_is_its_own_answer),
         resolver_test(unlimited_names_are_forgotten_again),
         resolver_test(open_questions_are_limited_and_end_with_the_loop),
