@@ -60,10 +60,13 @@ uint64_t weir_http_body_patience_ms(const weir_http_exchange *ex)
     return left_ms < timeout_ms ? left_ms : timeout_ms;
 }
 
-void weir_http_body_timed_out(weir_http_exchange *ex)
+bool weir_http_body_timed_out(weir_http_exchange *ex)
 {
     uint64_t waited_ms = weir_clock_now()->monotonic_ms - ex->body_waits_since_ms;
 
+    if (ex->body_readable == NULL) {
+        return false;
+    }
     ex->body_readable = NULL;
     ex->body_collected = NULL;
     ex->keepalive = false;
@@ -79,10 +82,11 @@ void weir_http_body_timed_out(weir_http_exchange *ex)
     if (ex->response.head_is_sent) {
         ex->client_is_gone = true;
         ex->wire->abort(ex);
-        return;
+        return true;
     }
     weir_http_holds_cancel(ex);
     weir_http_respond_status(ex, 408, "client timed out");
+    return true;
 }
 
 void weir_http_body_failed(weir_http_exchange *ex)

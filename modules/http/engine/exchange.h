@@ -309,8 +309,11 @@ void weir_http_body_failed(weir_http_exchange *ex);
  */
 uint64_t weir_http_head_patience_ms(const weir_http_core_conf *core, uint64_t bytes);
 uint64_t weir_http_body_patience_ms(const weir_http_exchange *ex);
-/* That time is over: 408, or the end if the response has begun.  The exchange may be gone. */
-void weir_http_body_timed_out(weir_http_exchange *ex);
+/*
+ * A body's time is over: 408, or the end if the response has begun.  True: the exchange may be gone.  False: nobody waited any
+ * more.
+ */
+bool weir_http_body_timed_out(weir_http_exchange *ex) WEIR_MUST_USE;
 
 /*
  * A subrequest: own phases, shared connection. `done` gets the child when it is over, with its response set; then it is

@@ -295,9 +295,8 @@ static void h1_exchange_timeout(weir_connection *connection)
     }
     if (h1->body_deadline_ms != 0 && h1->body_deadline_ms <= weir_clock_now()->monotonic_ms) {
         h1->body_deadline_ms = 0;
-        if (ex->body_readable != NULL) {
-            h1->wants_body = false;
-            weir_http_body_timed_out(ex);
+        h1->wants_body = false;
+        if (weir_http_body_timed_out(ex)) {
             return;
         }
     }

@@ -284,9 +284,8 @@ static bool stream_check(h2_stream *stream, uint64_t now_ms)
     }
     if (has_come(stream->body_deadline_ms, now_ms)) {
         stream->body_deadline_ms = 0;
-        if (ex->body_readable != NULL) {
-            stream->wants_body = false;
-            weir_http_body_timed_out(ex);
+        stream->wants_body = false;
+        if (weir_http_body_timed_out(ex)) {
             return true;
         }
     }
