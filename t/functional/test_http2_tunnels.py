@@ -1,14 +1,18 @@
 """WebSockets over HTTP/2: extended CONNECT (RFC 8441) to an origin that upgrades in HTTP/1.1."""
 
+import struct
+
 import pytest
 
 from harness import wait_until
 from harness.h2 import (
+    CANCEL,
     CONTINUATION,
     DATA,
     END_STREAM,
     H2,
     HEADERS,
+    INITIAL_WINDOW_SIZE,
     PROTOCOL_ERROR,
     RST_STREAM,
     SETTINGS,
@@ -108,6 +112,44 @@ def test_the_end_of_the_client_ends_the_origins_connection(weir, upstream):
         end(client, stream)
         wait_until(lambda: not upstream.open_connections(), "the origin to be let go")
     assert server.get("/plain").text == "plain"
+
+
+def test_a_client_that_does_not_take_the_last_bytes_is_not_waited_for_without_end(weir, upstream):
+    """The origin is gone, and its exchange over: what is left for the client is thrown away after send_timeout."""
+    upstream.answers(lambda peer: (peer.send(SWITCH + b"z" * 50_000), peer.close()))
+    server = weir(UPGRADE + "send_timeout 500ms;")
+    client = H2(server.connect(), settings={INITIAL_WINDOW_SIZE: 1000}, window=False)
+    stream = client.headers(ASKED, end=False)
+    got = len(client.read_until(DATA, stream).payload)
+    assert server.access_log(1)
+    # As long as it takes some, it has its time.
+    for _ in range(3):
+        client.window_update(stream, 1000)
+        got += len(client.read_until(DATA, stream).payload)
+    assert client.read_until(RST_STREAM, stream).error_code == CANCEL and got == 4000
+    server.wait_log("client timed out while a tunnel's last bytes were sent to it")
+    assert client.get("/plain").body == b"plain"
+
+
+@pytest.mark.parametrize("end", [True, False], ids=["that ends the stream", "that does not"])
+@pytest.mark.parametrize("origin", ["agrees", "says nothing", "has left"])
+def test_a_header_on_the_stream_of_a_tunnel_resets_it(weir, upstream, origin, end):
+    """Nothing but DATA has a place there (RFC 9113, 8.5)."""
+    upstream.answers({"agrees": echo, "says nothing": lambda peer: peer.wait_gone(),
+                      "has left": lambda peer: (peer.send(SWITCH + b"hello" * 1000), peer.close())}[origin])
+    server = weir(UPGRADE)
+    client = H2(server.connect(), settings={INITIAL_WINDOW_SIZE: 5}, window=False)
+    stream = client.headers(ASKED, end=False)
+    upstream.wait_requests(1)
+    if origin != "says nothing":
+        read_text(client, stream, b"hello")
+    if origin == "has left":
+        assert server.access_log(1)
+    client.headers([("x-trailer", "b")], stream=stream, end=end)
+    assert client.read_until(RST_STREAM, stream).error_code == PROTOCOL_ERROR
+    wait_until(lambda: not upstream.open_connections(), "the origin to be let go")
+    client.send(SETTINGS, 0, 0, struct.pack(">HI", INITIAL_WINDOW_SIZE, 1000))
+    assert client.get("/plain").body == b"plain"
 
 
 def test_an_origin_that_does_not_agree_answers_as_ever(weir, upstream):

@@ -73,7 +73,7 @@ typedef struct {
     bool is_torn;       /* half a frame was queued */
     bool is_ending; /* the last word was said: what is queued goes out, then the connection ends */
     uint64_t deadline_ms; /* of what is waited for without a stream, or to write; 0: nothing */
-    uint64_t check_ms;    /* when the streams' deadlines are looked at; 0: not */
+    uint64_t check_ms;    /* when the streams' deadlines, and tunnels', are looked at; 0: not */
     uint64_t leave_by_ms; /* when the last request is named, should the client not answer */
     weir_task pump;
 } h2_connection;
@@ -148,7 +148,7 @@ void h2_stream_break(h2_stream *stream, uint32_t error_code);
 void h2_stream_body_end(h2_stream *stream);
 /* nghttp2 has closed it: reset by either side, unless its exchange has ended before. */
 void h2_stream_closed(h2_stream *stream, uint32_t error_code);
-/* Ends those whose time is up; `*next_ms` is when to look again, 0: never. */
+/* Ends those whose time is up, and tunnels; `*next_ms` is when to look again, 0: never. */
 void h2_streams_check(h2_connection *h2, uint64_t now_ms, uint64_t *next_ms);
 /* The client is gone. */
 void h2_streams_gone(h2_connection *h2);
@@ -173,6 +173,8 @@ weir_connection *h2_take_connection(weir_http_exchange *ex);
 void h2_tunnel_write(h2_tunnel *tunnel);
 /* Its exchange has ended: what is left goes to the client. */
 void h2_tunnel_left(h2_tunnel *tunnel);
+/* Resets those whose client takes nothing of what is left; when to look again, 0: never. */
+uint64_t h2_tunnels_check(h2_connection *h2, uint64_t now_ms);
 h2_tunnel *h2_tunnel_find(h2_connection *h2, int32_t id);
 void h2_tunnel_free(h2_tunnel *tunnel);
 void h2_tunnels_close(h2_connection *h2);

@@ -50,11 +50,19 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     h2_connection *h2 = user;
     int32_t id = frame->hd.stream_id;
 
+    h2->in_head = NULL;
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
-        h2->in_head = stream_of(session, id);
+        h2_stream *stream = stream_of(session, id);
+
+        if (stream == NULL ? h2_tunnel_find(h2, id) != NULL : stream->is_tunnel) {
+            /* A tunnel has no trailers (RFC 9113, 8.5). */
+            (void) nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id,
+                                             NGHTTP2_PROTOCOL_ERROR);
+            return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+        }
+        h2->in_head = stream;
         return 0;
     }
-    h2->in_head = NULL;
     if (h2->stream_count >= h2->conf->max_concurrent_streams) {
         /* More than nghttp2 counts: exchanges that go on without their client. */
         return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);

@@ -320,4 +320,5 @@ void h2_streams_check(h2_connection *h2, uint64_t now_ms, uint64_t *next_ms)
             nearer(next_ms, stream->send_deadline_ms);
         }
     }
+    nearer(next_ms, h2_tunnels_check(h2, now_ms));
 }

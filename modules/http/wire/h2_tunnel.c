@@ -2,6 +2,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/base/random.h"
 #include "modules/http/wire/h2_internal.h"
 
@@ -11,7 +12,7 @@
  * connection then, as it would HTTP/1's, is given one end of a pair of sockets; the other end is the stream's.
  *
  * The far end may be closed, and with it the exchange end, before all that it was given has gone to the client: a
- * tunnel lives on until END_STREAM was sent, or the stream is reset.
+ * tunnel lives on until END_STREAM was sent, or the stream is reset, as it is when the client takes nothing for send_timeout.
  */
 
 struct h2_tunnel {
@@ -23,6 +24,9 @@ struct h2_tunnel {
     weir_connection *far; /* NULL: taken */
     bool is_deferred;
     bool is_shut; /* the client will send no more, and the far end was told */
+
+    /* Without an exchange, whose times hold as long as there is one; 0: not yet, or no more. */
+    uint64_t send_timeout_ms, send_deadline_ms;
 };
 
 static void near_readable(weir_connection *connection);
@@ -55,6 +59,14 @@ void h2_tunnel_free(h2_tunnel *tunnel)
 
 /* ---- from the far end to the client */
 
+static void wait_for_client(h2_tunnel *tunnel)
+{
+    if (tunnel->stream == NULL) {
+        tunnel->send_deadline_ms = weir_clock_now()->monotonic_ms + tunnel->send_timeout_ms;
+        h2_check_at(tunnel->h2, tunnel->send_deadline_ms);
+    }
+}
+
 static void near_readable(weir_connection *connection)
 {
     h2_tunnel *tunnel = connection->owner;
@@ -84,6 +96,7 @@ static ssize_t tunnel_read(nghttp2_session *session, int32_t id, uint8_t *buffer
             *flags |= NGHTTP2_DATA_FLAG_EOF;
         }
         h2_guard_earn(&tunnel->h2->guard, H2_EARN_DATA);
+        wait_for_client(tunnel);
         return (ssize_t) len;
     case WEIR_WAIT:
         tunnel->is_deferred = true;
@@ -198,12 +211,37 @@ weir_connection *h2_take_connection(weir_http_exchange *ex)
 
 void h2_tunnel_left(h2_tunnel *tunnel)
 {
+    tunnel->send_timeout_ms = tunnel->stream->ex->core->send_timeout_ms;
     tunnel->stream->tunnel = NULL;
     tunnel->stream = NULL;
     if (tunnel->far != NULL) {
         /* Nobody took it: the response could not be sent. */
         h2_tunnel_free(tunnel);
+        return;
     }
+    wait_for_client(tunnel);
+}
+
+uint64_t h2_tunnels_check(h2_connection *h2, uint64_t now_ms)
+{
+    uint64_t next_ms = 0;
+
+    for (weir_list *link = h2->tunnels.next; link != &h2->tunnels; link = link->next) {
+        h2_tunnel *tunnel = WEIR_OWNER(link, h2_tunnel, link);
+        uint64_t due_ms = tunnel->send_deadline_ms;
+
+        if (due_ms != 0 && due_ms <= now_ms) {
+            tunnel->send_deadline_ms = 0;
+            weir_log_line(&h2->connection->log, WEIR_LOG_INFO, 0,
+                          "client timed out while a tunnel's last bytes were sent to it");
+            (void) nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, tunnel->id,
+                                             NGHTTP2_CANCEL);
+            h2_schedule(h2);
+        } else if (due_ms != 0 && (next_ms == 0 || due_ms < next_ms)) {
+            next_ms = due_ms;
+        }
+    }
+    return next_ms;
 }
 
 h2_tunnel *h2_tunnel_find(h2_connection *h2, int32_t id)
