@@ -141,9 +141,25 @@ enum { BALANCE_PRIMARY, BALANCE_BACKUP, BALANCE_TIERS };
 /* A place on the ring of consistent hashing. */
 typedef struct {
     uint32_t hash;
-    uint32_t first; /* in the tier's `named`: peers of one name stand side by side */
-    uint32_t count;
+    uint32_t name; /* whose it is: in the ring's `names` */
 } balance_point;
+
+/* A name that peers have. */
+typedef struct {
+    weir_str name;
+    uint32_t weight;
+    uint32_t first, count; /* in a tier's `named`: they stand side by side */
+} balance_ring_name;
+
+/* All places; shared by views of the same names and weights (ring.c). */
+typedef struct {
+    size_t references;
+    weir_pool *pool;
+    balance_ring_name *names;
+    size_t name_count;
+    balance_point *points;
+    size_t point_count;
+} balance_ring;
 
 /* Peers of equal standing. Indexes are those within `peers`. */
 typedef struct {
@@ -159,9 +175,8 @@ typedef struct {
     size_t
         next_look;  /* in `live`: who is looked at next when turns found nobody; the worker's own */
     uint64_t *sums; /* of weights, up to and with each */
-    balance_point *points;
-    size_t point_count;
-    uint32_t *named; /* by name */
+    balance_ring *ring; /* NULL: another method */
+    uint32_t *named;    /* by name */
     struct balance_tree *tree;
 } balance_tier;
 
@@ -399,6 +414,17 @@ bool balance_turns_prepare(const weir_balance_group *group, balance_view *view, 
 /* For methods that found nobody their own way, too: the next one in turn. */
 weir_balance_peer *balance_choose_in_turn(weir_balance_pick *pick, balance_view *view,
                                           unsigned number, uint64_t now_ms);
+
+/* ---- ring.c: of `hash KEY consistent` */
+
+/* The weights of a tier's names, in all, for which keys go where nginx sends them; beyond, each has fewer places. */
+#define BALANCE_RING_WEIGHTS_MAX 13107
+
+/* Makes the tier's `named` and `ring`.  False: no memory. */
+bool balance_ring_prepare(const weir_balance_group *group, balance_view *view, balance_tier *tier);
+void balance_ring_unref(balance_ring *ring);
+/* The first point at or after the hash; past the last, the first of all. */
+size_t balance_ring_find(const balance_ring *ring, uint32_t hash);
 
 /* ---- random.c */
 

@@ -320,6 +320,22 @@ static bool backups_are_taken(weir_conf *conf, const weir_balance_group *group,
     return true;
 }
 
+static void weights_check(weir_conf *conf, const weir_balance_group *group)
+{
+    uint64_t sum = 0;
+
+    for (WEIR_ARRAY_EACH(&group->read, balance_seat, seat)) {
+        sum += seat->server->weight;
+    }
+    if (group->method == &balance_hash_consistent && sum > BALANCE_RING_WEIGHTS_MAX) {
+        weir_conf_warn(conf,
+                       "the weights of upstream \"%.*s\" are %llu in all: above %u, \"hash\" with "
+                       "\"consistent\" keeps their shares, but sends keys elsewhere than nginx",
+                       WEIR_STR_ARG(group->name), (unsigned long long) sum,
+                       BALANCE_RING_WEIGHTS_MAX);
+    }
+}
+
 bool weir_balance_leave(weir_conf *conf, weir_level *level, const weir_statement *statement)
 {
     weir_balance_group *group = level->owner;
@@ -331,6 +347,7 @@ bool weir_balance_leave(weir_conf *conf, weir_level *level, const weir_statement
     if (group->read.count == 0 && group->state_file.len == 0) {
         return weir_conf_refuse_arg(conf, statement, 1, "no servers are inside upstream");
     }
+    weights_check(conf, group);
     return backups_are_taken(conf, group, statement) && group_settle(conf, group);
 }
 

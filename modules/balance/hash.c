@@ -1,6 +1,5 @@
 #include "modules/balance/balance_internal.h"
 
-#include <stdlib.h>
 #include <zlib.h>
 
 /*
@@ -9,8 +8,6 @@
  */
 
 #define TRIES 20 /* then the next one in turn */
-#define POINTS_A_WEIGHT 160
-#define POINTS_MAX ((size_t) 5 << 20) /* of 12 bytes; beyond, each weight has fewer */
 
 static bool places_prepare(const weir_balance_group *group, balance_view *view, balance_tier *tier)
 {
@@ -139,175 +136,26 @@ const balance_method balance_hash = {
     .hashes = true,
 };
 
-/* ---- hash KEY consistent: as Cache::Memcached::Fast with ketama_points of 160 */
-
-static int point_compare(const void *a, const void *b)
-{
-    const balance_point *left = a;
-    const balance_point *right = b;
-
-    if (left->hash != right->hash) {
-        return left->hash < right->hash ? -1 : 1;
-    }
-    return left->first < right->first ? -1 : left->first > right->first;
-}
-
-/* Host and port of a server's name, with a zero byte between them; or path and zero byte. */
-static uint32_t name_crc(weir_str name)
-{
-    weir_str host = name;
-    weir_str port = WEIR_STR_EMPTY;
-
-    if (weir_str_starts_nocase(name, WEIR_STR("unix:"))) {
-        host = weir_str_from(name, sizeof("unix:") - 1);
-    } else {
-        for (size_t i = name.len; i > 0 && name.data[i - 1] >= '0' && name.data[i - 1] <= '9';
-             i--) {
-            if (i >= 2 && name.data[i - 2] == ':') {
-                host = weir_str_slice(name, 0, i - 2);
-                port = weir_str_from(name, i - 1);
-            }
-        }
-    }
-    return crc_of(crc_of(crc_of(0, host), weir_str_of("", 1)), port);
-}
-
-/* At least one. */
-static size_t points_of(const weir_balance_peer *peer, size_t total)
-{
-    size_t points = (size_t) peer->weight * POINTS_A_WEIGHT;
-
-    if (total > POINTS_MAX) {
-        points = (size_t) ((double) points * (double) POINTS_MAX / (double) total);
-    }
-    return points == 0 ? 1 : points;
-}
-
-static void points_add(balance_tier *tier, uint32_t first, uint32_t count, size_t points)
-{
-    const weir_balance_peer *peer = &tier->peers[tier->named[first]];
-    uint32_t base = name_crc(peer->name);
-    uint32_t hash = 0;
-
-    for (size_t i = 0; i < points; i++) {
-        const char before[] = {(char) (hash & 0xff), (char) (hash >> 8 & 0xff),
-                               (char) (hash >> 16 & 0xff), (char) (hash >> 24 & 0xff)};
-
-        hash = crc_of(base, weir_str_of(before, sizeof(before)));
-        tier->points[tier->point_count++] = (balance_point){hash, first, count};
-    }
-}
-
-typedef struct {
-    weir_str name;
-    uint32_t peer;
-} name_of;
-
-static int name_compare(const void *a, const void *b)
-{
-    const name_of *left = a;
-    const name_of *right = b;
-    int order = weir_str_compare(left->name, right->name);
-
-    return order != 0 ? order : left->peer < right->peer ? -1 : left->peer > right->peer;
-}
-
-/* Peers in the order of their names, so that those of one name stand together. */
-static bool named_make(balance_view *view, balance_tier *tier)
-{
-    name_of *names = malloc((tier->count + 1) * sizeof(*names));
-
-    tier->named = WEIR_NEW_ARRAY(view->pool, uint32_t, tier->count + 1);
-    if (names == NULL || tier->named == NULL) {
-        free(names);
-        return false;
-    }
-    for (size_t i = 0; i < tier->count; i++) {
-        names[i] = (name_of){tier->peers[i].name, (uint32_t) i};
-    }
-    qsort(names, tier->count, sizeof(*names), name_compare);
-    for (size_t i = 0; i < tier->count; i++) {
-        tier->named[i] = names[i].peer;
-    }
-    free(names);
-    return true;
-}
-
-/* Of points at one place, the first server's stays. */
-static void points_settle(balance_tier *tier)
-{
-    size_t kept = 0;
-
-    qsort(tier->points, tier->point_count, sizeof(*tier->points), point_compare);
-    for (size_t i = 0; i < tier->point_count; i++) {
-        if (kept == 0 || tier->points[i].hash != tier->points[kept - 1].hash) {
-            tier->points[kept++] = tier->points[i];
-        }
-    }
-    tier->point_count = kept;
-}
+/* ---- hash KEY consistent */
 
 static bool consistent_prepare(const weir_balance_group *group, balance_view *view,
                                balance_tier *tier)
 {
-    size_t total = 0;
-    size_t points = 0;
-
-    for (size_t i = 0; i < tier->count; i++) {
-        total += (size_t) tier->peers[i].weight * POINTS_A_WEIGHT;
-    }
-    for (size_t i = 0; i < tier->count; i++) {
-        points += points_of(&tier->peers[i], total);
-    }
-    tier->points = WEIR_NEW_ARRAY(view->pool, balance_point, points + 1);
-    if (tier->points == NULL || !named_make(view, tier)) {
-        return false;
-    }
-    for (size_t i = 0, same; i < tier->count; i += same) {
-        weir_str name = tier->peers[tier->named[i]].name;
-
-        for (same = 1;
-             i + same < tier->count && weir_str_eq(tier->peers[tier->named[i + same]].name, name);
-             same++) {
-        }
-        points_add(tier, (uint32_t) i, (uint32_t) same,
-                   points_of(&tier->peers[tier->named[i]], total));
-    }
-    points_settle(tier);
-    return balance_turns_prepare(group, view, tier);
-}
-
-/* The first at or after the hash; past the last, the first of all. */
-static size_t point_find(const balance_tier *tier, uint32_t hash)
-{
-    size_t low = 0;
-    size_t high = tier->point_count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (tier->points[middle].hash < hash) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low == tier->point_count ? 0 : low;
+    return balance_ring_prepare(group, view, tier) && balance_turns_prepare(group, view, tier);
 }
 
 /* Addresses of one name take turns. */
 static weir_balance_peer *choose_named(const weir_balance_pick *pick, const balance_view *view,
-                                       const balance_tier *tier, const balance_point *point,
+                                       const balance_tier *tier, const balance_ring_name *name,
                                        uint64_t now_ms)
 {
-    uint64_t turn = point->count == 1
+    uint64_t turn = name->count == 1
                         ? 0
                         : atomic_fetch_add_explicit(&pick->group->words->turns[BALANCE_PRIMARY], 1,
                                                     memory_order_relaxed);
 
-    for (uint32_t i = 0; i < point->count; i++) {
-        weir_balance_peer *peer =
-            &tier->peers[tier->named[point->first + (turn + i) % point->count]];
+    for (uint32_t i = 0; i < name->count; i++) {
+        weir_balance_peer *peer = &tier->peers[tier->named[name->first + (turn + i) % name->count]];
 
         if (balance_may_take(pick, view, peer, now_ms)) {
             return peer;
@@ -320,11 +168,12 @@ static weir_balance_peer *consistent_choose(weir_balance_pick *pick, balance_vie
                                             unsigned number, uint64_t now_ms)
 {
     const balance_tier *tier = &view->tiers[number];
-    size_t at = point_find(tier, crc_of(0, key_of(pick)));
+    const balance_ring *ring = tier->ring;
+    size_t at = balance_ring_find(ring, crc_of(0, key_of(pick)));
 
     for (unsigned i = 0; i < TRIES; i++) {
-        const balance_point *point = &tier->points[(at + i) % tier->point_count];
-        weir_balance_peer *peer = choose_named(pick, view, tier, point, now_ms);
+        const balance_point *point = &ring->points[(at + i) % ring->point_count];
+        weir_balance_peer *peer = choose_named(pick, view, tier, &ring->names[point->name], now_ms);
 
         if (peer != NULL) {
             return peer;

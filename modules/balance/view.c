@@ -449,6 +449,9 @@ balance_view *balance_view_ref(balance_view *view)
 void balance_view_unref(balance_view *view)
 {
     if (view != NULL && --view->references == 0) {
+        for (unsigned tier = 0; tier < BALANCE_TIERS; tier++) {
+            balance_ring_unref(view->tiers[tier].ring);
+        }
         weir_pool_free(view->pool);
     }
 }

@@ -112,14 +112,54 @@ static void large_weights_are_kept_too(void **state)
 }
 
 /* The ring would have taken 300 GB. */
-static void a_ring_of_large_weights_is_bounded(void **state)
+static void a_ring_of_large_weights_is_bounded_and_keeps_their_shares(void **state)
 {
     weir_balance_group *group =
         group_of("hash $remote_addr consistent; server 127.0.0.1 weight=2000000000;"
-                 "server 127.0.0.2 weight=1;");
+                 "server 127.0.0.2 weight=1; server 127.0.0.3 weight=1000000000;");
+    const balance_ring *ring;
+    size_t points[3] = {0};
 
     (void) state;
-    assert_int_equal(one(group, NULL), '1');
+    assert_said("the weights of upstream \"back\" are 3000000001 in all");
+    one(group, NULL);
+    ring = group->view->tiers[BALANCE_PRIMARY].ring;
+    assert_in_range(ring->point_count, 2000000, 160 * BALANCE_RING_WEIGHTS_MAX + 3);
+    for (size_t i = 0; i < ring->point_count; i++) {
+        points[ring->points[i].name]++;
+        assert_true(i == 0 || ring->points[i - 1].hash < ring->points[i].hash);
+    }
+    assert_in_range(points[0], 199 * points[2] / 100, 201 * points[2] / 100);
+    assert_int_equal(points[1], 1);
+    end();
+}
+
+static void a_ring_is_made_anew_only_for_other_names_or_weights(void **state)
+{
+    weir_balance_group *group = group_of("hash $remote_addr consistent; server 127.0.0.1 weight=3;"
+                                         "server localhost; server 127.0.0.2;");
+    const balance_ring *ring;
+    const balance_view *view;
+
+    (void) state;
+    one(group, NULL);
+    view = group->view;
+    ring = view->tiers[BALANCE_PRIMARY].ring;
+
+    /* One falls. */
+    atomic_store(&group->seats[0].record->state.health, BALANCE_UNHEALTHY);
+    atomic_fetch_add(&group->words->members, 1);
+    one(group, NULL);
+    assert_ptr_not_equal(group->view, view);
+    assert_ptr_equal(group->view->tiers[BALANCE_PRIMARY].ring, ring);
+    assert_int_equal(ring->references, 1);
+
+    /* One is taken away. */
+    atomic_store(&group->seats[2].record->removed, group->seats[2].server->digest);
+    atomic_fetch_add(&group->words->members, 1);
+    one(group, NULL);
+    assert_ptr_not_equal(group->view->tiers[BALANCE_PRIMARY].ring, ring);
+    assert_int_equal(group->view->tiers[BALANCE_PRIMARY].ring->name_count, 2);
     end();
 }
 
@@ -391,7 +431,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_are_kept),
         cmocka_unit_test(large_weights_are_kept_too),
-        cmocka_unit_test(a_ring_of_large_weights_is_bounded),
+        cmocka_unit_test(a_ring_of_large_weights_is_bounded_and_keeps_their_shares),
+        cmocka_unit_test(a_ring_is_made_anew_only_for_other_names_or_weights),
         cmocka_unit_test(equal_peers_take_turns_whatever_their_number),
         cmocka_unit_test(the_least_busy_for_its_weight_is_chosen),
         cmocka_unit_test(one_of_two_is_the_less_busy),
