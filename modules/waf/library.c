@@ -319,7 +319,9 @@ static bool program_finish(weir_waf_program *program)
         if (entry->rule == NULL) {
             continue;
         }
-        weir_waf_rule_look_at_lines(library, entry->rule);
+        if (!weir_waf_rule_look_at_lines(library, entry->rule)) {
+            return false;
+        }
         for (WEIR_ARRAY_EACH(&entry->rule->links, weir_waf_link, link)) {
             link_settle(link);
             if (!weir_waf_link_place(library, link)) {

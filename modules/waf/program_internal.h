@@ -352,9 +352,10 @@ bool weir_waf_read_test(weir_waf_reader *reader, weir_str text, weir_waf_link *l
 /*
  * Lets the regexes of a rule that has been read, and amended, look at each line of a value, where a match more is an attack found:
  * of "who\n" a pattern's "$" sees the end.  Not where a match lets something by (!@rx, allow, ctl, skip): there all of the value
- * must fit.  It may be asked again, of a copy that was amended since.
+ * must fit.  It may be asked again, of a copy that was amended since.  False: no memory.
  */
-void weir_waf_rule_look_at_lines(weir_waf_library *library, const weir_waf_rule *rule);
+bool weir_waf_rule_look_at_lines(weir_waf_library *library,
+                                 const weir_waf_rule *rule) WEIR_MUST_USE;
 bool weir_waf_read_actions(weir_waf_reader *reader, weir_str text, weir_waf_rule *rule,
                            weir_waf_link *link) WEIR_MUST_USE;
 bool weir_waf_read_macro(weir_waf_reader *reader, weir_str text,

@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "core/base/number.h"
 #include "modules/waf/program_internal.h"
 
@@ -37,15 +39,11 @@ static bool refuse_operator(weir_waf_reader *reader, const weir_waf_operator_bui
     return weir_waf_refuse(reader, at, "%s", build->message);
 }
 
-/* Equal ones are compiled once. */
-static const weir_waf_operator *operator_get(weir_waf_reader *reader, weir_str name,
+/* Equal ones are compiled once. NULL: refused, `build` says why. */
+static const weir_waf_operator *operator_get(weir_waf_library *library,
+                                             weir_waf_operator_build *build, weir_str name,
                                              weir_str parameter)
 {
-    weir_waf_library *library = reader->library;
-    weir_waf_operator_build build = {
-        .pool = library->pool,
-        .folder = reader->statement->source->folder,
-    };
     const weir_waf_operator *operator;
     weir_builder builder;
     weir_str key;
@@ -53,33 +51,32 @@ static const weir_waf_operator *operator_get(weir_waf_reader *reader, weir_str n
     weir_builder_open(&builder, library->temp, SIZE_MAX);
     weir_builder_add_lower(&builder, name);
     weir_builder_add_byte(&builder, ' ');
-    weir_builder_add(&builder, build.folder);
+    weir_builder_add(&builder, build->folder);
     weir_builder_add_byte(&builder, ' ');
     weir_builder_add(&builder, parameter);
-    if (!weir_builder_close(&builder, &key)) {
-        (void) weir_waf_refuse(reader, NULL, "no memory for the rules");
-        return NULL;
+    if (weir_builder_close(&builder, &key)) {
+        operator= weir_map_find(library->operators, key);
+        if (operator!= NULL) {
+            return operator;
+        }
+        operator= weir_waf_operator_new(build, name, parameter);
+        if (operator== NULL || weir_map_put(library->operators, key,
+                                            (void *) (uintptr_t) operator)) {
+            return operator;
+        }
     }
-    operator= weir_map_find(library->operators, key);
-    if (operator!= NULL) {
-        return operator;
-    }
-    operator= weir_waf_operator_new(&build, name, parameter);
-    if (operator== NULL) {
-        (void) refuse_operator(reader, &build, name, parameter);
-        return NULL;
-    }
-    if (!weir_map_put(library->operators, key, (void *) (uintptr_t) operator)) {
-        (void) weir_waf_refuse(reader, NULL, "no memory for the rules");
-        return NULL;
-    }
-    return operator;
+    snprintf(build->message, sizeof(build->message), "no memory for the rules");
+    return NULL;
 }
 
 static bool read_operator(weir_waf_reader *reader, weir_str name, weir_str parameter,
                           weir_waf_link *link)
 {
     weir_waf_test *test = &link->test;
+    weir_waf_operator_build build = {
+        .pool = reader->library->pool,
+        .folder = reader->statement->source->folder,
+    };
 
     test->name = name;
     for (size_t i = 0; i < WEIR_COUNT(own); i++) {
@@ -105,9 +102,9 @@ static bool read_operator(weir_waf_reader *reader, weir_str name, weir_str param
     }
 
     test->kind = WEIR_WAF_TEST_OPERATOR;
-    test->operator= operator_get(reader, name, parameter);
+    test->operator= operator_get(reader->library, &build, name, parameter);
     if (test->operator== NULL) {
-        return false;
+        return refuse_operator(reader, &build, name, parameter);
     }
     test->as_written = test->operator;
     test->name = weir_waf_operator_name(test->operator);
@@ -116,6 +113,11 @@ static bool read_operator(weir_waf_reader *reader, weir_str name, weir_str param
     }
     test->parameter = (weir_waf_macro){.text = parameter, .is_constant = true};
     return true;
+}
+
+static bool lets_by(const weir_waf_effect *effect)
+{
+    return effect->kind == WEIR_WAF_CTL_ENGINE || effect->kind >= WEIR_WAF_CTL_REQUEST_BODY_ACCESS;
 }
 
 /* What a rule switches off or lets by when it matches, it must match as a whole. */
@@ -127,7 +129,7 @@ static bool only_detects(const weir_waf_rule *rule)
     }
     for (WEIR_ARRAY_EACH(&rule->links, const weir_waf_link, link)) {
         for (WEIR_ARRAY_EACH(&link->effects, const weir_waf_effect, effect)) {
-            if (effect->kind >= WEIR_WAF_CTL_ENGINE) {
+            if (lets_by(effect)) {
                 return false;
             }
         }
@@ -135,52 +137,60 @@ static bool only_detects(const weir_waf_rule *rule)
     return true;
 }
 
-/* The same regex with "^" and "$" at the ends of lines, too; what cannot be had so stays as it is. */
-static void look_at_lines(weir_waf_library *library, weir_waf_link *link)
+/* "(...)++" and its like: such a group keeps the way that it took first. */
+static bool has_possessive_group(weir_str pattern)
 {
-    weir_waf_operator_build build = {.pool = library->pool};
-    weir_str pattern = link->test.parameter.text;
-    const weir_waf_operator *operator;
-    weir_builder builder;
-    weir_str key;
+    for (size_t i = 0; i + 2 < pattern.len; i++) {
+        weir_str rest = weir_str_from(pattern, i + 1), counts;
 
-    weir_builder_open(&builder, library->pool, SIZE_MAX);
-    weir_builder_add(&builder, WEIR_STR("rx of lines (?m)"));
-    weir_builder_add(&builder, pattern);
-    if (!weir_builder_close(&builder, &key)) {
-        return;
-    }
-    operator= weir_map_find(library->operators, key);
-    if (operator== NULL) {
-        operator= weir_waf_operator_new(&build, WEIR_STR("rx"),
-                                        weir_str_from(key, WEIR_STR("rx of lines ").len));
-        if (operator== NULL || !weir_map_put(library->operators, key,
-                                             (void *) (uintptr_t) operator)) {
-            return;
+        if (pattern.data[i] != ')') {
+            continue;
+        }
+        if (rest.data[0] == '{'
+                ? weir_str_split(&rest, '}', &counts) && weir_str_starts(rest, WEIR_STR("+"))
+                : strchr("*+?", rest.data[0]) != NULL && rest.data[1] == '+') {
+            return true;
         }
     }
-    link->test.operator= operator;
+    return false;
 }
 
 /*
  * Whether a pattern matches more, and never less, if its "^" and "$" do.  Not if they may stand in what must not match, in a
- * condition, or in a group that takes the first way and keeps it.
+ * condition, or in a group that takes the first way and keeps it; nor with verbs such as (*COMMIT).
  */
 static bool finds_more_by_line(weir_str pattern)
 {
-    static const char *const turns[] = {"(?!", "(?<!", "(*n", "(?(", "(?>"};
+    static const char *const turns[] = {"(?!", "(?<!", "(?(", "(?>", "(*"};
 
     for (size_t i = 0; i < WEIR_COUNT(turns); i++) {
         if (weir_str_find(pattern, weir_str_from_z(turns[i])) != NULL) {
             return false;
         }
     }
-    return !weir_str_eq(pattern, WEIR_STR("^.*$"))
+    return !weir_str_eq(pattern, WEIR_STR("^.*$")) && !has_possessive_group(pattern)
            && (weir_str_find_byte(pattern, '^') != NULL
                || weir_str_find_byte(pattern, '$') != NULL);
 }
 
-void weir_waf_rule_look_at_lines(weir_waf_library *library, const weir_waf_rule *rule)
+/* The same regex with "^" and "$" at the ends of lines, too. */
+static bool look_at_lines(weir_waf_library *library, weir_waf_test *test)
+{
+    weir_waf_operator_build build = {.pool = library->pool};
+    weir_str pattern;
+    weir_builder builder;
+
+    weir_builder_open(&builder, library->pool, SIZE_MAX);
+    weir_builder_add(&builder, WEIR_STR("(?m)"));
+    weir_builder_add(&builder, test->parameter.text);
+    if (!weir_builder_close(&builder, &pattern)) {
+        return false;
+    }
+    test->operator= operator_get(library, &build, WEIR_STR("rx"), pattern);
+    return test->operator!= NULL;
+}
+
+bool weir_waf_rule_look_at_lines(weir_waf_library *library, const weir_waf_rule *rule)
 {
     bool detects = only_detects(rule);
 
@@ -193,10 +203,12 @@ void weir_waf_rule_look_at_lines(weir_waf_library *library, const weir_waf_rule 
         }
         if (!detects) {
             test->operator= test->as_written;
-        } else if (test->operator== test->as_written && finds_more_by_line(test->parameter.text)) {
-            look_at_lines(library, link);
+        } else if (test->operator== test->as_written && finds_more_by_line(test->parameter.text)
+                   && !look_at_lines(library, test)) {
+            return false;
         }
     }
+    return true;
 }
 
 /* [!]@name parameter; without "@" all of it is a regex. */

@@ -98,7 +98,8 @@ def test_a_static_file_and_an_error_page_are_looked_at_once(weir):
                                   'SecRule RESPONSE_BODY "@contains SECRET" "id:1,phase:4,deny"'])
 @pytest.mark.parametrize("origin", ["proxy_pass http://@upstream@;", "root @dir@; index secret.txt;"])
 def test_the_error_page_of_a_refused_response_is_sent_instead_of_it(weir, upstream, folder, rule, page, origin):
-    upstream.answers(answer("SECRET", headers={"Content-Type": "text/plain"}))
+    upstream.answers(answer("SECRET", headers={"Content-Type": "text/plain", "X-Debug": "SECRET", "Set-Cookie": "a=b",
+                                               "Cache-Control": "max-age=60"}))
     folder.write("secret.txt", "SECRET")
     folder.write("sorry.html", "sorry")
     server = weir(f"""default_type text/plain; error_page 403 {page}; modsecurity on;
@@ -112,6 +113,17 @@ def test_the_error_page_of_a_refused_response_is_sent_instead_of_it(weir, upstre
     for _ in range(2):
         response = connection.request("/")
         assert (response.status, response.text) == (403, "sorry")
+        assert {"x-debug", "set-cookie", "cache-control"}.isdisjoint(response.headers)
+
+
+def test_what_was_refused_is_looked_at_as_it_was_asked_for_where_its_error_page_has_rules(weir):
+    server = weir("""error_page 405 /page;
+        location / { modsecurity off; return 405; }
+        location /page { return 200 page; modsecurity on;
+            modsecurity_rules 'SecRuleEngine On
+                SecRule REQUEST_METHOD "!@streq DELETE" "id:1,phase:1,deny,status:501"
+                SecRule REQUEST_URI_RAW "!@rx ^/x$" "id:2,phase:1,deny,status:502"'; }""")
+    assert server.request("/x", "DELETE").text == "page"
 
 
 def test_the_error_page_of_a_refusal_can_be_set(weir):

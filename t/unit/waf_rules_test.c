@@ -344,7 +344,9 @@ static void lines_count_where_a_match_is_an_attack(void **state)
         "SecRule ARGS:b \"!@rx ^[a-z]+$\" \"id:3,phase:1,deny\"\n"
         "SecRule ARGS:c \"@rx ^ok$\" \"id:4,phase:1,pass,nolog,skipAfter:END\"\n"
         "SecRule ARGS:c \"@rx .\" \"id:5,phase:1,deny\"\n"
-        "SecMarker END";
+        "SecMarker END\n"
+        "SecRule ARGS:d \"@rx ^who$\" "
+        "\"id:6,phase:1,deny,ctl:auditLogParts=+E,ctl:auditEngine=On\"";
 
     assert_denied(ask(*state, rules, "/?a=who%0A", NULL), 2);
     assert_denied(ask(*state, rules, "/?a=x%0Awho", NULL), 2);
@@ -356,6 +358,7 @@ static void lines_count_where_a_match_is_an_attack(void **state)
     assert_denied(ask(*state, rules, "/?b=fine%0A", NULL), 3);
     assert_passed(ask(*state, rules, "/?c=ok", NULL));
     assert_denied(ask(*state, rules, "/?c=ok%0A", NULL), 5);
+    assert_denied(ask(*state, rules, "/?d=x%0Awho", NULL), 6);
 }
 
 static void lines_count_by_what_a_rule_does_once_it_is_amended(void **state)
@@ -397,7 +400,10 @@ static void lines_do_not_count_where_a_match_lets_by_or_less_would_match(void **
                            "SecRule ARGS:way \"@rx ^go$\" \"id:2,phase:1\"\n"
                            "SecRule ARGS:a x \"id:3,phase:1,deny\"";
     const char *less = "SecRule ARGS:a \"@rx ^(?!(GET|POST)$)\" \"id:1,phase:1,deny\"\n"
-                       "SecRule ARGS:b \"@rx (?<!^)X\" \"id:2,phase:1,deny\"";
+                       "SecRule ARGS:b \"@rx (?<!^)X\" \"id:2,phase:1,deny\"\n"
+                       "SecRule ARGS:c \"@rx ^a(?:$|\\nb)++\\nc\" \"id:3,phase:1,deny\"\n"
+                       "SecRule ARGS:d \"@rx ^a(?:$|\\nb){1,9}+\\nc\" \"id:4,phase:1,deny\"\n"
+                       "SecRule ARGS:e \"@rx ^a(*atomic:$|\\nb)\\nc\" \"id:5,phase:1,deny\"";
 
     assert_passed(ask(*state, inherits, "/?a=x&way=let", NULL));
     assert_denied(ask(*state, inherits, "/?a=x&way=let%0A", NULL), 3);
@@ -407,6 +413,9 @@ static void lines_do_not_count_where_a_match_lets_by_or_less_would_match(void **
     assert_passed(ask(*state, less, "/?a=GET", NULL));
     assert_denied(ask(*state, less, "/?a=GET%0A", NULL), 1);
     assert_denied(ask(*state, less, "/?a=POST&b=x%0AX", NULL), 2);
+    assert_denied(ask(*state, less, "/?c=a%0Ab%0Ac", NULL), 3);
+    assert_denied(ask(*state, less, "/?d=a%0Ab%0Ac", NULL), 4);
+    assert_denied(ask(*state, less, "/?e=a%0Ab%0Ac", NULL), 5);
 }
 
 static void a_chain_matches_if_each_link_does(void **state)

@@ -120,7 +120,7 @@ weir_result weir_http_read_body(weir_http_exchange *ex, weir_chain *out, uint64_
         weir_http_send_interim(ex, 100, NULL);
     }
 
-    ex->body_readable = NULL;
+    weir_http_body_leave(ex);
     result = ex->wire->read_body(ex, out, limit);
     switch (result) {
     case WEIR_OK:

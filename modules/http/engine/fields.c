@@ -134,6 +134,12 @@ void weir_http_fields_remove_text(weir_http_fields *fields, weir_str name)
     }
 }
 
+void weir_http_fields_remove_all(weir_http_fields *fields)
+{
+    memset(fields->first, 0, sizeof(fields->first));
+    fields->count = 0;
+}
+
 weir_http_field *weir_http_fields_find(const weir_http_fields *fields, weir_http_name name)
 {
     uint16_t place = fields->first[name];

@@ -52,6 +52,7 @@ void weir_http_fields_move(weir_http_fields *fields, const char *from, size_t le
 
 void weir_http_fields_remove(weir_http_fields *fields, weir_http_name name);
 void weir_http_fields_remove_text(weir_http_fields *fields, weir_str name);
+void weir_http_fields_remove_all(weir_http_fields *fields);
 
 /* The first of that name, or NULL. */
 weir_http_field *weir_http_fields_find(const weir_http_fields *fields, weir_http_name name);

@@ -62,11 +62,18 @@ static bool add_connection(weir_http_waf_state *state)
     return true;
 }
 
-/* The target as it stands in the line: between the method and the protocol. */
-static weir_str raw_target(const weir_http_request *request)
+/* As the client sent it: an error page may have made another one of it since.  `*rest` is what comes after it. */
+static weir_str raw_method(const weir_http_request *request, weir_str *rest)
 {
-    weir_str line = request->line;
-    weir_str rest = weir_str_from(line, request->method_text.len + 1);
+    weir_str method;
+
+    *rest = request->line;
+    return weir_str_split(rest, ' ', &method) ? method : request->method_text;
+}
+
+/* The target as it stands in the line, before the protocol. */
+static weir_str raw_target(const weir_http_request *request, weir_str rest)
+{
     size_t end = rest.len;
 
     while (end > 0 && rest.data[end - 1] != ' ') {
@@ -92,10 +99,11 @@ static weir_str protocol_of(const weir_http_request *request)
 static void add_request(weir_http_waf_state *state)
 {
     const weir_http_request *request = &state->ex->request;
+    weir_str rest, method = raw_method(request, &rest);
     weir_waf_request_line line = {
         .line = request->line,
-        .method = request->method_text,
-        .target = raw_target(request),
+        .method = method,
+        .target = raw_target(request, rest),
         .protocol = protocol_of(request),
     };
 

@@ -14,6 +14,13 @@
 
 static void go_on(weir_http_waf_state *state);
 
+/* Nothing of what rules refused goes out, be it in a field. */
+static void forget_response(weir_http_exchange *ex)
+{
+    weir_http_fields_remove_all(&ex->response.fields);
+    weir_http_fields_remove_all(&ex->response.trailers);
+}
+
 /* The withheld head goes out, or an answer of ours in its place. */
 static void finish(weir_http_waf_state *state)
 {
@@ -30,6 +37,7 @@ static void finish(weir_http_waf_state *state)
         ex->wire->abort(ex);
         return;
     }
+    forget_response(ex);
     (void) weir_http_waf_answer(state);
     weir_http_filter_settle(ex);
 }
@@ -198,6 +206,7 @@ static void refuse_size(weir_http_waf_state *state)
     weir_log_line(&ex->log, WEIR_LOG_ERR, 0,
                   "ModSecurity: the response's body is over SecResponseBodyLimit, %llu bytes",
                   (unsigned long long) weir_waf_response_body_limit(state->tx));
+    forget_response(ex);
     (void) weir_http_answer_because(ex, 500, "response over the WAF's limit");
     weir_http_filter_settle(ex);
 }

@@ -265,7 +265,7 @@ class Server:
         """Those that take connections in place of all the old ones."""
         def there():
             pids = self.workers()
-            return pids if pids and not set(pids) & set(old) else None
+            return pids if len(pids) == self.worker_count() and not set(pids) & set(old) else None
         return wait_until(there, "new workers")
 
     # Requests
