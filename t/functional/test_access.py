@@ -17,6 +17,10 @@ sha:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=
 md5:@md5@
 sha512:@sha512@:a comment
 broken:nothing
+twice:{PLAIN}other
+twice:{PLAIN}secret
+locked:
+locked:{PLAIN}secret
 """
 
 
@@ -73,6 +77,11 @@ def test_each_kind_of_hash_is_checked(weir, passwords, user):
         response = connection.request("/", headers=basic(user, password))
         assert response.status == status
         assert status != 200 or response.text == user
+
+
+@pytest.mark.parametrize("user", ["twice", "locked"])
+def test_the_first_line_of_a_name_counts(weir, passwords, user):
+    assert weir(CLOSED + ROOT).get("/", headers=basic(user, "secret")).status in (401, 500)
 
 
 @pytest.mark.weir_only("nginx takes what stands before the NUL")

@@ -386,18 +386,23 @@ static bool read_file(weir_http_exchange *ex, weir_str path, weir_str *text, int
     return true;
 }
 
-/* "name:hash[:comment]"; false: it is none. */
+/* "name:hash[:comment]", of which the hash may be empty; false: it is none. */
 static bool line_read(weir_str line, weir_str *name, weir_str *hash)
 {
     if (line.len != 0 && line.data[line.len - 1] == '\r') {
         line.len--;
     }
-    return line.len != 0 && line.data[0] != '#' && weir_str_split(&line, ':', name)
-           && weir_str_split(&line, ':', hash) && hash->len != 0;
+    if (line.len == 0 || line.data[0] == '#' || weir_str_find_byte(line, ':') == NULL) {
+        return false;
+    }
+    *hash = WEIR_STR_EMPTY;
+    (void) weir_str_split(&line, ':', name);
+    (void) weir_str_split(&line, ':', hash);
+    return true;
 }
 
 /*
- * The hash of the user's first line.  False: there is none, and it is that of another one, the same each time, for the same work
+ * The hash of the user's first line.  False: it has none, and it is that of another one, the same each time, for the same work
  * to be done: else the time of an answer would tell who has a line.  Nor does it tell where: all lines are looked at, and alike.
  * Empty: the file names nobody.
  */
@@ -407,6 +412,7 @@ static bool find_user(weir_str text, weir_str user, weir_str *hash)
     uint64_t least = UINT64_MAX;
     weir_str own = WEIR_STR_EMPTY, nearest = WEIR_STR_EMPTY;
     weir_str line, name;
+    bool has_line = false;
 
     while (weir_str_split(&text, '\n', &line)) {
         uint64_t distance;
@@ -414,11 +420,12 @@ static bool find_user(weir_str text, weir_str user, weir_str *hash)
         if (!line_read(line, &name, hash)) {
             continue;
         }
-        if (weir_str_eq(name, user) && own.len == 0) {
+        if (!has_line && weir_str_eq(name, user)) {
+            has_line = true;
             own = *hash;
         }
         distance = weir_str_hash(name) ^ wanted;
-        if (distance <= least) {
+        if (hash->len != 0 && distance <= least) {
             least = distance;
             nearest = *hash;
         }
