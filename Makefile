@@ -31,8 +31,8 @@ unit: $(BUILDDIR)/configured
 # want (most of a link is copying it; "make unit QUICK=" for one); auto/test spares neither.
 QUICK = UNIT_CFLAGS="-O0 -g0 -U_FORTIFY_SOURCE" UNIT_LINK=-Wl,-S
 
-# Where nothing is built yet, all of it is compiled in a hurry, in a folder of its own.
-ifeq ($(wildcard $(BUILDDIR)/libweir.a),)
+# Where nothing was configured, all is compiled in a hurry, in a folder of its own.
+ifeq ($(wildcard $(BUILDDIR)/configured),)
 CHECKDIR := $(BUILDDIR)/check
 HURRY := CONFIGURE='--without-lto --with-cc-opt="-O0 -g0 -U_FORTIFY_SOURCE"'
 else

@@ -347,7 +347,8 @@ static bool ends_connection(unsigned status)
     }
 }
 
-bool weir_http_settle_bare(weir_http_exchange *ex)
+/* False: the exchange begins again, with its error page. */
+static bool settle_bare(weir_http_exchange *ex)
 {
     if (ex->response.status == 401 && ex->request.method == WEIR_HTTP_CONNECT) {
         ask_as_proxy(ex);
@@ -385,6 +386,17 @@ bool weir_http_settle_bare(weir_http_exchange *ex)
     return true;
 }
 
+bool weir_http_settle_bare(weir_http_exchange *ex)
+{
+    bool was_running = ex->is_running;
+    bool is_settled;
+
+    ex->is_running = true;
+    is_settled = settle_bare(ex);
+    ex->is_running = was_running;
+    return is_settled;
+}
+
 weir_str weir_http_content_type(const weir_http_core_conf *core, weir_str extension)
 {
     const weir_str *type = extension.len == 0 ? NULL : weir_map_find(core->types, extension);
@@ -413,17 +425,11 @@ bool weir_http_type_is_listed(const weir_array *types, weir_str content_type)
 
 void weir_http_respond_status(weir_http_exchange *ex, unsigned status, const char *reason)
 {
-    bool is_settled;
-
     (void) weir_http_answer_because(ex, status, reason);
     if (ex->is_running) {
         return;
     }
-
-    ex->is_running = true;
-    is_settled = weir_http_settle_bare(ex);
-    ex->is_running = false;
-    if (is_settled) {
+    if (weir_http_settle_bare(ex)) {
         weir_http_respond(ex);
     } else {
         ex->is_restarted = false;

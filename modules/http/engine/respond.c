@@ -107,14 +107,8 @@ void weir_http_continue_head(weir_http_exchange *ex)
 
 void weir_http_filter_settle(weir_http_exchange *ex)
 {
-    bool was_running = ex->is_running;
-    bool is_settled;
-
     weir_http_filters_clear(ex);
-    ex->is_running = true;
-    is_settled = weir_http_settle_bare(ex);
-    ex->is_running = was_running;
-    if (!is_settled) {
+    if (!weir_http_settle_bare(ex)) {
         /* An error page: the phases have it, once this response is off the stack; who made it is done. */
         weir_http_holds_cancel(ex);
         ex->is_restarted = false;
