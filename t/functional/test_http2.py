@@ -10,6 +10,7 @@ import pytest
 from harness import tls_context, wait_until
 from harness.h2 import (
     DATA,
+    ENABLE_PUSH,
     END_HEADERS,
     END_STREAM,
     GOAWAY,
@@ -18,6 +19,7 @@ from harness.h2 import (
     MAX_CONCURRENT_STREAMS,
     NO_ERROR,
     PROTOCOL_ERROR,
+    PUSH_PROMISE,
     RST_STREAM,
     SETTINGS,
     WINDOW_UPDATE,
@@ -111,6 +113,15 @@ def test_settings_and_the_connections_window_are_sent_before_the_client_speaks(w
     assert frame.settings[INITIAL_WINDOW_SIZE] == 20 * 1024
     frame = client.read_frame()
     assert (frame.kind, frame.stream) == (WINDOW_UPDATE, 0)
+
+
+def test_nothing_is_pushed(weir, upstream):
+    upstream.answers(b"HTTP/1.1 200 OK\r\nLink: </a.css>; rel=preload; as=style\r\nContent-Length: 2\r\n\r\nok")
+    client = speak(weir(PROXY + "http2_push /b; http2_push_preload on;"), settings={ENABLE_PUSH: 1})
+    response = client.get()
+    assert response.body == b"ok" and response.headers["link"] == "</a.css>; rel=preload; as=style"
+    client.sync()
+    assert not any(frame.kind == PUSH_PROMISE for frame in client.frames) and len(upstream.requests) == 1
 
 
 @pytest.mark.parametrize("said, warned", [
@@ -334,7 +345,7 @@ def test_100_continue_is_said_when_the_body_is_wanted(weir, upstream):
     client = speak(weir(PROXY))
     stream = client.headers(post(("expect", "100-continue")), end=False)
     frame = client.read_until(HEADERS, stream)
-    assert frame.fields == [(":status", "100")]
+    assert frame.fields == [(":status", "100")] and not frame.flags & END_STREAM
     client.data(stream, b"body", end=True)
     assert client.read_response(stream).body == b"body"
 

@@ -88,6 +88,11 @@ def reset(stream=1, code=CANCEL):
     return f(RST_STREAM, 0, stream, u32(code))
 
 
+def indexed(name, value):
+    """A field that is put into the table (RFC 7541, 6.2.1)."""
+    return b"\x40" + literal(name, value)[1:]
+
+
 # What is sent on stream 1:
 OPEN = head(post((":path", "/body")), end=False)        # its body is to come
 HALF_CLOSED = head(with_fields((":path", "/body")))     # its end was said, the answer is to come
@@ -102,6 +107,7 @@ class Answered(bytes):
 
 
 ANSWERED = Answered(CLOSED)
+INDEXED = Answered(head(block(GET) + indexed("user-agent", "kept")))     # the entry is the first of the table
 
 
 def by_section(cases):
@@ -173,6 +179,8 @@ CONNECTION_ERRORS = {
         (f(SETTINGS, 0, 0, b"\0\x03\0\0\0\x64" * 2731), [FRAME_SIZE_ERROR]),
     "4.2: a continuation larger than SETTINGS_MAX_FRAME_SIZE":
         (head(flags=0) + f(CONTINUATION, END_HEADERS, 1, bytes(16385)), [FRAME_SIZE_ERROR]),
+    "4.2: a frame of unknown type larger than SETTINGS_MAX_FRAME_SIZE": (f(0x20, 0, 0, bytes(16385)), [FRAME_SIZE_ERROR]),
+    "4.2: GOAWAY larger than SETTINGS_MAX_FRAME_SIZE": (f(GOAWAY, 0, 0, bytes(16385)), [FRAME_SIZE_ERROR]),
     # 4.3 compression
     "4.3: a field block that cannot be decoded": (head(b"\x00\x00"), [COMPRESSION_ERROR]),
     "4.3: a field block cut short": (head(block(GET)[:-1]), [COMPRESSION_ERROR]),
@@ -270,6 +278,12 @@ CONNECTION_ERRORS = {
     "7541, 4.2: a table size over SETTINGS_HEADER_TABLE_SIZE":
         (head(integer(4097, 5, 0x20) + block(GET)), [COMPRESSION_ERROR]),
     "7541, 4.2: a table size behind a field": (head(block(GET) + integer(100, 5, 0x20)), [COMPRESSION_ERROR]),
+    "7541, 4.3: an entry that a smaller table has no room for":
+        (INDEXED + head(b"\x20" + block(GET) + b"\xbe", stream=3), [COMPRESSION_ERROR]),
+    "7541, 4.3: an entry that a smaller table had no room for, in one that is large again":
+        (INDEXED + head(b"\x20" + integer(4096, 5, 0x20) + block(GET) + b"\xbe", stream=3), [COMPRESSION_ERROR]),
+    "7541, 4.4: an entry from before one that was larger than the table":
+        (INDEXED + head(block(GET) + indexed("x-a", "v" * 5000) + b"\xbe", stream=3), [COMPRESSION_ERROR]),
     "7541, 5.1: an integer that does not end": (head(block(GET) + b"\xff" * 12), [COMPRESSION_ERROR]),
     "7541, 5.1: an integer over all bounds":
         (head(block(GET) + b"\xff\xff\xff\xff\xff\xff\x7f"), [COMPRESSION_ERROR]),
@@ -297,6 +311,7 @@ STREAM_ERRORS = {
         (HALF_CLOSED + f(DATA, END_STREAM, 1, b"x"), [STREAM_CLOSED]),
     "5.1: HEADERS on a stream whose end was said":
         (HALF_CLOSED + head(), [STREAM_CLOSED]),
+    "5.1: HEADERS behind trailers": (OPEN + head([("x-a", "b")]) + head([("x-a", "b")]), [STREAM_CLOSED]),
     "5.3.1: a stream that depends on itself, in HEADERS":
         (f(HEADERS, END_HEADERS | END_STREAM | PRIORITIZED, 1, u32(1) + b"\x10" + block(with_fields((":path", "/body")))),
          [PROTOCOL_ERROR]),
@@ -472,6 +487,7 @@ BORNE = {
         f(HEADERS, END_STREAM, 1, b"") + b"".join(f(CONTINUATION, 0, 1, bytes([byte])) for byte in block(GET))
         + f(CONTINUATION, END_HEADERS, 1, b""),
     "7541, 4.2: the table made smaller, and larger": head(b"\x20" + integer(4096, 5, 0x20) + block(GET)),
+    "7541, 4.4: an entry larger than the table": head(block(GET) + indexed("x-a", "v" * 5000)),
     "8.2.2: te: trailers": head(with_fields(("te", "trailers"))),
     "8.2.1: a value with a tab inside": head(with_fields(("x-a", "b\tc"))),
     "8.2.1: an empty value": head(with_fields(("x-a", ""))),
@@ -492,6 +508,27 @@ def test_what_is_borne(server, cases):
     each(server, cases, show)
 
 
+ODD = [("connection", "x")]
+TOO_LONG = literal("x-a", "v" * 9000)
+KEPT = indexed("user-agent", "kept")
+IN_STEP = {
+    "of a malformed request": head(block(with_fields(*ODD)) + KEPT),
+    "before what makes a request malformed": head(block(GET) + KEPT + block(ODD)),
+    "of a request that is too large": head(block(GET) + TOO_LONG + KEPT),
+    "before what makes a request too large": head(block(GET) + KEPT + TOO_LONG),
+    "of trailers that nobody takes": head(post(), end=False) + head(KEPT),
+    "of malformed trailers": OPEN + head(block(ODD) + KEPT),
+}
+
+
+def test_4_3_the_table_has_the_fields_of_what_was_refused_too(server):
+    def show(client, sent):
+        client.connection.send(sent)
+        again = client.headers(block(with_fields((":path", "/echo"))) + b"\xbe", stream=3)
+        assert client.read_response(again).text == "kept"
+    each(server, IN_STEP, show)
+
+
 def test_3_4_a_preface_that_is_none_ends_the_connection(server):
     connection = server.connect()
     connection.send(b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n" + bytes(20))
@@ -510,6 +547,14 @@ def test_3_4_the_servers_first_frame_is_settings(client):
 
 def test_6_5_3_settings_are_acknowledged(client):
     assert client.read_until(SETTINGS, flags=ACK).payload == b""
+
+
+def test_6_5_3_of_a_setting_that_is_said_twice_the_last_counts(weir, folder):
+    folder.write("file", bytes(100))
+    client = H2(weir("http2 on; root @dir@;").connect(), window=False)
+    client.connection.send(f(SETTINGS, 0, 0, b"\0\x04\0\0\0\x32\0\x04\0\0\0\x07"))
+    stream = client.headers(with_fields((":path", "/file")))
+    assert len(client.read_until(DATA, stream).payload) == 7
 
 
 def test_6_7_a_ping_is_answered_with_what_it_carried(client):
@@ -536,6 +581,54 @@ def test_6_9_1_more_than_the_window_lets_in_is_refused(weir, deaf):
     stream = client.headers(post(), end=False)
     client.try_send(*[f(DATA, 0, stream, bytes(16384)) for _ in range(100)])
     expect_stream_error(client, stream, FLOW_CONTROL_ERROR)
+
+
+def test_6_9_1_more_than_the_connections_window_lets_in_ends_the_connection(weir, deaf):
+    client = H2(weir("http2 on; location / { proxy_pass http://@deaf@; proxy_request_buffering off; }",
+                     deaf=deaf).connect())
+    client.sync()
+    streams = [client.headers(post(), end=False) for _ in range(10)]
+    client.try_send(*[f(DATA, 0, stream, bytes(16384)) for stream in streams for _ in range(4)])
+    assert client.read_goaway().error_code == FLOW_CONTROL_ERROR
+
+
+def windows_given(client):
+    """What the connection's window was opened by."""
+    return sum(int.from_bytes(frame.payload, "big") for frame in client.frames
+               if frame.kind == WINDOW_UPDATE and frame.stream == 0)
+
+
+def test_6_9_1_what_comes_late_on_a_closed_stream_does_not_use_up_the_connections_window(client):
+    client.sync()
+    before, sent = windows_given(client), 0
+    for _ in range(20):
+        stream = client.headers(post(), end=False)
+        client.read_until(RST_STREAM, stream)
+        client.connection.send(f(DATA, 0, stream, bytes(16384)) * 4)
+        client.sync()
+        sent += 4 * 16384
+    assert windows_given(client) - before > sent / 2
+
+
+def test_6_1_padding_does_not_use_up_windows(weir, upstream):
+    client = H2(weir(CONFIG + "client_max_body_size 0;").connect())
+    stream = client.headers(post((":path", "/body")), end=False)
+    client.sync()
+    before, sent = windows_given(client), 0
+    for _ in range(100):
+        client.connection.send(f(DATA, PADDED, stream, b"\xff" + b"a" * 20 + bytes(255)) * 40)
+        client.sync()
+        sent += 276 * 40
+    assert windows_given(client) - before > sent / 2
+    client.data(stream, b"", end=True)
+    assert client.read_response(stream).status == 200
+    assert upstream.last.body == b"a" * 80_000
+
+
+def test_5_4_2_a_reset_is_not_answered(client):
+    client.connection.send(HALF_CLOSED + reset())
+    expect_service(client)
+    assert not any(frame.kind == RST_STREAM for frame in client.frames)
 
 
 def test_6_9_2_a_window_may_become_negative(weir, folder):
@@ -582,6 +675,15 @@ def test_5_1_2_more_streams_than_allowed_are_refused(weir, upstream):
     expect_stream_error(client, third, REFUSED_STREAM, PROTOCOL_ERROR)
 
 
+def test_5_1_2_streams_beyond_what_the_client_has_not_read_of_yet_are_refused_alone(weir, upstream):
+    client = H2(weir(CONFIG + "http2_max_concurrent_streams 1;").connect())
+    client.connection.send(OPEN + head(block(GET) + KEPT, stream=3))
+    assert client.read_until(RST_STREAM, 3).error_code == REFUSED_STREAM
+    client.connection.send(reset())
+    again = client.headers(block(with_fields((":path", "/echo"))) + b"\xbe", stream=5)
+    assert client.read_response(again).text == "kept"
+
+
 def test_8_1_a_response_to_head_says_its_length_and_has_no_content(client):
     response = client.get("/", (":method", "HEAD"))
     assert response.headers["content-length"] == "5" and not response.body
@@ -600,6 +702,18 @@ def test_7541_the_table_of_the_client_bounds_that_of_the_server(server):
     for _ in range(3):
         assert client.get().body == b"hello"
     assert client.decoder.header_table_size == 0
+
+
+def test_7541_a_table_that_the_client_makes_smaller_is_smaller(client):
+    for _ in range(2):
+        client.get()
+    assert client.decoder.header_table_size != 0
+    for size in (0, 100):
+        client.connection.send(client.settings_frame({1: size}))
+        client.decoder.max_allowed_table_size = size
+        client.sync()
+        assert client.get().body == b"hello"
+        assert client.decoder.header_table_size <= size
 
 
 def test_7541_dynamic_table_entries_are_found_again(client):

@@ -71,6 +71,12 @@ def cpu_ticks(pid):
     return int(fields[11]) + int(fields[12])
 
 
+def cpu_ns(pid):
+    """What the process has used, finer than in ticks."""
+    fields = _read(f"/proc/{pid}/schedstat").split()
+    return int(fields[0]) if fields else 0
+
+
 def descriptors(pid):
     """The targets of the process's descriptors, such as "socket:[123]"."""
     found = []
