@@ -15,11 +15,11 @@
 /*
  * Changes at run time: a worker writes what it wants into a slot of shared memory and wakes the keeper, which alone changes
  * records, and writes into the slot what came of it once every worker can see it.  A keeper that dies leaves the slot as
- * asked, for its successor; a worker that dies has its slots emptied by the master.
+ * asked, or as begun, for its successor; a worker that dies has its slots left by the master.
  */
 
 #define CALLS 64
-#define LAYOUT "balance calls 1 "
+#define LAYOUT "balance calls 2 "
 #define LOOK_MS 2 /* of who has asked */
 #define LISTEN_MS                                                                                  \
     100 /* of the keeper: workers of an earlier generation wake that generation's alone */
@@ -27,7 +27,11 @@
 
 #define NO_ID UINT64_MAX /* of a server that is to be added, until it is */
 
-enum { CALL_FREE, CALL_TAKEN, CALL_ASKED, CALL_ANSWERED };
+/*
+ * free -> taken -> asked -> begun -> answered -> free.  Who asked and does not want to know any more frees the slot, but for
+ * one that is begun: that is left, and the keeper frees it.
+ */
+enum { CALL_FREE, CALL_TAKEN, CALL_ASKED, CALL_BEGUN, CALL_LEFT, CALL_ANSWERED };
 
 typedef struct {
     _Atomic uint32_t state;
@@ -397,8 +401,9 @@ static weir_balance_change_outcome member_change(weir_balance_group *group,
                                           : WEIR_BALANCE_CHANGE_IMMUTABLE;
 }
 
+/* `is_again`: a keeper that was killed had begun it, and may have done all but write the state file. */
 static weir_balance_change_outcome carry_out(const struct balance_control *control,
-                                             control_call *call)
+                                             control_call *call, bool is_again)
 {
     weir_balance_group *group = group_of(control->registry, call->group);
     weir_balance_change_outcome outcome;
@@ -406,7 +411,13 @@ static weir_balance_change_outcome carry_out(const struct balance_control *contr
     if (group == NULL || group->words == NULL) {
         return WEIR_BALANCE_CHANGE_NO_SERVER;
     }
+    if (call->name_len + call->route_len + call->service_len > BALANCE_TEXT_MAX) {
+        return WEIR_BALANCE_CHANGE_NO_ROOM;
+    }
     outcome = call->op == WEIR_BALANCE_ADD ? server_add(group, call) : member_change(group, call);
+    if (is_again && call->op == WEIR_BALANCE_REMOVE && outcome == WEIR_BALANCE_CHANGE_NO_SERVER) {
+        outcome = WEIR_BALANCE_CHANGE_DONE;
+    }
     if (outcome != WEIR_BALANCE_CHANGE_DONE) {
         return outcome;
     }
@@ -417,19 +428,27 @@ static weir_balance_change_outcome carry_out(const struct balance_control *contr
     return WEIR_BALANCE_CHANGE_DONE;
 }
 
+static void call_settle(const struct balance_control *control, control_call *call, bool is_again)
+{
+    uint32_t state = CALL_BEGUN;
+
+    call->outcome = carry_out(control, call, is_again);
+    if (!atomic_compare_exchange_strong(&call->state, &state, CALL_ANSWERED)) {
+        atomic_store(&call->state, CALL_FREE);
+    }
+}
+
 static void carry_all_out(const struct balance_control *control)
 {
     control_call *calls = calls_of(control);
 
     for (size_t i = 0; i < CALLS; i++) {
-        control_call *call = &calls[i];
-        uint32_t asked = CALL_ASKED;
+        uint32_t state = atomic_load(&calls[i].state);
 
-        if (atomic_load(&call->state) == CALL_ASKED
-            && call->name_len + call->route_len + call->service_len <= BALANCE_TEXT_MAX) {
-            call->outcome = carry_out(control, call);
-            /* Who asked may be dead, and the slot empty again. */
-            (void) atomic_compare_exchange_strong(&call->state, &asked, CALL_ANSWERED);
+        if (state == CALL_BEGUN || state == CALL_LEFT
+            || (state == CALL_ASKED
+                && atomic_compare_exchange_strong(&calls[i].state, &state, CALL_BEGUN))) {
+            call_settle(control, &calls[i], state != CALL_ASKED);
         }
     }
 }
@@ -506,6 +525,16 @@ static void change_end(weir_balance_change *change, weir_balance_change_outcome 
     change->done(change);
 }
 
+static void call_leave(control_call *call)
+{
+    uint32_t state = atomic_load(&call->state);
+    uint32_t next;
+
+    do {
+        next = state == CALL_BEGUN || state == CALL_LEFT ? CALL_LEFT : CALL_FREE;
+    } while (!atomic_compare_exchange_weak(&call->state, &state, next));
+}
+
 static void change_look(weir_timer *timer)
 {
     weir_balance_change *change = WEIR_OWNER(timer, weir_balance_change, timer);
@@ -518,7 +547,7 @@ static void change_look(weir_timer *timer)
         atomic_store(&call->state, CALL_FREE);
         change_end(change, outcome);
     } else if (weir_clock_now()->monotonic_ms - change->asked_ms > PATIENCE_MS) {
-        atomic_store(&call->state, CALL_FREE);
+        call_leave(call);
         change_end(change, WEIR_BALANCE_CHANGE_NO_KEEPER);
     } else {
         (void) weir_timer_set(weir_worker_current()->loop, timer, LOOK_MS);
@@ -567,7 +596,7 @@ void weir_balance_change_cancel(weir_balance_change *change)
     if (change->is_asked) {
         change->is_asked = false;
         weir_timer_clear(weir_worker_current()->loop, &change->timer);
-        atomic_store(&((control_call *) change->call)->state, CALL_FREE);
+        call_leave(change->call);
     }
 }
 
@@ -579,8 +608,8 @@ static void worker_gone(unsigned slot, void *subject)
     control_call *calls = calls_of(control);
 
     for (size_t i = 0; calls != NULL && i < CALLS; i++) {
-        if (atomic_load(&calls[i].slot) == slot && atomic_load(&calls[i].state) != CALL_FREE) {
-            atomic_store(&calls[i].state, CALL_FREE);
+        if (atomic_load(&calls[i].slot) == slot) {
+            call_leave(&calls[i]);
         }
     }
 }

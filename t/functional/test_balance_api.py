@@ -6,6 +6,7 @@ import re
 import socket
 import ssl
 import time
+from concurrent.futures import ThreadPoolExecutor
 from signal import SIGKILL
 
 import pytest
@@ -124,6 +125,61 @@ def test_the_state_is_kept_in_a_file(weir, folder, new_upstream):
     assert server.request(f"{SERVERS}/{shown[0]['id']}", "DELETE").status == 200
     assert seen(server) == {"1"}
     server.stop()
+
+
+@pytest.fixture
+def stalling(weir, folder):
+    """A group with a state file, whose keeper does all of the next change but write that, until `stall` is removed or read."""
+    os.mkdir(folder.file("state"))
+    os.chmod(folder.file("state"), 0o777)
+    server = weir(CONFIG, http="upstream back { zone back 64k; state @dir@/state/back; }", alerts=["exited on signal 9", "cannot be written"])
+    server.stall = folder.file("state/back.new")
+
+    def stalls():
+        os.mkfifo(server.stall)
+        os.chmod(server.stall, 0o666)
+    server.stalls = stalls
+    server.servers = lambda: [one["server"] for one in server.get(SERVERS).json]
+    return server
+
+
+def test_a_change_that_a_killed_keeper_had_begun_is_kept_by_the_next(stalling):
+    server = stalling
+    assert [post(server, server=f"127.0.0.1:{port}").status for port in (1, 2)] == [201, 201]
+    number = server.get(SERVERS).json[0]["id"]
+    server.stalls()
+    with ThreadPoolExecutor(1) as pool:
+        removed = pool.submit(server.request, f"{SERVERS}/{number}", "DELETE")
+        wait_until(lambda: server.servers() == ["127.0.0.1:2"], "the change")
+        os.unlink(server.stall)
+        for pid in set(server.processes()) - set(server.workers()) - {server.master_pid}:
+            server.signal(SIGKILL, pid)
+        assert removed.result().status == 200
+    assert "127.0.0.1:1" not in server.read("state/back")
+    assert "server 127.0.0.1:2;" in server.read("state/back")
+
+
+def test_who_goes_away_takes_nobody_elses_answer_along(stalling):
+    server = stalling
+    server.stalls()
+    os.link(server.stall, server.stall + ".too")
+
+    def asks(port):
+        body = b'{"server":"127.0.0.1:%d"}' % port
+        connection = server.connect()
+        connection.send(b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+                        % (SERVERS.encode(), len(body), body))
+        return connection
+    gone = asks(1)
+    wait_until(lambda: server.servers() == ["127.0.0.1:1"], "the change")
+    gone.close()
+    stays = asks(2)
+    assert server.servers() == ["127.0.0.1:1"]
+    os.unlink(server.stall)
+    os.close(os.open(server.stall + ".too", os.O_RDONLY | os.O_NONBLOCK))
+    added = stays.read_response()
+    assert (added.status, added.json["server"]) == (201, "127.0.0.1:2")
+    assert server.servers() == ["127.0.0.1:1", "127.0.0.1:2"]
 
 
 def test_a_name_that_is_added_is_looked_up(weir, upstream, dns):
