@@ -38,8 +38,8 @@ struct balance_sticky {
 
     /* cookie */
     weir_str name;
-    weir_str attributes; /* "; path=/; httponly" */
-    const weir_template *samesite;
+    weir_str attributes;                    /* "; path=/; httponly" */
+    const weir_template *domain, *samesite; /* of variables; NULL: none, or among the attributes */
     bool has_expires, expires_at_the_end_of_time;
     uint64_t expires_s;
     uint8_t key[SHA256_DIGEST_LENGTH];
@@ -318,6 +318,36 @@ static void write_expires(weir_builder *text, const struct balance_sticky *stick
     weir_builder_add_uint(text, sticky->expires_s);
 }
 
+/* No control bytes, and no ";". */
+static bool attribute_is_good(weir_str value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        if ((unsigned char) value.data[i] < 0x20 || value.data[i] == 0x7f || value.data[i] == ';') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* "; domain=…" of variables; without a value that can be one, the cookie is that of the host alone. */
+static bool write_domain(weir_builder *text, const struct balance_sticky *sticky,
+                         weir_script *script)
+{
+    weir_str value;
+
+    if (sticky->domain == NULL) {
+        return true;
+    }
+    if (!weir_template_text(sticky->domain, script, &value)) {
+        return false;
+    }
+    if (value.len != 0 && attribute_is_good(value)) {
+        weir_builder_add(text, WEIR_STR("; domain="));
+        weir_builder_add(text, value);
+    }
+    return true;
+}
+
 /* "; samesite=…" of a variable; what is none of its words is left out. */
 static bool write_samesite(weir_builder *text, const struct balance_sticky *sticky,
                            weir_script *script)
@@ -361,7 +391,9 @@ bool weir_balance_cookie(const weir_balance_pick *pick, weir_str *cookie)
     weir_builder_add(&text, value);
     write_expires(&text, sticky);
     weir_builder_add(&text, sticky->attributes);
-    return write_samesite(&text, sticky, pick->subject.script) && weir_builder_close(&text, cookie);
+    return write_domain(&text, sticky, pick->subject.script)
+           && write_samesite(&text, sticky, pick->subject.script)
+           && weir_builder_close(&text, cookie);
 }
 
 /* ---- sticky cookie NAME …, sticky route …, sticky learn … */
@@ -405,13 +437,11 @@ static bool expires_read(struct balance_sticky *sticky, weir_str value)
            || weir_parse_time_s(value, INT32_MAX, &sticky->expires_s);
 }
 
-/* "; name=value", of what has no control bytes and no ";" in it. */
+/* "; name=value" */
 static bool attribute_add(weir_builder *attributes, const char *name, weir_str value)
 {
-    for (size_t i = 0; i < value.len; i++) {
-        if ((unsigned char) value.data[i] < 0x20 || value.data[i] == 0x7f || value.data[i] == ';') {
-            return false;
-        }
+    if (!attribute_is_good(value)) {
+        return false;
     }
     weir_builder_add(attributes, WEIR_STR("; "));
     weir_builder_add(attributes, weir_str_from_z(name));
@@ -419,12 +449,26 @@ static bool attribute_add(weir_builder *attributes, const char *name, weir_str v
     return true;
 }
 
+/* False: refused. */
+static bool variables_read(const sticky_reading *reading, weir_str value,
+                           const weir_template **template)
+{
+    *template = weir_template_new(
+        reading->conf, weir_space_of(reading->conf, reading->group->family->name), value);
+    return *template != NULL;
+}
+
+static bool domain_read(const sticky_reading *reading, weir_builder *attributes, weir_str value)
+{
+    return weir_str_find_byte(value, '$') != NULL
+               ? variables_read(reading, value, &reading->sticky->domain)
+               : value.len != 0 && attribute_add(attributes, "domain=", value);
+}
+
 static bool samesite_read(const sticky_reading *reading, weir_builder *attributes, weir_str value)
 {
     if (weir_str_find_byte(value, '$') != NULL) {
-        reading->sticky->samesite = weir_template_new(
-            reading->conf, weir_space_of(reading->conf, reading->group->family->name), value);
-        return reading->sticky->samesite != NULL;
+        return variables_read(reading, value, &reading->sticky->samesite);
     }
     return (weir_str_eq(value, WEIR_STR("strict")) || weir_str_eq(value, WEIR_STR("lax"))
             || weir_str_eq(value, WEIR_STR("none")))
@@ -441,7 +485,7 @@ static bool cookie_parameter(const sticky_reading *reading, size_t i, weir_build
         return expires_read(reading->sticky, value);
     }
     if (weir_conf_parameter(arg, "domain=", &value)) {
-        return value.len != 0 && attribute_add(attributes, "domain=", value);
+        return domain_read(reading, attributes, value);
     }
     if (weir_conf_parameter(arg, "path=", &value)) {
         return value.len != 0 && attribute_add(attributes, "path=", value);

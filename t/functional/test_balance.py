@@ -256,6 +256,21 @@ def test_the_cookie_has_the_attributes_that_are_asked_for(weir, upstream):
 
 
 @pytest.mark.weir_only("newer than nginx 1.22")
+@pytest.mark.parametrize("parameters, query, wanted", [
+    ("", "", ""),
+    ("expires=max", "", "; expires=Thu, 31 Dec 2037 23:55:55 GMT; max-age=315360000"),
+    ("domain=.$arg_d.test samesite=$arg_s secure", "d=shop&s=Lax", "; secure; domain=.shop.test; samesite=lax"),
+    ("domain=$arg_d samesite=$arg_s", "d=&s=", ""),
+    ("domain=$arg_d samesite=$arg_s", "d=a;path=/x&s=none;secure", ""),
+    ("domain=$arg_d", "d=a%20b", "; domain=a%20b"),
+])
+def test_attributes_may_be_those_of_variables(weir, upstream, parameters, query, wanted):
+    server = weir(PASS, http=f"upstream back {{ server @upstream@; sticky cookie srv secret=s {parameters}; }}")
+    text = server.get(f"/?{query}").headers["Set-Cookie"]
+    assert re.fullmatch(r"srv=\w{32}", text[:36]) and text[36:] == wanted
+
+
+@pytest.mark.weir_only("newer than nginx 1.22")
 def test_a_forged_or_stale_cookie_is_as_good_as_none(weir, new_upstream):
     origins = named(new_upstream, 2)
     server = weir(PASS, http=group(origins, "sticky cookie srv secret=s;"))
