@@ -31,12 +31,11 @@ unit: $(BUILDDIR)/configured
 # want (most of a link is copying it; "make unit QUICK=" for one); auto/test spares neither.
 QUICK = UNIT_CFLAGS="-O0 -g0 -U_FORTIFY_SOURCE" UNIT_LINK=-Wl,-S
 
-# Where nothing was configured, all is compiled in a hurry, in a folder of its own.
-ifeq ($(wildcard $(BUILDDIR)/configured),)
-CHECKDIR := $(BUILDDIR)/check
+# Where nothing was configured, what auto/test has built serves, or all is compiled in a hurry, in a folder of its own.
+CHECKDIR := $(patsubst %/configured,%,$(firstword $(wildcard $(BUILDDIR)/configured $(BUILDDIR)/test-gcc/configured) \
+    $(BUILDDIR)/check/configured))
+ifeq ($(CHECKDIR),$(BUILDDIR)/check)
 HURRY := CONFIGURE='--without-lto --with-cc-opt="-O0 -g0 -U_FORTIFY_SOURCE"'
-else
-CHECKDIR := $(BUILDDIR)
 endif
 
 # The sources are looked at while others compile, or wait as most tests do.
