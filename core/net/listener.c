@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +16,8 @@
 #define LISTENER_BIND_PAUSE_MS 100
 /* Long enough for a slow client's first bytes; what the kernel makes of it are some retransmissions. */
 #define LISTENER_DEFER_SECONDS 1
+/* A path with the number of a process and ".old" behind it. */
+#define FILE_ASIDE_MAX (sizeof(((struct sockaddr_un *) NULL)->sun_path) + 32)
 
 /* ---- which there are */
 
@@ -207,7 +210,7 @@ static void listener_let_in(const weir_listener *listener, const weir_listeners 
     }
 }
 
-/* ---- files of unix sockets: no other than its own is taken away */
+/* ---- files of unix sockets: no other than its own is taken away, or what it takes the place of */
 
 static bool file_look(const weir_listener *listener, struct stat *found)
 {
@@ -222,15 +225,11 @@ static bool file_is_own(const weir_listener *listener)
            && found.st_ino == listener->file.inode;
 }
 
-/* Once it is opened: that of the socket before, or what is there. */
-static void file_note(weir_listener *listener, const weir_listener *before)
+void weir_listener_note_file(weir_listener *listener)
 {
     struct stat found;
 
-    if (before != NULL && before->file.inode != 0 && listener->fds[0] == before->fds[0]) {
-        listener->file.device = before->file.device;
-        listener->file.inode = before->file.inode;
-    } else if (file_look(listener, &found)) {
+    if (file_look(listener, &found)) {
         listener->file.device = found.st_dev;
         listener->file.inode = found.st_ino;
     }
@@ -244,13 +243,64 @@ static void file_unlink(const weir_listener *listener)
     }
 }
 
-static int listener_bind(const weir_listener *listener, int fd)
+/* "PATH.PID.old": only a socket that is bound is found by its name, so that the new one must be bound at PATH. */
+static void file_name_aside(const weir_listener *listener, char name[FILE_ASIDE_MAX])
 {
+    weir_builder builder;
+
+    weir_builder_over(&builder, name, FILE_ASIDE_MAX);
+    weir_builder_add(&builder, weir_str_from_z(listener->addr.un.sun_path));
+    weir_builder_add_byte(&builder, '.');
+    weir_builder_add_uint(&builder, (uint64_t) getpid());
+    weir_builder_add(&builder, WEIR_STR(".old"));
+    weir_builder_add_byte(&builder, '\0');
+}
+
+/* Before a new socket is bound: what makes way for it waits beside until file_settle() or file_put_back(). */
+static bool file_set_aside(weir_listener *listener, const weir_listener *before,
+                           const weir_log *log)
+{
+    char name[FILE_ASIDE_MAX];
     struct stat found;
 
-    if (listener->purpose->takes_over && file_look(listener, &found) && S_ISSOCK(found.st_mode)) {
-        unlink(listener->addr.un.sun_path);
+    if (!file_look(listener, &found) || !S_ISSOCK(found.st_mode)
+        || !(listener->purpose->takes_over || (before != NULL && file_is_own(before)))) {
+        return true;
     }
+    file_name_aside(listener, name);
+    if (rename(listener->addr.un.sun_path, name) == -1) {
+        listener_log(listener, log, errno, "rename() of");
+        return false;
+    }
+    listener->has_file_aside = true;
+    return true;
+}
+
+static void file_settle(weir_listener *listener)
+{
+    char name[FILE_ASIDE_MAX];
+
+    if (listener->has_file_aside) {
+        file_name_aside(listener, name);
+        unlink(name);
+        listener->has_file_aside = false;
+    }
+}
+
+/* It takes the place of the file that was made since. */
+static void file_put_back(weir_listener *listener, const weir_log *log)
+{
+    char name[FILE_ASIDE_MAX];
+
+    file_name_aside(listener, name);
+    if (rename(name, listener->addr.un.sun_path) == -1) {
+        listener_log(listener, log, errno, "rename() back to");
+    }
+    listener->has_file_aside = false;
+}
+
+static int listener_bind(const weir_listener *listener, int fd)
+{
     return bind(fd, &listener->addr.sa, listener->addr.len) == -1 ? errno : 0;
 }
 
@@ -293,6 +343,11 @@ static bool listener_prepare(const weir_listener *listener, int fd, const weir_l
     int ipv6only = listener->options.ipv6only;
 
     if (weir_addr_is_unix(&listener->addr)) {
+        /* Its file begins with this; and another binary that is given the socket sees what it is for. */
+        if (fchmod(fd, listener->purpose->mode) == -1) {
+            listener_log(listener, log, errno, "fchmod()");
+            return false;
+        }
         return true;
     }
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1) {
@@ -331,18 +386,23 @@ static bool listener_bind_and_listen(const weir_listener *listener, int fd,
         return false;
     }
 
-    /* Before anybody can connect. */
+    /* Before anybody can connect; whatever the umask. */
     if (weir_addr_is_unix(&listener->addr)
         && chmod(listener->addr.un.sun_path, listener->purpose->mode) == -1) {
         listener_log(listener, log, errno, "chmod()");
-        unlink(listener->addr.un.sun_path);
-        return false;
+        goto fail;
     }
     if (listen(fd, listener->options.backlog) == -1) {
         listener_log(listener, log, errno, "listen() to");
-        return false;
+        goto fail;
     }
     return true;
+
+fail:
+    if (weir_addr_is_unix(&listener->addr)) {
+        unlink(listener->addr.un.sun_path);
+    }
+    return false;
 }
 
 /* -1, logged, when it cannot be had. */
@@ -386,20 +446,23 @@ static bool listeners_have(const weir_listeners *listeners, int fd)
     return false;
 }
 
-/* The old sockets that can stay: all, unless what a socket gets once and for all has changed. */
-static size_t listener_take_over(weir_listener *listener, const weir_listener *before,
-                                 size_t wanted, const weir_log *log)
+/* Whether it is opened beside, or in the place of, the one before: what a socket gets once and for all has changed. */
+static bool listener_must_be_new(const weir_listener *listener, const weir_listener *before)
 {
-    bool must_be_new = listener->addr.sa.sa_family == AF_INET6
-                       && listener->options.ipv6only != before->options.ipv6only;
-
-    must_be_new |= before->purpose != NULL && before->purpose != listener->purpose;
-    must_be_new |= listener->purpose->takes_over && before->file.inode != 0 && !file_is_own(before);
-
-    if (must_be_new) {
-        return 0;
+    if (before == NULL) {
+        return true;
     }
+    return (listener->addr.sa.sa_family == AF_INET6
+            && listener->options.ipv6only != before->options.ipv6only)
+           || listener->purpose != before->purpose
+           || (listener->purpose->takes_over && !file_is_own(before));
+}
 
+/* The old sockets that can stay. */
+static void listener_take_over(weir_listener *listener, const weir_listener *before, size_t wanted,
+                               const weir_log *log)
+{
+    listener->file = before->file;
     for (size_t i = 0; i < wanted && i < before->fd_count; i++) {
         listener->fds[listener->fd_count++] = before->fds[i];
 
@@ -409,7 +472,6 @@ static size_t listener_take_over(weir_listener *listener, const weir_listener *b
                                      "SO_REUSEPORT", log);
         }
     }
-    return listener->fd_count;
 }
 
 static bool listener_open(weir_listener *listener, const weir_listeners *old, size_t workers,
@@ -424,8 +486,10 @@ static bool listener_open(weir_listener *listener, const weir_listeners *old, si
         return false;
     }
 
-    if (before != NULL) {
+    if (!listener_must_be_new(listener, before)) {
         listener_take_over(listener, before, wanted, log);
+    } else if (!file_set_aside(listener, before, log)) {
+        return false;
     }
     while (listener->fd_count < wanted) {
         int fd = listener_open_socket(listener, old, log);
@@ -434,8 +498,8 @@ static bool listener_open(weir_listener *listener, const weir_listeners *old, si
             return false;
         }
         listener->fds[listener->fd_count++] = fd;
+        weir_listener_note_file(listener);
     }
-    file_note(listener, before);
     return true;
 }
 
@@ -443,19 +507,25 @@ void weir_listeners_undo(weir_listeners *listeners, const weir_listeners *old, c
 {
     for (WEIR_LISTENERS_EACH(listeners, listener)) {
         const weir_listener *before = weir_listeners_find(old, &listener->addr);
+        bool is_new = false;
 
         for (size_t i = 0; i < listener->fd_count; i++) {
             int fd = listener->fds[i];
 
             if (before == NULL || !listener_has(before, fd)) {
                 close(fd);
-                file_unlink(listener);
+                is_new = true;
             } else if (listener->options.reuseport && !before->options.reuseport) {
                 weir_listener_set_option(before, fd, SOL_SOCKET, SO_REUSEPORT, 0, "SO_REUSEPORT",
                                          log);
             }
         }
         listener->fd_count = 0;
+        if (listener->has_file_aside) {
+            file_put_back(listener, log);
+        } else if (is_new) {
+            file_unlink(listener);
+        }
     }
 }
 
@@ -475,14 +545,29 @@ static void listener_apply_changes(const weir_listener *listener, const weir_lis
     }
 }
 
+static bool listeners_open_where(weir_listeners *listeners, const weir_listeners *old,
+                                 bool takes_path, size_t workers, const weir_log *log)
+{
+    for (WEIR_LISTENERS_EACH(listeners, listener)) {
+        const weir_listener *before = weir_listeners_find(old, &listener->addr);
+        bool does = weir_addr_is_unix(&listener->addr) && before != NULL
+                    && before->purpose != listener->purpose;
+
+        if (does == takes_path && !listener_open(listener, old, workers, log)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool weir_listeners_open(weir_listeners *listeners, weir_listeners *old, size_t workers,
                          const weir_log *log)
 {
-    for (WEIR_LISTENERS_EACH(listeners, listener)) {
-        if (!listener_open(listener, old, workers, log)) {
-            weir_listeners_undo(listeners, old, log);
-            return false;
-        }
+    /* At the path of one that runs comes last: until then whoever connects is served, should another one fail. */
+    if (!listeners_open_where(listeners, old, false, workers, log)
+        || !listeners_open_where(listeners, old, true, workers, log)) {
+        weir_listeners_undo(listeners, old, log);
+        return false;
     }
 
     listeners->workers = workers;
@@ -503,6 +588,7 @@ void weir_listeners_settle(const weir_listeners *listeners, const weir_listeners
         if (before != NULL) {
             listener_apply_changes(listener, before, log);
         }
+        file_settle(listener);
     }
 }
 

@@ -44,7 +44,7 @@ typedef struct {
  */
 struct weir_listener {
     weir_addr addr;
-    const weir_listener_purpose *purpose; /* NULL: not known, of one that was inherited */
+    const weir_listener_purpose *purpose;
     weir_listener_options options;
     bool proxy_protocol; /* read a PROXY header, v1 or v2, first */
     /* Where a socket stands for several addresses: whether a connection begins with one.  NULL: all do. */
@@ -61,7 +61,8 @@ struct weir_listener {
     struct {
         dev_t device;
         ino_t inode;
-    } file; /* of a unix socket, when it was opened; inode 0: not known */
+    } file;              /* of a unix socket, when it was opened; inode 0: not known */
+    bool has_file_aside; /* what was at its path, until all is settled or undone */
     weir_event event;
     weir_listeners *owner;
     weir_listener *next;
@@ -87,7 +88,7 @@ weir_listener *weir_listeners_at(const weir_listeners *listeners, size_t i); /* 
  */
 bool weir_listeners_open(weir_listeners *listeners, weir_listeners *old, size_t workers,
                          const weir_log *log) WEIR_MUST_USE;
-/* Applies the options that have changed to the sockets that stay. */
+/* Applies the options that have changed to the sockets that stay; removes the files of those that were replaced. */
 void weir_listeners_settle(const weir_listeners *listeners, const weir_listeners *old,
                            const weir_log *log);
 /* Closes what was opened; what had been there before is as it was. */

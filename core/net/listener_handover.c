@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/number.h"
@@ -60,6 +61,16 @@ static void handover_read_options(weir_listener *listener, int fd)
     }
 }
 
+/* As it was opened: the mode of the socket itself, whatever was done to its file since. */
+static const weir_listener_purpose *handover_purpose(int fd)
+{
+    struct stat status;
+
+    return fstat(fd, &status) == 0 && (status.st_mode & ACCESSPERMS) == weir_listener_apart.mode
+               ? &weir_listener_apart
+               : &weir_listener_served;
+}
+
 /* False only without memory. */
 static bool handover_add(weir_listeners *listeners, const weir_addr *addr, int fd)
 {
@@ -71,8 +82,9 @@ static bool handover_add(weir_listeners *listeners, const weir_addr *addr, int f
         if (listener == NULL) {
             return false;
         }
-        listener->purpose = NULL; /* a configuration is to say */
+        listener->purpose = handover_purpose(fd);
         handover_read_options(listener, fd);
+        weir_listener_note_file(listener);
     }
 
     fds = WEIR_NEW_ARRAY(listeners->pool, int, listener->fd_count + 1);

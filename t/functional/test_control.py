@@ -10,6 +10,7 @@ from signal import SIGKILL, SIGQUIT, SIGUSR2
 import pytest
 
 from harness import kernel, wait_until
+from harness.wait import TIMEOUT
 from harness.upstream import answer
 
 pytestmark = pytest.mark.weir_only("the tool and the directive are weir's own")
@@ -117,13 +118,38 @@ def test_the_socket_is_its_owners_alone_and_goes_with_weir(weir, folder, ctl):
     assert not os.path.exists(folder.file("other"))
 
 
-def test_a_socket_that_was_for_everybody_is_made_anew(weir, folder, ctl):
-    server = weir("", http="server { listen unix:@dir@/ctl; }")
-    assert stat.S_IMODE(os.stat(folder.file("ctl")).st_mode) == 0o666
-    server.reload(CONTROL + server.config.replace(f"server {{ listen unix:{folder.file('ctl')}; }}",
-                                                  group("127.0.0.1:9")))
-    assert stat.S_IMODE(os.stat(folder.file("ctl")).st_mode) == 0o600
+def mode_of(path):
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+def status_at(path):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(TIMEOUT)
+        client.connect(path)
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        return client.makefile("rb").readline().split()[1]
+
+
+def test_a_socket_for_everybody_and_that_for_control_are_never_one(weir, folder, ctl):
+    """Nor is the old one's file gone before all is had for the new configuration."""
+    path = folder.file("ctl")
+    listen = f"server {{ listen unix:{path}; return 204; }}"
+    served = f"{group('127.0.0.1:9')} {listen}"
+    server = weir("", http=served, alerts=["192.0.2.1"])
+    served = server.config
+    control = CONTROL.replace("@dir@", folder.path) + served.replace(listen, "")
+    unbindable = "server { listen 192.0.2.1:80; }"
+
+    assert mode_of(path) == 0o666 and status_at(path) == b"204"
+    server.reload(control.replace("http {", f"http {{ {unbindable}"), fails=True)
+    assert mode_of(path) == 0o666 and status_at(path) == b"204"
+    server.reload(control)
+    assert mode_of(path) == 0o600
     assert "127.0.0.1:9" in ctl("upstreams")
+    server.reload(served.replace("http {", f"http {{ {unbindable}"), fails=True)
+    assert mode_of(path) == 0o600
+    server.reload(served)
+    assert mode_of(path) == 0o666 and status_at(path) == b"204"
 
 
 def test_what_a_dead_process_left_is_replaced_and_a_file_is_not(weir, folder, ctl):
@@ -185,6 +211,20 @@ def test_somebody_answers_at_any_time_of_an_upgrade(weir, folder, ctl):
         one["server"] for one in json.loads(ctl("--json", "servers", "back"))}
     server.reload()
     assert "127.0.0.1:7" in ctl("upstreams")
+
+
+def test_what_was_for_everybody_is_not_for_control_after_an_upgrade(weir, folder, ctl):
+    path = folder.file("ctl")
+    listen = f"server {{ listen unix:{path}; return 204; }}"
+    server = weir("", http=f"{group('127.0.0.1:9')} {listen}", main="daemon on;")
+    server.write_config(CONTROL + server.config.replace(listen, ""))
+    old, new = upgraded(server)
+    server.signal(SIGQUIT, old)
+    wait_until(lambda: not kernel.is_alive(old), "the old master to end")
+    assert mode_of(path) == 0o600
+    assert "127.0.0.1:9" in ctl("upstreams")
+    server.stop()
+    assert not os.path.exists(path)
 
 
 @pytest.mark.parametrize("how", ["the new one quits", "it does not load"])

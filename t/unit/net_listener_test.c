@@ -453,6 +453,130 @@ static void a_file_that_was_left_behind_is_in_use(void **state)
     unix_place_remove(&place);
 }
 
+/* ---- what a path is for changes */
+
+static weir_listener *listen_for(weir_listeners *listeners, const unix_place *place,
+                                 const weir_listener_purpose *purpose)
+{
+    weir_listener *listener = listen_at(listeners, &place->addr);
+
+    listener->purpose = purpose;
+    return listener;
+}
+
+static void assert_file(const unix_place *place, mode_t mode, ino_t inode)
+{
+    struct stat status;
+
+    assert_int_equal(stat(place->path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, mode);
+    if (inode != 0) {
+        assert_int_equal(status.st_ino, inode);
+    }
+}
+
+static ino_t file_of(const unix_place *place)
+{
+    struct stat status;
+
+    assert_int_equal(stat(place->path, &status), 0);
+    return status.st_ino;
+}
+
+static const weir_listener_purpose *const purposes[] = {&weir_listener_served,
+                                                        &weir_listener_apart};
+
+static void a_path_changes_its_purpose_with_a_reload(void **state)
+{
+    for (size_t i = 0; i < WEIR_COUNT(purposes); i++) {
+        net_fixture *f = *state;
+        unix_place place;
+        weir_listeners *first = listeners_new(f), *next = listeners_new(f);
+
+        unix_place_make(&place);
+        listen_for(first, &place, purposes[i]);
+        assert_true(weir_listeners_open(first, NULL, 1, &f->log));
+        weir_listeners_settle(first, NULL, &f->log);
+
+        listen_for(next, &place, purposes[1 - i]);
+        assert_true(weir_listeners_open(next, first, 1, &f->log));
+        weir_listeners_settle(next, first, &f->log);
+        weir_listeners_close(first, next);
+        assert_file(&place, purposes[1 - i]->mode, 0);
+        assert_true(answers(&place.addr));
+
+        /* Nothing is left beside it, nor of it. */
+        weir_listeners_close(next, NULL);
+        unix_place_remove(&place);
+    }
+}
+
+static void a_reload_that_fails_leaves_the_path_what_it_was(void **state)
+{
+    for (size_t i = 0; i < WEIR_COUNT(purposes); i++) {
+        net_fixture *f = *state;
+        unix_place place;
+        weir_listeners *first = listeners_new(f), *next = listeners_new(f);
+        weir_addr foreign = addr_of("192.0.2.1:80");
+        ino_t inode;
+
+        unix_place_make(&place);
+        listen_for(first, &place, purposes[i]);
+        assert_true(weir_listeners_open(first, NULL, 1, &f->log));
+        weir_listeners_settle(first, NULL, &f->log);
+        inode = file_of(&place);
+
+        /* Before its turn, ... */
+        listen_for(next, &place, purposes[1 - i]);
+        listen_at(next, &foreign);
+        assert_false(weir_listeners_open(next, first, 1, &f->log));
+        assert_file(&place, purposes[i]->mode, inode);
+
+        /* ... and once all are had. */
+        next = listeners_new(f);
+        listen_for(next, &place, purposes[1 - i]);
+        assert_true(weir_listeners_open(next, first, 1, &f->log));
+        weir_listeners_undo(next, first, &f->log);
+        assert_file(&place, purposes[i]->mode, inode);
+        assert_true(answers(&place.addr));
+
+        weir_listeners_close(first, NULL);
+        unix_place_remove(&place);
+    }
+}
+
+static void the_purpose_is_handed_over_with_the_socket(void **state)
+{
+    for (size_t i = 0; i < 4; i++) {
+        const weir_listener_purpose *before = purposes[i & 1], *after = purposes[i >> 1];
+        net_fixture *f = *state;
+        unix_place place;
+        weir_listeners *first = listeners_new(f), *next = listeners_new(f), *inherited;
+        weir_str text;
+        ino_t inode;
+
+        unix_place_make(&place);
+        listen_for(first, &place, before);
+        assert_true(weir_listeners_open(first, NULL, 1, &f->log));
+        weir_listeners_settle(first, NULL, &f->log);
+        assert_int_equal(chmod(place.path, 0640), 0); /* by its operator */
+        inode = file_of(&place);
+
+        assert_true(weir_listeners_export(first, f->pool, &text));
+        inherited = weir_listeners_inherit(f->pool, text, &f->log);
+        assert_non_null(inherited);
+        listen_for(next, &place, after);
+        assert_true(weir_listeners_open(next, inherited, 1, &f->log));
+        weir_listeners_settle(next, inherited, &f->log);
+        weir_listeners_close(inherited, next);
+        assert_file(&place, before == after ? 0640 : after->mode, before == after ? inode : 0);
+        assert_true(answers(&place.addr));
+
+        weir_listeners_close(next, NULL);
+        unix_place_remove(&place);
+    }
+}
+
 /* ---- without memory */
 
 static weir_listeners *before_attempt;
@@ -721,6 +845,9 @@ int main(void)
         LISTENER_TEST(a_daemon_claims_the_files_of_its_parent),
         LISTENER_TEST(a_unix_socket_stays_while_another_master_uses_it),
         LISTENER_TEST(a_file_that_was_left_behind_is_in_use),
+        LISTENER_TEST(a_path_changes_its_purpose_with_a_reload),
+        LISTENER_TEST(a_reload_that_fails_leaves_the_path_what_it_was),
+        LISTENER_TEST(the_purpose_is_handed_over_with_the_socket),
         LISTENER_TEST(memory_that_runs_out_leaves_the_running_sockets),
         LISTENER_TEST(sockets_are_handed_over_by_number),
         LISTENER_TEST(what_is_no_listening_socket_is_not_inherited),
