@@ -58,8 +58,10 @@ static weir_balance_call_step path_not_found(weir_balance_call *call)
     return weir_balance_call_refuse(call, 404, "PathNotFound", WEIR_STR("path not found"));
 }
 
-static weir_balance_call_step method_not_allowed(weir_balance_call *call)
+/* `changes`: methods that the path takes where writing is on. */
+static weir_balance_call_step method_not_allowed(weir_balance_call *call, const char *changes)
 {
+    call->allowed = call->may_write ? changes : "GET, HEAD";
     return weir_balance_call_refuse(call, 405, "MethodDisabled", WEIR_STR("method disabled"));
 }
 
@@ -533,24 +535,29 @@ static weir_balance_call_step server_route(weir_balance_call *call, weir_balance
     if (call->verb == WEIR_BALANCE_VERB_GET) {
         return show_server(call, group, call->change.id, 200);
     }
-    if (!call->may_write) {
-        return method_not_allowed(call);
-    }
-    if (call->verb == WEIR_BALANCE_VERB_DELETE) {
+    if (call->may_write && call->verb == WEIR_BALANCE_VERB_DELETE) {
         call->change.op = WEIR_BALANCE_REMOVE;
         return change_begin(call);
     }
-    if (call->verb != WEIR_BALANCE_VERB_PATCH) {
-        return method_not_allowed(call);
+    if (!call->may_write || call->verb != WEIR_BALANCE_VERB_PATCH) {
+        return method_not_allowed(call, "GET, HEAD, PATCH, DELETE");
     }
     call->change.op = WEIR_BALANCE_PATCH;
     return WEIR_BALANCE_CALL_TAKES_BODY;
 }
 
 static weir_balance_call_step servers_route(weir_balance_call *call, weir_balance_group *group,
-                                            weir_str id)
+                                            weir_str rest)
 {
+    weir_str id = WEIR_STR_EMPTY;
+
     call->change.group = group;
+    /* An address may be a path. */
+    if (call->is_for_people) {
+        id = rest;
+    } else if (weir_str_split(&rest, '/', &id) && rest.len != 0) {
+        return path_not_found(call);
+    }
     if (id.len != 0) {
         return server_route(call, group, id);
     }
@@ -558,7 +565,7 @@ static weir_balance_call_step servers_route(weir_balance_call *call, weir_balanc
         return show_servers(call, group);
     }
     if (call->verb != WEIR_BALANCE_VERB_POST || !call->may_write) {
-        return method_not_allowed(call);
+        return method_not_allowed(call, "GET, HEAD, POST");
     }
     call->change.op = WEIR_BALANCE_ADD;
     return WEIR_BALANCE_CALL_TAKES_BODY;
@@ -570,7 +577,7 @@ static weir_balance_call_step group_route(weir_balance_call *call, weir_balance_
         return show_group(call, group);
     }
     if (call->verb != WEIR_BALANCE_VERB_DELETE || !call->may_write) {
-        return method_not_allowed(call);
+        return method_not_allowed(call, "GET, HEAD, DELETE");
     }
     weir_balance_reset(group);
     call->is_answered = true;
@@ -586,13 +593,14 @@ static weir_balance_call_step family_route(weir_balance_call *call,
     weir_balance_group *group;
 
     if (!weir_str_split(&rest, '/', &part) || part.len == 0) {
-        return only_reads ? show_list(call, "[\"upstreams\"]") : method_not_allowed(call);
+        return only_reads ? show_list(call, "[\"upstreams\"]")
+                          : method_not_allowed(call, "GET, HEAD");
     }
     if (!weir_str_eq(part, WEIR_STR("upstreams"))) {
         return path_not_found(call);
     }
     if (!weir_str_split(&rest, '/', &part) || part.len == 0) {
-        return only_reads ? show_groups(call, family) : method_not_allowed(call);
+        return only_reads ? show_groups(call, family) : method_not_allowed(call, "GET, HEAD");
     }
     group = weir_balance_group_of_cycle(weir_worker_current()->cycle, family, part);
     if (group == NULL) {

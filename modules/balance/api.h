@@ -40,7 +40,8 @@ typedef struct weir_balance_call {
     bool is_for_people; /* tables instead of JSON, and a server may be called by its address */
     void (*done)(struct weir_balance_call *call);
 
-    unsigned status; /* of HTTP: 200, 404 ... */
+    unsigned status;     /* of HTTP: 200, 404 ... */
+    const char *allowed; /* with 405: the methods that the path takes, as in Allow */
     weir_str
         text; /* from the pool, with a newline at its end; empty: nothing to say (204), or no memory (500) */
 

@@ -137,7 +137,10 @@ static bool ctl_call(const ctl *self, const char *verb, weir_str path, weir_str 
         return ctl_fail("there was no answer", WEIR_STR_EMPTY);
     }
     if (number < 200 || number > 299) {
-        ctl_fail("refused:", weir_str_trim(*text));
+        if (weir_str_ends(*text, WEIR_STR("\n"))) {
+            text->len--;
+        }
+        ctl_fail("refused:", *text);
         return false;
     }
     return true;

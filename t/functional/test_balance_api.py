@@ -578,6 +578,7 @@ def test_a_zone_that_is_full_says_so(weir):
     ("PUT", SERVERS + "/0", None, 405, "MethodDisabled"),
     ("GET", "/api/9/http/upstreams/none", None, 404, "UpstreamNotFound"),
     ("GET", "/api/9/http/caches", None, 404, "PathNotFound"),
+    ("GET", SERVERS + "/0/x", None, 404, "PathNotFound"),
     ("GET", "/api/10/http", None, 404, "UnknownVersion"),
 ])
 def test_what_is_wrong_is_told(weir, method, path, body, status, code):
@@ -598,6 +599,21 @@ def test_what_is_too_long_for_its_place_is_told(weir):
     server = weir(CONFIG, http=group("127.0.0.1:9"))
     refused = post(server, server=f"{'a' * 60}.{'b' * 60}.test", service=f"_{'c' * 60}._tcp.{'d' * 40}")
     assert (refused.status, refused.json["error"]["code"]) == (400, "UpstreamConfFormatError")
+
+
+@pytest.mark.parametrize("path, allowed", [
+    ("/api/9/http", "GET, HEAD"),
+    ("/api/9/stream/upstreams/", "GET, HEAD"),
+    ("/api/9/http/upstreams/back", "GET, HEAD, DELETE"),
+    (SERVERS, "GET, HEAD, POST"),
+    (SERVERS + "/0/", "GET, HEAD, PATCH, DELETE"),
+])
+def test_a_method_that_a_path_does_not_take_is_told_with_those_it_does(weir, path, allowed):
+    server = weir(CONFIG + " location /shown/ { api; }", http=group("127.0.0.1:9"))
+    refused = server.request(path, "PUT")
+    assert (refused.status, refused.headers["Allow"]) == (405, allowed)
+    refused = server.request(path.replace("/api", "/shown"), "DELETE")
+    assert (refused.status, refused.headers["Allow"]) == (405, "GET, HEAD")
 
 
 def test_it_only_shows_unless_writing_is_on(weir):

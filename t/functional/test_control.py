@@ -101,7 +101,8 @@ def test_a_change_is_seen_by_all_workers_once_the_tool_ends(served, ctl):
 ])
 def test_what_is_wrong_is_told(weir, ctl, words, message):
     weir("", http=group("127.0.0.1:9"), main=CONTROL)
-    assert message in ctl(*words, fails=True)
+    told = ctl(*words, fails=True)
+    assert message in told and "\\x0A" not in told
 
 
 def test_the_socket_is_its_owners_alone_and_goes_with_weir(weir, folder, ctl):

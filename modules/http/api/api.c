@@ -75,6 +75,12 @@ static weir_http_verdict answered(api_state *self)
     if (call->status == 204) {
         return answer(self, 204, WEIR_STR_EMPTY);
     }
+    /* RFC 9110, 15.5.6 */
+    if (call->status == 405
+        && !weir_http_fields_add(&self->ex->response.fields, WEIR_HTTP_ALLOW,
+                                 weir_str_from_z(call->allowed))) {
+        return WEIR_HTTP_FAILED;
+    }
     return call->text.len == 0 || (call->status == 201 && !location_add(self))
                ? WEIR_HTTP_FAILED
                : answer(self, call->status, call->text);
