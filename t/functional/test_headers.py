@@ -1,4 +1,4 @@
-"""add_header: fields that this proxy adds to responses."""
+"""add_header and add_trailer: fields that this proxy adds to responses."""
 
 import pytest
 
@@ -77,3 +77,36 @@ def test_date_and_server_are_always_there(weir, binary):
     headers = weir("return 200 x;").get("/").headers
     assert headers["Server"].startswith(f"{binary.name}/")
     assert len(headers["Date"]) == len("Sat, 21 Nov 2026 10:00:00 GMT")
+
+
+# Trailers
+
+def test_add_trailer_adds_behind_the_body(weir):
+    response = weir("add_trailer X-A $request_method; location / { return 200 x; }").get("/")
+    assert response.framing == "chunked" and response.body == b"x"
+    assert response.trailers["X-A"] == "GET" and "Content-Length" not in response.headers
+
+
+@pytest.mark.parametrize("more, request_", [
+    ("", {"version": "HTTP/1.0"}), ("", {"method": "HEAD"}),
+    ("chunked_transfer_encoding off;", {})], ids=["HTTP/1.0", "HEAD", "no chunks"])
+def test_where_no_trailers_can_be_the_length_stays(weir, more, request_):
+    server = weir(f"add_trailer X-A 1; {more} location / {{ return 200 text; }}")
+    response = server.request(**request_)
+    assert response.headers["Content-Length"] == "4" and not list(response.trailers)
+
+
+@pytest.mark.parametrize("said, status, body, trailers", [
+    ("bytes=2-4", 206, b"234", ["1"]), ("bytes=0-0,8-9", 206, None, ["1"]), ("bytes=99-", 416, None, [])],
+    ids=["one range", "two ranges", "no range"])
+def test_trailers_and_ranges_go_together(weir, folder, said, status, body, trailers):
+    folder.write("a.txt", b"0123456789")
+    response = weir("root @dir@; add_trailer X-A 1;").get("/a.txt", headers={"Range": said})
+    assert response.status == status and body in (None, response.body)
+    assert response.trailers.all("X-A") == trailers
+
+
+def test_a_short_text_is_not_compressed_because_of_trailers(weir):
+    server = weir("gzip on; gzip_types *; gzip_min_length 100; add_trailer X-A 1; location / { return 200 short; }")
+    response = server.get("/", headers={"Accept-Encoding": "gzip"})
+    assert response.body == b"short" and response.trailers["X-A"] == "1"

@@ -7,6 +7,9 @@ import socket
 import pytest
 
 from harness import request_bytes
+from harness.wire import chunked
+
+CHUNKED = {"Transfer-Encoding": "chunked"}
 
 
 def told(weir, text, target="/", **request):
@@ -90,12 +93,16 @@ def test_host_is_the_server_name_where_none_is_sent(weir):
     assert server.get("/", host=None, version="HTTP/1.0").text == "one.test"
 
 
-def test_request_length_counts_head_and_body(weir, upstream):
-    server = weir("location / { proxy_pass http://@upstream@; }",
+@pytest.mark.parametrize("buffering", ["on", "off"])
+@pytest.mark.parametrize("headers, body", [
+    ({}, bytes(5000)), (CHUNKED, chunked(bytes(5000), b"more")), (CHUNKED, chunked()),
+    (CHUNKED, b"0005;x=y\r\nhello\r\n0\r\nA: b\r\n\r\n")], ids=["length", "chunks", "no chunk", "odd chunks"])
+def test_request_length_counts_head_and_body_as_they_came(weir, upstream, headers, body, buffering):
+    server = weir(f"location / {{ proxy_pass http://@upstream@; proxy_request_buffering {buffering}; }}",
                   http="log_format n '$request_length'; access_log @dir@/n.log n;")
-    server.request("/", "POST", body=bytes(5000))
+    server.request("/", "POST", headers=headers, body=body)
     assert server.access_log(name="n.log") == [
-        str(len(request_bytes("/", "POST", body=bytes(5000))))]
+        str(len(request_bytes("/", "POST", headers=headers, body=body)))]
 
 
 def test_request_id_differs_by_request(weir):

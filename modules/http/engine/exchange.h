@@ -71,6 +71,7 @@ typedef struct {
     int64_t content_length; /* -1: not known */
     uint64_t head_bytes;    /* request line and fields, for $request_length */
     uint64_t body_received;
+    uint64_t body_framing;  /* bytes around it, for $request_length */
     bool body_ended;        /* all of it was read from the wire */
     bool body_is_collected; /* `body` is complete */
     bool body_is_discarded;
@@ -95,9 +96,10 @@ typedef struct {
         last_modified_s; /* -1: none; Last-Modified is sent from here when the field is absent */
     bool from_upstream;
     bool head_is_sent;
-    bool body_ended;    /* the wire has been given the last byte */
-    bool body_is_short; /* the source failed: the wire must show it (close, RST_STREAM) */
-    bool has_no_body;   /* HEAD, 204, 304: set by the engine */
+    bool body_ended;     /* the wire has been given the last byte */
+    bool body_is_short;  /* the source failed: the wire must show it (close, RST_STREAM) */
+    bool has_no_body;    /* HEAD, 204, 304: set by the engine */
+    bool needs_trailers; /* a filter will add some: framing must have a place for them */
     bool allow_ranges;
     bool expires_set; /* the response's freshness was set by an earlier module */
     bool is_upgrade;  /* 101 or 2xx to CONNECT: bytes are tunnelled after the head */

@@ -108,6 +108,7 @@ void weir_http_continue_head(weir_http_exchange *ex)
 void weir_http_filter_settle(weir_http_exchange *ex)
 {
     weir_http_filters_clear(ex);
+    ex->response.needs_trailers = false;
     if (!weir_http_settle_bare(ex)) {
         /* An error page: the phases have it, once this response is off the stack; who made it is done. */
         weir_http_holds_cancel(ex);

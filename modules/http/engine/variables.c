@@ -98,7 +98,8 @@ static bool get_request_length(weir_script *script, uintptr_t arg, weir_value *v
     const weir_http_request *request = &subject(script)->request;
 
     (void) arg;
-    return weir_give_uint(script, value, request->head_bytes + request->body_received);
+    return weir_give_uint(script, value,
+                          request->head_bytes + request->body_received + request->body_framing);
 }
 
 static bool get_request_time(weir_script *script, uintptr_t arg, weir_value *value)

@@ -483,8 +483,8 @@ static weir_result headers_head(weir_http_exchange *ex, const void *location)
     if (!trailers_are_due(ex, list_items(&headers->trailers, headers->trailer_inherit, level))) {
         return WEIR_OK;
     }
-    /* Only chunked framing has a place for them. */
-    ex->response.content_length = -1;
+    /* The length stays until the head is final: filters behind this one may want it, as that of ranges does. */
+    ex->response.needs_trailers = true;
     return weir_http_filter_body(ex, &weir_http_headers) ? WEIR_OK : WEIR_FAIL;
 }
 

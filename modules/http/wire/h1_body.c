@@ -57,6 +57,7 @@ static weir_result body_take_chunks(h1_connection *h1, weir_chain *out)
             return WEIR_FAIL;
         }
         h1->start += framing;
+        request->body_framing += framing;
         if (result == WEIR_WAIT) {
             return WEIR_OK;
         }

@@ -59,18 +59,23 @@ static bool may_keep(const h1_connection *h1)
 static void choose_response_framing(h1_connection *h1)
 {
     weir_http_exchange *ex = h1->ex;
-    const weir_http_response *response = &ex->response;
+    weir_http_response *response = &ex->response;
+    bool may_chunk = ex->request.version == WEIR_HTTP_11 && ex->core->chunked_transfer_encoding;
 
     if (response->is_upgrade) {
         h1->framing = END_CLOSE;
         return;
+    }
+    /* No other framing has a place for trailers (RFC 9112, 7.1.2). */
+    if (response->needs_trailers && may_chunk) {
+        response->content_length = -1;
     }
     if (response->has_no_body) {
         h1->framing = END_NONE;
     } else if (response->content_length >= 0) {
         h1->framing = END_LENGTH;
         h1->response_left = (uint64_t) response->content_length;
-    } else if (ex->request.version == WEIR_HTTP_11 && ex->core->chunked_transfer_encoding) {
+    } else if (may_chunk) {
         h1->framing = END_CHUNKED;
     } else {
         h1->framing = END_CLOSE;

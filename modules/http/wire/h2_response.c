@@ -349,7 +349,7 @@ void h2_respond(weir_http_exchange *ex)
 {
     h2_stream *stream = ex->wire_state;
     h2_connection *h2 = stream->h2;
-    const weir_http_response *response = &ex->response;
+    weir_http_response *response = &ex->response;
     nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = data_read};
     bool has_body = response->is_upgrade
                     || (!response->has_no_body
@@ -358,6 +358,11 @@ void h2_respond(weir_http_exchange *ex)
         WEIR_NEW_ARRAY(ex->pool, nghttp2_nv, response->fields.count + FIELDS_OF_OURS);
     head_texts texts;
 
+    /* They come of what is behind the body's last byte, which a length would leave unread. */
+    if (response->needs_trailers) {
+        response->content_length = -1;
+        has_body = true;
+    }
     if (fields == NULL || stream->is_closed || stream->is_broken
         || (response->is_upgrade && (!stream->is_tunnel || !h2_tunnel_open(stream, &provider)))
         || nghttp2_submit_response(h2->session, stream->id, fields, make_head(ex, fields, &texts),
