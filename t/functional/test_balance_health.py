@@ -53,6 +53,23 @@ def test_it_falls_after_fails_and_rises_after_passes(weir, upstream):
     assert log.count("is unhealthy") == 1
 
 
+@pytest.mark.parametrize("fails", ["its checks", "requests"])
+def test_who_rises_gets_its_share_little_by_little(weir, new_upstream, fails):
+    one, two = new_upstream().answers(answer("one")), new_upstream().answers(answer("two"))
+    server = weir(location() if fails == "its checks" else "location / { proxy_pass http://back; }",
+                  http=f"upstream back {{ server {one} slow_start=1h fail_timeout=1s; server {two}; }}")
+
+    def shares():
+        texts = [server.get("/").text for _ in range(40)]
+        return texts.count("one"), texts.count("two")
+    assert shares() == (20, 20)
+    one.answers(sick if fails == "its checks" else lambda peer: peer.reset())
+    wait_until(lambda: shares() == (0, 40), "it to fall")
+    one.answers(answer("one"))
+    wait_until(lambda: shares()[0] != 0, "it to rise")
+    assert shares()[0] < 4
+
+
 def test_a_mandatory_check_comes_before_the_first_request(weir, upstream):
     gate = []
 
@@ -102,6 +119,14 @@ def test_the_request_is_as_the_location_says(weir, upstream):
     request = upstream.wait_requests(1)[0]
     assert request.line == "GET /well?q=1 HTTP/1.0"
     assert request.headers["Host"] == "my.host"
+
+
+def test_jitter_puts_checks_off_by_chance(weir, new_upstream):
+    one, other = new_upstream(), new_upstream()
+    weir(location() + " location /other { proxy_pass http://other; health_check interval=50ms jitter=20d; }",
+         http=f"upstream back {{ server {one}; }} upstream other {{ server {other}; }}")
+    one.wait_requests(6)
+    assert not other.requests       # in 20 days at the latest
 
 
 def test_another_port_may_be_asked(weir, new_upstream):

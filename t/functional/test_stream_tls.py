@@ -135,6 +135,22 @@ def test_tls_is_passed_through_by_name(stream, new_upstream, certs):
         assert origins[origin].last.headers["Host"] == name
 
 
+@pytest.mark.parametrize("method", ["hash $ssl_preread_server_name;", "hash $ssl_preread_server_name consistent;"])
+def test_all_connections_for_a_name_go_to_one_server(stream, new_upstream, method):
+    origins = [new_upstream().speaks(lambda peer, number=number: peer.send(b"%d" % number)) for number in range(3)]
+    server = stream(f"""upstream u {{ {method} server @a@; server @b@; server @c@; }}
+        server {{ listen 127.0.0.1:@port@; ssl_preread on; proxy_pass u; }}""", **dict(zip("abc", origins)))
+
+    def asked(name):
+        connection = server.connect()
+        connection.send(client_hello(name))
+        return connection.read_exactly(1)
+    names = [f"n{number}.test" for number in range(20)]
+    first = [asked(name) for name in names]
+    assert set(first) == {b"0", b"1", b"2"}
+    assert [asked(name) for name in names] == first
+
+
 def test_what_is_no_tls_is_passed_to_the_default(stream, new_upstream):
     plain = new_upstream()
     server = stream(BY_NAME, a=plain, b=plain, c=plain)
