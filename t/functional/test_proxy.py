@@ -535,6 +535,27 @@ def test_a_connection_that_the_origin_was_asked_to_close_is_not_kept(weir, upstr
     assert len(upstream.connections) == connections
 
 
+KEEP_ALIVE_1_0 = "proxy_http_version 1.0; proxy_set_header Connection Keep-Alive;"
+
+
+@pytest.mark.parametrize("says, connections", [
+    (b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhi", 1),
+    (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhi", 1),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", 3),
+    (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", 3),
+    (b"HTTP/1.1 200 OK\r\nConnection: keep-alive, close\r\nContent-Length: 2\r\n\r\nhi", 3)])
+@pytest.mark.weir_only("nginx keeps what answers in 1.1, whether it says so or not, and nothing that answers in 1.0")
+def test_a_connection_that_1_0_asked_to_keep_is_kept_where_the_origin_says_so(weir, upstream, says, connections):
+    """As RFC 9112, 9.3, has it of an HTTP/1.0 client."""
+    upstream.answers(says)
+    server = weir(f"location / {{ proxy_pass http://back; {KEEP_ALIVE_1_0} }}",
+                  http="upstream back { server @upstream@; keepalive 4; }", upstream=upstream)
+    for _ in range(3):
+        assert server.get("/").text == "hi"
+    assert len(upstream.connections) == connections
+    assert upstream.requests[-1].headers["connection"] == "Keep-Alive"
+
+
 def test_an_early_response_to_an_upload_reaches_the_client(weir, upstream):
     upstream.answers_early(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n"
                            b"Connection: close\r\n\r\nno")

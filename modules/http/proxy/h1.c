@@ -14,7 +14,7 @@ static bool make_head(proxy_state *proxy)
     weir_builder head;
     weir_str method;
 
-    proxy->asks_to_close = conf->http_version == WEIR_HTTP_10;
+    proxy->stay = conf->http_version == WEIR_HTTP_10 ? PROXY_STAY_REFUSED : PROXY_STAY_UNSAID;
     weir_builder_open(&head, proxy->ex->pool, SIZE_MAX);
     /* Most heads fit, and are then written without being moved. */
     (void) weir_builder_room(&head, proxy->ex->request.head_bytes + proxy->target.len + 256);
@@ -33,7 +33,7 @@ static bool make_head(proxy_state *proxy)
         proxy_add_upgrade(proxy, &head);
     } else if (!headers->sets_connection && !keeps) {
         weir_builder_add(&head, WEIR_STR("Connection: close\r\n"));
-        proxy->asks_to_close = true;
+        proxy->stay = PROXY_STAY_REFUSED;
     }
     if (!proxy_add_lines(proxy, upgrades, &head)) {
         return false;
@@ -84,11 +84,27 @@ static bool add_body(proxy_state *proxy, weir_chain *body, bool ended)
 
 /* ---- the answer's head */
 
+/* What was said to an HTTP/1.0 client the origin need not mean for longer than it says (RFC 9112, 9.3). */
+static bool connection_stays(const proxy_state *proxy)
+{
+    switch (proxy->stay) {
+    case PROXY_STAY_UNSAID:
+        return proxy->answer.keeps;
+    case PROXY_STAY_ASKED_FOR:
+        return proxy->answer.keeps
+               && weir_http_fields_have_token(&proxy->answer.fields, WEIR_HTTP_CONNECTION,
+                                              WEIR_STR("keep-alive"));
+    case PROXY_STAY_REFUSED:
+        break;
+    }
+    return false;
+}
+
 static void begin_body(proxy_state *proxy)
 {
     const weir_http_response_head *answer = &proxy->answer;
 
-    proxy->keeps = answer->keeps && !proxy->asks_to_close;
+    proxy->keeps = connection_stays(proxy);
     if (answer->end == WEIR_HTTP_END_LENGTH) {
         proxy->left = (uint64_t) answer->content_length;
     }

@@ -116,7 +116,8 @@ static const weir_directive proxy_directives[] = {
               "The body to send instead of the client's."),
     PROXY_ROW(
         "proxy_http_version", WEIR_SLOT_ENUM(proxy_conf, http_version, version_choices), "1.1",
-        "The version of HTTP that origins are spoken to with; 1.0 keeps no connections, 2 needs no "
+        "The version of HTTP that origins are spoken to with; 1.0 keeps no connections, unless "
+        "\"proxy_set_header Connection keep-alive\" asks for it and the origin says so; 2 needs no "
         "negotiation (h2c), and is asked for by ALPN over TLS."),
     PROXY_ROW("proxy_pass_request_headers", PROXY_FLAG(pass_request_headers), "on",
               "Passes the fields of the client's request on."),

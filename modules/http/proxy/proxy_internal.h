@@ -202,6 +202,13 @@ typedef enum {
     PROXY_FAILED_DENIED, /* by proxy_allow_upstream, or tunnel_allow_upstream */
 } proxy_failure;
 
+/* What the request says of its connection, after the answer. */
+typedef enum {
+    PROXY_STAY_UNSAID,    /* HTTP/1.1: it stays unless the origin says otherwise */
+    PROXY_STAY_ASKED_FOR, /* HTTP/1.0 with "keep-alive": if the origin says that it does */
+    PROXY_STAY_REFUSED    /* whether the origin says so, too, or not */
+} proxy_stay;
+
 typedef struct weir_http_upstream_state proxy_state;
 struct weir_http_upstream_state {
     weir_http_exchange *ex;
@@ -235,7 +242,7 @@ struct weir_http_upstream_state {
     weir_str head;
     weir_str body_text; /* proxy_set_body */
     bool is_idempotent;
-    bool asks_to_close; /* the origin, after its answer: whether it says so, too, or not */
+    proxy_stay stay;
     bool body_is_streamed, body_is_chunked;
     bool body_was_taken; /* some of a streamed body: no other try can have it */
     weir_chain replay;   /* what was taken of it, as long as another can */

@@ -231,6 +231,18 @@ void proxy_add_upgrade(const proxy_state *proxy, weir_builder *head)
     }
 }
 
+/* With this Connection field. */
+static proxy_stay stay_after(const proxy_state *proxy, weir_str connection)
+{
+    if (weir_http_has_token(connection, WEIR_STR("close"))) {
+        return PROXY_STAY_REFUSED;
+    }
+    return proxy->conf->http_version == WEIR_HTTP_10
+                   && weir_http_has_token(connection, WEIR_STR("keep-alive"))
+               ? PROXY_STAY_ASKED_FOR
+               : proxy->stay;
+}
+
 static bool add_set_fields(proxy_state *proxy, bool upgrades, weir_builder *head)
 {
     weir_http_exchange *ex = proxy->ex;
@@ -257,8 +269,8 @@ static bool add_set_fields(proxy_state *proxy, bool upgrades, weir_builder *head
                 return false;
             }
         }
-        if (header->name == WEIR_HTTP_CONNECTION && weir_http_has_token(value, WEIR_STR("close"))) {
-            proxy->asks_to_close = true;
+        if (header->name == WEIR_HTTP_CONNECTION) {
+            proxy->stay = stay_after(proxy, value);
         }
         proxy_add_line(head, header->text, value);
     }
