@@ -335,7 +335,7 @@ static void resolver_addresses_done(weir_resolver_ask *ask)
     } else {
         while (weir_dns_next(&ask->answer, &record)) {
             if (!resolver_gather(asking, &(weir_resolved){.addr = record.addr})) {
-                asking->error = WEIR_DNS_SERVER_FAILURE;
+                resolver_error(asking, WEIR_DNS_SERVER_FAILURE);
                 break;
             }
             resolver_less_ttl(asking, ask->answer.ttl_s);
@@ -409,7 +409,7 @@ static void resolver_target_known(resolver_target *target)
         one.addr = query->found[i].addr;
         weir_addr_set_port(&one.addr, target->port);
         if (!resolver_gather(asking, &one)) {
-            asking->error = WEIR_DNS_SERVER_FAILURE;
+            resolver_error(asking, WEIR_DNS_SERVER_FAILURE);
         }
     }
 }
@@ -447,7 +447,7 @@ static size_t resolver_take_targets(resolver_name *service, weir_dns_answer *ans
 
     asking->targets = calloc(RESOLVER_TARGETS_MAX, sizeof(*asking->targets));
     if (asking->targets == NULL) {
-        asking->error = WEIR_DNS_SERVER_FAILURE;
+        resolver_error(asking, WEIR_DNS_SERVER_FAILURE);
         return 0;
     }
     while (asking->targets_count < RESOLVER_TARGETS_MAX && weir_dns_next(answer, &record)) {
@@ -476,7 +476,7 @@ static void resolver_service_done(weir_resolver_ask *ask)
     size_t count;
 
     if (ask->error != 0) {
-        asking->error = ask->error;
+        resolver_error(asking, ask->error);
         resolver_part_done(service);
         return;
     }
