@@ -691,6 +691,17 @@ static bool is_allowed(const proxy_state *proxy)
     return true;
 }
 
+/*
+ * Once for all tries, as soon as the group is known (the head says whether it keeps connections); with request_dynamic
+ * for each, when its variables are there.
+ */
+static bool make_head(proxy_state *proxy, bool peer_is_known)
+{
+    const proxy_conf *conf = proxy->conf;
+
+    return conf->tunnels || conf->request_dynamic != peer_is_known || proxy->wire->make_head(proxy);
+}
+
 /* The peer that was chosen is spoken to. */
 static void attempt_begin(proxy_state *proxy)
 {
@@ -708,7 +719,7 @@ static void attempt_begin(proxy_state *proxy)
         proxy_fail(proxy, PROXY_FAILED_DENIED, 403);
         return;
     }
-    if (proxy->conf->request_dynamic && !proxy->wire->make_head(proxy)) {
+    if (!make_head(proxy, true)) {
         weir_balance_done(&proxy->pick, WEIR_BALANCE_ABANDONED, &ex->log);
         proxy_answer(proxy, 500, "internal failure");
         return;
@@ -769,11 +780,7 @@ void proxy_begin_tries(proxy_state *proxy)
         .log = &ex->log,
     };
 
-    bool has_head = !proxy->conf->tunnels && !proxy->conf->request_dynamic;
-
-    /* It says whether the group keeps connections. */
-    if ((has_head && !proxy->wire->make_head(proxy))
-        || !weir_balance_begin(&proxy->pick, proxy->group, &subject)) {
+    if (!make_head(proxy, false) || !weir_balance_begin(&proxy->pick, proxy->group, &subject)) {
         proxy_answer(proxy, 500, "internal failure");
         return;
     }
