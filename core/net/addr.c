@@ -142,6 +142,26 @@ weir_str weir_addr_host(weir_str text)
     return colon == NULL ? text : weir_str_slice(text, 0, (size_t) (colon - text.data));
 }
 
+bool weir_addr_split(weir_str text, uint16_t default_port, weir_str *host, uint16_t *port)
+{
+    weir_str before = weir_addr_host(text);
+    uint64_t number = default_port;
+
+    if (before.len != text.len
+        && (!weir_parse_uint(weir_str_from(text, before.len + 1), UINT16_MAX, &number)
+            || number == 0)) {
+        return false;
+    }
+    /* "[::1]80" */
+    if (before.len == 0
+        || (weir_str_find_byte(before, ':') != NULL && !weir_str_ends(before, WEIR_STR("]")))) {
+        return false;
+    }
+    *host = before;
+    *port = (uint16_t) number;
+    return true;
+}
+
 /* ---- to text */
 
 static void addr_add_ipv4(weir_builder *text, struct in_addr ip)

@@ -32,6 +32,12 @@ bool weir_addr_parse_ip(weir_str text, weir_addr *addr) WEIR_MUST_USE;
 
 /* "name:port", "[address]:port", a name alone: what stands before the port. */
 weir_str weir_addr_host(weir_str text);
+/*
+ * Both of such a text; `default_port` stands in when it has none.  False: no host, or a port that is none of 1 to
+ * 65535.  That the host is a name, or an address, is not looked at.
+ */
+bool weir_addr_split(weir_str text, uint16_t default_port, weir_str *host,
+                     uint16_t *port) WEIR_MUST_USE;
 
 /* Into `text`; with_port gives "127.0.0.1:80", "[::1]:80", "unix:/path". */
 weir_str weir_addr_text(const weir_addr *addr, bool with_port,

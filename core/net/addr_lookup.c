@@ -16,7 +16,6 @@
 #include <time.h>
 
 #include "core/base/clock.h"
-#include "core/base/number.h"
 #include "core/net/hosts.h"
 
 #define LOOKUP_BUDGET_PRESET_MS 5000
@@ -270,25 +269,15 @@ static size_t lookup_hosts_file(weir_pool *pool, weir_str host, uint16_t port, w
 /* ---- a name */
 
 /* False: `*why` says it. */
-static bool lookup_split(weir_str text, uint16_t *port, weir_str *host, const char **why)
+static bool lookup_split(weir_str text, uint16_t default_port, weir_str *host, uint16_t *port,
+                         const char **why)
 {
-    const char *colon = weir_str_find_byte(text, ':');
-    uint64_t number;
-
-    *host = colon == NULL ? text : weir_str_of(text.data, (size_t) (colon - text.data));
-    if (colon != NULL) {
-        if (!weir_parse_uint(weir_str_from(text, host->len + 1), UINT16_MAX, &number)
-            || number == 0) {
-            *why = "invalid port";
-            return false;
-        }
-        *port = (uint16_t) number;
-    }
-    if (host->len == 0) {
-        *why = "no host";
+    if (!weir_addr_split(text, default_port, host, port)) {
+        *why = weir_addr_host(text).len == 0 ? "no host" : "invalid port";
         return false;
     }
-    if (host->len > LOOKUP_HOST_MAX || weir_str_find_byte(*host, '\0') != NULL) {
+    if (host->len > LOOKUP_HOST_MAX || weir_str_find_byte(*host, '\0') != NULL
+        || weir_str_find_byte(*host, ':') != NULL) {
         *why = "invalid host";
         return false;
     }
@@ -374,23 +363,23 @@ bool weir_lookup_takes(weir_str host, const char **why)
 {
     weir_addr literal;
     weir_str name;
-    uint16_t port = 0;
+    uint16_t port;
 
     return weir_addr_parse(host, 1, &literal) || weir_addr_parse_ip(host, &literal)
-           || lookup_split(host, &port, &name, why);
+           || lookup_split(host, 0, &name, &port, why);
 }
 
 size_t weir_lookup(weir_pool *pool, weir_str host, uint16_t default_port, weir_addr **list,
                    const char **why)
 {
     weir_addr literal;
-    uint16_t port = default_port;
     weir_str name;
+    uint16_t port;
 
     if (!weir_addr_parse(host, default_port, &literal)) {
         if (weir_addr_parse_ip(host, &literal)) {
             weir_addr_set_port(&literal, default_port);
-        } else if (!lookup_split(host, &port, &name, why)) {
+        } else if (!lookup_split(host, default_port, &name, &port, why)) {
             return 0;
         } else {
             return lookup_name(pool, name, port, list, why);

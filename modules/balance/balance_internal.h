@@ -480,9 +480,6 @@ bool balance_server_next(const weir_balance_group *group, size_t *position,
 /* ---- resolve.c */
 
 bool balance_lookups_register(weir_conf *conf, balance_registry *registry) WEIR_MUST_USE;
-/* "host", "host:port".  False: it is neither. */
-bool balance_name_split(weir_str name, uint16_t default_port, weir_str *host,
-                        uint16_t *port) WEIR_MUST_USE;
 
 /* ---- group.c */
 

@@ -439,7 +439,7 @@ static bool name_add(weir_conf *conf, weir_balance_group *group, const balance_s
                || weir_conf_refuse(conf, "service upstream \"%.*s\" may not have port",
                                    WEIR_STR_ARG(server->name));
     }
-    if (!balance_name_split(server->name, group->family->default_port, &host, &port)) {
+    if (!weir_addr_split(server->name, group->family->default_port, &host, &port)) {
         return weir_conf_refuse(conf, "invalid name in upstream \"%.*s\"",
                                 WEIR_STR_ARG(server->name));
     }

@@ -277,23 +277,6 @@ static void lookup_due(weir_timer *timer)
 
 /* ---- which names there are */
 
-bool balance_name_split(weir_str name, uint16_t default_port, weir_str *host, uint16_t *port)
-{
-    weir_str rest = name;
-    uint64_t number = default_port;
-
-    if (weir_str_find_byte(name, ':') != NULL) {
-        if (!weir_str_split(&rest, ':', host) || !weir_parse_uint(rest, 65535, &number)
-            || number == 0) {
-            return false;
-        }
-    } else {
-        *host = name;
-    }
-    *port = (uint16_t) number;
-    return host->len != 0;
-}
-
 /* Without dots in the service: "_http._tcp.example.com"; else joined as it is. */
 static bool host_make(lookup *self, const balance_server *server)
 {
@@ -302,8 +285,7 @@ static bool host_make(lookup *self, const balance_server *server)
     if (server->service.len == 0) {
         weir_str host;
 
-        return balance_name_split(server->name, self->group->family->default_port, &host,
-                                  &self->port)
+        return weir_addr_split(server->name, self->group->family->default_port, &host, &self->port)
                && weir_str_copy(self->pool, host, &self->host);
     }
     weir_builder_open(&text, self->pool, SIZE_MAX);

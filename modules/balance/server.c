@@ -130,5 +130,5 @@ bool weir_balance_name_is_good(const weir_balance_group *group, const weir_balan
     if (server->service.len != 0) {
         return weir_str_find_byte(server->name, ':') == NULL;
     }
-    return balance_name_split(server->name, group->family->default_port, &host, &port) && port != 0;
+    return weir_addr_split(server->name, group->family->default_port, &host, &port) && port != 0;
 }

@@ -77,7 +77,7 @@ void balance_show_address(weir_builder *body, const weir_balance_peer *peer)
     weir_str host;
     uint16_t port;
 
-    if (!balance_name_split(peer->name, 0, &host, &port)) {
+    if (!weir_addr_split(peer->name, 0, &host, &port)) {
         host = peer->name;
     }
     write_server(body, peer->id, &server);

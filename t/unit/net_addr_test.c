@@ -97,6 +97,42 @@ static void a_host_stands_before_its_port(void **state)
     }
 }
 
+static void a_host_and_its_port_are_told_apart(void **state)
+{
+    static const struct {
+        const char *text, *host; /* NULL: neither */
+        uint16_t port;
+    } cases[] = {
+        {"a.test", "a.test", 8080},
+        {"a.test:80", "a.test", 80},
+        {"a.test:65535", "a.test", 65535},
+        {"[::1]", "[::1]", 8080},
+        {"[::1]:80", "[::1]", 80},
+        {"a.test:", NULL, 0},
+        {"a.test:0", NULL, 0},
+        {"a.test:65536", NULL, 0},
+        {"a.test:+1", NULL, 0},
+        {"a.test:80:80", NULL, 0},
+        {"[::1]80", NULL, 0},
+        {"[::1]x:80", NULL, 0},
+        {"[::1:80", NULL, 0},
+        {"::1", NULL, 0},
+        {":80", NULL, 0},
+        {"", NULL, 0},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < WEIR_COUNT(cases); i++) {
+        weir_str host = WEIR_STR("untouched");
+        uint16_t port = 1;
+        bool is_one = weir_addr_split(weir_str_from_z(cases[i].text), 8080, &host, &port);
+
+        assert_int_equal(is_one, cases[i].host != NULL);
+        assert_true(weir_str_eq(host, weir_str_from_z(is_one ? cases[i].host : "untouched")));
+        assert_int_equal(port, is_one ? cases[i].port : 1);
+    }
+}
+
 static void equality_is_of_family_address_and_port(void **state)
 {
     static const char *const cases[] = {
@@ -415,6 +451,7 @@ int main(void)
         cmocka_unit_test(literals_are_parsed_and_written_again),
         cmocka_unit_test(what_is_no_literal_is_refused),
         cmocka_unit_test(a_host_stands_before_its_port),
+        cmocka_unit_test(a_host_and_its_port_are_told_apart),
         cmocka_unit_test(equality_is_of_family_address_and_port),
         cmocka_unit_test(no_address_is_harmless),
         cmocka_unit_test(networks_have_what_their_prefix_says),

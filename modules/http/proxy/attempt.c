@@ -661,9 +661,7 @@ static bool make_tls_name(proxy_state *proxy)
         return weir_template_text(conf->tls.name, &proxy->ex->script, &proxy->key.name);
     }
 
-    proxy->key.name = weir_str_starts(proxy->url.host, WEIR_STR("unix:"))
-                          ? proxy->url.name
-                          : proxy_url_hostname(&proxy->url);
+    proxy->key.name = proxy->url.hostname;
     return true;
 }
 

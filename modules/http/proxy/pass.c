@@ -21,33 +21,22 @@ uint16_t proxy_url_port(const proxy_url *url)
                                                                                : 0;
 }
 
-weir_str proxy_url_hostname(const proxy_url *url)
-{
-    size_t port = url->port.len != 0 && weir_str_ends(url->host, url->port)
-                      ? url->host.len - url->port.len
-                      : 0;
-
-    return port > 1 && url->host.data[port - 1] == ':' ? weir_str_slice(url->host, 0, port - 1)
-                                                       : url->host;
-}
-
 /* "name", "name:port", "[address]:port" */
 static bool parse_host(const proxy_kind *kind, proxy_url *url)
 {
     weir_str usual = url->is_tls ? kind->tls_port : kind->plain_port;
     weir_str host = url->host;
-    weir_str name = weir_addr_host(host);
-    uint64_t port;
+    uint16_t port;
 
+    if (!weir_addr_split(host, 0, &url->hostname, &port)) {
+        return false;
+    }
     url->name = host;
     url->port = usual;
-    if (name.len != host.len) {
-        url->port = weir_str_from(host, name.len + 1);
-        if (!weir_parse_uint(url->port, 65535, &port) || port == 0) {
-            return false;
-        }
+    if (url->hostname.len != host.len) {
+        url->port = weir_str_from(host, url->hostname.len + 1);
         if (weir_str_eq(url->port, usual)) {
-            url->name = name;
+            url->name = url->hostname;
         }
     }
     for (size_t i = 0; i < host.len; i++) {
@@ -57,7 +46,7 @@ static bool parse_host(const proxy_kind *kind, proxy_url *url)
             return false;
         }
     }
-    return name.len != 0;
+    return true;
 }
 
 static bool is_path(weir_str text)
@@ -72,7 +61,7 @@ static bool parse_unix(proxy_url *url, weir_str rest)
 
     url->host = colon == NULL ? rest : weir_str_slice(rest, 0, (size_t) (colon - rest.data));
     url->uri = colon == NULL ? WEIR_STR_EMPTY : weir_str_from(rest, url->host.len + 1);
-    url->name = WEIR_STR("localhost");
+    url->name = url->hostname = WEIR_STR("localhost");
     url->port = WEIR_STR_EMPTY;
     return url->host.len > sizeof("unix:") - 1;
 }

@@ -33,9 +33,10 @@ extern const proxy_kind proxy_http;
 typedef struct {
     weir_str scheme;
     bool is_tls, has_uri;
-    weir_str host; /* to connect to: "name", "127.0.0.1:8080", "unix:/path" */
-    weir_str name; /* what Host says: a usual port is left out, unix: is "localhost" */
-    weir_str port; /* as written, or the usual one; empty for unix: */
+    weir_str host;     /* to connect to: "name", "127.0.0.1:8080", "unix:/path" */
+    weir_str hostname; /* without its port; unix: is "localhost" */
+    weir_str name;     /* what Host says: a usual port is left out */
+    weir_str port;     /* as written, or the usual one; empty for unix: */
     weir_str uri;
     weir_str whole; /* without the uri, for redirects */
 } proxy_url;
@@ -44,8 +45,6 @@ typedef struct {
 bool proxy_url_parse(const proxy_kind *kind, weir_str text, proxy_url *url) WEIR_MUST_USE;
 /* That of the URL; 0: none was said, and there is no usual one. */
 uint16_t proxy_url_port(const proxy_url *url);
-/* The host without its port. */
-weir_str proxy_url_hostname(const proxy_url *url);
 
 typedef struct {
     const proxy_kind *kind;

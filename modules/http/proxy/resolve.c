@@ -42,7 +42,7 @@ void proxy_resolve(proxy_state *proxy)
         .family = &proxy_family,
         .log = &ex->log,
         .text = proxy->url.host,
-        .name = proxy_url_hostname(&proxy->url),
+        .name = proxy->url.hostname,
         .port = proxy_url_port(&proxy->url),
         .owner = proxy,
         .done = resolved,

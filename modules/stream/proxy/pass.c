@@ -1,6 +1,5 @@
 #include "modules/stream/proxy/proxy_internal.h"
 
-#include "core/base/number.h"
 #include "core/process/cycle.h"
 
 /* proxy_pass NAME | ADDRESS:PORT | unix:PATH, with or without variables. */
@@ -34,19 +33,13 @@ bool stream_proxy_pass_call(weir_conf *conf, void *settings, const weir_statemen
 /* "name:port" into both; false, logged: it is none. */
 static bool split_host(const stream_proxy *proxy, weir_str *name, uint16_t *port)
 {
-    uint64_t number = 0;
-
-    *name = weir_addr_host(proxy->host);
-    if (name->len == 0
-        || !weir_parse_uint(weir_str_from(proxy->host, name->len + 1), UINT16_MAX, &number)
-        || number == 0) {
-        weir_log_line(weir_stream_log(proxy->session), WEIR_LOG_ERR, 0,
-                      "no %s in upstream \"%.*s\"", name->len == 0 ? "host" : "port",
-                      WEIR_STR_ARG(proxy->host));
-        return false;
+    if (weir_addr_split(proxy->host, 0, name, port) && *port != 0) {
+        return true;
     }
-    *port = (uint16_t) number;
-    return true;
+    weir_log_line(weir_stream_log(proxy->session), WEIR_LOG_ERR, 0, "no %s in upstream \"%.*s\"",
+                  weir_addr_host(proxy->host).len == 0 ? "host" : "port",
+                  WEIR_STR_ARG(proxy->host));
+    return false;
 }
 
 static void resolved(weir_balance_host *host)
