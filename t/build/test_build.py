@@ -1,6 +1,7 @@
 """configure, the checks and the installation, each in a copy of the tree."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -110,6 +111,39 @@ def test_a_second_run_that_finds_the_same_rebuilds_nothing(tree):
     before = os.stat(tree.path("objs/weir_auto_config.h")).st_mtime_ns
     assert tree.configure().returncode == 0
     assert os.stat(tree.path("objs/weir_auto_config.h")).st_mtime_ns == before
+
+
+NGHTTP2_OPTIONS = {
+    "max_continuations": "size_t",
+    "stream_reset_rate_limit": "uint64_t, uint64_t",
+    "glitch_rate_limit": "uint64_t, uint64_t",
+}
+
+
+@pytest.mark.parametrize("has", [[], list(NGHTTP2_OPTIONS)], ids=["none of them", "all of them"])
+def test_an_nghttp2_is_told_of_the_bounds_that_it_has(tree, has):
+    """Of each version: its header declares an option or does not, and the program asks for those alone."""
+    with open("/usr/include/nghttp2/nghttp2.h", encoding="utf-8") as file:
+        header = file.read()
+    stubs = ""
+    for name, takes in NGHTTP2_OPTIONS.items():
+        function = f"nghttp2_option_set_{name}"
+        header = re.sub(r"NGHTTP2_EXTERN void\s+" + function + r"\([^;]*;", "", header)
+        if name in has:
+            declared = f"void {function}(nghttp2_option *option, {takes});"
+            header = header.replace("NGHTTP2_EXTERN int nghttp2_option_new(", declared + "\nNGHTTP2_EXTERN int nghttp2_option_new(")
+            stubs += f"void {function}(void) {{ }}\n"
+    tree.write("other/nghttp2/nghttp2.h", header)
+    shutil.copy2("/usr/include/nghttp2/nghttp2ver.h", tree.path("other/nghttp2"))
+    tree.write("other/stubs.c", stubs)
+    assert tree.run("gcc", "-c", "-o", "other/stubs.o", "other/stubs.c").returncode == 0
+    done = tree.configure("--with-cc=gcc", "--with-werror", f"--with-cc-opt=-I{tree.path('other')}",
+                          f"--with-ld-opt={tree.path('other/stubs.o')}")
+    assert done.returncode == 0, done.stdout
+    done = tree.run("make", "-f", "objs/Makefile", "objs/modules/http/wire/h2_option.o")
+    assert done.returncode == 0, done.stdout
+    asked = tree.run("nm", "-u", "objs/modules/http/wire/h2_option.o").stdout
+    assert {name for name in NGHTTP2_OPTIONS if f"nghttp2_option_set_{name}\n" in asked} == set(has)
 
 
 # Modules
