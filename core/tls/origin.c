@@ -61,7 +61,7 @@ static void opening_timed_out(weir_connection *connection)
 {
     weir_origin_opening *opening = connection->owner;
 
-    if (!opening->connects_quietly) {
+    if (opening->step != WEIR_ORIGIN_CONNECTING || !opening->connects_quietly) {
         weir_log_line(&opening->log, WEIR_LOG_ERR, ETIMEDOUT, "upstream timed out");
     }
     opening_end(opening, WEIR_ORIGIN_TIMED_OUT);

@@ -239,6 +239,7 @@ static void gives_up_where_it_cannot_introduce_itself(void **state)
 
         user_begin(&self, t);
         self.opening.timeout_ms = 60000;
+        self.opening.connects_quietly = true; /* but it is connected */
         assert_true(weir_chain_add_memory(&self.introduction, weir_str_of(much, MUCH)));
         weir_origin_open(t->net->loop, &self.opening);
         net_settle(t->net);
@@ -255,6 +256,7 @@ static void gives_up_where_it_cannot_introduce_itself(void **state)
         user_end(&self, t);
         tls_unit_close(t);
     }
+    assert_true(net_log_has(t->net, "upstream timed out (110: "));
     free(much);
 }
 
