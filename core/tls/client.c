@@ -216,7 +216,7 @@ static enum ssl_verify_result_t connect_verify(SSL *ssl, uint8_t *alert)
 void weir_tls_connect_prepare(SSL_CTX *ctx)
 {
     SSL_CTX_set_custom_verify(ctx, SSL_VERIFY_PEER, connect_verify);
-    /* Authorities and revocation lists may have changed since the session was made. */
+    /* A change of authorities or revocation lists forgets the sessions; but a certificate expires. */
     SSL_CTX_set_reverify_on_resume(ctx, 1);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ctx, session_made);
@@ -348,7 +348,6 @@ void weir_tls_connect(weir_connection *connection, weir_tls_client *client,
     }
     /* Our Finished must not make the request after it wait for the origin's delayed acknowledgement. */
     weir_connection_set_nodelay(connection, true);
-    weir_connection_set_timeout(connection, options->handshake_timeout_ms);
     weir_connection_enter(connection, &connect_shaking);
     connect_shake(connection);
 }

@@ -4,8 +4,6 @@
 
 #include <errno.h>
 
-#include "core/base/clock.h"
-
 #define ORIGIN_POOL_BYTES 512
 
 static void connecting_writable(weir_connection *connection);
@@ -104,16 +102,6 @@ static void shaken(weir_connection *connection, weir_tls_outcome outcome)
                              : WEIR_ORIGIN_FAILED);
 }
 
-static uint64_t handshake_ms(const weir_origin_opening *opening)
-{
-    uint64_t gone_ms = weir_clock_now()->monotonic_ms - opening->started_ms;
-
-    if (!opening->timeout_is_whole) {
-        return opening->timeout_ms;
-    }
-    return gone_ms < opening->timeout_ms ? opening->timeout_ms - gone_ms : 1;
-}
-
 static void opening_shake(weir_origin_opening *opening)
 {
     const weir_tls_connect_options options = {
@@ -121,7 +109,6 @@ static void opening_shake(weir_origin_opening *opening)
         .session_key = opening->peer,
         .alpn = opening->alpn,
         .script = opening->script,
-        .handshake_timeout_ms = handshake_ms(opening),
     };
 
     if (opening->tls == NULL) {
@@ -130,6 +117,9 @@ static void opening_shake(weir_origin_opening *opening)
     }
     opening->step = WEIR_ORIGIN_SHAKING;
     opening_doing(opening, "SSL handshaking to upstream");
+    if (!opening->timeout_is_whole) {
+        weir_connection_set_timeout(*opening->connection, opening->timeout_ms);
+    }
     weir_tls_connect(*opening->connection, opening->tls, &options, shaken);
 }
 
@@ -196,7 +186,6 @@ void weir_origin_open(weir_loop *loop, weir_origin_opening *opening)
 
     opening->step = WEIR_ORIGIN_CONNECTING;
     opening->error = 0;
-    opening->started_ms = weir_clock_now()->monotonic_ms;
     opening_doing(opening, "connecting to upstream");
     connection = weir_connect(loop, opening->addr, &opening->socket, ORIGIN_POOL_BYTES,
                               &origin_connecting, opening, &error);

@@ -52,7 +52,6 @@ struct weir_origin_opening {
     /* ---- set by the opening */
     weir_origin_step step;
     int error; /* why it did not connect; 0: that was not it */
-    uint64_t started_ms;
 };
 
 void weir_origin_open(weir_loop *loop, weir_origin_opening *opening);

@@ -90,9 +90,8 @@ typedef struct {
     weir_str session_key;
     weir_str alpn;       /* wire form */
     weir_script *script; /* for certificate paths with variables; else NULL */
-    uint64_t handshake_timeout_ms;
 } weir_tls_connect_options;
-/* As weir_tls_accept(), for a connection of ours; the outcome is never NOT_TLS. */
+/* As weir_tls_accept(), for a connection of ours, whose timeout goes on; the outcome is never NOT_TLS. */
 void weir_tls_connect(weir_connection *connection, weir_tls_client *client,
                       const weir_tls_connect_options *options,
                       void (*done)(weir_connection *connection, weir_tls_outcome outcome));
@@ -100,7 +99,7 @@ void weir_tls_connect(weir_connection *connection, weir_tls_client *client,
 /* Why a handshake with an origin came to nothing. */
 typedef enum {
     WEIR_TLS_REFUSAL_OTHER,       /* the connection broke, it was no TLS ... */
-    WEIR_TLS_REFUSAL_TIMEOUT,     /* handshake_timeout_ms were over */
+    WEIR_TLS_REFUSAL_TIMEOUT,     /* that of the connection */
     WEIR_TLS_REFUSAL_PROTOCOL,    /* no version, or protocol above it, that both speak */
     WEIR_TLS_REFUSAL_OURS,        /* the origin did not take our certificate, or wants one */
     WEIR_TLS_REFUSAL_EXPIRED,     /* its certificate is, or is not valid yet */

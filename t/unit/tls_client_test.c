@@ -51,7 +51,6 @@ static weir_connection *reach_peer(tls_unit *t, const tls_unit_conf *clients, co
     const weir_tls_connect_options options = {
         .name = weir_str_from_z(name),
         .session_key = weir_str_from_z(peer),
-        .handshake_timeout_ms = 5000,
     };
     weir_connection *connection;
     int error;
@@ -62,6 +61,7 @@ static weir_connection *reach_peer(tls_unit *t, const tls_unit_conf *clients, co
         weir_connect(t->net->loop, &t->net->addr, &connect, 4096, &connecting, user, &error);
     assert_non_null(connection);
     net_settle(t->net);
+    weir_connection_set_timeout(connection, 5000);
     weir_tls_connect(connection, clients->servers[0].client, &options, user_done);
     net_turn_until(t->net, user_is_done, user);
     net_settle(t->net);
