@@ -57,18 +57,6 @@ bool proxy_deadline_has_passed(proxy_state *proxy)
     return true;
 }
 
-static void attempt_timeout(weir_connection *connection)
-{
-    proxy_state *proxy = connection->owner;
-
-    if (!proxy_deadline_has_passed(proxy)) {
-        return;
-    }
-    weir_log_line(&proxy->ex->log, WEIR_LOG_ERR, 0, "upstream timed out (%d: %s) while %s",
-                  ETIMEDOUT, strerror(ETIMEDOUT), proxy->doing);
-    proxy_fail(proxy, PROXY_FAILED_TIMEOUT, 504);
-}
-
 /* ---- what is told of a try */
 
 proxy_attempt *proxy_attempt_now(const proxy_state *proxy)
@@ -132,6 +120,18 @@ static weir_log origin_log(const proxy_state *proxy)
     log.describe = attempt_describe;
     log.subject = proxy;
     return log;
+}
+
+static void attempt_timeout(weir_connection *connection)
+{
+    proxy_state *proxy = connection->owner;
+    weir_log log = origin_log(proxy);
+
+    if (!proxy_deadline_has_passed(proxy)) {
+        return;
+    }
+    weir_log_line(&log, WEIR_LOG_ERR, ETIMEDOUT, "upstream timed out");
+    proxy_fail(proxy, PROXY_FAILED_TIMEOUT, 504);
 }
 
 /* What stands before an address in the log: a tunnel's has no scheme. */
