@@ -448,6 +448,15 @@ def test_early_hints_and_trailers_of_an_origin_pass(weir, upstream):
     assert [hint.headers["link"] for hint in response.interim] == ["</a.css>; rel=preload"]
 
 
+@pytest.mark.parametrize("content", [b"2\r\nok\r\n", b""], ids=["content", "no content"])
+def test_trailers_that_have_no_place_here_leave_no_empty_section(weir, upstream, content):
+    upstream.answers(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + content
+                     + b"0\r\nConnection: close\r\nContent-Length: 5\r\n\r\n")
+    client = speak(weir(PROXY.replace("proxy_pass", "proxy_pass_trailers on; proxy_pass")))
+    assert client.get().body == content[3:5]
+    assert sum(frame.kind == HEADERS for frame in client.frames) == 1
+
+
 @pytest.mark.parametrize("way", ["on", "off"])
 def test_trailers_of_a_request_pass_to_the_origin_where_asked(weir, upstream, way):
     upstream.takes_trailers = True

@@ -186,7 +186,8 @@ static ssize_t defer(h2_stream *stream)
     return NGHTTP2_ERR_DEFERRED;
 }
 
-static bool submit_trailer(h2_stream *stream)
+/* The response ends with them, if there are any that have a place here. */
+static bool submit_trailer(h2_stream *stream, uint32_t *flags)
 {
     const weir_http_fields *trailers = &stream->ex->response.trailers;
     nghttp2_nv *list = WEIR_NEW_ARRAY(stream->ex->pool, nghttp2_nv, trailers->count);
@@ -196,6 +197,10 @@ static bool submit_trailer(h2_stream *stream)
         return false;
     }
     add_fields(list, &count, trailers);
+    if (count == 0) {
+        return true;
+    }
+    *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
     return nghttp2_submit_trailer(stream->h2->session, stream->id, list, count) == 0;
 }
 
@@ -250,11 +255,10 @@ static ssize_t data_read(nghttp2_session *session, int32_t id, uint8_t *buffer, 
         h2_guard_earn(&stream->h2->guard, H2_EARN_DATA);
     }
     if ((*flags & NGHTTP2_DATA_FLAG_EOF) != 0 && stream->ex->response.trailers.count != 0) {
-        if (!submit_trailer(stream)) {
+        if (!submit_trailer(stream, flags)) {
             stream->is_broken = true;
             return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
         }
-        *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
     }
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
     return (ssize_t) most;
