@@ -267,6 +267,11 @@ bool weir_server_listen(weir_conf *conf, const weir_server_family *family, weir_
     }
 
     count = listen_addresses(conf, text, family->default_port, &addresses);
+    if (count != 0 && weir_addr_is_unix(addresses) && listen.options.reuseport) {
+        weir_conf_warn(conf, "\"reuseport\" has no effect: workers share the socket of \"%.*s\"",
+                       WEIR_STR_ARG(text));
+        listen.options.reuseport = false;
+    }
     for (size_t i = 0; i < count * ports; i++) {
         uint64_t beyond = i % ports;
 

@@ -331,6 +331,17 @@ def test_options_that_a_wildcards_socket_overrides_are_warned_of(check, options)
     assert done.code == 0 and 'socket options of "listen" 127.0.0.1:' in done.err
 
 
+@pytest.mark.weir_only("nginx does not start where the kernel has no such option for it")
+def test_workers_share_a_unix_socket_with_reuseport_too(check, weir, folder):
+    shared = "server { listen unix:@dir@/shared reuseport; return 200 shared; }"
+    assert '"reuseport" has no effect' in check(f"events {{}} http {{ {shared} }}").err
+    weir("", http=shared, main="worker_processes 2;")
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(folder.file("shared"))
+    with Connection(client) as connection:
+        assert connection.request("/").text == "shared"
+
+
 def test_with_reuseport_both_have_sockets_of_their_own(check, weir):
     assert "socket options" not in check(BESIDE.format("reuseport", "reuseport")).err
     server = weir(http="server { listen @port@ reuseport; return 200 all; }"
