@@ -53,6 +53,7 @@ typedef struct {
     uint64_t again_ms;      /* a target that was not found may be then */
     uint64_t failing;       /* such targets, a bit each of their numbers */
     weir_resolved *partial; /* what is known so far, for who waits no longer */
+    bool is_counted;        /* what came of it */
 } resolver_asking;
 
 struct resolver_name {
@@ -248,6 +249,19 @@ static uint64_t resolver_valid_ms(const resolver_name *name, const resolver_aski
     }
 }
 
+static void resolver_count(const resolver_name *name, unsigned error)
+{
+    const weir_resolver_zone *zone = name->resolver->settings.zone;
+    unsigned what = error < WEIR_RESOLVER_TIMED_OUT ? error
+                    : error == ETIMEDOUT            ? WEIR_RESOLVER_TIMED_OUT
+                                                    : WEIR_RESOLVER_OTHERWISE;
+
+    if (zone != NULL && !name->asking->is_counted) {
+        name->asking->is_counted = true;
+        atomic_fetch_add_explicit(&zone->counts->answers[what], 1, memory_order_relaxed);
+    }
+}
+
 /* All that can be known is.  Addresses of one family are enough. */
 static void resolver_known(resolver_name *name)
 {
@@ -259,6 +273,7 @@ static void resolver_known(resolver_name *name)
     name->error = asking->count != 0   ? 0
                   : asking->error != 0 ? asking->error
                                        : WEIR_DNS_NO_SUCH_NAME;
+    resolver_count(name, name->error);
     name->unheard = asking->unheard;
     name->failing = asking->failing;
     name->until_ms = weir_clock_now()->monotonic_ms + resolver_valid_ms(name, asking);
@@ -523,6 +538,10 @@ static bool resolver_start_asks(resolver_name *name)
         }
     }
 
+    if (settings->zone != NULL) {
+        atomic_fetch_add_explicit(&settings->zone->counts->requests[name->kind], 1,
+                                  memory_order_relaxed);
+    }
     name->asking = asking;
     asking->ttl_s = INT32_MAX;
     asking->again_ms = UINT64_MAX;
@@ -566,7 +585,8 @@ static bool resolver_partial(resolver_asking *asking, size_t *count)
 static void resolver_expired(weir_timer *timer)
 {
     weir_resolver_query *query = WEIR_OWNER(timer, weir_resolver_query, timer);
-    resolver_asking *asking = query->name->asking;
+    const resolver_name *name = query->name;
+    resolver_asking *asking = name->asking;
 
     resolver_query_end(query->resolver, query);
     query->error = ETIMEDOUT;
@@ -580,6 +600,9 @@ static void resolver_expired(weir_timer *timer)
         query->error = 0;
         query->unheard = asking->unheard;
         query->found = asking->partial;
+    }
+    if (asking != NULL) {
+        resolver_count(name, query->error);
     }
     query->done(query);
 }
@@ -724,7 +747,7 @@ static bool resolver_is_for(const weir_resolver *resolver, const weir_resolver_s
 
     if (own->servers_count != settings->servers_count || own->ipv4 != settings->ipv4
         || own->ipv6 != settings->ipv6 || own->valid_ms != settings->valid_ms
-        || !weir_str_eq(own->hosts_file, settings->hosts_file)) {
+        || own->zone != settings->zone || !weir_str_eq(own->hosts_file, settings->hosts_file)) {
         return false;
     }
     for (size_t i = 0; i < own->servers_count; i++) {

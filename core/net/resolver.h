@@ -1,6 +1,8 @@
 #ifndef WEIR_NET_RESOLVER_H
 #define WEIR_NET_RESOLVER_H
 
+#include <stdatomic.h>
+
 #include "core/conf/conf.h"
 #include "core/event/loop.h"
 #include "core/net/addr.h"
@@ -10,25 +12,47 @@
  * block the loop; weir_lookup() of addr.h, which uses it, is for the master and its loading.
  */
 
+/* ---- what is counted of names that servers are asked for, not of what is remembered */
+
+enum {
+    WEIR_RESOLVER_ANSWERED,
+    WEIR_RESOLVER_TIMED_OUT = 6, /* between them, the codes of DNS servers (RFC 1035, 4.1.1) */
+    WEIR_RESOLVER_OTHERWISE,
+    WEIR_RESOLVER_ANSWERS
+};
+
+/* In memory that all workers share; zero is how it begins. */
+typedef struct {
+    _Atomic uint64_t requests[3]; /* by weir_resolver_kind; then for names of addresses: none */
+    _Atomic uint64_t answers[WEIR_RESOLVER_ANSWERS];
+} weir_resolver_counts;
+
+typedef struct {
+    weir_str name;
+    weir_resolver_counts *counts; /* NULL until its memory is there */
+} weir_resolver_zone;
+
 /* ---- settings */
 
 typedef struct {
     weir_addr *servers;
     size_t servers_count;
-    bool ipv4, ipv6;     /* which addresses are asked for; one of them at least */
-    uint64_t valid_ms;   /* how long answers hold; 0: as they say themselves */
-    weir_str hosts_file; /* asked first; empty: none */
+    bool ipv4, ipv6;                /* which addresses are asked for; one of them at least */
+    uint64_t valid_ms;              /* how long answers hold; 0: as they say themselves */
+    weir_str hosts_file;            /* asked first; empty: none */
+    weir_str zone_name;             /* of status_zone=; empty: none */
+    const weir_resolver_zone *zone; /* that, for whoever reads settings to set; NULL: none */
 } weir_resolver_settings;
 
 /* As in nginx, the preset of `resolver_timeout`. */
 #define WEIR_RESOLVER_TIMEOUT "30s"
 
 /*
- * What `resolver` says, in whatever family: address ... [valid=time] [ipv4=on|off] [ipv6=on|off] [status_zone=zone].
- * NULL: refused.
+ * What `resolver` says: address ... [valid=time] [ipv4=on|off] [ipv6=on|off] [status_zone=zone].  The zone is only named;
+ * weir_resolver_conf_read() of core/process makes it, too.  NULL: refused.
  */
-const weir_resolver_settings *weir_resolver_settings_read(weir_conf *conf,
-                                                          const weir_statement *statement);
+weir_resolver_settings *weir_resolver_settings_read(weir_conf *conf,
+                                                    const weir_statement *statement);
 /* What the machine is set up with: the servers of resolv.conf(5), and a hosts(5) file.  NULL: no memory. */
 const weir_resolver_settings *
 weir_resolver_settings_of_system(weir_pool *pool, const char *resolv_conf, const char *hosts_file);

@@ -73,14 +73,16 @@ static bool settings_word(weir_conf *conf, weir_resolver_settings *settings, wei
         return settings_family(conf, statement, arg, value, &settings->ipv6);
     }
     if (weir_conf_parameter(word, "status_zone=", &value)) {
-        weir_conf_warn(conf, "\"status_zone\" has no effect: nothing is counted for resolvers");
-        return true;
+        settings->zone_name = value;
+        return value.len != 0
+               || weir_conf_refuse_arg(conf, statement, arg, "invalid parameter: %.*s",
+                                       WEIR_STR_ARG(word));
     }
     return settings_add_servers(conf, servers, statement, arg);
 }
 
-const weir_resolver_settings *weir_resolver_settings_read(weir_conf *conf,
-                                                          const weir_statement *statement)
+weir_resolver_settings *weir_resolver_settings_read(weir_conf *conf,
+                                                    const weir_statement *statement)
 {
     weir_resolver_settings *settings = WEIR_NEW(weir_conf_pool(conf), weir_resolver_settings);
     weir_array servers;

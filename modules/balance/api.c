@@ -15,7 +15,8 @@ static const weir_balance_family call_families[] = {{.name = "http", .default_po
 
 /* ---- answers */
 
-static weir_balance_call_step answered(weir_balance_call *call, unsigned status, weir_builder *body)
+weir_balance_call_step balance_call_answered(weir_balance_call *call, unsigned status,
+                                             weir_builder *body)
 {
     call->is_answered = true;
     call->status = status;
@@ -23,6 +24,13 @@ static weir_balance_call_step answered(weir_balance_call *call, unsigned status,
         call->status = 500;
         call->text = WEIR_STR_EMPTY;
     }
+    return WEIR_BALANCE_CALL_ANSWERED;
+}
+
+weir_balance_call_step balance_call_answered_empty(weir_balance_call *call)
+{
+    call->is_answered = true;
+    call->status = 204;
     return WEIR_BALANCE_CALL_ANSWERED;
 }
 
@@ -40,7 +48,7 @@ weir_balance_call_step weir_balance_call_refuse(weir_balance_call *call, unsigne
     if (call->is_for_people) {
         weir_builder_add(&body, text);
         weir_builder_add_byte(&body, '\n');
-        return answered(call, status, &body);
+        return balance_call_answered(call, status, &body);
     }
     weir_builder_printf(&body, "{\"error\":{\"status\":%u,\"text\":", status);
     weir_json_write_string(&body, text);
@@ -50,7 +58,7 @@ weir_balance_call_step weir_balance_call_refuse(weir_balance_call *call, unsigne
         weir_json_write_string(&body, call->request_id);
     }
     weir_builder_printf(&body, ",\"href\":\"%s\"}\n", REFERENCE);
-    return answered(call, status, &body);
+    return balance_call_answered(call, status, &body);
 }
 
 static weir_balance_call_step path_not_found(weir_balance_call *call)
@@ -58,8 +66,7 @@ static weir_balance_call_step path_not_found(weir_balance_call *call)
     return weir_balance_call_refuse(call, 404, "PathNotFound", WEIR_STR("path not found"));
 }
 
-/* `changes`: methods that the path takes where writing is on. */
-static weir_balance_call_step method_not_allowed(weir_balance_call *call, const char *changes)
+weir_balance_call_step balance_call_not_allowed(weir_balance_call *call, const char *changes)
 {
     call->allowed = call->may_write ? changes : "GET, HEAD";
     return weir_balance_call_refuse(call, 405, "MethodDisabled", WEIR_STR("method disabled"));
@@ -77,7 +84,7 @@ static weir_balance_call_step show_list(weir_balance_call *call, const char *jso
 
     body_open(call, &body);
     weir_builder_printf(&body, "%s\n", json);
-    return answered(call, 200, &body);
+    return balance_call_answered(call, 200, &body);
 }
 
 static bool server_find(const weir_balance_group *group, uint64_t wanted,
@@ -140,7 +147,7 @@ static weir_balance_call_step show_servers(weir_balance_call *call, weir_balance
         while ((address = address_next(group, &position)) != NULL) {
             balance_show_address_line(&body, address);
         }
-        return answered(call, 200, &body);
+        return balance_call_answered(call, 200, &body);
     }
     weir_builder_add_byte(&body, '[');
     while (weir_balance_server_next(group, &position, &id, &server)) {
@@ -155,7 +162,7 @@ static weir_balance_call_step show_servers(weir_balance_call *call, weir_balance
         separator = ",";
     }
     weir_builder_add(&body, WEIR_STR("]\n"));
-    return answered(call, 200, &body);
+    return balance_call_answered(call, 200, &body);
 }
 
 static weir_balance_call_step show_server(weir_balance_call *call, weir_balance_group *group,
@@ -179,7 +186,7 @@ static weir_balance_call_step show_server(weir_balance_call *call, weir_balance_
         (call->is_for_people ? balance_show_address_line : balance_show_address)(&body, address);
     }
     weir_builder_add(&body, call->is_for_people ? WEIR_STR_EMPTY : WEIR_STR("\n"));
-    return answered(call, status, &body);
+    return balance_call_answered(call, status, &body);
 }
 
 static weir_balance_call_step show_names(weir_balance_call *call, const weir_balance_family *family)
@@ -198,7 +205,7 @@ static weir_balance_call_step show_names(weir_balance_call *call, const weir_bal
         }
     }
     weir_builder_add(&body, separator[0] == '[' ? WEIR_STR("[]\n") : WEIR_STR("]\n"));
-    return answered(call, 200, &body);
+    return balance_call_answered(call, 200, &body);
 }
 
 static weir_balance_call_step show_groups(weir_balance_call *call,
@@ -230,7 +237,7 @@ static weir_balance_call_step show_groups(weir_balance_call *call,
         }
     }
     weir_builder_add(&body, call->is_for_people ? WEIR_STR_EMPTY : WEIR_STR("}\n"));
-    return answered(call, 200, &body);
+    return balance_call_answered(call, 200, &body);
 }
 
 static weir_balance_call_step show_group(weir_balance_call *call, weir_balance_group *group)
@@ -244,7 +251,7 @@ static weir_balance_call_step show_group(weir_balance_call *call, weir_balance_g
         balance_show_group(&body, group, call->fields);
         weir_builder_add_byte(&body, '\n');
     }
-    return answered(call, 200, &body);
+    return balance_call_answered(call, 200, &body);
 }
 
 /* ---- changes */
@@ -540,7 +547,7 @@ static weir_balance_call_step server_route(weir_balance_call *call, weir_balance
         return change_begin(call);
     }
     if (!call->may_write || call->verb != WEIR_BALANCE_VERB_PATCH) {
-        return method_not_allowed(call, "GET, HEAD, PATCH, DELETE");
+        return balance_call_not_allowed(call, "GET, HEAD, PATCH, DELETE");
     }
     call->change.op = WEIR_BALANCE_PATCH;
     return WEIR_BALANCE_CALL_TAKES_BODY;
@@ -565,7 +572,7 @@ static weir_balance_call_step servers_route(weir_balance_call *call, weir_balanc
         return show_servers(call, group);
     }
     if (call->verb != WEIR_BALANCE_VERB_POST || !call->may_write) {
-        return method_not_allowed(call, "GET, HEAD, POST");
+        return balance_call_not_allowed(call, "GET, HEAD, POST");
     }
     call->change.op = WEIR_BALANCE_ADD;
     return WEIR_BALANCE_CALL_TAKES_BODY;
@@ -577,12 +584,10 @@ static weir_balance_call_step group_route(weir_balance_call *call, weir_balance_
         return show_group(call, group);
     }
     if (call->verb != WEIR_BALANCE_VERB_DELETE || !call->may_write) {
-        return method_not_allowed(call, "GET, HEAD, DELETE");
+        return balance_call_not_allowed(call, "GET, HEAD, DELETE");
     }
     weir_balance_reset(group);
-    call->is_answered = true;
-    call->status = 204;
-    return WEIR_BALANCE_CALL_ANSWERED;
+    return balance_call_answered_empty(call);
 }
 
 static weir_balance_call_step family_route(weir_balance_call *call,
@@ -594,13 +599,13 @@ static weir_balance_call_step family_route(weir_balance_call *call,
 
     if (!weir_str_split(&rest, '/', &part) || part.len == 0) {
         return only_reads ? show_list(call, "[\"upstreams\"]")
-                          : method_not_allowed(call, "GET, HEAD");
+                          : balance_call_not_allowed(call, "GET, HEAD");
     }
     if (!weir_str_eq(part, WEIR_STR("upstreams"))) {
         return path_not_found(call);
     }
     if (!weir_str_split(&rest, '/', &part) || part.len == 0) {
-        return only_reads ? show_groups(call, family) : method_not_allowed(call, "GET, HEAD");
+        return only_reads ? show_groups(call, family) : balance_call_not_allowed(call, "GET, HEAD");
     }
     group = weir_balance_group_of_cycle(weir_worker_current()->cycle, family, part);
     if (group == NULL) {
@@ -620,7 +625,10 @@ weir_balance_call_step weir_balance_call_begin(weir_balance_call *call)
     weir_str part = WEIR_STR_EMPTY;
 
     if (!weir_str_split(&rest, '/', &part) || part.len == 0) {
-        return show_list(call, "[\"http\",\"stream\"]");
+        return show_list(call, "[\"http\",\"stream\",\"resolvers\"]");
+    }
+    if (weir_str_eq(part, WEIR_STR("resolvers"))) {
+        return balance_resolvers_route(call, rest);
     }
     for (size_t i = 0; i < WEIR_COUNT(call_families); i++) {
         if (weir_str_eq(part, weir_str_from_z(call_families[i].name))) {

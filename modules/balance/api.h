@@ -11,7 +11,10 @@
  *     POST           http/upstreams/NAME/servers
  *     PATCH, DELETE  http/upstreams/NAME/servers/ID
  *
- * and the same under stream.
+ * and the same under stream; and of resolvers that have a "status_zone=":
+ *
+ *     GET            resolvers[/ZONE]
+ *     DELETE         resolvers/ZONE
  */
 
 typedef enum {

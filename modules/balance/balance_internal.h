@@ -3,7 +3,7 @@
 
 #include <stdatomic.h>
 
-#include "modules/balance/balance.h"
+#include "modules/balance/api.h"
 
 /* ---- what all workers share: records of one size in a zone, found by key (records.c) */
 
@@ -492,9 +492,24 @@ bool balance_server_settle(weir_conf *conf, weir_balance_group *group,
 /* False: logged. */
 bool balance_state_write(const weir_balance_group *group, const weir_log *log);
 
+/* ---- api.c */
+
+weir_balance_call_step balance_call_answered(weir_balance_call *call, unsigned status,
+                                             weir_builder *body);
+weir_balance_call_step balance_call_answered_empty(weir_balance_call *call);
+/* `changes`: methods that the path takes where writing is on. */
+weir_balance_call_step balance_call_not_allowed(weir_balance_call *call, const char *changes);
+
+/* ---- resolvers.c */
+
+/* A call whose path begins with "resolvers"; the rest of it. */
+weir_balance_call_step balance_resolvers_route(weir_balance_call *call, weir_str rest);
+
 /* ---- show.c: JSON, and lines of tables for people */
 
-/* `fields`: members that are wanted, "zone,peers"; NULL: all. */
+/* What comes next is a member, if it is wanted: of `fields`, "zone,peers"; NULL: all. */
+bool balance_show_member_begin(weir_builder *body, const weir_str *fields, const char *name,
+                               const char **separator);
 void balance_show_group(weir_builder *body, weir_balance_group *group, const weir_str *fields);
 /* An address of a server whose name is looked up, which is of the group. */
 void balance_show_address(weir_builder *body, const weir_balance_peer *peer);

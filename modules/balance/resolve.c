@@ -4,6 +4,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/number.h"
+#include "core/process/resolver_conf.h"
 #include "core/process/worker.h"
 
 /*
@@ -470,7 +471,7 @@ bool weir_balance_resolver_call(weir_conf *conf, void *settings, const weir_stat
     weir_balance_group *group = weir_conf_level(conf)->owner;
 
     (void) settings;
-    group->resolver = weir_resolver_settings_read(conf, statement);
+    group->resolver = weir_resolver_conf_read(conf, statement);
     return group->resolver != NULL;
 }
 

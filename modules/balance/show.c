@@ -253,9 +253,8 @@ static bool is_wanted(const weir_str *fields, const char *name)
     return fields == NULL;
 }
 
-/* What comes next is a member, if it is wanted. */
-static bool member_begin(weir_builder *body, const weir_str *fields, const char *name,
-                         const char **separator)
+bool balance_show_member_begin(weir_builder *body, const weir_str *fields, const char *name,
+                               const char **separator)
 {
     if (!is_wanted(fields, name)) {
         return false;
@@ -271,22 +270,22 @@ void balance_show_group(weir_builder *body, weir_balance_group *group, const wei
     const char *separator = "";
 
     weir_builder_add_byte(body, '{');
-    if (member_begin(body, fields, "peers", &separator)) {
+    if (balance_show_member_begin(body, fields, "peers", &separator)) {
         write_peers(body, group);
     }
-    if (member_begin(body, fields, "keepalive", &separator)) {
+    if (balance_show_member_begin(body, fields, "keepalive", &separator)) {
         weir_builder_printf(body, "\"keepalive\":%llu", (unsigned long long) report.idle);
     }
-    if (member_begin(body, fields, "zombies", &separator)) {
+    if (balance_show_member_begin(body, fields, "zombies", &separator)) {
         weir_builder_printf(body, "\"zombies\":%llu", (unsigned long long) report.zombies);
     }
-    if (report.has_queue && member_begin(body, fields, "queue", &separator)) {
+    if (report.has_queue && balance_show_member_begin(body, fields, "queue", &separator)) {
         weir_builder_printf(body, "\"queue\":{\"size\":%llu,\"max_size\":%llu,\"overflows\":%llu}",
                             (unsigned long long) report.queued,
                             (unsigned long long) report.queue_max,
                             (unsigned long long) report.queue_overflows);
     }
-    if (member_begin(body, fields, "zone", &separator)) {
+    if (balance_show_member_begin(body, fields, "zone", &separator)) {
         write_text(body, "zone", weir_balance_group_zone(group));
     }
     weir_builder_add_byte(body, '}');

@@ -52,7 +52,7 @@ def test_groups_and_servers_are_shown(weir, new_upstream):
                                      f"{two} backup"))
     assert server.get("/").text == "0"
     assert server.get("/api").json == list(range(1, 10))
-    assert server.get("/api/9/").json == ["http", "stream"]
+    assert server.get("/api/9/").json == ["http", "stream", "resolvers"]
     assert server.get("/api/9/http").json == ["upstreams"]
     assert server.get(SERVERS).json == [
         {"id": 0, "server": str(one), "weight": 3, "max_conns": 9, "max_fails": 1,
@@ -614,6 +614,43 @@ def test_a_method_that_a_path_does_not_take_is_told_with_those_it_does(weir, pat
     assert (refused.status, refused.headers["Allow"]) == (405, allowed)
     refused = server.request(path.replace("/api", "/shown"), "DELETE")
     assert (refused.status, refused.headers["Allow"]) == (405, "GET, HEAD")
+
+
+RESOLVERS = "/api/9/resolvers"
+
+
+def test_what_resolvers_asked_for_and_heard_is_counted(weir, upstream, dns):
+    dns.has("back.test", "127.0.0.1")
+    dns.has("_http._tcp.serve.test", f"SRV 1 1 {upstream.port} back.test")
+    server = weir(f"""location /to/ {{ resolver {dns} status_zone=names valid=1h; resolver_timeout 300ms;
+                                     proxy_pass http://$arg_n:{upstream.port}; }} location /api {{ api write=on; }}""",
+                  main="worker_processes 1;", http=f"upstream back {{ zone back 64k; resolver {dns} valid=1h status_zone=services; "
+                  "server serve.test service=http resolve; }")
+
+    def counts(zone="names"):
+        shown = server.get(f"{RESOLVERS}/{zone}").json
+        assert list(shown["requests"]) == ["name", "srv", "addr"]
+        return ([*shown["requests"].values()], {name: count for name, count in shown["responses"].items() if count})
+    assert [server.get("/to/?n=back.test").status for _ in range(3)] == [200] * 3
+    assert counts() == ([1, 0, 0], {"noerror": 1})
+    assert server.get("/to/?n=none.test").status == 502
+    dns.failing = {"sick.test"}
+    assert server.get("/to/?n=sick.test").status == 502
+    dns.silent = True
+    assert server.get("/to/?n=late.test").status == 502
+    assert counts() == ([4, 0, 0], {"noerror": 1, "nxdomain": 1, "servfail": 1, "timedout": 1})
+    assert counts("services") == ([1, 1, 0], {"noerror": 2})
+
+    assert set(server.get(RESOLVERS).json) == {"names", "services"}
+    assert set(server.get(f"{RESOLVERS}?fields=").json) == {"names", "services"}
+    assert list(server.get(f"{RESOLVERS}/names?fields=requests").json) == ["requests"]
+    server.reload()
+    assert counts()[0] == [4, 0, 0]
+    assert server.request(f"{RESOLVERS}/names", "DELETE").status == 204
+    assert counts() == ([0, 0, 0], {})
+    refused = server.get(f"{RESOLVERS}/none")
+    assert (refused.status, refused.json["error"]["code"]) == (404, "ResolverZoneNotFound")
+    assert server.request(RESOLVERS, "DELETE").headers["Allow"] == "GET, HEAD"
 
 
 def test_it_only_shows_unless_writing_is_on(weir):

@@ -255,9 +255,10 @@ def test_wrong_settings_are_refused(check, args, message):
 def test_newer_settings_are_checked(check):
     result = check("events { } http { resolver 127.0.0.1 ipv4=off ipv6=off; }")
     assert '"ipv4" and "ipv6" cannot both be "off"' in result.err
-    result = check("events { } http { resolver 127.0.0.1 status_zone=z; }")
-    assert result.code == 0
-    assert '"status_zone" has no effect' in result.err
+    result = check("events { } http { resolver 127.0.0.1 status_zone=; }")
+    assert "invalid parameter: status_zone=" in result.err
+    result = check("events { } http { resolver 127.0.0.1 status_zone=z; server { resolver 127.0.0.2 status_zone=z; } }")
+    assert (result.code, "[warn]" in result.err) == (0, False), result.err
 
 
 @pytest.mark.weir_only("nginx keeps none without an upstream block")

@@ -8,7 +8,12 @@
  *     POST           /api/9/http/upstreams/NAME/servers
  *     PATCH, DELETE  /api/9/http/upstreams/NAME/servers/ID
  *
- * and the same under /stream.  A change is answered once all workers see it at their next pick.
+ * and the same under /stream, and
+ *
+ *     GET            /api/9/resolvers[/ZONE]
+ *     DELETE         /api/9/resolvers/ZONE
+ *
+ * A change is answered once all workers see it at their next pick.
  */
 
 #include "modules/balance/api.h"

@@ -2,6 +2,7 @@
 
 #include "core/base/number.h"
 #include "core/process/error_log.h"
+#include "core/process/resolver_conf.h"
 
 /*
  * The directives of nginx's core http module, as one table, and the calls of those that store
@@ -215,7 +216,7 @@ static bool resolver_call(weir_conf *conf, void *settings, const weir_statement 
 {
     weir_http_core_conf *core = settings;
 
-    core->resolver = weir_resolver_settings_read(conf, statement);
+    core->resolver = weir_resolver_conf_read(conf, statement);
     return core->resolver != NULL;
 }
 

@@ -2,6 +2,7 @@
 
 #include "core/process/core_conf.h"
 #include "core/process/error_log.h"
+#include "core/process/resolver_conf.h"
 #include "core/process/worker.h"
 #include "core/server/values.h"
 
@@ -260,7 +261,7 @@ static bool resolver_call(weir_conf *conf, void *settings, const weir_statement 
 {
     weir_stream_core_conf *core = settings;
 
-    core->resolver = weir_resolver_settings_read(conf, statement);
+    core->resolver = weir_resolver_conf_read(conf, statement);
     return core->resolver != NULL;
 }
 
