@@ -336,6 +336,22 @@ static int listener_bind_patiently(const weir_listener *listener, int fd, const 
     return error;
 }
 
+/*
+ * A unix socket's file begins with the mode that the socket has; and another binary that is given the socket sees what
+ * it is for.  To one that sees no mark it is for everybody: it makes another for who wants it for itself.
+ */
+static void listener_mark(const weir_listener *listener, int fd, const weir_log *log)
+{
+    char text[WEIR_ADDR_TEXT_MAX];
+    weir_str addr;
+
+    if (fchmod(fd, listener->purpose->mode) == -1) {
+        addr = weir_addr_text(&listener->addr, true, text);
+        weir_log_line(log, WEIR_LOG_WARN, errno, "fchmod() %.*s failed, ignored",
+                      WEIR_STR_ARG(addr));
+    }
+}
+
 /* Before bind(): what must be known then, or cannot change later. */
 static bool listener_prepare(const weir_listener *listener, int fd, const weir_log *log)
 {
@@ -343,11 +359,7 @@ static bool listener_prepare(const weir_listener *listener, int fd, const weir_l
     int ipv6only = listener->options.ipv6only;
 
     if (weir_addr_is_unix(&listener->addr)) {
-        /* Its file begins with this; and another binary that is given the socket sees what it is for. */
-        if (fchmod(fd, listener->purpose->mode) == -1) {
-            listener_log(listener, log, errno, "fchmod()");
-            return false;
-        }
+        listener_mark(listener, fd, log);
         return true;
     }
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1) {
