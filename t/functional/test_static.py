@@ -263,6 +263,7 @@ SECRET = ["location ~ ^/re(.*)$ { alias @dir@/www/dir/$1; autoindex on; }",
           "location /set { set $f $arg_f; alias @dir@/www/dir/$f; autoindex on; }",
           "location /tries { root @dir@/www/dir; try_files /$arg_f =404; }",
           "location /named { root @dir@/www/dir; rewrite ^/named-(.*)$ /$1 break; }",
+          "location /bare { root @dir@/www/dir; rewrite ^/bare/(.*)$ $1 break; }",
           "location /again { rewrite ^/again-(.*)$ /to/$1 last; } location /to { root @dir@/www/dir; }"]
 
 
@@ -270,14 +271,20 @@ SECRET = ["location ~ ^/re(.*)$ { alias @dir@/www/dir/$1; autoindex on; }",
 @pytest.mark.parametrize("target", [
     "/re../a.txt", "/re../", "/re..", "/re%2e%2e%2fa.txt", "/re../../passwords", "/var/a.txt?f=..",
     "/var/?f=../../www", "/set?f=../a.txt", "/set/?f=../", "/tries?f=../a.txt", "/tries?f=x/../../a.txt",
-    "/named-../a.txt", "/named-..", "/again-../a.txt"])
+    "/named-../a.txt", "/named-..", "/again-../a.txt", "/bare/2/main.htm"])
 @pytest.mark.parametrize("more", ["", "gzip_static on; open_file_cache max=10;"])
 def test_no_value_leads_out_of_a_folder(weir, www, target, more):
     server = weir(more + "\n".join(SECRET))
     response = server.get(target)
-    assert response.status == 404 and b"0123456789" not in response.body
+    assert response.status == 404 and b"0123456789" not in response.body and b"main" not in response.body
     if target in ("/re../a.txt", "/var/a.txt?f=..", "/named-..", "/again-../a.txt"):
         server.wait_log(r'\[error\] .*"\.\." came with a value')
+
+
+@pytest.mark.weir_only("nginx looks for @dir@/wwwa.txt")
+def test_a_path_that_lost_its_slash_is_still_below_root(weir, www):
+    server = weir("location /bare { root @dir@/www; rewrite ^/bare/(.*)$ $1 break; }")
+    assert server.get("/bare/a.txt").text == "0123456789"
 
 
 def test_dots_that_the_configuration_wrote_are_followed(weir, www):

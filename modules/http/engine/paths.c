@@ -31,6 +31,10 @@ bool weir_http_file_path(weir_http_exchange *ex, weir_str *path, size_t *root_le
 
     weir_builder_open(&builder, ex->pool, SIZE_MAX);
     weir_builder_add(&builder, root);
+    /* A path that a rewrite left without its slash must not go on with the folder's name: that were another folder. */
+    if (!ex->core->root.is_alias && !weir_str_starts(uri, WEIR_STR("/"))) {
+        weir_builder_add_byte(&builder, '/');
+    }
     weir_builder_add(&builder, uri);
     weir_builder_add_byte(&builder, '\0');
     if (!weir_builder_close(&builder, path)) {
