@@ -15,18 +15,23 @@ PROXY = "location / { proxy_pass http://@upstream@; }"
 SIZE = 40_000_000
 
 
-def pour(sent):
+def pour(sent, more=b""):
     """Answers with SIZE bytes, and says when all of them have gone out."""
     def send(peer):
-        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE + body_of(SIZE))
+        peer.send(b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n" % (more, SIZE) + body_of(SIZE))
         sent.set()
     return send
 
 
-def test_a_slow_client_does_not_hold_the_origin(weir, upstream):
+YES, NO = b"X-Accel-Buffering: yes\r\n", b"X-Accel-Buffering: no\r\n"
+
+
+@pytest.mark.parametrize("told, said", [
+    ("", b""), ("proxy_buffering off;", YES), ("proxy_ignore_headers X-Accel-Buffering;", NO)])
+def test_a_slow_client_does_not_hold_the_origin(weir, upstream, told, said):
     sent = threading.Event()
-    upstream.answers(pour(sent))
-    server = weir(PROXY)
+    upstream.answers(pour(sent, said))
+    server = weir(told + PROXY)
     connection = server.connect()
     connection.send(request_bytes("/"))
     assert sent.wait(TIMEOUT)
@@ -55,14 +60,15 @@ def test_what_was_buffered_in_a_file_goes_through_filters(weir, upstream):
     server.wait_log(r"\[warn\] .*an upstream response is buffered to a temporary file")
 
 
-@pytest.mark.parametrize("told", ["proxy_max_temp_file_size 0;", "proxy_buffering off;"])
-def test_without_a_file_the_origin_waits(weir, upstream, told):
+@pytest.mark.parametrize("told, said", [
+    ("proxy_max_temp_file_size 0;", b""), ("proxy_buffering off;", b""), ("", NO)])
+def test_without_a_file_the_origin_waits(weir, upstream, told, said):
     sent = threading.Event()
-    upstream.answers(pour(sent))
+    upstream.answers(pour(sent, said))
     server = weir(told + PROXY)
     connection = server.connect()
     connection.send(request_bytes("/"))
-    connection.read_until(b"\r\n\r\n")
+    assert b"X-Accel" not in connection.read_until(b"\r\n\r\n")
     assert not sent.wait(1)
     connection.read_exactly(SIZE)
     assert sent.wait(TIMEOUT)
