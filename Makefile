@@ -29,7 +29,7 @@ unit: $(BUILDDIR)/configured
 
 # What is tested is compiled as ever, the tests themselves in a hurry, and linked without what debuggers
 # want (most of a link is copying it; "make unit QUICK=" for one); auto/test spares neither.
-QUICK = UNIT_CFLAGS="-O0 -g0 -U_FORTIFY_SOURCE" UNIT_LINK=-Wl,-S
+QUICK = $(if $(filter %/test-gcc,$(BUILDDIR)),,UNIT_CFLAGS="-O0 -g0 -U_FORTIFY_SOURCE" UNIT_LINK=-Wl,-S)
 
 # Where nothing was configured, what auto/test has built serves, or all is compiled in a hurry, in a folder of its own.
 CHECKDIR := $(patsubst %/configured,%,$(firstword $(wildcard $(BUILDDIR)/configured $(BUILDDIR)/test-gcc/configured) \

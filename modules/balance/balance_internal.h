@@ -151,7 +151,7 @@ typedef struct {
     uint32_t first, count; /* in a tier's `named`: they stand side by side */
 } balance_ring_name;
 
-/* All places; shared by views of the same names and weights (ring.c). */
+/* All places; shared by views of the same names, with as many addresses, and weights (ring.c). */
 typedef struct {
     size_t references;
     weir_pool *pool;

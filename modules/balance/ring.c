@@ -6,8 +6,8 @@
 /*
  * The ring of `hash KEY consistent`: as Cache::Memcached::Fast with ketama_points of 160, and as nginx has it.
  *
- * It is made of names and weights alone.  So a view whose servers and weights are those of the one before has its ring, too:
- * servers that fail, rise, or are told otherwise make no new one.
+ * It is made of names, how many addresses each has, and weights.  So a view that has all of these from the one before has its
+ * ring, too: servers that fail, rise, or are told otherwise make no new one.
  */
 
 #define POINTS_A_WEIGHT 160

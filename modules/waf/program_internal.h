@@ -79,9 +79,11 @@ typedef struct {
     weir_waf_comparison comparison;
     int64_t number; /* of a constant parameter */
     weir_waf_macro parameter;
-    const weir_waf_operator *operator;
-    const weir_waf_operator *as_written; /* that, before weir_waf_rule_look_at_lines() chose */
-    weir_str name;                       /* as written, without "@" */
+    const weir_waf_operator *
+    operator; /* what may match at all is known of it, be it asked first or second */
+    const weir_waf_operator
+        *as_written; /* where it is another one: asked first, of what has lines */
+    weir_str name;   /* as written, without "@" */
 } weir_waf_test;
 
 /* ---- actions that disrupt nothing */
@@ -351,7 +353,8 @@ bool weir_waf_read_target(weir_waf_reader *reader, weir_str text,
 bool weir_waf_read_test(weir_waf_reader *reader, weir_str text, weir_waf_link *link) WEIR_MUST_USE;
 /*
  * Lets the regexes of a rule that has been read, and amended, look at each line of a value, where a match more is an attack found:
- * of "who\n" a pattern's "$" sees the end.  Not where a match lets something by (!@rx, allow, ctl, skip): there all of the value
+ * of "who\n" a pattern's "$" sees the end.  Where the regex as it was written matches, that is the match: lines can only add to it.
+ * Not where a match lets something by (!@rx, allow, ctl, skip): there all of the value
  * must fit.  It may be asked again, of a copy that was amended since.  False: no memory.
  */
 bool weir_waf_rule_look_at_lines(weir_waf_library *library,

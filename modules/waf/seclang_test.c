@@ -137,38 +137,10 @@ static bool only_detects(const weir_waf_rule *rule)
     return true;
 }
 
-/* "(...)++" and its like: such a group keeps the way that it took first. */
-static bool has_possessive_group(weir_str pattern)
+/* Verbs stand before all else, also before (?m). */
+static bool has_ends(weir_str pattern)
 {
-    for (size_t i = 0; i + 2 < pattern.len; i++) {
-        weir_str rest = weir_str_from(pattern, i + 1), counts;
-
-        if (pattern.data[i] != ')') {
-            continue;
-        }
-        if (rest.data[0] == '{'
-                ? weir_str_split(&rest, '}', &counts) && weir_str_starts(rest, WEIR_STR("+"))
-                : strchr("*+?", rest.data[0]) != NULL && rest.data[1] == '+') {
-            return true;
-        }
-    }
-    return false;
-}
-
-/*
- * Whether a pattern matches more, and never less, if its "^" and "$" do.  Not if they may stand in what must not match, in a
- * condition, or in a group that takes the first way and keeps it; nor with verbs such as (*COMMIT).
- */
-static bool finds_more_by_line(weir_str pattern)
-{
-    static const char *const turns[] = {"(?!", "(?<!", "(?(", "(?>", "(*"};
-
-    for (size_t i = 0; i < WEIR_COUNT(turns); i++) {
-        if (weir_str_find(pattern, weir_str_from_z(turns[i])) != NULL) {
-            return false;
-        }
-    }
-    return !weir_str_eq(pattern, WEIR_STR("^.*$")) && !has_possessive_group(pattern)
+    return !weir_str_eq(pattern, WEIR_STR("^.*$")) && weir_str_find(pattern, WEIR_STR("(*")) == NULL
            && (weir_str_find_byte(pattern, '^') != NULL
                || weir_str_find_byte(pattern, '$') != NULL);
 }
@@ -203,7 +175,7 @@ bool weir_waf_rule_look_at_lines(weir_waf_library *library, const weir_waf_rule 
         }
         if (!detects) {
             test->operator= test->as_written;
-        } else if (test->operator== test->as_written && finds_more_by_line(test->parameter.text)
+        } else if (test->operator== test->as_written && has_ends(test->parameter.text)
                    && !look_at_lines(library, test)) {
             return false;
         }

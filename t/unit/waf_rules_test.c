@@ -393,7 +393,7 @@ static void lines_count_by_what_a_rule_does_once_it_is_amended(void **state)
     assert_denied(ask_program(unit, moved, "/?b=x%0Awho", NULL), 2);
 }
 
-static void lines_do_not_count_where_a_match_lets_by_or_less_would_match(void **state)
+static void lines_do_not_count_where_a_match_lets_by_and_never_less_matches(void **state)
 {
     const char *inherits = "SecDefaultAction \"phase:1,allow,nolog\"\n"
                            "SecRule ARGS:way \"@rx ^let$\" \"id:1,phase:1,block\"\n"
@@ -403,7 +403,10 @@ static void lines_do_not_count_where_a_match_lets_by_or_less_would_match(void **
                        "SecRule ARGS:b \"@rx (?<!^)X\" \"id:2,phase:1,deny\"\n"
                        "SecRule ARGS:c \"@rx ^a(?:$|\\nb)++\\nc\" \"id:3,phase:1,deny\"\n"
                        "SecRule ARGS:d \"@rx ^a(?:$|\\nb){1,9}+\\nc\" \"id:4,phase:1,deny\"\n"
-                       "SecRule ARGS:e \"@rx ^a(*atomic:$|\\nb)\\nc\" \"id:5,phase:1,deny\"";
+                       "SecRule ARGS:e \"@rx ^a(*atomic:$|\\nb)\\nc\" \"id:5,phase:1,deny\"\n"
+                       "SecRule ARGS:f \"@rx (?=(^b|bc))\\1d\" \"id:6,phase:1,deny\"\n"
+                       "SecRule ARGS:g \"@rx (\\w+)$\" \"id:7,phase:1,deny,capture,chain\"\n"
+                       "SecRule TX:1 \"@streq evil\"";
 
     assert_passed(ask(*state, inherits, "/?a=x&way=let", NULL));
     assert_denied(ask(*state, inherits, "/?a=x&way=let%0A", NULL), 3);
@@ -416,6 +419,9 @@ static void lines_do_not_count_where_a_match_lets_by_or_less_would_match(void **
     assert_denied(ask(*state, less, "/?c=a%0Ab%0Ac", NULL), 3);
     assert_denied(ask(*state, less, "/?d=a%0Ab%0Ac", NULL), 4);
     assert_denied(ask(*state, less, "/?e=a%0Ab%0Ac", NULL), 5);
+    assert_denied(ask(*state, less, "/?f=x%0Abcd", NULL), 6);
+    assert_denied(ask(*state, less, "/?g=harmless%20evil", NULL), 7);
+    assert_denied(ask(*state, less, "/?g=harmless%0Aevil", NULL), 7);
 }
 
 static void a_chain_matches_if_each_link_does(void **state)
@@ -768,7 +774,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(lines_count_by_what_a_rule_does_once_it_is_amended, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(
-            lines_do_not_count_where_a_match_lets_by_or_less_would_match, setup, teardown),
+            lines_do_not_count_where_a_match_lets_by_and_never_less_matches, setup, teardown),
         cmocka_unit_test_setup_teardown(a_chain_matches_if_each_link_does, setup, teardown),
         cmocka_unit_test_setup_teardown(captures_go_to_the_next_link, setup, teardown),
         cmocka_unit_test_setup_teardown(matched_vars_are_those_of_the_chain, setup, teardown),

@@ -72,9 +72,9 @@ def cpu_ticks(pid):
 
 
 def cpu_ns(pid):
-    """What the process has used, finer than in ticks."""
-    fields = _read(f"/proc/{pid}/schedstat").split()
-    return int(fields[0]) if fields else 0
+    """What the threads that the process has now have used, finer than in ticks."""
+    return sum(int(_read(f"/proc/{pid}/task/{thread}/schedstat").split()[0])
+               for thread in os.listdir(f"/proc/{pid}/task"))
 
 
 def descriptors(pid):
