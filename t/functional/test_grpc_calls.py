@@ -20,6 +20,7 @@ class Service(grpc.GenericRpcHandler):
     """Messages are bytes."""
 
     def __init__(self):
+        self.waiting = threading.Event()
         self.cancelled = threading.Event()
 
     def service(self, details):
@@ -43,7 +44,9 @@ class Service(grpc.GenericRpcHandler):
         context.abort(grpc.StatusCode.NOT_FOUND, message.decode())
 
     def waits(self, message, context):
-        context.add_callback(self.cancelled.set)
+        self.waiting.set()
+        if not context.add_callback(self.cancelled.set):
+            self.cancelled.set()        # before anybody could ask to be told
         self.cancelled.wait(TIMEOUT)
         return message
 
@@ -143,7 +146,7 @@ def test_a_service_may_have_enough_before_its_client_has(channel):
 
 def test_a_client_that_gives_up_is_heard_by_the_service(channel, service):
     call = channel.unary_unary("/t/waits").future(b"", timeout=TIMEOUT)
-    channel.unary_unary("/t/unary")(b"", timeout=TIMEOUT)       # both are under way
+    assert service.waiting.wait(TIMEOUT)
     call.cancel()
     assert service.cancelled.wait(TIMEOUT)
 
