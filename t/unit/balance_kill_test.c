@@ -13,10 +13,8 @@
 
 static const weir_balance_family family = {.name = "http", .default_port = 80};
 
-#define BUDGET_US 300000 /* for each way of choosing */
-#define KILLS_MIN 4
-#define RESETS_BUDGET_US 500000
-#define PLACES_BUDGET_US 1000000
+#define BUDGET_US 200000 /* for each test, or way of choosing */
+#define KILLS_MIN 16
 #define MAKING_KILLS 12
 
 static bool pick_begin(weir_balance_pick *pick, weir_balance_group *group)
@@ -86,30 +84,26 @@ static weir_balance_group *group_load(weir_cycle **cycle, const char *method)
     return weir_balance_group_of_cycle(*cycle, &family, WEIR_STR("back"));
 }
 
-/* At ever later instructions, each time from a fresh start. */
+/* Each time from a fresh start. */
 static void play(const char *method)
 {
     weir_cycle *cycle;
     weir_balance_group *group = group_load(&cycle, method);
-    uint64_t began_us = weir_clock_monotonic_us();
-    uint64_t all = step_and_kill(picks, group, UINT64_MAX);
-    uint64_t each_us = (weir_clock_monotonic_us() - began_us) / 2 + 1;
-    uint64_t stride = all * each_us / BUDGET_US + 1;
-    unsigned kills = 0;
+    step_points points = {
+        .all = step_count(picks, group),
+        .budget_us = BUDGET_US,
+        .least = KILLS_MIN,
+    };
 
-    stride = stride > all / KILLS_MIN ? all / KILLS_MIN : stride;
     weir_cycle_free(cycle);
-    for (uint64_t at = weir_random_fast() % stride; at < all;
-         at += 1 + weir_random_fast() % (2 * stride)) {
+    while (step_next(&points)) {
         group = group_load(&cycle, method);
-        (void) step_and_kill(picks, group, at);
+        step_and_kill(picks, group, points.at);
         assert_usable(group);
         weir_cycle_free(cycle);
-        kills++;
     }
-    print_message("%s: killed at %u of %llu instructions\n", method, kills,
-                  (unsigned long long) all);
-    assert_true(kills >= KILLS_MIN / 2);
+    print_message("%s: killed at %u of %llu instructions\n", method, points.count,
+                  (unsigned long long) points.all);
 }
 
 static void a_kill_at_any_instruction_of_a_pick_leaves_the_group_usable(void **state)
@@ -141,21 +135,17 @@ static weir_balance_traffic traffic_after(const weir_balance_pick *pick)
 }
 
 /* Others are reset while one is counted, at this instruction of it. */
-static uint64_t count_and_reset(weir_balance_pick *pick, uint64_t instruction)
+static void count_and_reset(weir_balance_pick *pick, uint64_t instruction)
 {
     pid_t counter;
-    uint64_t stepped;
 
     weir_balance_reset(pick->group);
     count_one(pick);
     counter = step_begin(count_one, pick);
-    stepped = step(counter, instruction);
-    if (stepped == instruction) {
+    if (step(counter, instruction)) {
         weir_balance_reset(pick->group);
-        assert_int_equal(ptrace(PTRACE_CONT, counter, NULL, NULL), 0);
-        assert_int_equal(waitpid(counter, NULL, 0), counter);
+        step_out(counter);
     }
-    return stepped;
 }
 
 static void a_reset_at_any_instruction_of_counting_makes_up_no_status(void **state)
@@ -163,20 +153,20 @@ static void a_reset_at_any_instruction_of_counting_makes_up_no_status(void **sta
     weir_cycle *cycle;
     weir_balance_group *group = group_load(&cycle, "");
     weir_balance_pick pick;
-    uint64_t began_us, all, stride;
+    step_points points = {.budget_us = BUDGET_US, .least = KILLS_MIN};
 
     (void) state;
     assert_true(pick_begin(&pick, group));
-    began_us = weir_clock_monotonic_us();
-    all = count_and_reset(&pick, UINT64_MAX);
-    stride = all * (weir_clock_monotonic_us() - began_us) / RESETS_BUDGET_US + 1;
-    for (uint64_t at = weir_random_fast() % stride; at < all; at += stride) {
+    weir_balance_reset(group);
+    count_one(&pick);
+    points.all = step_count(count_one, &pick);
+    while (step_next(&points)) {
         weir_balance_traffic traffic;
 
-        (void) count_and_reset(&pick, at);
+        count_and_reset(&pick, points.at);
         traffic = traffic_after(&pick);
         if (traffic.code_count > 1 || (traffic.code_count == 1 && traffic.codes[0].status != 200)) {
-            fail_msg("at %llu: %zu codes, the first of them %u", (unsigned long long) at,
+            fail_msg("at %llu: %zu codes, the first of them %u", (unsigned long long) points.at,
                      traffic.code_count, traffic.codes[0].status);
         }
     }
@@ -211,25 +201,31 @@ static bool place_take_beside(const weir_balance_peer *peer)
     return false;
 }
 
-/* Who stops behind `instructions` and goes on once another one has tried.  Gives how many there were. */
-static uint64_t place_contend(wish *wishes, uint64_t instructions)
+static void clear_place(weir_balance_group *group)
+{
+    size_t count;
+    const weir_balance_peer *peer = weir_balance_peers(group, &count);
+
+    weir_ledger_clear_column(peer->connections, peer->column);
+}
+
+/* Who stops behind `instructions` and goes on once another one has tried. */
+static void place_contend(wish *wishes, uint64_t instructions)
 {
     size_t count;
     const weir_balance_peer *peer = weir_balance_peers(wishes->group, &count);
     pid_t stepped = step_begin(place_take, wishes);
-    uint64_t steps = step(stepped, instructions);
     bool has_other = false;
 
-    if (steps == instructions) {
+    if (step(stepped, instructions)) {
         has_other = place_take_beside(peer);
-        (void) step(stepped, UINT64_MAX);
+        step_out(stepped);
     }
     if (wishes->has_got + has_other != 1) {
         fail_msg("at %llu: %u of two have the last place", (unsigned long long) instructions,
                  (unsigned) wishes->has_got + has_other);
     }
-    weir_ledger_clear_column(peer->connections, peer->column);
-    return steps;
+    clear_place(wishes->group);
 }
 
 static void the_last_place_is_one_workers_at_any_instruction_of_a_pick(void **state)
@@ -238,17 +234,17 @@ static void the_last_place_is_one_workers_at_any_instruction_of_a_pick(void **st
         "http { access_log off; upstream back { server 127.0.0.1 max_conns=1; } }", NULL);
     wish *wishes =
         mmap(NULL, sizeof(*wishes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    uint64_t began_us = weir_clock_monotonic_us();
-    uint64_t all, stride;
+    step_points points = {.budget_us = BUDGET_US, .least = KILLS_MIN};
 
     (void) state;
     assert_non_null(cycle);
     assert_true(wishes != MAP_FAILED);
     wishes->group = weir_balance_group_of_cycle(cycle, &family, WEIR_STR("back"));
-    all = place_contend(wishes, UINT64_MAX);
-    stride = all * (weir_clock_monotonic_us() - began_us) / PLACES_BUDGET_US + 1;
-    for (uint64_t at = weir_random_fast() % stride; at < all; at += stride) {
-        (void) place_contend(wishes, at);
+    points.all = step_count(place_take, wishes);
+    assert_true(wishes->has_got);
+    clear_place(wishes->group);
+    while (step_next(&points)) {
+        place_contend(wishes, points.at);
     }
     assert_int_equal(munmap(wishes, sizeof(*wishes)), 0);
     weir_cycle_free(cycle);
@@ -306,7 +302,7 @@ static void a_keeper_that_is_killed_leaves_an_address_to_be_made_by_the_next(voi
 {
     weir_cycle *cycle;
     weir_balance_group *group = group_load(&cycle, "");
-    uint64_t all = step_and_kill(address_is_made, group, UINT64_MAX);
+    uint64_t all = step_count(address_is_made, group);
 
     (void) state;
     weir_cycle_free(cycle);
@@ -316,7 +312,7 @@ static void a_keeper_that_is_killed_leaves_an_address_to_be_made_by_the_next(voi
 
         group = group_load(&cycle, "");
         count_strangers(group->zone);
-        (void) step_and_kill(address_is_made, group, all - 1 - before_end);
+        step_and_kill(address_is_made, group, all - 1 - before_end);
         assert_made(group, all - 1 - before_end);
         weir_cycle_free(cycle);
     }

@@ -216,7 +216,7 @@ static void workers_killed_at_random_leave_all_that_they_share_usable(void **sta
 
 /* ---- at each instruction */
 
-enum { STEP_BYTES = 8192, STEP_KEYS = 8, STEP_KILLS_MIN = 8 };
+enum { STEP_BYTES = 8192, STEP_KEYS = 8, STEP_KILLS_MIN = 16 };
 
 /* What a victim is about to do when it is killed. */
 typedef struct {
@@ -343,33 +343,26 @@ static weir_table *stage(weir_pool *pool, void *memory, const scene *on)
     return table;
 }
 
-/*
- * The scene over and over, with the end ever later: by one instruction, or some more when time is short. Gives how often
- * something was left half done.
- */
+/* The scene over and over, ended at one instruction and another. Gives how often something was left half done. */
 static uint64_t play(weir_pool *pool, const scene *on, uint64_t budget_us)
 {
     void *memory = unit_shared_memory(STEP_BYTES);
     stepped what = {.on = on, .table = stage(pool, memory, on)};
-    uint64_t began_us = weir_clock_monotonic_us();
-    uint64_t all = step_and_kill(stepped_acts, &what, UINT64_MAX);
-    uint64_t each_us = (weir_clock_monotonic_us() - began_us) / 2 + 1; /* to get to the middle */
-    uint64_t stride = all * each_us / budget_us + 1, kills = 0, rebuilt = 0;
+    step_points points = {
+        .all = step_count(stepped_acts, &what),
+        .budget_us = budget_us,
+        .least = STEP_KILLS_MIN,
+    };
+    uint64_t rebuilt = 0;
 
-    if (stride > all / STEP_KILLS_MIN) {
-        stride = all / STEP_KILLS_MIN;
-    }
-
-    for (uint64_t at = random_below(stride); at < all; at += 1 + random_below(2 * stride - 1)) {
+    while (step_next(&points)) {
         what.table = stage(pool, memory, on);
-        (void) step_and_kill(stepped_acts, &what, at);
+        step_and_kill(stepped_acts, &what, points.at);
         assert_usable(what.table, on);
         rebuilt += weir_table_tell(what.table).rebuilt;
-        kills++;
     }
-    print_message("%s: killed at %llu of %llu instructions, %llu times in the middle\n", on->name,
-                  (unsigned long long) kills, (unsigned long long) all,
-                  (unsigned long long) rebuilt);
+    print_message("%s: killed at %u of %llu instructions, %llu times in the middle\n", on->name,
+                  points.count, (unsigned long long) points.all, (unsigned long long) rebuilt);
     munmap(memory, STEP_BYTES);
     return rebuilt;
 }
