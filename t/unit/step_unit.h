@@ -49,7 +49,7 @@ static pid_t step_begin(void (*act)(void *subject), void *subject)
 }
 
 /* False: it has come to its end. */
-static bool step_resume(pid_t stepped, int request)
+static bool step_resume(pid_t stepped, enum __ptrace_request request)
 {
     int status;
 
