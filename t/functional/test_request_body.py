@@ -25,6 +25,13 @@ def test_a_body_may_be_left_in_a_file(weir, upstream, size):
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
 
 
+@pytest.mark.weir_only("nginx makes the last folder alone")
+def test_the_folders_to_where_bodies_are_kept_are_made(weir, upstream):
+    server = weir(proxied("client_body_in_file_only on; client_body_temp_path not/there/yet 1;"))
+    assert server.request("/", "POST", body=b"12345").status == 200
+    assert upstream.last.headers["X-File"].startswith(server.folder.file("not/there/yet/"))
+
+
 def test_content_length_is_that_of_a_chunked_body_once_it_is_here(weir, upstream):
     weir("""location / { proxy_pass http://@upstream@; proxy_set_header X-Length "$content_length"; }""").exchange(
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")

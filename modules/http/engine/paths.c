@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/folders.h"
 #include "core/process/core_conf.h"
 #include "core/process/cycle.h"
 
@@ -79,7 +80,7 @@ bool weir_http_temp_folders_make(weir_conf *conf, const weir_http_cycle *http)
         const char *path = folder->data;
         struct stat found;
 
-        if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+        if (!weir_folders_make(path, 0755) || (mkdir(path, 0700) != 0 && errno != EEXIST)) {
             return weir_conf_refuse(conf, "mkdir() \"%s\" failed (%d: %s)", path, errno,
                                     strerror(errno));
         }

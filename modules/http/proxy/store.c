@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/folders.h"
 #include "core/base/random.h"
 #include "core/process/worker.h"
 
@@ -179,23 +180,6 @@ void proxy_store_write(proxy_state *proxy, weir_str bytes)
     }
 }
 
-/* Who may read a file may go through the folders to it. */
-static bool make_folders(const char *path, char *copy, unsigned mode)
-{
-    unsigned folder_mode = mode | ((mode & 0444) >> 2);
-
-    for (size_t i = 0; path[i] != '\0'; i++) {
-        if (path[i] == '/' && i != 0) {
-            copy[i] = '\0';
-            if (mkdir(copy, folder_mode) != 0 && errno != EEXIST) {
-                return false;
-            }
-        }
-        copy[i] = path[i];
-    }
-    return true;
-}
-
 /* On another file system than the temporary files': all of it is copied.  -1: errno. */
 static int copy_to(int from, const char *path)
 {
@@ -261,7 +245,6 @@ void proxy_store_end(proxy_state *proxy)
     weir_pool *pool = proxy->ex->pool;
     unsigned mode = proxy->conf->store_access.mode;
     const char *path = weir_str_z(pool, store->path);
-    char *copy = WEIR_NEW_ARRAY(pool, char, store->path.len + 1);
     weir_builder builder;
     weir_str name;
 
@@ -273,11 +256,12 @@ void proxy_store_end(proxy_state *proxy)
     weir_builder_add_byte(&builder, '.');
     weir_builder_add_padded(&builder, weir_random_fast() % 10000000000, 10);
     weir_builder_add_byte(&builder, '\0');
-    if (path == NULL || copy == NULL || !weir_builder_close(&builder, &name)) {
+    if (path == NULL || !weir_builder_close(&builder, &name)) {
         store_give_up(store, "naming it", ENOMEM);
         return;
     }
-    if (!make_folders(path, copy, mode)) {
+    /* Who may read a file may go through the folders to it. */
+    if (!weir_folders_make(path, mode | ((mode & 0444) >> 2))) {
         store_give_up(store, "mkdir()", errno);
         return;
     }

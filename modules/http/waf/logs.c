@@ -2,11 +2,11 @@
 #include <fcntl.h>
 #include <openssl/md5.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/folders.h"
 #include "modules/http/waf/waf_internal.h"
 #include "modules/waf/audit.h"
 #include "modules/waf/verdict.h"
@@ -17,48 +17,22 @@
 
 /* ---- concurrent audit logs: a file for each entry, in folders by day and minute */
 
-static bool make_folder(weir_http_waf_state *state, const char *path)
-{
-    unsigned mode = weir_waf_transaction_settings(state->tx)->audit.folder_mode;
-
-    if (mkdir(path, mode) == 0 || errno == EEXIST) {
-        return true;
-    }
-    weir_log_line(&state->ex->log, WEIR_LOG_ERR, errno, "mkdir() \"%s\" of the audit log failed",
-                  path);
-    return false;
-}
-
 /* STORAGE/20261128/20261128-0014/20261128-001402-ID */
 static bool entry_path(weir_http_waf_state *state, weir_str *path)
 {
     const weir_waf_audit_settings *audit = &weir_waf_transaction_settings(state->tx)->audit;
     time_t now = weir_clock_now()->wall_s;
     char day[16], minute[32], second[32];
-    weir_pool *pool = state->ex->pool;
     weir_builder builder;
-    weir_str folder;
     struct tm local;
-    const char *z;
 
     (void) localtime_r(&now, &local);
     (void) strftime(day, sizeof(day), "%Y%m%d", &local);
     (void) strftime(minute, sizeof(minute), "%Y%m%d-%H%M", &local);
     (void) strftime(second, sizeof(second), "%Y%m%d-%H%M%S", &local);
-    weir_builder_open(&builder, pool, 4096);
-    weir_builder_printf(&builder, "%.*s/%s", WEIR_STR_ARG(audit->storage), day);
-    if (!weir_builder_close(&builder, &folder) || (z = weir_str_z(pool, folder)) == NULL
-        || !make_folder(state, z)) {
-        return false;
-    }
-    weir_builder_open(&builder, pool, 4096);
-    weir_builder_printf(&builder, "%.*s/%s", WEIR_STR_ARG(folder), minute);
-    if (!weir_builder_close(&builder, &folder) || (z = weir_str_z(pool, folder)) == NULL
-        || !make_folder(state, z)) {
-        return false;
-    }
-    weir_builder_open(&builder, pool, 4096);
-    weir_builder_printf(&builder, "%.*s/%s-", WEIR_STR_ARG(folder), second);
+    weir_builder_open(&builder, state->ex->pool, 4096);
+    weir_builder_printf(&builder, "%.*s/%s/%s/%s-", WEIR_STR_ARG(audit->storage), day, minute,
+                        second);
     for (size_t i = 0; i < weir_waf_unique_id(state->tx).len; i++) {
         char c = weir_waf_unique_id(state->tx).data[i];
 
@@ -69,11 +43,17 @@ static bool entry_path(weir_http_waf_state *state, weir_str *path)
 
 static bool write_file(weir_http_waf_state *state, weir_str path, weir_str text)
 {
+    const weir_waf_audit_settings *audit = &weir_waf_transaction_settings(state->tx)->audit;
     const char *z = weir_str_z(state->ex->pool, path);
-    unsigned mode = weir_waf_transaction_settings(state->tx)->audit.file_mode;
-    int fd = z == NULL ? -1 : open(z, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t) mode);
     size_t done = 0;
+    int fd;
 
+    if (z == NULL || !weir_folders_make(z, audit->folder_mode)) {
+        weir_log_line(&state->ex->log, WEIR_LOG_ERR, z == NULL ? ENOMEM : errno,
+                      "mkdir() for \"%.*s\" of the audit log failed", WEIR_STR_ARG(path));
+        return false;
+    }
+    fd = open(z, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, audit->file_mode);
     if (fd == -1) {
         weir_log_line(&state->ex->log, WEIR_LOG_ERR, errno,
                       "open() \"%.*s\" of the audit log failed", WEIR_STR_ARG(path));
