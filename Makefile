@@ -21,7 +21,7 @@ all: $(BUILDDIR)/configured
 $(BUILDDIR)/configured: configure auto/modules auto/options auto/probe auto/compiler \
     auto/libraries auto/boringssl-probe auto/boringssl auto/add-ons auto/write
 	@if [ -f $(BUILDDIR)/configure-again ]; then sh $(BUILDDIR)/configure-again; \
-	else ./configure $(if $(filter-out objs,$(BUILDDIR)),--builddir=$(BUILDDIR)) $(CONFIGURE); fi
+	else ./configure $(if $(filter-out objs,$(BUILDDIR)),--builddir=$(BUILDDIR)); fi
 
 unit: $(BUILDDIR)/configured
 	+@$(BUILD) $(QUICK) unit
@@ -29,32 +29,32 @@ unit: $(BUILDDIR)/configured
 
 # What is tested is compiled as ever, the tests themselves in a hurry, and linked without what debuggers
 # want (most of a link is copying it; "make unit QUICK=" for one); auto/test spares neither.
-QUICK = $(if $(filter %/test-gcc,$(BUILDDIR)),,UNIT_CFLAGS="-O0 -g0 -U_FORTIFY_SOURCE" UNIT_LINK=-Wl,-S)
+QUICK = UNIT_CFLAGS="-O0 -g0 -U_FORTIFY_SOURCE" UNIT_LINK=-Wl,-S
 
-# Where nothing was configured, what auto/test has built serves, or all is compiled in a hurry, in a folder of its own.
-CHECKDIR := $(patsubst %/configured,%,$(firstword $(wildcard $(BUILDDIR)/configured $(BUILDDIR)/test-gcc/configured) \
-    $(BUILDDIR)/check/configured))
-ifeq ($(CHECKDIR),$(BUILDDIR)/check)
-HURRY := CONFIGURE='--without-lto --with-cc-opt="-O0 -g0 -U_FORTIFY_SOURCE"'
-endif
-
-# The sources are looked at while others compile, or wait as most tests do.
 check:
-	+@$(MAKE) --no-print-directory -O $(JOBS) BUILDDIR=$(CHECKDIR) $(HURRY) \
-	    check-unit check-clang check-layers check-format check-banned
+	+@$(MAKE) --no-print-directory -O $(JOBS) check-unit check-layers check-format check-banned
 
-# Both that follow want it, and run side by side.
-.PHONY: check-abi
-check-abi: $(BUILDDIR)/configured
-	+@$(BUILD) $(BUILDDIR)/weir_abi.h
+# If anything has changed all is compiled, as it was configured but by clang and without optimization: with many files to
+# a compiler that takes no longer than a few of them do otherwise.
+CHECK = $(BUILDDIR)/check
+CHECK_BUILD = $(MAKE) --no-print-directory -s $(JOBS) -f $(CHECK)/Makefile
+
+$(CHECK)/configured: configure $(wildcard auto/*) $(wildcard $(BUILDDIR)/configured)
+	@auto/deps test
+	@sh $(firstword $(wildcard $(BUILDDIR)/configure-again) configure) --builddir=$(CHECK) --with-cc=clang \
+	    --without-lto --with-cc-opt="-O0 -g0 -U_FORTIFY_SOURCE"
+
+$(CHECK)/compiled: $(CHECK)/configured auto/check-clang $(shell find core modules t/unit -name '*.[ch]')
+	+@$(CHECK_BUILD) $(CHECK)/weir_abi.h
+	@auto/check-clang $(CHECK)
+	@touch $@
+
+check-clang: $(CHECK)/compiled
 
 # auto/test kills for longer.
-check-unit: check-abi
-	+@$(BUILD) $(QUICK) unit
-	@WEIR_KILL_SECONDS=1 auto/run-unit $(BUILDDIR)
-
-check-clang: check-abi
-	@auto/check-clang $(BUILDDIR)
+check-unit: $(CHECK)/compiled
+	+@$(CHECK_BUILD) UNIT_LINK=-Wl,-S unit
+	@WEIR_KILL_SECONDS=1 auto/run-unit $(CHECK)
 
 check-layers:
 	@auto/check-layers

@@ -176,8 +176,10 @@ install: all
 	auto/install-headers $(BUILDDIR) '$(DESTDIR)$(INCLUDE_PATH)'
 	$(foreach page,$(wildcard doc/*.8),install -D -m 644 -t '$(DESTDIR)$(MAN_PATH)' $(page)$(newline))
 
-# What clang-tidy is given.
-.PHONY: print-flags print-warnings
+# What clang-tidy and auto/check-clang are given.
+.PHONY: print-flags print-warnings print-compile
+print-compile:
+	@echo $(CC) $(CFLAGS) $(CPPFLAGS) -I. -I$(BUILDDIR) $(PROGRAM_CFLAGS)
 print-flags:
 	@echo $(CPPFLAGS) -I. -I$(BUILDDIR)
 print-warnings:

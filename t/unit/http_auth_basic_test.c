@@ -3,7 +3,7 @@
 #include "t/unit/http_unit.h"
 #include "t/unit/step_unit.h"
 
-#define LINES 30
+#define LINES 10
 
 extern const weir_http_module weir_http_auth_basic;
 
@@ -24,7 +24,7 @@ static void write_passwords(const http_unit *unit)
     for (unsigned i = 0; i < LINES; i++) {
         fprintf(file, "%suser%03u:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", i == 7 ? "# " : "", i);
     }
-    fprintf(file, "user028:{PLAIN}another\n");
+    fprintf(file, "user008:{PLAIN}another\n");
     assert_int_equal(fclose(file), 0);
 }
 
@@ -73,7 +73,7 @@ static void a_name_costs_the_same_wherever_its_line_is_or_is_not(void **state)
 {
     static const char *const wrong[] = {
         "dXNlcjAwMDp3cm9uZw==", /* user000:wrong, the first */
-        "dXNlcjAyOTp3cm9uZw==", /* user029:wrong, the last */
+        "dXNlcjAwOTp3cm9uZw==", /* user009:wrong, the last */
         "dXNlcjAwNzp3cm9uZw==", /* user007:wrong, in a comment */
     };
     const void *location = location_of(state);
@@ -94,10 +94,10 @@ static void a_name_costs_the_same_wherever_its_line_is_or_is_not(void **state)
 static void the_first_line_of_a_name_holds(void **state)
 {
     const void *location = location_of(state);
-    question first = asked(state, location, "dXNlcjAyODpzZWNyZXQ="); /* user028:secret */
+    question first = asked(state, location, "dXNlcjAwODpzZWNyZXQ="); /* user008:secret */
 
     assert_int_equal(judge(&first), WEIR_HTTP_SETTLED);
-    question second = asked(state, location, "dXNlcjAyODphbm90aGVy"); /* user028:another */
+    question second = asked(state, location, "dXNlcjAwODphbm90aGVy"); /* user008:another */
     assert_int_equal(judge(&second), WEIR_HTTP_ANSWERED);
 }
 
