@@ -37,7 +37,7 @@ check:
 # If anything has changed all is compiled, as it was configured but by clang and without optimization: with many files to
 # a compiler that takes no longer than a few of them do otherwise.
 CHECK = $(BUILDDIR)/check
-CHECK_BUILD = $(MAKE) --no-print-directory -s $(JOBS) -f $(CHECK)/Makefile
+CHECK_BUILD = $(MAKE) --no-print-directory -s $(JOBS) -f $(CHECK)/Makefile BUILDDIR=$(CHECK)
 
 $(CHECK)/configured: configure $(wildcard auto/*) $(wildcard $(BUILDDIR)/configured)
 	@auto/deps test
