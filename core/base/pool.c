@@ -202,6 +202,19 @@ weir_pool *weir_pool_new_of_pages(void)
     return pool;
 }
 
+void *weir_pool_new_with(size_t object_bytes, size_t chunk_bytes, weir_pool **pool)
+{
+    weir_pool *made = weir_pool_new(chunk_bytes, 0);
+    void *object = made == NULL ? NULL : weir_pool_zalloc(made, object_bytes);
+
+    if (object == NULL) {
+        weir_pool_free(made);
+        return NULL;
+    }
+    *pool = made;
+    return object;
+}
+
 static void pool_forget_cleanup(weir_pool_cleanup *cleanup)
 {
     cleanup->registered = false;

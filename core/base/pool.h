@@ -66,6 +66,14 @@ void *weir_pool_grow(weir_pool *pool, void *memory, size_t bytes, size_t new_byt
  */
 void weir_pool_trim(weir_pool *pool, const char *memory, size_t bytes, size_t keep_bytes);
 
+/*
+ * An object, zeroed, in a pool of its own, which is given in *pool: who frees that frees the object.  NULL, and no pool, when
+ * there is no memory.
+ */
+void *weir_pool_new_with(size_t object_bytes, size_t chunk_bytes, weir_pool **pool);
+
+#define WEIR_NEW_WITH_POOL(type, chunk_bytes, pool)                                                \
+    ((type *) weir_pool_new_with(sizeof(type), (chunk_bytes), (pool)))
 #define WEIR_NEW(pool, type) ((type *) weir_pool_zalloc((pool), sizeof(type)))
 #define WEIR_NEW_ARRAY(pool, type, count) ((type *) weir_pool_calloc((pool), (count), sizeof(type)))
 

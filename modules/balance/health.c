@@ -91,10 +91,13 @@ static void probe_free(balance_probe *probe)
 
 static balance_probe *probe_new(const group_watcher *watcher, const weir_balance_peer *peer)
 {
-    weir_pool *pool = weir_pool_new(1024, 0);
-    balance_probe *probe = pool == NULL ? NULL : WEIR_NEW(pool, balance_probe);
+    weir_pool *pool;
+    balance_probe *probe = WEIR_NEW_WITH_POOL(balance_probe, 1024, &pool);
 
-    if (probe == NULL || !weir_str_copy(pool, peer->text, &probe->text)) {
+    if (probe == NULL) {
+        return NULL;
+    }
+    if (!weir_str_copy(pool, peer->text, &probe->text)) {
         weir_pool_free(pool);
         return NULL;
     }

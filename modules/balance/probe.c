@@ -331,18 +331,19 @@ static void talking_begin(talking *self)
 static talking *talking_new(balance_probe *probe)
 {
     const weir_balance_question *question = &probe->check->question;
-    weir_pool *pool = weir_pool_new(TALK_POOL, 0);
-    talking *self = pool == NULL ? NULL : WEIR_NEW(pool, talking);
+    weir_pool *pool;
+    talking *self = WEIR_NEW_WITH_POOL(talking, TALK_POOL, &pool);
 
-    if (self != NULL) {
-        self->talk = (weir_balance_talk){
-            .check = probe->check, .pool = pool, .log = probe->keeper->log, .peer = probe->text};
-        self->probe = probe;
-        self->question = question;
-        self->talk.state = weir_pool_zalloc(pool, question->state_bytes + 1);
-        self->data = weir_pool_bytes(pool, question->answer_max + 1);
+    if (self == NULL) {
+        return NULL;
     }
-    if (self == NULL || self->talk.state == NULL || self->data == NULL
+    self->talk = (weir_balance_talk){
+        .check = probe->check, .pool = pool, .log = probe->keeper->log, .peer = probe->text};
+    self->probe = probe;
+    self->question = question;
+    self->talk.state = weir_pool_zalloc(pool, question->state_bytes + 1);
+    self->data = weir_pool_bytes(pool, question->answer_max + 1);
+    if (self->talk.state == NULL || self->data == NULL
         || (question->begin != NULL && !question->begin(&self->talk))) {
         weir_pool_free(pool);
         return NULL;

@@ -310,11 +310,10 @@ static void lookup_free(lookup *self)
 
 static void lookup_begin(lookups *all, weir_balance_group *group, const balance_name *name)
 {
-    weir_pool *pool = weir_pool_new(1024, 0);
-    lookup *self = pool == NULL ? NULL : WEIR_NEW(pool, lookup);
+    weir_pool *pool;
+    lookup *self = WEIR_NEW_WITH_POOL(lookup, 1024, &pool);
 
     if (self == NULL) {
-        weir_pool_free(pool);
         return;
     }
     self->pool = pool;

@@ -215,11 +215,10 @@ static bool ring_make(balance_ring *ring, const balance_ring_name *names, size_t
 
 static balance_ring *ring_new(const balance_ring_name *names, size_t count)
 {
-    weir_pool *pool = weir_pool_new(CHUNK, 0);
-    balance_ring *ring = pool == NULL ? NULL : WEIR_NEW(pool, balance_ring);
+    weir_pool *pool;
+    balance_ring *ring = WEIR_NEW_WITH_POOL(balance_ring, CHUNK, &pool);
 
     if (ring == NULL) {
-        weir_pool_free(pool);
         return NULL;
     }
     ring->pool = pool;

@@ -376,11 +376,10 @@ static bool view_settle(view_making *making)
 
 static balance_view *view_new(void)
 {
-    weir_pool *pool = weir_pool_new(VIEW_CHUNK, 0);
-    balance_view *view = pool == NULL ? NULL : WEIR_NEW(pool, balance_view);
+    weir_pool *pool;
+    balance_view *view = WEIR_NEW_WITH_POOL(balance_view, VIEW_CHUNK, &pool);
 
     if (view == NULL) {
-        weir_pool_free(pool);
         return NULL;
     }
     view->pool = pool;

@@ -10,11 +10,10 @@
 
 weir_waf_worker *weir_waf_worker_new(void)
 {
-    weir_pool *pool = weir_pool_new(WEIR_WAF_LINE_MAX, 0);
-    weir_waf_worker *worker = pool == NULL ? NULL : WEIR_NEW(pool, weir_waf_worker);
+    weir_pool *pool;
+    weir_waf_worker *worker = WEIR_NEW_WITH_POOL(weir_waf_worker, WEIR_WAF_LINE_MAX, &pool);
 
     if (worker == NULL) {
-        weir_pool_free(pool);
         return NULL;
     }
     worker->pool = pool;

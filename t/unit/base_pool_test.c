@@ -250,6 +250,29 @@ static void freeing_nothing_is_no_mistake(void **state)
     weir_pool_free(NULL);
 }
 
+static void assert_zero(const char *memory, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        assert_int_equal(memory[i], 0);
+    }
+}
+
+static void an_object_may_have_a_pool_of_its_own(void **state)
+{
+    weir_pool *pool = NULL;
+    char *object = weir_pool_new_with(5000, 256, &pool);
+
+    (void) state;
+    assert_non_null(object);
+    assert_zero(object, 5000);
+    assert_in_range(weir_pool_used(pool), 5000, 5000 + 16);
+    weir_pool_free(pool);
+
+    pool = NULL;
+    assert_null(weir_pool_new_with(SIZE_MAX / 2, 256, &pool));
+    assert_null(pool);
+}
+
 static void growing_keeps_the_bytes(void **state)
 {
     const size_t sizes[] = {1, 2, 40, 41, 300, 1000, 5000, 60000};
@@ -334,13 +357,6 @@ static void every_allocation_may_fail(void **state)
 }
 
 /* Chunks go from pool to pool: what one wrote is not another's, and sizes are not mixed up. */
-static void assert_zero(const char *memory, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i++) {
-        assert_int_equal(memory[i], 0);
-    }
-}
-
 static void a_pool_of_pages_gives_zeroed_memory_wherever_it_is_from(void **state)
 {
     weir_pool *pool = weir_pool_new_of_pages();
@@ -435,6 +451,7 @@ int main(void)
         unit_test_with_pool(the_last_allocation_grows_in_its_place),
         cmocka_unit_test(what_cannot_grow_stays),
         cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(an_object_may_have_a_pool_of_its_own),
         cmocka_unit_test(a_pool_of_pages_gives_zeroed_memory_wherever_it_is_from),
         cmocka_unit_test(clean_ups_of_a_pool_of_pages_run_last_in_first_out_too),
         cmocka_unit_test(pools_of_all_sizes_come_and_go),

@@ -100,11 +100,11 @@ weir_http_exchange *weir_http_exchange_new(weir_http_connection *client, const w
 {
     const weir_http_core_conf *core = client->server->core;
     const weir_clock *clock = weir_clock_now();
-    weir_pool *pool = weir_pool_new(core->request_pool_bytes, 0);
-    weir_http_exchange *ex = pool == NULL ? NULL : WEIR_NEW(pool, weir_http_exchange);
+    weir_pool *pool;
+    weir_http_exchange *ex =
+        WEIR_NEW_WITH_POOL(weir_http_exchange, core->request_pool_bytes, &pool);
 
     if (ex == NULL) {
-        weir_pool_free(pool);
         return NULL;
     }
 
