@@ -50,10 +50,12 @@ _SERVERS = [
 class Certs:
     """A folder of PEM files.  str() of it is the folder's path.
 
-    ca.crt, other-ca.crt   two authorities; ca.crl revokes client-revoked
+    ca.crt, other-ca.crt   two authorities; ca.crl revokes client-revoked and
+                           origin-revoked
     NAME.crt, NAME.key     of _SERVERS and: client, client-expired,
                            client-revoked, client-deep (through deep-ca.crt),
-                           client-other (of other-ca)
+                           client-other (of other-ca), origin-revoked,
+                           origin-deeper (through deeper-ca and deep-ca.crt)
     encrypted.key          localhost.key under the password in password.txt
     """
 
@@ -117,9 +119,15 @@ class Certs:
         self._issue("client-deep", "/CN=deep", "client", authority="deep-ca")
         self._write("client-deep-chain.crt",
                     self.read("client-deep.crt") + self.read("deep-ca.crt"))
+        self._issue("deeper-ca", "/CN=authority of an intermediate one", "root", authority="deep-ca")
+        self.issue_server("origin-deeper", ["origin.test"], authority="deeper-ca")
+        self._write("origin-deeper-chain.crt", "".join(
+            self.read(f"{name}.crt") for name in ("origin-deeper", "deeper-ca", "deep-ca")))
+        self.issue_server("origin-revoked", ["origin.test"])
         self._write("both-ca.crt", self.read("ca.crt") + self.read("other-ca.crt"))
         self._ca("ca", "-gencrl", "-out", "empty.crl")
         self._ca("ca", "-revoke", "client-revoked.crt")
+        self._ca("ca", "-revoke", "origin-revoked.crt")
         self._ca("ca", "-gencrl", "-out", "ca.crl")
         self._write("password.txt", "wrong one\nsesame\n")
         self.openssl("pkcs8", "-topk8", "-in", "localhost.key", "-out", "encrypted.key",
