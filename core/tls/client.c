@@ -355,8 +355,8 @@ void weir_tls_connect(weir_connection *connection, weir_tls_client *client,
 /* ---- the settings */
 
 static bool client_certificate(weir_conf *conf, weir_tls_client *client,
-                               const weir_tls_client_conf *settings, const char *family,
-                               weir_tls_pair **pair)
+                               const weir_tls_client_conf *settings, const char *prefix,
+                               const char *family, weir_tls_pair **pair)
 {
     weir_str certificate, key, passwords;
 
@@ -365,8 +365,9 @@ static bool client_certificate(weir_conf *conf, weir_tls_client *client,
         return true;
     }
     if (settings->key.len == 0) {
-        return weir_conf_refuse(conf, "no certificate key is defined for certificate \"%.*s\"",
-                                WEIR_STR_ARG(settings->certificate));
+        return weir_conf_refuse(conf,
+                                "no \"%scertificate_key\" is defined for certificate \"%.*s\"",
+                                prefix, WEIR_STR_ARG(settings->certificate));
     }
     if (weir_str_find_byte(settings->certificate, '$') != NULL
         || weir_str_find_byte(settings->key, '$') != NULL) {
@@ -389,7 +390,7 @@ static bool client_certificate(weir_conf *conf, weir_tls_client *client,
 }
 
 static bool client_trust(weir_conf *conf, weir_tls_client *client,
-                         const weir_tls_client_conf *settings)
+                         const weir_tls_client_conf *settings, const char *prefix)
 {
     weir_str trusted, crl;
 
@@ -400,7 +401,7 @@ static bool client_trust(weir_conf *conf, weir_tls_client *client,
         return false;
     }
     if (client->verify && trusted.len == 0) {
-        return weir_conf_refuse(conf, "no proxy_ssl_trusted_certificate for proxy_ssl_verify");
+        return weir_conf_refuse(conf, "no %strusted_certificate for %sverify", prefix, prefix);
     }
     if (trusted.len == 0 && crl.len == 0) {
         return true;
@@ -419,10 +420,10 @@ static bool client_context(weir_conf *conf, weir_tls_client *client, weir_tls_pa
 }
 
 weir_tls_client *weir_tls_client_new(weir_conf *conf, const weir_tls_client_conf *settings,
-                                     const char *family)
+                                     const char *prefix, const char *family)
 {
     const weir_tls_profile_words words = {
-        .prefix = "proxy_ssl_",
+        .prefix = prefix,
         .protocols = settings->protocols,
         .ciphers = settings->ciphers,
         .curves = WEIR_STR("auto"),
@@ -442,8 +443,8 @@ weir_tls_client *weir_tls_client_new(weir_conf *conf, const weir_tls_client_conf
     client->session_reuse = settings->session_reuse;
     client->sends_name = settings->server_name;
     client->profile = weir_tls_profile_get(conf, &words);
-    return client->profile != NULL && client_trust(conf, client, settings)
-                   && client_certificate(conf, client, settings, family, &pair)
+    return client->profile != NULL && client_trust(conf, client, settings, prefix)
+                   && client_certificate(conf, client, settings, prefix, family, &pair)
                    && client_context(conf, client, pair)
                ? client
                : NULL;

@@ -74,9 +74,9 @@ void weir_tls_accept(weir_connection *connection, const weir_tls_acceptor *accep
 /* ---- toward origins */
 
 typedef struct weir_tls_client weir_tls_client;
-/* NULL: refused. */
+/* `prefix` is that of the directives, "proxy_ssl_", say: static.  NULL: refused. */
 weir_tls_client *weir_tls_client_new(weir_conf *conf, const weir_tls_client_conf *settings,
-                                     const char *family);
+                                     const char *prefix, const char *family);
 /* Whether the certificate that is shown hangs on the request: what was connected for one is for no other. */
 bool weir_tls_client_varies(const weir_tls_client *client);
 /* All strings are borrowed until it is done. */

@@ -8,6 +8,7 @@ import ssl
 import pytest
 
 from harness import request_bytes
+from harness.server import compose
 from harness.upstream import answer
 
 MODULE = "load_module /usr/lib/nginx/modules/ngx_stream_module.so;"
@@ -153,6 +154,22 @@ def test_a_word_holds_within_unless_there_is_another(passing, kind, name):
     assert seen(server, name) == said
     assert seen(server, name, "own") == said_then
     assert seen(server, name, "within") == said_then
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("said, message", [
+    ("verify on", "no {}trusted_certificate for {}verify"),
+    ("certificate @certs@/client.crt", 'no "{}certificate_key" is defined for certificate ".*/client.crt"'),
+    ("certificate @certs@/localhost.crt; certificate_key @certs@/encrypted.key", "encrypted.key"),
+    ("certificate @certs@/client.crt; certificate_key @certs@/localhost.key", "localhost.key"),
+    ("verify on; trusted_certificate @certs@/ca.crt; crl @certs@/none", "/none"), ("conf_command Nothing x", '"{}conf_command Nothing'),
+    ("ciphers NOTHING", '"{}ciphers')])
+def test_what_cannot_be_is_refused(check, binary, kind, said, message):
+    prefix = settings(kind, "x")[:-2]
+    done = check(compose(**parts(kind, said, "", binary.is_nginx), is_nginx=binary.is_nginx), origin="127.0.0.1:1")
+    assert done.code == 1
+    if not binary.is_nginx:
+        assert re.search(message.replace("{}", prefix), done.err), done.err
 
 
 @pytest.mark.weir_only("since nginx 1.27.2")

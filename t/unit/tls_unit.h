@@ -258,7 +258,7 @@ static bool tls_unit_leave(weir_conf *conf, weir_level *level, const weir_statem
     *made = (tls_unit_server){0};
     made->name = statement->args[1];
     if (tls_unit_is_client) {
-        made->client = weir_tls_client_new(conf, &settings->client, "http");
+        made->client = weir_tls_client_new(conf, &settings->client, "proxy_ssl_", "http");
     } else {
         made->server = weir_tls_server_new(conf, &settings->server, "http");
     }

@@ -10,6 +10,7 @@ static const proxy_kind grpc_kind = {
     .pass = "grpc_pass",
     .plain = WEIR_STR_INIT("grpc"),
     .tls = WEIR_STR_INIT("grpcs"),
+    .tls_prefix = "grpc_ssl_",
 };
 
 static bool pass_call(weir_conf *conf, void *settings, const weir_statement *statement)

@@ -82,6 +82,7 @@ const proxy_kind proxy_http = {
     .pass = "proxy_pass",
     .plain = WEIR_STR_INIT("http"),
     .tls = WEIR_STR_INIT("https"),
+    .tls_prefix = "proxy_ssl_",
     .plain_port = WEIR_STR_INIT("80"),
     .tls_port = WEIR_STR_INIT("443"),
     .needs_scheme = true,
@@ -302,7 +303,7 @@ bool proxy_settle(weir_conf *conf, proxy_conf *proxy, const proxy_kind *kind)
                              "\"proxy_http_version 1.1\"");
     }
     if (proxy->pass.url.is_tls || proxy->pass.template != NULL) {
-        proxy->tls_client = weir_tls_client_new(conf, &proxy->tls, "http");
+        proxy->tls_client = weir_tls_client_new(conf, &proxy->tls, kind->tls_prefix, "http");
         if (proxy->tls_client == NULL) {
             return false;
         }

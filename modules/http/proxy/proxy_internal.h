@@ -23,6 +23,7 @@ typedef struct {
     const char *pass;              /* its directive */
     weir_str plain, tls;           /* schemes; empty: there is none */
     weir_str plain_port, tls_port; /* the usual ones; empty: there is none */
+    const char *tls_prefix;        /* of its directives about TLS; NULL: it has none */
     bool needs_scheme, takes_uri;
     weir_str usual; /* what the directive means if it says nothing */
 } proxy_kind;

@@ -102,7 +102,7 @@ static bool proxy_check(weir_conf *conf, const void *settings)
     if (!proxy->pass.is_given || !proxy->ssl) {
         return true;
     }
-    proxy->tls_client = weir_tls_client_new(conf, &proxy->tls, "stream");
+    proxy->tls_client = weir_tls_client_new(conf, &proxy->tls, "proxy_ssl_", "stream");
     return proxy->tls_client != NULL && weir_tls_alpn_make(conf, &proxy->alpn, &proxy->alpn_wire);
 }
 
