@@ -23,6 +23,12 @@ def curl(*arguments, check=True):
     return done
 
 
+def ss(*arguments):
+    """What the kernel shows of TCP sockets."""
+    _need("ss")
+    return subprocess.run(["ss", *map(str, arguments)], capture_output=True, text=True, check=True, timeout=TIMEOUT).stdout
+
+
 def s_client(address, *arguments, send=""):
     """Runs openssl s_client until the server ends or the input does; returns
     its standard output and error as one text."""
