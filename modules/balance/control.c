@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -19,11 +20,13 @@
  */
 
 #define CALLS 64
-#define LAYOUT "balance calls 2 "
+#define LAYOUT "balance calls 3 "
 #define LOOK_MS 2 /* of who has asked */
 #define LISTEN_MS                                                                                  \
     100 /* of the keeper: workers of an earlier generation wake that generation's alone */
 #define PATIENCE_MS 5000 /* for a keeper that is being replaced */
+
+#define BEGINS 3 /* that a call is given: keepers may have died of it */
 
 #define NO_ID UINT64_MAX /* of a server that is to be added, until it is */
 
@@ -36,8 +39,10 @@ enum { CALL_FREE, CALL_TAKEN, CALL_ASKED, CALL_BEGUN, CALL_LEFT, CALL_ANSWERED }
 typedef struct {
     _Atomic uint32_t state;
     _Atomic uint32_t slot; /* of the worker that has it */
-    uint32_t op, mask, outcome;
+    uint32_t op, mask, outcome, begins;
     uint64_t group, id;
+    uint32_t from, to; /* of a move that has begun: indices of records */
+    uint64_t spare_id; /* the number that `from` is left with; NO_ID: none has begun */
     uint64_t weight, max_conns, max_fails, fail_timeout_ms, slow_start_ms, flags;
     uint16_t name_len, route_len, service_len;
     char text[BALANCE_TEXT_MAX];
@@ -243,7 +248,6 @@ static balance_record *member_make(weir_balance_group *group, const balance_serv
     settings_put(&record->settings, server, 0);
     member_rises(group, record);
     atomic_store(&record->generation, group->zone->generation);
-    atomic_fetch_add(&group->words->extras, 1);
     return record;
 }
 
@@ -284,26 +288,56 @@ static void server_remove(const weir_balance_group *group, balance_record *recor
     }
 }
 
+static bool takes_part(const weir_balance_group *group, const control_call *call, uint32_t i)
+{
+    const balance_record *record = &group->zone->records[i];
+    uint64_t id = atomic_load(&record->id);
+
+    return atomic_load(&record->group) == group->key && (id == call->id || id == call->spare_id);
+}
+
+/*
+ * From when `spare_id` is stored on, any keeper can: nothing that is done here hurts if it is done again.  False: none has
+ * begun, or its records are others' by now.
+ */
+static bool move_finish(const weir_balance_group *group, const control_call *call)
+{
+    balance_record *from, *to;
+
+    if (call->spare_id == NO_ID || call->from >= group->zone->count
+        || call->to >= group->zone->count || !takes_part(group, call, call->from)
+        || !takes_part(group, call, call->to)) {
+        return false;
+    }
+    from = &group->zone->records[call->from];
+    to = &group->zone->records[call->to];
+    atomic_store(&from->id, call->spare_id);
+    atomic_store(&to->id, call->id);
+    atomic_store(&to->is_added, 1);
+    server_remove(group, from);
+    return true;
+}
+
 /* To another address: that is another peer, of which nothing is known, under the same number. */
-static weir_balance_change_outcome server_move(weir_balance_group *group, balance_record *record,
-                                               const balance_server *server)
+static weir_balance_change_outcome server_move(weir_balance_group *group,
+                                               const balance_record *record,
+                                               const balance_server *server, control_call *call)
 {
     weir_balance_change_outcome outcome = WEIR_BALANCE_CHANGE_DONE;
-    balance_record *made = member_make(group, server, &outcome);
+    const balance_record *made = member_make(group, server, &outcome);
 
     if (made != NULL) {
-        uint64_t id = atomic_load(&record->id);
-
-        atomic_store(&record->id, atomic_load(&made->id));
-        atomic_store(&made->id, id);
-        atomic_store(&made->is_added, 1);
-        server_remove(group, record);
+        call->from = (uint32_t) (record - group->zone->records);
+        call->to = (uint32_t) (made - group->zone->records);
+        atomic_signal_fence(memory_order_seq_cst);
+        call->spare_id = atomic_load(&made->id);
+        (void) move_finish(group, call);
     }
     return outcome;
 }
 
 static weir_balance_change_outcome server_patch(weir_balance_group *group, balance_record *record,
-                                                const control_call *call)
+                                                control_call *call)
 {
     const balance_server asked = server_of(call);
     const balance_seat *seat = seat_of(group, record);
@@ -316,7 +350,7 @@ static weir_balance_change_outcome server_patch(weir_balance_group *group, balan
     balance_server_merge(&server, &asked, call->mask);
     if ((call->mask & WEIR_BALANCE_HAS_NAME) != 0 && !weir_str_eq(server.name, name)) {
         return server.is_resolved ? WEIR_BALANCE_CHANGE_IMMUTABLE
-                                  : server_move(group, record, &server);
+                                  : server_move(group, record, &server, call);
     }
     if (seat == NULL) {
         if (!texts_put(record, server.name, server.route, server.service)) {
@@ -380,8 +414,7 @@ static weir_balance_change_outcome address_patch(const weir_balance_group *group
 }
 
 /* Of one that is there. */
-static weir_balance_change_outcome member_change(weir_balance_group *group,
-                                                 const control_call *call)
+static weir_balance_change_outcome member_change(weir_balance_group *group, control_call *call)
 {
     balance_record *record = member_find(group, call->id);
     balance_name name;
@@ -403,7 +436,7 @@ static weir_balance_change_outcome member_change(weir_balance_group *group,
 
 /* `is_again`: a keeper that was killed had begun it, and may have done all but write the state file. */
 static weir_balance_change_outcome carry_out(const struct balance_control *control,
-                                             control_call *call, bool is_again)
+                                             control_call *call, bool is_again, const weir_log *log)
 {
     weir_balance_group *group = group_of(control->registry, call->group);
     weir_balance_change_outcome outcome;
@@ -414,7 +447,12 @@ static weir_balance_change_outcome carry_out(const struct balance_control *contr
     if (call->name_len + call->route_len + call->service_len > BALANCE_TEXT_MAX) {
         return WEIR_BALANCE_CHANGE_NO_ROOM;
     }
-    outcome = call->op == WEIR_BALANCE_ADD ? server_add(group, call) : member_change(group, call);
+    if (call->op == WEIR_BALANCE_ADD) {
+        outcome = server_add(group, call);
+    } else {
+        outcome = is_again && move_finish(group, call) ? WEIR_BALANCE_CHANGE_DONE
+                                                       : member_change(group, call);
+    }
     if (is_again && call->op == WEIR_BALANCE_REMOVE && outcome == WEIR_BALANCE_CHANGE_NO_SERVER) {
         outcome = WEIR_BALANCE_CHANGE_DONE;
     }
@@ -422,23 +460,33 @@ static weir_balance_change_outcome carry_out(const struct balance_control *contr
         return outcome;
     }
     atomic_fetch_add(&group->words->members, 1);
-    if (group->state_file.len != 0 && !balance_state_write(group, &control->keeper->log)) {
+    if (group->state_file.len != 0 && !balance_state_write(group, log)) {
         return WEIR_BALANCE_CHANGE_NOT_KEPT;
     }
     return WEIR_BALANCE_CHANGE_DONE;
 }
 
-static void call_settle(const struct balance_control *control, control_call *call, bool is_again)
+static void call_settle(const struct balance_control *control, control_call *call, bool is_again,
+                        const weir_log *log)
 {
     uint32_t state = CALL_BEGUN;
 
-    call->outcome = carry_out(control, call, is_again);
+    if (call->begins == BEGINS) {
+        weir_log_line(log, WEIR_LOG_ALERT, 0,
+                      "change of upstream server %" PRIu64
+                      " is given up: %u keepers died while they made it",
+                      call->id, BEGINS);
+        call->outcome = WEIR_BALANCE_CHANGE_NO_KEEPER;
+    } else {
+        call->begins++;
+        call->outcome = carry_out(control, call, is_again, log);
+    }
     if (!atomic_compare_exchange_strong(&call->state, &state, CALL_ANSWERED)) {
         atomic_store(&call->state, CALL_FREE);
     }
 }
 
-static void carry_all_out(const struct balance_control *control)
+void balance_changes_carry_out(const struct balance_control *control, const weir_log *log)
 {
     control_call *calls = calls_of(control);
 
@@ -448,7 +496,7 @@ static void carry_all_out(const struct balance_control *control)
         if (state == CALL_BEGUN || state == CALL_LEFT
             || (state == CALL_ASKED
                 && atomic_compare_exchange_strong(&calls[i].state, &state, CALL_BEGUN))) {
-            call_settle(control, &calls[i], state != CALL_ASKED);
+            call_settle(control, &calls[i], state != CALL_ASKED, log);
         }
     }
 }
@@ -461,14 +509,14 @@ static void woken(weir_event *event, unsigned what)
     (void) what;
     while (read(control->wake, &count, sizeof(count)) > 0) {
     }
-    carry_all_out(control);
+    balance_changes_carry_out(control, &control->keeper->log);
 }
 
 static void listen_due(weir_timer *timer)
 {
     struct balance_control *control = WEIR_OWNER(timer, struct balance_control, timer);
 
-    carry_all_out(control);
+    balance_changes_carry_out(control, &control->keeper->log);
     (void) weir_timer_set(control->keeper->loop, timer, LISTEN_MS);
 }
 
@@ -507,6 +555,8 @@ static void call_fill(control_call *call, const weir_balance_change *change)
     call->mask = change->mask;
     call->group = change->group->key;
     call->id = change->op == WEIR_BALANCE_ADD ? NO_ID : change->id;
+    call->spare_id = NO_ID;
+    call->begins = 0;
     call->weight = server->weight;
     call->max_conns = server->max_conns;
     call->max_fails = server->max_fails;
@@ -516,6 +566,38 @@ static void call_fill(control_call *call, const weir_balance_change *change)
     call->name_len = (uint16_t) server->name.len;
     call->route_len = (uint16_t) server->route.len;
     call->service_len = (uint16_t) server->service.len;
+}
+
+bool balance_change_ask(const struct balance_control *control, weir_balance_change *change,
+                        unsigned slot)
+{
+    control_call *calls = calls_of(control);
+
+    for (size_t i = 0; i < CALLS; i++) {
+        uint32_t free = CALL_FREE;
+
+        if (atomic_compare_exchange_strong(&calls[i].state, &free, CALL_TAKEN)) {
+            atomic_store(&calls[i].slot, slot);
+            call_fill(&calls[i], change);
+            change->call = &calls[i];
+            atomic_store(&calls[i].state, CALL_ASKED);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool balance_change_answered(weir_balance_change *change)
+{
+    control_call *call = change->call;
+
+    if (atomic_load(&call->state) != CALL_ANSWERED) {
+        return false;
+    }
+    change->id = call->id;
+    change->outcome = call->outcome;
+    atomic_store(&call->state, CALL_FREE);
+    return true;
 }
 
 static void change_end(weir_balance_change *change, weir_balance_change_outcome outcome)
@@ -540,12 +622,8 @@ static void change_look(weir_timer *timer)
     weir_balance_change *change = WEIR_OWNER(timer, weir_balance_change, timer);
     control_call *call = change->call;
 
-    if (atomic_load(&call->state) == CALL_ANSWERED) {
-        weir_balance_change_outcome outcome = call->outcome;
-
-        change->id = call->id;
-        atomic_store(&call->state, CALL_FREE);
-        change_end(change, outcome);
+    if (balance_change_answered(change)) {
+        change_end(change, change->outcome);
     } else if (weir_clock_now()->monotonic_ms - change->asked_ms > PATIENCE_MS) {
         call_leave(call);
         change_end(change, WEIR_BALANCE_CHANGE_NO_KEEPER);
@@ -559,36 +637,26 @@ bool weir_balance_change_begin(weir_balance_change *change)
     const weir_worker *worker = weir_worker_current();
     struct balance_control *control =
         balance_registry_of_cycle(worker->cycle, change->group->family)->control;
-    control_call *calls = control == NULL ? NULL : calls_of(control);
     const uint64_t one = 1;
 
-    if (calls == NULL
+    if (control == NULL
         || change->server.name.len + change->server.route.len + change->server.service.len
                > BALANCE_TEXT_MAX) {
         return false;
     }
-    for (size_t i = 0; i < CALLS; i++) {
-        uint32_t free = CALL_FREE;
-
-        if (!atomic_compare_exchange_strong(&calls[i].state, &free, CALL_TAKEN)) {
-            continue;
-        }
-        atomic_store(&calls[i].slot, worker->slot);
-        call_fill(&calls[i], change);
-        change->call = &calls[i];
-        change->timer.name = "upstream change";
-        change->timer.expired = change_look;
-        change->asked_ms = weir_clock_now()->monotonic_ms;
-        if (!weir_timer_set(worker->loop, &change->timer, LOOK_MS)) {
-            atomic_store(&calls[i].state, CALL_FREE);
-            return false;
-        }
-        change->is_asked = true;
-        atomic_store(&calls[i].state, CALL_ASKED);
-        (void) !write(control->wake, &one, sizeof(one));
-        return true;
+    change->timer.name = "upstream change";
+    change->timer.expired = change_look;
+    change->asked_ms = weir_clock_now()->monotonic_ms;
+    if (!weir_timer_set(worker->loop, &change->timer, LOOK_MS)) {
+        return false;
     }
-    return false;
+    if (!balance_change_ask(control, change, worker->slot)) {
+        weir_timer_clear(worker->loop, &change->timer);
+        return false;
+    }
+    change->is_asked = true;
+    (void) !write(control->wake, &one, sizeof(one));
+    return true;
 }
 
 void weir_balance_change_cancel(weir_balance_change *change)

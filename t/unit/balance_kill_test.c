@@ -1,6 +1,6 @@
 /*
  * Kill -9 at any instruction of a pick: others go on, and nothing but the killed one's own counts is lost. A reset, and
- * another worker that wants the last place. Kill -9 of a keeper that makes an address.
+ * another worker that wants the last place. Kill -9 of a keeper that makes an address, or moves a server to one.
  */
 
 #include <sys/mman.h>
@@ -318,6 +318,141 @@ static void a_keeper_that_is_killed_leaves_an_address_to_be_made_by_the_next(voi
     }
 }
 
+/* ---- a keeper that moves a server to another address */
+
+static void changes_are_carried_out(void *control)
+{
+    balance_changes_carry_out(control, &unit.log);
+}
+
+/* The second of three, under its number; the others stay. */
+static void assert_moved(const weir_balance_group *group, uint64_t id, uint64_t at)
+{
+    uint64_t ids[4];
+    size_t position = 0, count = 0, moved = 0;
+    balance_name found;
+
+    while (balance_server_next(group, &position, &found)) {
+        assert_true(count < WEIR_COUNT(ids));
+        ids[count] = found.id;
+        for (size_t i = 0; i < count; i++) {
+            assert_true(ids[i] != found.id);
+        }
+        count++;
+        moved += weir_str_eq(found.server.name, WEIR_STR("127.0.0.9")) && found.id == id;
+        assert_false(weir_str_eq(found.server.name, WEIR_STR("127.0.0.2")));
+    }
+    if (count != 3 || moved != 1) {
+        fail_msg("at %llu: %zu servers, %zu moved", (unsigned long long) at, count, moved);
+    }
+}
+
+typedef struct {
+    weir_cycle *cycle;
+    weir_balance_group *group;
+    struct balance_control *control;
+    weir_balance_change change;
+    uint64_t id;
+} moving;
+
+static weir_cycle *move_load(const char *server, const char *upstream, weir_cycle *before)
+{
+    char text[1024];
+
+    snprintf(text, sizeof(text),
+             "http { access_log off; %s server { listen unix:%s/api.sock; %s } }", upstream,
+             unit.folder, server);
+    return process_load(text, before);
+}
+
+/* Is asked for, and not yet carried out.  `before` has the socket. */
+static void move_ask(moving *move, weir_cycle *before)
+{
+    *move = (moving){
+        .cycle = move_load(
+            "location / { api write=on; }",
+            "upstream back { server 127.0.0.1; server 127.0.0.2; server 127.0.0.3; }", before),
+    };
+    assert_non_null(move->cycle);
+    move->group = weir_balance_group_of_cycle(move->cycle, &family, WEIR_STR("back"));
+    move->control = balance_registry_of_cycle(move->cycle, &family)->control;
+    move->id = atomic_load(&move->group->seats[1].record->id);
+    move->change = (weir_balance_change){
+        .op = WEIR_BALANCE_PATCH,
+        .group = move->group,
+        .id = move->id,
+        .server = {.name = WEIR_STR("127.0.0.9")},
+        .mask = WEIR_BALANCE_HAS_NAME,
+    };
+    assert_true(balance_change_ask(move->control, &move->change, 0));
+}
+
+static void move_settle(moving *move, uint64_t at)
+{
+    assert_true(balance_change_answered(&move->change));
+    assert_int_equal(move->change.outcome, WEIR_BALANCE_CHANGE_DONE);
+    assert_int_equal(move->change.id, move->id);
+    assert_moved(move->group, move->id, at);
+    weir_cycle_free(move->cycle);
+}
+
+static weir_cycle *socket_load(void)
+{
+    weir_cycle *cycle = move_load("", "", NULL);
+
+    assert_non_null(cycle);
+    return cycle;
+}
+
+static void socket_free(weir_cycle *cycle)
+{
+    char path[sizeof(unit.folder) + 16];
+
+    snprintf(path, sizeof(path), "%s/api.sock", unit.folder);
+    assert_int_equal(unlink(path), 0);
+    weir_cycle_free(cycle);
+}
+
+static void a_server_is_moved_by_the_next_keeper_where_one_was_killed(void **state)
+{
+    weir_cycle *before = socket_load();
+    step_points points = {.budget_us = BUDGET_US, .least = KILLS_MIN};
+    moving move;
+
+    (void) state;
+    move_ask(&move, before);
+    points.all = step_count(changes_are_carried_out, move.control);
+    move_settle(&move, points.all);
+    while (step_next(&points)) {
+        move_ask(&move, before);
+        step_and_kill(changes_are_carried_out, move.control, points.at);
+        balance_changes_carry_out(move.control, &unit.log);
+        move_settle(&move, points.at);
+    }
+    socket_free(before);
+}
+
+static void a_change_that_keepers_die_of_is_given_up(void **state)
+{
+    weir_cycle *before = socket_load();
+    moving move;
+
+    (void) state;
+    move_ask(&move, before);
+    for (unsigned i = 0; i < 3; i++) {
+        step_and_kill(changes_are_carried_out, move.control, 2000);
+        assert_false(balance_change_answered(&move.change));
+    }
+    process_catch();
+    balance_changes_carry_out(move.control, &unit.log);
+    process_caught();
+    assert_said("is given up: 3 keepers died");
+    assert_true(balance_change_answered(&move.change));
+    assert_int_equal(move.change.outcome, WEIR_BALANCE_CHANGE_NO_KEEPER);
+    weir_cycle_free(move.cycle);
+    socket_free(before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +460,8 @@ int main(void)
         cmocka_unit_test(a_reset_at_any_instruction_of_counting_makes_up_no_status),
         cmocka_unit_test(the_last_place_is_one_workers_at_any_instruction_of_a_pick),
         cmocka_unit_test(a_keeper_that_is_killed_leaves_an_address_to_be_made_by_the_next),
+        cmocka_unit_test(a_server_is_moved_by_the_next_keeper_where_one_was_killed),
+        cmocka_unit_test(a_change_that_keepers_die_of_is_given_up),
     };
 
     return cmocka_run_group_tests_name("balance kill", tests, process_setup, process_teardown);
