@@ -255,7 +255,114 @@ def test_a_call_that_one_origin_refuses_goes_to_the_next(weir, new_upstream):
     assert len(busy.requests) == 1 and len(free.requests) == 1
 
 
+# ---- the next server, and who may be asked at all
+
+# What the first server does, and what the client sees where the word for it is not said.
+CONDITIONS = {
+    "error": (lambda call: call.reset(CANCEL), 502),
+    "timeout": (lambda call: call.wait_reset(), 504),
+    "invalid_header": (lambda call: call.respond(fields=GRPC + [("Upper", "x")]), 502),
+    **{f"http_{status}": (lambda call, status=status: call.respond(fields=[(":status", str(status))]), status)
+       for status in (500, 502, 503, 504, 403, 404, 429)},
+}
+
+
+@pytest.fixture
+def two(weir, new_upstream):
+    """Calls the first of two servers, which behaves so, and has the second one beside."""
+    def start(behaviour, said):
+        first, second = speaks_h2(new_upstream(), behaviour), speaks_h2(new_upstream(), echo)
+        server = weir(LISTEN + said + "location / { grpc_read_timeout 200ms; grpc_pass back; }",
+                      http="upstream back { server @first@ max_fails=0; server @second@ backup; }", first=first, second=second)
+        start.asked = lambda: (len(first.requests), len(second.requests))
+        return H2(server.connect()).request(CALL, b"x")
+    return start
+
+
+@pytest.mark.weir_only("nginx sends no call again")
+@pytest.mark.parametrize("word", CONDITIONS)
+def test_a_call_goes_on_where_that_and_non_idempotent_are_named(two, word):
+    assert two(CONDITIONS[word][0], f"grpc_next_upstream {word} non_idempotent;").body == b"<x>"
+    assert two.asked() == (1, 1)
+
+
+@pytest.mark.parametrize("word", CONDITIONS)
+@pytest.mark.parametrize("said", ["grpc_next_upstream @word@;", "grpc_next_upstream @others@ non_idempotent;",
+                                  "grpc_next_upstream @word@ non_idempotent off;",
+                                  "grpc_next_upstream @word@ non_idempotent; grpc_next_upstream_tries 1;"])
+def test_it_does_not_otherwise(two, word, said):
+    behaviour, status = CONDITIONS[word]
+    others = " ".join(CONDITIONS).replace(word, "")
+    assert two(behaviour, said.replace("@word@", word).replace("@others@", others)).status == status
+    assert two.asked() == (1, 0)
+
+
+@pytest.mark.weir_only("nginx sends no call again")
+@pytest.mark.parametrize("when", ["at once", "before its end"])
+def test_the_next_server_gets_the_whole_of_a_call_that_the_first_one_answered(weir, new_upstream, when):
+    busy = speaks_h2(new_upstream(), lambda call: (call.read_body() if when == "at once" else call.read(5),
+                                                   call.respond(fields=[(":status", "503")])))
+    free = speaks_h2(new_upstream(), echo)
+    server = weir(LISTEN + "location / { grpc_next_upstream http_503 non_idempotent; grpc_pass back; }",
+                  http="upstream back { server @busy@; server @free@ backup; }", busy=busy, free=free)
+    client = H2(server.connect())
+    stream = client.headers(CALL, end=False)
+    client.data(stream, b"first", end=when == "at once")
+    wait_until(lambda: len(free.requests) == 1, "the next server to be asked")
+    if when != "at once":
+        client.data(stream, b" rest", end=True)
+    assert client.read_response(stream).body == (b"<first>" if when == "at once" else b"<first rest>")
+
+
+@pytest.mark.weir_only("nginx sends no call again")
+@pytest.mark.parametrize("time, status", [("0", 200), ("100ms", 504)])
+def test_it_goes_on_as_long_as_said(two, time, status):
+    said = f"grpc_next_upstream timeout non_idempotent; grpc_next_upstream_timeout {time};"
+    assert two(CONDITIONS["timeout"][0], said).status == status
+
+
+@pytest.mark.weir_only("since nginx 1.29.3")
+@pytest.mark.parametrize("word, status, asked", [("denied", 200, (0, 1)), ("error", 403, (0, 0))])
+def test_a_server_may_be_denied(weir, new_upstream, word, status, asked):
+    first, second = speaks_h2(new_upstream(), echo), speaks_h2(new_upstream(), echo)
+    server = weir(LISTEN + f"location / {{ grpc_allow_upstream $may; grpc_next_upstream {word}; grpc_pass back; }}",
+                  http="""map $upstream_last_addr $may { volatile; default 0; @second@ 1; }
+                          upstream back { server @first@; server @second@ backup; }""", first=first, second=second)
+    assert H2(server.connect()).request(CALL, b"x").status == status
+    assert (len(first.requests), len(second.requests)) == asked
+
+
+@pytest.mark.weir_only("nginx has it in NGINX Plus")
+@pytest.mark.parametrize("dynamic, names", [("off", ["-", "-"]), ("on", ["a.test", "b.test"])])
+def test_a_call_may_be_made_anew_for_each_server(weir, new_upstream, dynamic, names):
+    first, second = speaks_h2(new_upstream(), CONDITIONS["http_503"][0]), speaks_h2(new_upstream(), echo)
+    server = weir(LISTEN + f"""location / {{ grpc_next_upstream http_503 non_idempotent; grpc_request_dynamic {dynamic};
+                                             grpc_set_header X-Name $name; grpc_pass back; }}""",
+                  http="""map $upstream_last_addr $name { volatile; default -; @first@ a.test; @second@ b.test; }
+                          upstream back { server @first@; server @second@ backup; }""", first=first, second=second)
+    assert H2(server.connect()).request(CALL, b"x").status == 200
+    assert [one.last.headers["x-name"] for one in (first, second)] == names
+
+
 # ---- failures
+
+def test_an_origin_that_takes_no_connection_is_504(weir, deaf):
+    server = weir(LISTEN + "grpc_connect_timeout 200ms; location / { grpc_pass @deaf@; }", deaf=deaf)
+    assert H2(server.connect()).request(CALL, b"x").status == 504
+
+
+@pytest.mark.weir_only("nginx limits no head by it")
+@pytest.mark.parametrize("said, status", [("", 200), ("grpc_buffer_size 1k;", 502)])
+def test_a_head_over_grpc_buffer_size_is_502(weir, origin, said, status):
+    speaks_h2(origin, lambda call: call.respond(fields=GRPC + [("x-large", "a" * 3000)]))
+    assert H2(weir(said + PASS).connect()).request(CALL, b"x").status == status
+
+
+@pytest.mark.parametrize("said, body", [("", b"inside"), ("grpc_ignore_headers X-Accel-Redirect;", b"shown")])
+def test_x_accel_redirect_may_be_ignored(weir, origin, said, body):
+    speaks_h2(origin, lambda call: call.respond(b"shown", fields=GRPC + [("x-accel-redirect", "/inside")]))
+    server = weir(said + PASS + "location /inside { internal; return 200 inside; }")
+    assert H2(server.connect()).request([(":method", "GET"), *CALL[1:]]).body == body
 
 def test_an_origin_that_is_down_is_told_in_grpcs_words(weir, deaf, ports):
     server = weir(LISTEN + """

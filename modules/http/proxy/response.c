@@ -114,7 +114,6 @@ static void head_complete(proxy_state *proxy)
     proxy_attempt *attempt = proxy_attempt_now(proxy);
 
     proxy->head_is_complete = true;
-    weir_chain_clear(&proxy->replay);
     if (proxy->wire->framing == NULL) {
         proxy_head_keep(proxy);
     }
@@ -131,6 +130,8 @@ static void head_complete(proxy_state *proxy)
         head_invalid(proxy, "upstream switched protocols without being asked to");
         return;
     }
+    /* There are no further tries. */
+    weir_chain_clear(&proxy->replay);
     proxy_respond(proxy);
 }
 
