@@ -21,7 +21,10 @@ static int base64_value(char c)
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* What is there of a last group comes out too; other bytes end the text or, with `skips_others`, do not count. */
+/*
+ * What is there of a last group comes out too; other bytes end the text or, with `skips_others`, do not count.
+ * Line ends never do: encoded text comes in lines (RFC 2045, 6.8).
+ */
 static void base64_decode(weir_str in, bool skips_others, weir_builder *out)
 {
     uint32_t bits = 0;
@@ -31,7 +34,7 @@ static void base64_decode(weir_str in, bool skips_others, weir_builder *out)
         int value = base64_value(in.data[i]);
 
         if (value < 0) {
-            if (skips_others) {
+            if (skips_others || in.data[i] == '\r' || in.data[i] == '\n') {
                 continue;
             }
             break;

@@ -135,13 +135,14 @@ void weir_waf_utf8_to_unicode(const weir_waf_unicode_map *map, weir_str in, size
             continue;
         }
 
-        if (utf8_is_suspect(point, len)) {
-            weir_builder_add_byte(out, in.data[from]);
-        }
         weir_builder_add(out, WEIR_STR("%u"));
         for (int shift = point > 0xffff ? (point > 0xfffff ? 20 : 16) : 12; shift >= 0;
              shift -= 4) {
             weir_builder_add_byte(out, "0123456789abcdef"[point >> shift & 0xf]);
+        }
+        /* Behind it, so that what stands before reads on: "..%c0%af" is "../". */
+        if (utf8_is_suspect(point, len)) {
+            weir_builder_add_byte(out, in.data[from]);
         }
         from += len;
     }

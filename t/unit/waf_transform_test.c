@@ -17,6 +17,7 @@ static const sample samples[] = {
     SAMPLE("base64Decode", "VGVzdA==", "Test"),
     SAMPLE("base64Decode", "VGVz!dA==", "Tes"),
     SAMPLE("base64Decode", "VGVzd", "Tes"),
+    SAMPLE("base64Decode", "VG\r\nVz\ndA==", "Test"),
     SAMPLE("base64DecodeExt", "V.G V\0zdA==", "Test"),
     SAMPLE("base64Encode", "Test", "VGVzdA=="),
     SAMPLE("base64Encode", "", ""),
@@ -69,7 +70,7 @@ static const sample samples[] = {
     SAMPLE("urlEncode", "aZ0* -\xff", "aZ0*+%2d%ff"),
     SAMPLE("utf8toUnicode", "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xff",
            "a%u00e9%u20ac%u1f600\xff"),
-    SAMPLE("utf8toUnicode", "\xc0\xaf\xc3", "\xc0%u002f\xc3"),
+    SAMPLE("utf8toUnicode", "..\xc0\xaf..\xc3", "..%u002f\xc0..\xc3"),
 };
 
 static weir_str transformed(weir_pool *pool, const weir_waf_transform *transform, weir_str in,
