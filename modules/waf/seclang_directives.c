@@ -85,6 +85,24 @@ static bool set_small_number(weir_waf_reader *reader, const weir_waf_statement *
     return true;
 }
 
+/* A regex that gives up finds nothing: a low limit would let by whatever has enough text around it. */
+static bool set_match_limit(weir_waf_reader *reader, const weir_waf_statement *statement,
+                            const directive *row)
+{
+    unsigned *limit = setting_at(reader, row);
+
+    if (!set_small_number(reader, statement, row)) {
+        return false;
+    }
+    if (*limit != 0 && *limit < WEIR_WAF_STEPS_MAX) {
+        weir_waf_say(reader,
+                     "%s %u counts as %u: what a regex that gives up would have found gets by",
+                     row->name, *limit, WEIR_WAF_STEPS_MAX);
+        *limit = 0;
+    }
+    return true;
+}
+
 static bool set_text(weir_waf_reader *reader, const weir_waf_statement *statement,
                      const directive *row)
 {
@@ -391,7 +409,7 @@ static const directive directives[] = {
     {"SecResponseBodyMimeTypesClear", 0, 0, clear_mime_types, 0, NULL},
     {"SecArgumentSeparator", 1, 1, set_separator, SETTING(argument_separator), NULL},
     {"SecCollectionTimeout", 1, 1, set_number, SETTING(collection_timeout_s), NULL},
-    {"SecPcreMatchLimit", 1, 1, set_small_number, SETTING(pcre_match_limit), NULL},
+    {"SecPcreMatchLimit", 1, 1, set_match_limit, SETTING(pcre_match_limit), NULL},
     {"SecUnicodeMapFile", 1, 2, set_unicode_map, 0, NULL},
     {"SecComponentSignature", 1, 1, add_component, 0, NULL},
     {"SecWebAppId", 1, 1, set_text, SETTING(web_app_id), NULL},

@@ -13,6 +13,7 @@ from harness.h2 import H2, post, with_fields
 
 pytestmark = pytest.mark.weir_only("nginx has no WAF of its own")
 
+CONF_WAF = os.path.join(os.path.dirname(__file__), "..", "..", "conf", "waf", "main.conf")
 FORM = [("Content-Type", "application/x-www-form-urlencoded")]
 JSON = [("Content-Type", "application/json")]
 
@@ -63,6 +64,25 @@ def test_what_takes_more_than_its_budget_is_refused_and_logged(weir, limit, what
     assert server.request("/", "POST", FORM, many).status == 403
     assert f"budget of {what} is used up" in server.log()
     assert server.get("/?a=b").status == 200
+
+
+def test_text_around_an_attack_does_not_make_a_regex_give_up_however_low_its_limit(weir):
+    server = weir(waf("SecPcreMatchLimit 1000", r'SecRule ARGS "@rx \bgroup\b.*?\bby\b.{1,100}?\bhaving\b" "id:1,deny"') + FINE)
+    attack = b"a=" + b"group by x " * 400 + b"having 1=1"
+    assert server.request("/", "POST", FORM, attack).status == 403
+    assert server.request("/", "POST", FORM, attack.replace(b"having", b"without")).status == 200
+
+
+def test_what_a_regex_gave_up_on_is_refused_by_the_rules_that_come_with_weir(weir, folder):
+    """This regex stands where a site's own rules do, behind CRS."""
+    with open(CONF_WAF, "rb") as file:
+        folder.write("waf/main.conf", file.read())
+    folder.write("waf/exclusions.conf", 'SecRule ARGS:slow "@rx ^(?:a|aa)+$" "id:1,phase:2,pass,nolog"\n')
+    server = weir("modsecurity on; modsecurity_rules_file waf/main.conf;" + FINE)
+    browser = [("Host", "shop.test"), ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64)"), ("Accept", "*/*")]
+    assert server.request("/?slow=aaaa", "GET", browser).status == 200
+    assert server.request("/?slow=" + "a" * 60 + "b", "GET", browser).status == 403
+    assert "the regex gave up at its match limit" in server.log()
 
 
 def test_a_value_of_any_length_has_its_line_in_the_verdict_log(weir):
