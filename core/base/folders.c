@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <string.h>
 #include <sys/stat.h>
 
 bool weir_folders_make(const char *path, mode_t mode)
@@ -13,7 +14,8 @@ bool weir_folders_make(const char *path, mode_t mode)
             errno = ENAMETOOLONG;
             return false;
         }
-        if (path[i] == '/' && i != 0) {
+        /* What slashes alone follow is the last name. */
+        if (path[i] == '/' && i != 0 && path[i + strspn(path + i, "/")] != '\0') {
             folder[i] = '\0';
             if (mkdir(folder, mode) != 0 && errno != EEXIST) {
                 return false;

@@ -28,6 +28,10 @@ static void the_folders_on_the_way_are_made_and_the_last_name_is_not(void **stat
     assert_int_equal(found.st_mode, S_IFDIR | 0750);
 
     assert_int_equal(rmdir(path), 0);
+    (void) snprintf(path, sizeof(path), "%s/a/b//", root);
+    assert_true(weir_folders_make(path, 0750));
+    assert_int_equal(stat(path, &found), -1);
+
     (void) snprintf(path, sizeof(path), "%s/a", root);
     assert_int_equal(rmdir(path), 0);
     assert_int_equal(rmdir(root), 0);
