@@ -423,6 +423,8 @@ weir_balance_peer *balance_choose_in_turn(weir_balance_pick *pick, balance_view 
 /* Makes the tier's `named` and `ring`.  False: no memory. */
 bool balance_ring_prepare(const weir_balance_group *group, balance_view *view, balance_tier *tier);
 void balance_ring_unref(balance_ring *ring);
+/* Of nginx's hashes (CRC-32); `crc` is that of what stands before. */
+uint32_t balance_crc(uint32_t crc, weir_str text);
 /* The first point at or after the hash; past the last, the first of all. */
 size_t balance_ring_find(const balance_ring *ring, uint32_t hash);
 

@@ -1,7 +1,5 @@
 #include "modules/balance/balance_internal.h"
 
-#include <zlib.h>
-
 /*
  * Methods that have a key choose, so that equal keys go to the same peer: ip_hash, hash, and hash … consistent.  Each
  * gives a key the peer that nginx gives it.  Peers that are away keep their places: their keys go elsewhere one by one.
@@ -84,11 +82,6 @@ const balance_method balance_ip_hash = {
 
 /* ---- hash KEY: as Cache::Memcached */
 
-static uint32_t crc_of(uint32_t crc, weir_str text)
-{
-    return (uint32_t) crc32(crc, (const unsigned char *) text.data, (unsigned) text.len);
-}
-
 /* Evaluated once a pick.  Empty, without variables. */
 static weir_str key_of(const weir_balance_pick *pick)
 {
@@ -119,7 +112,7 @@ static weir_balance_peer *hash_choose(weir_balance_pick *pick, balance_view *vie
             weir_builder_add_uint(&prefix, pick->hash_tries);
         }
         pick->hash_tries++;
-        crc = crc_of(crc_of(0, weir_builder_text(&prefix)), key);
+        crc = balance_crc(balance_crc(0, weir_builder_text(&prefix)), key);
         pick->hash += crc >> 16 & 0x7fff;
         peer = place_of(tier, pick->hash);
         if (balance_may_take(pick, view, peer, now_ms)) {
@@ -169,7 +162,7 @@ static weir_balance_peer *consistent_choose(weir_balance_pick *pick, balance_vie
 {
     const balance_tier *tier = &view->tiers[number];
     const balance_ring *ring = tier->ring;
-    size_t at = balance_ring_find(ring, crc_of(0, key_of(pick)));
+    size_t at = balance_ring_find(ring, balance_crc(0, key_of(pick)));
 
     for (unsigned i = 0; i < TRIES; i++) {
         const balance_point *point = &ring->points[(at + i) % ring->point_count];

@@ -52,7 +52,7 @@ static bool named_make(balance_view *view, balance_tier *tier)
     return true;
 }
 
-/* The weight of a name is that of its first peer.  NULL: no memory. */
+/* The weight of a name is the largest that a peer of it has.  NULL: no memory. */
 static balance_ring_name *ring_names_make(const balance_view *view, const balance_tier *tier,
                                           size_t *count)
 {
@@ -63,9 +63,12 @@ static balance_ring_name *ring_names_make(const balance_view *view, const balanc
         const weir_balance_peer *peer = &tier->peers[tier->named[i]];
 
         if (*count == 0 || !weir_str_eq(names[*count - 1].name, peer->name)) {
-            names[(*count)++] = (balance_ring_name){peer->name, peer->weight, (uint32_t) i, 0};
+            names[(*count)++] = (balance_ring_name){peer->name, 0, (uint32_t) i, 0};
         }
         names[*count - 1].count++;
+        if (names[*count - 1].weight < peer->weight) {
+            names[*count - 1].weight = peer->weight;
+        }
     }
     return names;
 }
@@ -86,6 +89,11 @@ static bool ring_is_of(const balance_ring *ring, const balance_ring_name *names,
 
 /* ---- points */
 
+uint32_t balance_crc(uint32_t crc, weir_str text)
+{
+    return (uint32_t) crc32(crc, (const unsigned char *) text.data, (unsigned) text.len);
+}
+
 /* Host and port of a server's name, with a zero byte between them; or path and zero byte. */
 static uint32_t name_crc(weir_str name)
 {
@@ -104,9 +112,8 @@ static uint32_t name_crc(weir_str name)
             }
         }
     }
-    crc = (uint32_t) crc32(0, (const unsigned char *) host.data, (unsigned) host.len);
-    crc = (uint32_t) crc32(crc, (const unsigned char *) "", 1);
-    return (uint32_t) crc32(crc, (const unsigned char *) port.data, (unsigned) port.len);
+    crc = balance_crc(balance_crc(0, host), WEIR_STR("\0"));
+    return balance_crc(crc, port);
 }
 
 /* At least one. */
@@ -126,10 +133,10 @@ static void points_add(balance_ring *ring, uint32_t name, size_t points)
     uint32_t hash = 0;
 
     for (size_t i = 0; i < points; i++) {
-        const unsigned char before[] = {(uint8_t) hash, (uint8_t) (hash >> 8),
-                                        (uint8_t) (hash >> 16), (uint8_t) (hash >> 24)};
+        const char before[] = {(char) hash, (char) (hash >> 8), (char) (hash >> 16),
+                               (char) (hash >> 24)};
 
-        hash = (uint32_t) crc32(base, before, sizeof(before));
+        hash = balance_crc(base, weir_str_of(before, sizeof(before)));
         ring->points[ring->point_count++] = (balance_point){hash, name};
     }
 }

@@ -39,6 +39,11 @@ RING_OF_ANY = {
     "127.0.0.3:3": "0 2 4 7 8 9 10 11 13 14 15 16 17 20 23",
     "unix:/nonexistent/a": "1 3 5 6 12 18 19 21 22",
 }
+# As often as its largest weight says.
+RING_WITH_ONE_TWICE = {
+    "127.0.0.1:1": "0 1 2 3 5 6 9 11 12 13 15 16 17 18 19 23",
+    "127.0.0.2:2": "4 7 8 10 14 20 21 22",
+}
 
 
 def keys_by_peer(server, numbers):
@@ -56,6 +61,8 @@ def keys_by_peer(server, numbers):
     ("hash $http_x_key consistent;", "server 127.0.0.1:1 max_fails=0; server 127.0.0.2:2 down; "
      "server 127.0.0.3:3 weight=3 max_fails=0; server unix:/nonexistent/a max_fails=0;",
      RING_OF_ANY),
+    ("hash $http_x_key consistent;", "server 127.0.0.1:1 max_fails=0; server 127.0.0.2:2 weight=3 max_fails=0; "
+     "server 127.0.0.1:1 weight=5 max_fails=0;", RING_WITH_ONE_TWICE),
 ])
 def test_keys_go_where_nginx_sends_them(weir, method, servers, wanted):
     server = weir(KEYED, http=f"upstream back {{ {method} {servers} }}")
