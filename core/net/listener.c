@@ -237,8 +237,7 @@ void weir_listener_note_file(weir_listener *listener)
 
 static void file_unlink(const weir_listener *listener)
 {
-    if (weir_addr_is_unix(&listener->addr)
-        && (listener->file.inode == 0 || file_is_own(listener))) {
+    if (weir_addr_is_unix(&listener->addr) && file_is_own(listener)) {
         unlink(listener->addr.un.sun_path);
     }
 }

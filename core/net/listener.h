@@ -61,7 +61,7 @@ struct weir_listener {
     struct {
         dev_t device;
         ino_t inode;
-    } file;              /* of a unix socket, when it was opened; inode 0: not known */
+    } file;              /* of a unix socket, when it was opened; inode 0: there was none */
     bool has_file_aside; /* what was at its path, until all is settled or undone */
     weir_event event;
     weir_listeners *owner;
