@@ -37,8 +37,8 @@
 enum { CALL_FREE, CALL_TAKEN, CALL_ASKED, CALL_BEGUN, CALL_LEFT, CALL_ANSWERED };
 
 typedef struct {
-    _Atomic uint32_t state;
-    _Atomic uint32_t slot; /* of the worker that has it */
+    _Atomic uint32_t
+        word; /* the state, and the slot of the worker that has it: one word, as a worker may die and be followed */
     uint32_t op, mask, outcome, begins;
     uint64_t group, id;
     uint32_t from, to; /* of a move that has begun: indices of records */
@@ -47,6 +47,18 @@ typedef struct {
     uint16_t name_len, route_len, service_len;
     char text[BALANCE_TEXT_MAX];
 } control_call;
+
+#define STATE_BITS 8
+
+static uint32_t word_of(uint32_t state, uint32_t slot)
+{
+    return state == CALL_FREE ? 0 : slot << STATE_BITS | state;
+}
+
+static uint32_t state_of(uint32_t word)
+{
+    return word & ((1u << STATE_BITS) - 1);
+}
 
 struct balance_control {
     balance_registry *registry;
@@ -178,6 +190,19 @@ static void addresses_follow(const weir_balance_group *group, const balance_reco
     }
 }
 
+/* Nothing is known of them, should the name come again. */
+static void addresses_give_up(const weir_balance_group *group, const balance_record *record)
+{
+    const balance_zone *zone = group->zone;
+    uint64_t key = atomic_load(&record->key);
+
+    for (size_t i = 0; i < zone->count; i++) {
+        if (atomic_load(&zone->records[i].parent) == key) {
+            balance_record_give_up(&zone->records[i]);
+        }
+    }
+}
+
 /* They may be the record's own.  False: there is no room. */
 static bool texts_put(balance_record *record, weir_str name, weir_str route, weir_str service)
 {
@@ -276,7 +301,7 @@ static void server_remove(const weir_balance_group *group, balance_record *recor
 {
     const balance_seat *seat = seat_of(group, record);
 
-    addresses_follow(group, record, BALANCE_OWN_ALL);
+    addresses_give_up(group, record);
     if (seat != NULL) {
         atomic_store(&record->removed, seat->server->digest);
     }
@@ -469,7 +494,8 @@ static weir_balance_change_outcome carry_out(const struct balance_control *contr
 static void call_settle(const struct balance_control *control, control_call *call, bool is_again,
                         const weir_log *log)
 {
-    uint32_t state = CALL_BEGUN;
+    uint32_t word = atomic_load(&call->word);
+    bool is_left;
 
     if (call->begins == BEGINS) {
         weir_log_line(log, WEIR_LOG_ALERT, 0,
@@ -481,8 +507,11 @@ static void call_settle(const struct balance_control *control, control_call *cal
         call->begins++;
         call->outcome = carry_out(control, call, is_again, log);
     }
-    if (!atomic_compare_exchange_strong(&call->state, &state, CALL_ANSWERED)) {
-        atomic_store(&call->state, CALL_FREE);
+    is_left = state_of(word) != CALL_BEGUN
+              || !atomic_compare_exchange_strong(&call->word, &word,
+                                                 word_of(CALL_ANSWERED, word >> STATE_BITS));
+    if (is_left) {
+        atomic_store(&call->word, CALL_FREE);
     }
 }
 
@@ -491,11 +520,13 @@ void balance_changes_carry_out(const struct balance_control *control, const weir
     control_call *calls = calls_of(control);
 
     for (size_t i = 0; i < CALLS; i++) {
-        uint32_t state = atomic_load(&calls[i].state);
+        uint32_t word = atomic_load(&calls[i].word);
+        uint32_t state = state_of(word);
 
         if (state == CALL_BEGUN || state == CALL_LEFT
             || (state == CALL_ASKED
-                && atomic_compare_exchange_strong(&calls[i].state, &state, CALL_BEGUN))) {
+                && atomic_compare_exchange_strong(&calls[i].word, &word,
+                                                  word_of(CALL_BEGUN, word >> STATE_BITS)))) {
             call_settle(control, &calls[i], state != CALL_ASKED, log);
         }
     }
@@ -576,11 +607,10 @@ bool balance_change_ask(const struct balance_control *control, weir_balance_chan
     for (size_t i = 0; i < CALLS; i++) {
         uint32_t free = CALL_FREE;
 
-        if (atomic_compare_exchange_strong(&calls[i].state, &free, CALL_TAKEN)) {
-            atomic_store(&calls[i].slot, slot);
+        if (atomic_compare_exchange_strong(&calls[i].word, &free, word_of(CALL_TAKEN, slot))) {
             call_fill(&calls[i], change);
             change->call = &calls[i];
-            atomic_store(&calls[i].state, CALL_ASKED);
+            atomic_store(&calls[i].word, word_of(CALL_ASKED, slot));
             return true;
         }
     }
@@ -591,12 +621,12 @@ bool balance_change_answered(weir_balance_change *change)
 {
     control_call *call = change->call;
 
-    if (atomic_load(&call->state) != CALL_ANSWERED) {
+    if (state_of(atomic_load(&call->word)) != CALL_ANSWERED) {
         return false;
     }
     change->id = call->id;
     change->outcome = call->outcome;
-    atomic_store(&call->state, CALL_FREE);
+    atomic_store(&call->word, CALL_FREE);
     return true;
 }
 
@@ -607,14 +637,19 @@ static void change_end(weir_balance_change *change, weir_balance_change_outcome 
     change->done(change);
 }
 
-static void call_leave(control_call *call)
+/* If it is of this worker. */
+static void call_leave(control_call *call, uint32_t slot)
 {
-    uint32_t state = atomic_load(&call->state);
-    uint32_t next;
+    uint32_t word = atomic_load(&call->word);
+    uint32_t state;
 
     do {
-        next = state == CALL_BEGUN || state == CALL_LEFT ? CALL_LEFT : CALL_FREE;
-    } while (!atomic_compare_exchange_weak(&call->state, &state, next));
+        state = state_of(word);
+        if (state == CALL_FREE || word >> STATE_BITS != slot) {
+            return;
+        }
+        state = state == CALL_BEGUN || state == CALL_LEFT ? CALL_LEFT : CALL_FREE;
+    } while (!atomic_compare_exchange_weak(&call->word, &word, word_of(state, slot)));
 }
 
 static void change_look(weir_timer *timer)
@@ -625,7 +660,7 @@ static void change_look(weir_timer *timer)
     if (balance_change_answered(change)) {
         change_end(change, change->outcome);
     } else if (weir_clock_now()->monotonic_ms - change->asked_ms > PATIENCE_MS) {
-        call_leave(call);
+        call_leave(call, weir_worker_current()->slot);
         change_end(change, WEIR_BALANCE_CHANGE_NO_KEEPER);
     } else {
         (void) weir_timer_set(weir_worker_current()->loop, timer, LOOK_MS);
@@ -664,7 +699,7 @@ void weir_balance_change_cancel(weir_balance_change *change)
     if (change->is_asked) {
         change->is_asked = false;
         weir_timer_clear(weir_worker_current()->loop, &change->timer);
-        call_leave(change->call);
+        call_leave(change->call, weir_worker_current()->slot);
     }
 }
 
@@ -676,9 +711,7 @@ static void worker_gone(unsigned slot, void *subject)
     control_call *calls = calls_of(control);
 
     for (size_t i = 0; calls != NULL && i < CALLS; i++) {
-        if (atomic_load(&calls[i].slot) == slot) {
-            call_leave(&calls[i]);
-        }
+        call_leave(&calls[i], slot);
     }
 }
 

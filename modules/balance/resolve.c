@@ -24,7 +24,7 @@ typedef struct {
     weir_pool *pool;
     weir_balance_group *group;
     weir_worker *keeper;
-    uint64_t key; /* of its server */
+    uint64_t key, id; /* of the name; one that was taken away and comes again has another number */
     uint64_t round;
     weir_str host; /* that is asked for */
     uint16_t port; /* 0: as the service says */
@@ -320,6 +320,7 @@ static void lookup_begin(lookups *all, weir_balance_group *group, const balance_
     self->group = group;
     self->keeper = all->keeper;
     self->key = name->key;
+    self->id = name->id;
     self->round = all->round;
     self->is_backup = name->server.is_backup;
     self->is_beginning = name->server.digest != 0; /* else it was added */
@@ -333,12 +334,13 @@ static void lookup_begin(lookups *all, weir_balance_group *group, const balance_
     weir_list_append(&all->names, &self->link);
 }
 
-static lookup *lookup_find(const lookups *all, const weir_balance_group *group, uint64_t key)
+static lookup *lookup_find(const lookups *all, const weir_balance_group *group,
+                           const balance_name *name)
 {
     for (weir_list *link = all->names.next; link != &all->names; link = link->next) {
         lookup *self = WEIR_OWNER(link, lookup, link);
 
-        if (self->key == key && self->group == group) {
+        if (self->key == name->key && self->id == name->id && self->group == group) {
             return self;
         }
     }
@@ -354,7 +356,7 @@ static void sync(lookups *all)
             group->words == NULL ? NULL : balance_view_now(group, weir_clock_now()->monotonic_ms);
 
         for (size_t i = 0; view != NULL && i < view->name_count; i++) {
-            lookup *self = lookup_find(all, group, view->names[i].key);
+            lookup *self = lookup_find(all, group, &view->names[i]);
 
             if (self == NULL) {
                 lookup_begin(all, group, &view->names[i]);

@@ -468,6 +468,24 @@ def test_the_weight_of_a_service_s_address_is_that_of_dns_even_if_repeated(weir,
     assert patch(server, one, weight=9, max_fails=2).json["max_conns"] == 3
 
 
+def test_nothing_is_known_of_the_addresses_of_a_name_that_was_taken_away(weir, new_upstream, dns):
+    first, other = named(new_upstream, 2)
+    dns.has("back.test", "127.0.0.1")
+    server = weir(CONFIG, http=f"resolver {dns}; " + group(other, more="zone back 64k;"))
+
+    def add():
+        assert post(server, server=f"back.test:{first.port}").status == 201
+        wait_until(lambda: addresses(server), "the address")
+        return addresses(server)["127.0.0.1"]["id"]
+
+    was = add()
+    patch(server, was, down=True)
+    assert server.request(f"{SERVERS}/{addresses(server)['127.0.0.1']['parent']}", "DELETE").status == 200
+    assert not addresses(server)
+    assert add() != was and not addresses(server)["127.0.0.1"]["down"]
+    assert seen(server) == {"0", "1"}
+
+
 def test_addresses_of_an_added_name_are_changed_and_kept_over_a_reload(weir, folder, dns):
     os.mkdir(folder.file("state"))
     os.chmod(folder.file("state"), 0o777)
