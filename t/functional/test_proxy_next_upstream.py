@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness import request_bytes, wait_until
 from harness.upstream import answer, body_of
 
 # What the first server does, by the word that stands for it, and what the client sees of it where the word is not said.
@@ -115,6 +116,16 @@ def test_non_idempotent_lets_it_go_on_too(two, word, method):
     server = two(CONDITIONS[word][0], f"proxy_next_upstream {word} non_idempotent;")
     assert server.request("/", method, body=body_of(1000)).text == "second"
     assert two.second.last.body == body_of(1000)
+
+
+def test_a_body_that_is_sent_as_it_comes_is_sent_once(two):
+    server = two(CONDITIONS["http_503"][0], "proxy_next_upstream http_503; proxy_request_buffering off;")
+    connection = server.connect()
+    connection.send(request_bytes("/", "PUT", headers={"Content-Length": "10"}), b"begun")
+    wait_until(lambda: two.first.connections, "the first server to be asked")
+    connection.send(b"ended")
+    assert connection.read_response().text == "first"
+    assert asked(two) == (1, 0)
 
 
 # What counts as a failure of the server

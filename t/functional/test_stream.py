@@ -170,6 +170,28 @@ def test_the_number_of_tries_is_limited(stream, upstream):
     assert upstream.connections == []
 
 
+@pytest.mark.parametrize("time, goes_on", [("0", True), ("1m", True), ("100ms", False)])
+def test_the_time_of_tries_is_limited(stream, deaf, upstream, time, goes_on):
+    upstream.speaks(says(b"here"))
+    server = stream(f"""upstream u {{ server @deaf@; server @upstream@ backup; }}
+        server {{ listen 127.0.0.1:@port@; proxy_pass u; proxy_connect_timeout 200ms; proxy_next_upstream_timeout {time}; }}""",
+                    deaf=deaf)
+    connection = server.connect()
+    assert (connection.read_exactly(4) if goes_on else connection.read_until_close()) == (b"here" if goes_on else b"")
+
+
+@pytest.mark.parametrize("around, own", [
+    ("proxy_next_upstream off;", "proxy_next_upstream on;"), ("proxy_next_upstream_tries 1;", "proxy_next_upstream_tries 2;"),
+    ("proxy_next_upstream_timeout 100ms;", "proxy_next_upstream_timeout 1m;")])
+def test_a_server_takes_the_word_around_it_unless_it_has_its_own(stream, deaf, upstream, around, own):
+    upstream.speaks(says(b"here"))
+    server = stream(f"""{around} proxy_connect_timeout 200ms; upstream u {{ server @deaf@; server @upstream@ backup; }}
+        server {{ listen 127.0.0.1:@port@; proxy_pass u; }}
+        server {{ listen 127.0.0.1:@port2@; proxy_pass u; {own} }}""", deaf=deaf)
+    assert server.connect().read_until_close() == b""
+    assert server.connect("port2").read_exactly(4) == b"here"
+
+
 def test_when_all_are_down_the_client_is_closed_at_once_and_a_line_says_so(stream):
     server = stream("""upstream u { server 127.0.0.1:@closed@; server 127.0.0.1:@closed2@; }
         server { listen 127.0.0.1:@port@; proxy_pass u; }""")

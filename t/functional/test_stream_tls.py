@@ -339,6 +339,22 @@ def test_an_upstream_of_another_name_is_not_spoken_to(stream, new_upstream, cert
     assert origin.requests == []
 
 
+@pytest.mark.parametrize("said, most", [("", 16384), ("proxy_buffer_size 1000;", 1000), ("proxy_buffer_size 3k;", 3072)])
+def test_bytes_that_are_copied_are_read_by_proxy_buffer_size(stream, new_upstream, certs, said, most):
+    """A record has what was read at once."""
+    parts = []
+
+    def protocol(peer):
+        while sum(parts) < 60_000:
+            parts.append(len(peer.sock.recv(65536)))
+        peer.send(b"ok")
+    server = stream(re_encrypt(said), origin=new_upstream(tls=certs.pair("origin")).speaks(protocol))
+    connection = server.connect()
+    connection.send(bytes(60_000))
+    assert connection.read_exactly(2) == b"ok"
+    assert max(parts) == most
+
+
 @pytest.mark.weir_only("nginx has the API in NGINX Plus")
 def test_handshakes_with_upstreams_are_counted(stream, new_upstream, certs):
     origin = new_upstream(tls=certs.pair("origin"))
