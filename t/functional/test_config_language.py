@@ -362,6 +362,23 @@ def test_a_directive_of_a_module_that_is_not_here_is_refused(check):
     assert result.code == 1 and "geoip_country" in result.err
 
 
+@pytest.mark.parametrize("directive, warning", [
+    ("proxy_headers_hash_max_size 1024;", None), ("proxy_headers_hash_bucket_size 128;", None),
+    ("proxy_send_lowat 0;", "Linux knows no low-water mark")])
+def test_what_needs_no_setting_here_may_be_set(check, binary, directive, warning):
+    result = check(OK.replace("http {", f"http {{ {directive}"))
+    assert result.code == 0
+    if not binary.is_nginx:
+        assert warning in result.err if warning else "[warn]" not in result.err
+
+
+@pytest.mark.weir_only("nginx passes UDP, too")
+@pytest.mark.parametrize("directive", ["proxy_requests 1;", "proxy_responses 1;"])
+def test_what_is_about_udp_is_a_warning(check, directive):
+    result = check(f"events {{ }} stream {{ server {{ listen 127.0.0.1:@port@; proxy_pass 127.0.0.1:1; {directive} }} }}")
+    assert result.code == 0 and "which weir does not proxy" in result.err
+
+
 @pytest.mark.weir_only("nginx staples")
 def test_ssl_stapling_is_a_warning_for_now(check):
     result = check(OK.replace("http {", "http { ssl_stapling on;"))

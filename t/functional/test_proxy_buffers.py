@@ -132,6 +132,25 @@ def test_x_accel_limit_rate_holds_beside_x_accel_redirect(weir, upstream):
     assert server.get("/").text == "20000"
 
 
+@pytest.mark.parametrize("told, rate", [("", "20000"), ("proxy_ignore_headers X-Accel-Limit-Rate;", "7000"),
+                                        ("proxy_ignore_headers X-Accel-Charset;", "20000")])
+def test_x_accel_limit_rate_holds_unless_it_is_ignored(weir, upstream, told, rate):
+    upstream.answers(answer(headers={"X-Accel-Limit-Rate": "20000"}))
+    server = weir("limit_rate 7000;" + told + PROXY, http="log_format rate $limit_rate; access_log @dir@/rate.log rate;")
+    assert "X-Accel-Limit-Rate" not in server.get("/").headers
+    assert server.access_log(name="rate.log") == [rate]
+
+
+@pytest.mark.parametrize("told, type_", [("", "text/plain; charset=koi8-r"),
+                                         ("proxy_ignore_headers X-Accel-Charset;", "text/plain; charset=utf-8"),
+                                         ("proxy_ignore_headers X-Accel-Limit-Rate;", "text/plain; charset=koi8-r")])
+def test_x_accel_charset_holds_unless_it_is_ignored(weir, upstream, told, type_):
+    upstream.answers(answer(headers={"Content-Type": "text/plain", "X-Accel-Charset": "koi8-r"}))
+    server = weir("charset utf-8;" + told + PROXY, http="charset_map koi8-r utf-8 { C0 D18E; }")
+    headers = server.get("/").headers
+    assert headers["Content-Type"] == type_ and "X-Accel-Charset" not in headers
+
+
 def test_x_accel_redirect_may_be_ignored(weir, upstream):
     upstream.answers(answer("shown", headers={"X-Accel-Redirect": "/inside/"}))
     server = weir("proxy_ignore_headers X-Accel-Redirect;" + PROXY)

@@ -29,6 +29,7 @@ def location(text):
     return server(f"location / {{ {text} }}")
 
 
+TO = "proxy_pass http://127.0.0.1:1;"
 PAIR = "ssl_certificate @certs@/a.crt; ssl_certificate_key @certs@/a.key;"
 
 
@@ -175,6 +176,18 @@ WRONG = [
      '"proxy_pass" cannot have URI part in location given by regular expression'),
     (server("location @a { proxy_pass http://127.0.0.1/x; }"),
      '"proxy_pass" cannot have URI part in .*named location'),
+    (at(ANY, location(f"{TO} proxy_buffers 1 4k;")), 'there must be at least 2 "proxy_buffers"'),
+    (at(ANY, location(f"{TO} proxy_busy_buffers_size 2k;")), '"proxy_busy_buffers_size" must be equal to or greater than'),
+    (at(ANY, location(f"{TO} proxy_busy_buffers_size 32k;")), '"proxy_busy_buffers_size" must be less than'),
+    (at(ANY, location(f"{TO} proxy_buffer_size 32k;")), '"proxy_busy_buffers_size" must be less than'),
+    (at(ANY, location(f"{TO} proxy_temp_file_write_size 2k;")), '"proxy_temp_file_write_size" must be equal to or greater than'),
+    (at(ANY, location(f"{TO} proxy_max_temp_file_size 2k;")), '"proxy_max_temp_file_size" must be equal to zero'),
+    (location(f"{TO} proxy_http_version 1.2;"), 'invalid value "1.2"'),
+    (location(f"{TO} proxy_next_upstream http_501;"), 'invalid value "http_501"'),
+    (location(f"{TO} proxy_ignore_headers X-Odd;"), 'invalid value "X-Odd"'),
+    (location(f"{TO} proxy_store_access user:rx;"), 'invalid value "user:rx"'),
+    (location(f"{TO} proxy_ssl_protocols TLSv2;"), 'invalid value "TLSv2"'),
+    (location(f"{TO} proxy_ssl_verify_depth x;"), 'invalid number|invalid value'),
     (server("location / { location @a { } }"),
      'named location "@a" can be on the server level only'),
     (server("location /a { location /b { } }"), 'location "/b" is outside location "/a"'),
