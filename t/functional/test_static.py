@@ -287,6 +287,17 @@ def test_a_path_that_lost_its_slash_is_still_below_root(weir, www):
     assert server.get("/bare/a.txt").text == "0123456789"
 
 
+@pytest.mark.parametrize("location, target", [
+    ("location /bare/ { alias @dir@/ww; rewrite ^/bare/(.*)$ $1 break; }", "/bare/012345w/a.txt"),
+    ("location /img/ { alias @dir@/www/; rewrite ^/img/(.*)$ /$1 break; }", "/img/1234a.txt"),
+    ("location ~ ^/re/ { alias @dir@/www/a.txt; rewrite ^ /b break; }", "/re/x"),
+])
+def test_alias_stands_for_no_path_that_was_rewritten(weir, www, location, target):
+    server = weir(location, alerts=["alias"])  # nginx's is one
+    assert server.get(target).status == 500
+    server.wait_log(r'"alias" cannot be used in location "[^"]*" where URI was rewritten')
+
+
 def test_dots_that_the_configuration_wrote_are_followed(weir, www):
     server = weir("""location ~ ^/re/(.*)$ { alias @dir@/www/dir/../$1; }
                      location /dir { root @dir@/www/dir/..; }

@@ -402,7 +402,6 @@ static weir_http_verdict autoindex_judge(weir_http_exchange *ex, const void *loc
     weir_str uri = ex->request.path;
     weir_array entries;
     weir_str path;
-    size_t root_len;
     DIR *folder;
     bool is_read;
 
@@ -410,7 +409,7 @@ static weir_http_verdict autoindex_judge(weir_http_exchange *ex, const void *loc
         || (ex->request.method != WEIR_HTTP_GET && ex->request.method != WEIR_HTTP_HEAD)) {
         return WEIR_HTTP_PASS;
     }
-    if (!weir_http_file_path(ex, &path, &root_len)) {
+    if (!weir_http_file_path(ex, &path)) {
         return WEIR_HTTP_FAILED;
     }
     if (weir_http_path_climbs(ex, path)) {

@@ -127,7 +127,6 @@ static weir_http_verdict index_judge(weir_http_exchange *ex, const void *locatio
     weir_http_method method = ex->request.method;
     weir_str uri = ex->request.path;
     weir_str folder = WEIR_STR_EMPTY;
-    size_t root_len;
 
     if (uri.len == 0 || uri.data[uri.len - 1] != '/'
         || (method != WEIR_HTTP_GET && method != WEIR_HTTP_HEAD && method != WEIR_HTTP_POST)) {
@@ -144,7 +143,7 @@ static weir_http_verdict index_judge(weir_http_exchange *ex, const void *locatio
         if (name.len > 0 && name.data[0] == '/') {
             return weir_http_redirect_internal(ex, name, ex->request.args);
         }
-        if (folder.len == 0 && !weir_http_file_path(ex, &folder, &root_len)) {
+        if (folder.len == 0 && !weir_http_file_path(ex, &folder)) {
             return WEIR_HTTP_FAILED;
         }
         verdict = name.len == 0 ? WEIR_HTTP_PASS : try_name(ex, folder, name);

@@ -11,9 +11,8 @@
 static weir_http_verdict refuse_folder(weir_http_exchange *ex)
 {
     weir_str path;
-    size_t root_len;
 
-    if (!weir_http_file_path(ex, &path, &root_len)) {
+    if (!weir_http_file_path(ex, &path)) {
         return WEIR_HTTP_FAILED;
     }
     weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "directory index of \"%.*s\" is forbidden",
@@ -26,7 +25,6 @@ static weir_http_verdict static_judge(weir_http_exchange *ex, const void *locati
     weir_http_method method = ex->request.method;
     weir_str uri = ex->request.path;
     weir_str path;
-    size_t root_len;
     weir_http_file file;
     int error;
 
@@ -37,7 +35,7 @@ static weir_http_verdict static_judge(weir_http_exchange *ex, const void *locati
     if (uri.len > 0 && uri.data[uri.len - 1] == '/') {
         return refuse_folder(ex);
     }
-    if (!weir_http_file_path(ex, &path, &root_len)) {
+    if (!weir_http_file_path(ex, &path)) {
         return WEIR_HTTP_FAILED;
     }
 

@@ -134,7 +134,6 @@ static weir_http_verdict try_one(weir_http_exchange *ex, const try_file *file)
 {
     weir_str asked = ex->request.path;
     weir_str uri, path;
-    size_t root_len;
     weir_http_file found;
     bool is_made;
     int error;
@@ -144,7 +143,7 @@ static weir_http_verdict try_one(weir_http_exchange *ex, const try_file *file)
     }
     ex->request.path = uri;
     ex->request.below_alias = uri;
-    is_made = weir_http_file_path(ex, &path, &root_len);
+    is_made = weir_http_file_path(ex, &path);
     ex->request.below_alias = WEIR_STR_EMPTY;
     ex->request.path = asked;
     if (!is_made) {

@@ -218,10 +218,10 @@ weir_str weir_http_content_type(const weir_http_core_conf *core, weir_str extens
 bool weir_http_type_is_listed(const weir_array *types, weir_str content_type);
 
 /*
- * root or alias with the rest of the path: the file that request.path names, NUL-terminated after its end. `*root_len`
- * is the length of the root part. False: memory.
+ * root or alias with the rest of the path: the file that request.path names, NUL-terminated after its end. False: memory;
+ * or alias stands for a part of the path that a rewrite took away, logged.
  */
-bool weir_http_file_path(weir_http_exchange *ex, weir_str *path, size_t *root_len) WEIR_MUST_USE;
+bool weir_http_file_path(weir_http_exchange *ex, weir_str *path) WEIR_MUST_USE;
 
 /* The target of a request line, origin form: splits, decodes and normalises into request.path and args (RFC 3986, 5.2.4). */
 bool weir_http_parse_target(weir_http_request *request, weir_str target, bool merge_slashes,

@@ -101,8 +101,7 @@ typedef struct {
     bool has_no_body;    /* HEAD, 204, 304: set by the engine */
     bool needs_trailers; /* a filter will add some: framing must have a place for them */
     bool allow_ranges;
-    bool expires_set; /* the response's freshness was set by an earlier module */
-    bool is_upgrade;  /* 101 or 2xx to CONNECT: bytes are tunnelled after the head */
+    bool is_upgrade; /* 101 or 2xx to CONNECT: bytes are tunnelled after the head */
     bool
         must_flush; /* events: each piece goes out at once (text/event-stream, X-Accel-Buffering: no) */
 } weir_http_response;

@@ -10,7 +10,7 @@
 
 /* Paths: of files on this machine, and escaped for a URI. */
 
-bool weir_http_file_path(weir_http_exchange *ex, weir_str *path, size_t *root_len)
+bool weir_http_file_path(weir_http_exchange *ex, weir_str *path)
 {
     const weir_http_location *location = ex->location;
     weir_str uri = ex->request.path;
@@ -26,6 +26,12 @@ bool weir_http_file_path(weir_http_exchange *ex, weir_str *path, size_t *root_le
     }
     /* alias stands for the location's own part; with a regex, for all of the path. */
     if (ex->core->root.is_alias) {
+        if (ex->request.is_rewritten_here) {
+            weir_log_line(&ex->log, WEIR_LOG_ERR, 0,
+                          "\"alias\" cannot be used in location \"%.*s\" where URI was rewritten",
+                          WEIR_STR_ARG(location->name));
+            return false;
+        }
         uri = location->kind == WEIR_HTTP_LOCATION_REGEX ? ex->request.below_alias
                                                          : weir_str_from(uri, location->name.len);
     }
@@ -42,7 +48,6 @@ bool weir_http_file_path(weir_http_exchange *ex, weir_str *path, size_t *root_le
         return false;
     }
     path->len--;
-    *root_len = root.len;
     /* A NUL in the middle would name another file to the kernel than to us. */
     return weir_str_find_byte(*path, '\0') == NULL;
 }

@@ -328,11 +328,9 @@ static bool get_realpath_root(weir_script *script, uintptr_t arg, weir_value *va
 
 static bool get_request_filename(weir_script *script, uintptr_t arg, weir_value *value)
 {
-    size_t root_len;
-
     (void) arg;
     value->found = true;
-    return weir_http_file_path(subject(script), &value->text, &root_len);
+    return weir_http_file_path(subject(script), &value->text);
 }
 
 /* ---- fields, arguments, cookies: `arg` points to the rest of the name */

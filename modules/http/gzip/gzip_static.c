@@ -43,9 +43,8 @@ static const weir_directive gzip_static_directives[] = {
 static bool compressed_path(weir_http_exchange *ex, weir_str *path)
 {
     weir_builder builder;
-    size_t root_len;
 
-    if (!weir_http_file_path(ex, path, &root_len)) {
+    if (!weir_http_file_path(ex, path)) {
         return false;
     }
     weir_builder_open(&builder, ex->pool, SIZE_MAX);

@@ -114,13 +114,12 @@ static void store_give_up(proxy_store *store, const char *call, int error)
 static bool store_path(proxy_store *store)
 {
     const proxy_state *proxy = store->proxy;
-    size_t root_len;
 
     const weir_template *template = proxy->conf->store.path;
 
     if (template == NULL) {
         template = proxy->ex->core->root.template;
-        if (!weir_http_file_path(proxy->ex, &store->path, &root_len)) {
+        if (!weir_http_file_path(proxy->ex, &store->path)) {
             return false;
         }
     } else if (!weir_template_text(template, &proxy->ex->script, &store->path)
