@@ -24,6 +24,7 @@
 #define LOOKUP_BUCKETS 1024
 #define LOOKUP_HOST_MAX 255
 #define LOOKUP_HOSTS_FILE "/etc/hosts"
+#define LOOKUP_UNIX_PREFIX WEIR_STR("unix:")
 
 /* One name: the load's, which remembers it, and the thread's; freed by whichever of the two is last. */
 typedef struct lookup lookup;
@@ -272,6 +273,11 @@ static size_t lookup_hosts_file(weir_pool *pool, weir_str host, uint16_t port, w
 static bool lookup_split(weir_str text, uint16_t default_port, weir_str *host, uint16_t *port,
                          const char **why)
 {
+    if (weir_str_starts(text, LOOKUP_UNIX_PREFIX)) {
+        *why = text.len == LOOKUP_UNIX_PREFIX.len ? "no path in the unix domain socket"
+                                                  : "too long path in the unix domain socket";
+        return false;
+    }
     if (!weir_addr_split(text, default_port, host, port)) {
         *why = weir_addr_host(text).len == 0 ? "no host" : "invalid port";
         return false;

@@ -204,12 +204,13 @@ static size_t listen_addresses(weir_conf *conf, weir_str text, uint16_t default_
         return 0;
     }
     *list = one;
-    if (weir_parse_uint(text, UINT16_MAX, &port) && port != 0) {
+    if (weir_parse_uint(text, UINT64_MAX, &port)) {
+        /* The system would look up 70000 as an address, 0.1.17.112. */
+        count = port == 0 || port > UINT16_MAX ? 0 : 1;
+        why = "invalid port";
         *one = (weir_addr){.len = sizeof(struct sockaddr_in), .in = {.sin_family = AF_INET}};
         weir_addr_set_port(one, (uint16_t) port);
-        return 1;
-    }
-    if (weir_addr_parse(text, default_port, one)) {
+    } else if (weir_addr_parse(text, default_port, one)) {
         count = 1;
     } else {
         count = weir_lookup(weir_conf_pool(conf), text, default_port, list, &why);
