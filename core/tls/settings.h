@@ -182,24 +182,20 @@ bool weir_tls_refuse_unless_off(weir_conf *conf, void *settings, const weir_stat
                      "How long a handshake may take.", .preset = "60s"),                           \
         WEIR_TLS_ROW("ssl_key_log", WHERE, WEIR_SLOT_STR_OR_OFF(TYPE, MEMBER.key_log),             \
                      "A file that the secrets of connections are written to, for debugging."),     \
-        WEIR_TLS_ROW_WITHOUT_EFFECT(                                                               \
-            "ssl_dhparam", WHERE,                                                                  \
-            "Parameters for DHE; BoringSSL has "                                                   \
-            "no DHE.",                                                                             \
-            "\"ssl_dhparam\" has no effect: there is no DHE here, clients "                        \
-            "use ECDHE"),                                                                          \
+        WEIR_TLS_ROW_WITHOUT_EFFECT("ssl_dhparam", WHERE,                                          \
+                                    "Parameters for DHE; BoringSSL has no DHE.",                   \
+                                    "there is no DHE here, clients use ECDHE"),                    \
         WEIR_TLS_ROW_WITHOUT_EFFECT("ssl_stapling", WHERE, "OCSP stapling.",                       \
-                                    "\"ssl_stapling\" has no effect yet"),                         \
+                                    "weir does not staple yet"),                                   \
         WEIR_TLS_ROW_WITHOUT_EFFECT("ssl_stapling_file", WHERE, "OCSP stapling.",                  \
-                                    "\"ssl_stapling_file\" has no effect yet"),                    \
+                                    "weir does not staple yet"),                                   \
         WEIR_TLS_ROW_WITHOUT_EFFECT("ssl_stapling_responder", WHERE, "OCSP stapling.",             \
-                                    "\"ssl_stapling_responder\" has no effect yet"),               \
+                                    "weir does not staple yet"),                                   \
         WEIR_TLS_ROW_WITHOUT_EFFECT("ssl_stapling_verify", WHERE, "OCSP stapling.",                \
-                                    "\"ssl_stapling_verify\" has no effect yet"),                  \
+                                    "weir does not staple yet"),                                   \
         WEIR_TLS_ROW_WITHOUT_EFFECT("ssl_certificate_compression", WHERE,                          \
                                     "Compresses certificates (RFC 8879).",                         \
-                                    "\"ssl_certificate_compression\" has no effect: certificates " \
-                                    "are sent as they are"),                                       \
+                                    "certificates are sent as they are"),                          \
         WEIR_TLS_ROW_ONLY_OFF("ssl_ocsp", WHERE, "Asks responders about client certificates."),    \
         WEIR_TLS_ROW_ONLY_OFF("ssl_ocsp_cache", WHERE, "Keeps what OCSP responders say."),         \
         WEIR_TLS_ROW_ONLY_OFF("ssl_ocsp_responder", WHERE, "The OCSP responder to ask."),          \

@@ -59,6 +59,11 @@ def test_the_table_of_nginx_directives_is_true_of_those_that_only_warn(binary, c
 
 
 @pytest.mark.weir_only("nginx prints no reference")
+def test_why_a_directive_has_no_effect_is_said_once(binary):
+    assert not re.search(r"without effect: .*no effect", binary.run("-h", "all").out)
+
+
+@pytest.mark.weir_only("nginx prints no reference")
 def test_the_table_knows_every_directive_of_the_tables(binary):
     """What works is in the tables of the modules, and what is not there is refused."""
     said = states(binary)

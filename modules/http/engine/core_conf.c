@@ -800,11 +800,11 @@ static const weir_directive core_directives[] = {
      .doc = "Accepted: tables grow by themselves."},
     {.name = "msie_padding",
      .where = WEIR_HTTP_ANYWHERE,
-     .warning = "\"msie_padding\" has no effect: no browser in use needs it",
+     .warning = "no browser in use needs it",
      .doc = "Accepted."},
     {.name = "msie_refresh",
      .where = WEIR_HTTP_ANYWHERE,
-     .warning = "\"msie_refresh\" has no effect: no browser in use needs it",
+     .warning = "no browser in use needs it",
      .doc = "Accepted."},
     {0},
 };
