@@ -7,6 +7,7 @@
 #include "core/net/addr.h"
 #include "core/process/core_conf.h"
 #include "core/process/error_log.h"
+#include "core/process/pid_file.h"
 #include "core/process/slots_internal.h"
 #include "core/process/upgrade_internal.h"
 #include "core/process/watch_internal.h"
@@ -199,6 +200,7 @@ static bool cycle_try(weir_cycle *cycle)
     }
 
     return weir_log_files_open(cycle->log_files, &cycle->log)
+           && weir_pid_file_try(cycle->core->pid.data, &cycle->log)
            && weir_zones_check(cycle->zones, &cycle->log)
            && weir_listeners_try(cycle->listeners, &cycle->log);
 }
@@ -230,6 +232,11 @@ static bool cycle_open_first(weir_cycle *cycle)
 
     /* After an upgrade the console is the error log. */
     cycle_log_like(cycle, is_upgrade ? cycle->running_log : cycle->startup_log);
+
+    /* It is written once all workers serve, when there is no console any more to say what is wrong with it. */
+    if (!weir_pid_file_try(cycle->core->pid.data, &cycle->log)) {
+        return false;
+    }
 
     inherited = weir_upgrade_inherit(cycle->pool, &cycle->log);
     if (!cycle_open_like(cycle, inherited.zones, inherited.listeners)) {

@@ -64,9 +64,16 @@ bool weir_daemon_begin(weir_daemon *daemon, const weir_log *log)
     }
 
     if (pid != 0) {
+        int code;
+
         close(fds[1]);
+        code = daemon_wait(fds[0]);
+        if (code != EXIT_SUCCESS) {
+            weir_log_line(NULL, WEIR_LOG_EMERG, 0, "could not start, the error log says why");
+        }
+
         /* Clean-ups and buffers are those of the one that goes on. */
-        _exit(daemon_wait(fds[0]));
+        _exit(code);
     }
 
     close(fds[0]);

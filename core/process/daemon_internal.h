@@ -5,8 +5,8 @@
 
 /*
  * Goes to the background: a session of its own, no terminal.  The process that was started stays until
- * weir_daemon_settled() and exits with 0, or with 1 if the one in the background ends before: whoever started it
- * knows then whether it serves.  Returns in the background only; false, logged: it could not be had.
+ * weir_daemon_settled() and exits with 0, or with 1, and says so, if the one in the background ends before: whoever
+ * started it knows then whether it serves.  Returns in the background only; false, logged: it could not be had.
  */
 typedef struct {
     int told; /* -1: nobody waits */

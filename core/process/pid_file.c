@@ -2,9 +2,45 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/base/number.h"
+
+/* errno tells why not. */
+static bool pid_file_may_be_made(const char *path)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t len = slash == NULL ? 0 : (size_t) (slash - path) + 1;
+
+    if (len >= sizeof(folder)) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+
+    memcpy(folder, path, len);
+    folder[len] = '\0';
+    return faccessat(AT_FDCWD, len == 0 ? "." : folder, W_OK | X_OK, AT_EACCESS) == 0;
+}
+
+bool weir_pid_file_try(const char *path, const weir_log *log)
+{
+    int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+
+    if (fd != -1) {
+        close(fd);
+        return true;
+    }
+
+    if (errno != ENOENT || !pid_file_may_be_made(path)) {
+        weir_log_line(log, WEIR_LOG_EMERG, errno, "open() \"%s\" failed", path);
+        return false;
+    }
+
+    return true;
+}
 
 bool weir_pid_file_write(const char *path, const weir_log *log)
 {

@@ -73,6 +73,31 @@ def test_a_port_in_use_ends_the_start_with_its_reason(weir, folder):
     assert not os.path.exists(folder.file("weir.pid"))
 
 
+@pytest.mark.parametrize("arguments", [("-t",), ("-q",)])
+def test_a_pid_file_that_cannot_be_is_told_at_once(check, folder, arguments):
+    os.mkdir(folder.file("folder"))
+    for name, why in [("gone/weir.pid", "2: No such file or directory"),
+                      ("folder", "21: Is a directory")]:
+        result = check("pid @dir@/%s; events {}" % name, *arguments)
+        assert result.code == 1
+        assert f'[emerg] open() "{folder.file(name)}" failed ({why})' in result.err
+
+
+@pytest.mark.weir_only("nginx makes the file")
+def test_a_test_leaves_no_pid_file(check, folder):
+    assert check("pid @dir@/weir.pid; events {}", "-t").code == 0
+    assert not os.path.exists(folder.file("weir.pid"))
+
+
+@pytest.mark.weir_only("nginx listens before its workers do")
+def test_a_start_that_fails_in_the_background_is_told_in_front(check, folder):
+    result = check("pid /dev/full; error_log @dir@/error.log; events {}", "-q")
+    assert result.code == 1
+    assert "[emerg] could not start, the error log says why" in result.err
+    with open(folder.file("error.log"), encoding="utf-8") as log:
+        assert 'write() "/dev/full" failed (28: No space left on device)' in log.read()
+
+
 def test_a_quiet_start_says_nothing(weir):
     assert weir(PAGE).stderr() == ""
 
