@@ -12,7 +12,8 @@
 struct weir_log_file {
     weir_list link;
     const char *path;
-    int fd;         /* -1: not open */
+    int fd; /* -1: not open */
+    bool is_pipe;
     int64_t full_s; /* when the disk was last full */
 };
 
@@ -66,6 +67,13 @@ weir_log_file *weir_log_files_next(weir_log_files *files, weir_log_file *previou
     return link == &files->list ? NULL : WEIR_OWNER(link, weir_log_file, link);
 }
 
+static void log_file_look(weir_log_file *file)
+{
+    struct stat stat;
+
+    file->is_pipe = file->fd != -1 && fstat(file->fd, &stat) == 0 && S_ISFIFO(stat.st_mode);
+}
+
 /* -1, and logged, when it cannot be opened. */
 static int log_file_open(const weir_log_file *file, const weir_log *log)
 {
@@ -85,6 +93,7 @@ bool weir_log_files_open(weir_log_files *files, const weir_log *log)
     while ((file = weir_log_files_next(files, file)) != NULL) {
         if (file->fd == -1) {
             file->fd = log_file_open(file, log);
+            log_file_look(file);
         }
 
         if (file->fd == -1) {
@@ -125,14 +134,15 @@ void weir_log_files_reopen(weir_log_files *files, unsigned uid, const weir_log *
 
         if (file->fd == -1) {
             file->fd = fd;
-            continue;
+        } else {
+            if (dup3(fd, file->fd, O_CLOEXEC) == -1) {
+                weir_log_line(log, WEIR_LOG_ALERT, errno, "dup3() of \"%s\" failed", file->path);
+            }
+
+            close(fd);
         }
 
-        if (dup3(fd, file->fd, O_CLOEXEC) == -1) {
-            weir_log_line(log, WEIR_LOG_ALERT, errno, "dup3() of \"%s\" failed", file->path);
-        }
-
-        close(fd);
+        log_file_look(file);
     }
 }
 
@@ -148,16 +158,66 @@ void weir_log_files_close(weir_log_files *files)
     }
 }
 
+/* Half a line would make the next one unreadable, too.  On a full disk nobody else has written behind it. */
+static void log_file_take_back(int fd, size_t written)
+{
+    off_t end = lseek(fd, 0, SEEK_CUR);
+    struct stat stat;
+
+    if (end >= (off_t) written && fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode)
+        && stat.st_size == end) {
+        (void) !ftruncate(fd, end - (off_t) written);
+    }
+}
+
+static void log_file_lock(int fd, short type)
+{
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET};
+
+    while (fcntl(fd, F_SETLKW, &lock) == -1 && errno == EINTR) {
+        continue;
+    }
+}
+
+/* Of what is longer than PIPE_BUF, a pipe would take parts in turn with those of other processes. */
+static void log_file_write_pipe(int fd, weir_str line)
+{
+    log_file_lock(fd, F_WRLCK);
+
+    while (line.len != 0) {
+        ssize_t written = write(fd, line.data, line.len);
+
+        if (written == -1 && errno != EINTR) {
+            break;
+        }
+
+        line = weir_str_from(line, written == -1 ? 0 : (size_t) written);
+    }
+
+    log_file_lock(fd, F_UNLCK);
+}
+
 void weir_log_file_write(weir_log_file *file, weir_str line)
 {
     int64_t now_s = weir_clock_now()->wall_s;
+    int fd = weir_log_file_fd(file);
+    ssize_t written;
 
     /* On a full disk a write() that fails may take long. */
     if (file->full_s == now_s) {
         return;
     }
 
-    if (write(weir_log_file_fd(file), line.data, line.len) == -1 && errno == ENOSPC) {
+    if (file->is_pipe) {
+        log_file_write_pipe(fd, line);
+        return;
+    }
+
+    written = write(fd, line.data, line.len);
+    if (written > 0 && (size_t) written < line.len) {
+        log_file_take_back(fd, (size_t) written);
+    }
+    if (written == -1 && errno == ENOSPC) {
         file->full_s = now_s;
     }
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -222,6 +223,23 @@ static void a_full_disk_is_no_reason_to_wait(void **state)
     }
 }
 
+static void what_the_disk_has_half_room_for_leaves_nothing(void **state)
+{
+    weir_log_files *files = weir_log_files_new(*state);
+    weir_log_file *file = weir_log_files_get(files, path_of("half"));
+    struct rlimit before, small;
+
+    assert_true(weir_log_files_open(files, NULL));
+    write_line(file, "one\n");
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = (struct rlimit){.rlim_cur = 8, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    write_line(file, "is too long\n");
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    write_line(file, "two\n");
+    assert_string_equal(content("half"), "one\ntwo\n");
+}
+
 static bool set_up_logs(weir_pool *pool)
 {
     weir_log_files *files = weir_log_files_new(pool);
@@ -258,8 +276,8 @@ static int make_folder(void **state)
 
 static int remove_folder(void **state)
 {
-    const char *names[] = {"appended", "old",       "new",     "freed",    "errors",
-                           "rotated",  "rotated.1", "counted", "here/log", "given"};
+    const char *names[] = {"appended",  "old",     "new",      "freed", "errors", "rotated",
+                           "rotated.1", "counted", "here/log", "given", "half"};
 
     (void) state;
 
@@ -284,6 +302,7 @@ int main(void)
         unit_test_with_pool(one_that_cannot_be_reopened_goes_on),
         unit_test_with_pool(reopened_files_are_given_to_the_workers_user),
         unit_test_with_pool(a_full_disk_is_no_reason_to_wait),
+        unit_test_with_pool(what_the_disk_has_half_room_for_leaves_nothing),
         cmocka_unit_test(every_allocation_may_fail),
     };
 

@@ -1,0 +1,60 @@
+"""SecAuditLog: whatever a client or an origin writes, the log has one entry for each request, and no line or member of theirs."""
+
+import json
+import os
+import re
+import threading
+
+import pytest
+
+from harness import wait_until
+
+pytestmark = pytest.mark.weir_only("nginx has no WAF of its own")
+
+FINE = "location / { return 200 fine; }"
+FORM = [("Content-Type", "application/x-www-form-urlencoded")]
+
+
+def audited(*lines, engine="On", parts="ABCEFHIJKZ"):
+    text = "\n".join(("SecRuleEngine On", "SecRequestBodyAccess On", "SecResponseBodyAccess On", "SecAuditEngine " + engine,
+                      "SecAuditLogParts " + parts, "SecAuditLog @dir@/audit.log") + lines)
+    return "modsecurity on; modsecurity_rules '%s';" % text.replace("'", "\\'")
+
+
+def entries(server, count=1):
+    """Those of a log in JSON."""
+    wait_until(lambda: server.read("audit.log").count("\n") >= count)
+    text = server.read("audit.log")
+    assert text.endswith("\n")
+    return [json.loads(line)["transaction"] for line in text[:-1].split("\n")]
+
+
+def boundaries(text):
+    """What a reader could take for a boundary who does not look at the mark, and has lines end as Python does."""
+    return [line.strip()[-3] for line in text.splitlines() if re.fullmatch(r"\s*--.*-[A-Z]--\s*", line)]
+
+
+FORGED = "---abcdefgh---Z--"
+
+
+def test_entries_of_two_workers_stay_whole_in_a_pipe(weir, tmp_path):
+    pipe, got = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+
+    def read():
+        with open(pipe, "rb") as file:
+            while data := file.read1(1024):
+                got.append(data)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    server = weir(audited("SecAuditLogFormat JSON").replace("@dir@/audit.log", str(pipe)) + FINE, main="worker_processes 2;")
+    senders = [threading.Thread(target=lambda: [server.request("/", "POST", FORM, b"q=" + b"a" * 100000) for _ in range(20)])
+               for _ in range(4)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+    server.stop()
+    reader.join()
+    assert len([json.loads(line) for line in b"".join(got).splitlines()]) == 80
