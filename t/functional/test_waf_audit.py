@@ -37,6 +37,20 @@ def boundaries(text):
 FORGED = "---abcdefgh---Z--"
 
 
+def test_an_id_of_a_client_hides_no_entry(weir):
+    server = weir(audited("SecAuditLogType Concurrent", "SecAuditLogStorageDir @dir@")
+                  + "modsecurity_transaction_id $http_x_id; " + FINE, main="user root;")
+    for identity in ("same", "same", 'a b"../\\' + "c" * 1000):
+        server.request("/", "GET", [("X-Id", identity)])
+    wait_until(lambda: server.read("audit.log").count("\n") == 3)
+    index = re.findall(r'" (\S+) - (/\S+) 0 \d+\.0+ md5:\w+$', server.read("audit.log"), re.M)
+    assert len({path for _, path in index}) == 3
+    assert [identity for identity, _ in index] == ["same", "same", 'a_b_../_' + "c" * 120]
+    for identity, path in index:
+        with open(path) as file:
+            assert " %s 127.0.0.1 " % identity in file.read()
+
+
 def test_entries_of_two_workers_stay_whole_in_a_pipe(weir, tmp_path):
     pipe, got = tmp_path / "pipe", []
     os.mkfifo(pipe)

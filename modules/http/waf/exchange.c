@@ -15,6 +15,22 @@ static void log_rule(void *subject, weir_str line, bool is_disruptive)
     weir_log_always(&ex->log, WEIR_LOG_ERR, line);
 }
 
+#define ID_MAX 128
+
+/* A variable may have what a client sent: it stays one word in each log, and part of the name of a file. */
+static bool clean_id(weir_pool *pool, weir_str text, weir_str *id)
+{
+    weir_builder builder;
+
+    weir_builder_open(&builder, pool, ID_MAX);
+    for (size_t i = 0; i < text.len && i < ID_MAX; i++) {
+        char c = text.data[i];
+
+        weir_builder_add_byte(&builder, c <= ' ' || c > '~' || c == '"' || c == '\\' ? '_' : c);
+    }
+    return weir_builder_close(&builder, id);
+}
+
 static bool make_id(weir_http_exchange *ex, const weir_http_waf_conf *conf, weir_str *id)
 {
     uint8_t bytes[16];
@@ -27,7 +43,7 @@ static bool make_id(weir_http_exchange *ex, const weir_http_waf_conf *conf, weir
             return false;
         }
         if (text.len != 0) {
-            return weir_str_copy(ex->pool, text, id);
+            return clean_id(ex->pool, text, id);
         }
     }
     for (size_t i = 0; i < sizeof(bytes); i += sizeof(uint64_t)) {

@@ -13,7 +13,9 @@
 
 /* After phase 5: the audit log, the verdict log, and what is learnt. */
 
-#define LEARNT_MAX 10000 /* lines that a worker remembers */
+#define INDEX_LINE_MAX ((size_t) 256 * 1024) /* more than its words, cut, can have */
+#define SAME_ID_MAX 100                      /* in a second */
+#define LEARNT_MAX 10000                     /* lines that a worker remembers */
 
 /* ---- concurrent audit logs: a file for each entry, in folders by day and minute */
 
@@ -41,22 +43,45 @@ static bool entry_path(weir_http_waf_state *state, weir_str *path)
     return weir_builder_close(&builder, path);
 }
 
-static bool write_file(weir_http_waf_state *state, weir_str path, weir_str text)
+/*
+ * A file that was not there.  An id that a client has a part in (modsecurity_transaction_id) may come twice: it gets a number then,
+ * and no entry takes another one's place.
+ */
+static int file_new(weir_http_waf_state *state, weir_str *path, const char **z)
 {
     const weir_waf_audit_settings *audit = &weir_waf_transaction_settings(state->tx)->audit;
-    const char *z = weir_str_z(state->ex->pool, path);
-    size_t done = 0;
-    int fd;
+    weir_str first = *path;
+    int fd = -1;
 
-    if (z == NULL || !weir_folders_make(z, audit->folder_mode)) {
-        weir_log_line(&state->ex->log, WEIR_LOG_ERR, z == NULL ? ENOMEM : errno,
-                      "mkdir() for \"%.*s\" of the audit log failed", WEIR_STR_ARG(path));
-        return false;
+    for (unsigned number = 1; fd == -1 && number <= SAME_ID_MAX; number++) {
+        weir_builder next;
+
+        *z = weir_str_z(state->ex->pool, *path);
+        if (*z == NULL || !weir_folders_make(*z, audit->folder_mode)) {
+            return -1;
+        }
+        fd = open(*z, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, audit->file_mode);
+        if (fd == -1 && errno != EEXIST) {
+            return -1;
+        }
+        weir_builder_open(&next, state->ex->pool, first.len + 16);
+        weir_builder_printf(&next, "%.*s-%u", WEIR_STR_ARG(first), number);
+        if (fd == -1 && !weir_builder_close(&next, path)) {
+            return -1;
+        }
     }
-    fd = open(z, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, audit->file_mode);
+    return fd;
+}
+
+static bool write_file(weir_http_waf_state *state, weir_str *path, weir_str text)
+{
+    const char *z;
+    int fd = file_new(state, path, &z);
+    size_t done = 0;
+
     if (fd == -1) {
         weir_log_line(&state->ex->log, WEIR_LOG_ERR, errno,
-                      "open() \"%.*s\" of the audit log failed", WEIR_STR_ARG(path));
+                      "open() \"%.*s\" of the audit log failed", WEIR_STR_ARG(*path));
         return false;
     }
     while (done < text.len) {
@@ -64,7 +89,9 @@ static bool write_file(weir_http_waf_state *state, weir_str path, weir_str text)
 
         if (written <= 0) {
             weir_log_line(&state->ex->log, WEIR_LOG_ERR, errno,
-                          "write() to \"%.*s\" of the audit log failed", WEIR_STR_ARG(path));
+                          "write() to \"%.*s\" of the audit log failed", WEIR_STR_ARG(*path));
+            /* Half an entry is none. */
+            (void) unlink(z);
             break;
         }
         done += (size_t) written;
@@ -95,6 +122,9 @@ static void add_word(weir_builder *line, weir_str text)
 static void add_quoted(weir_builder *line, weir_str text)
 {
     weir_builder_add_byte(line, '"');
+    if (text.len == 0) {
+        weir_builder_add_byte(line, '-');
+    }
     weir_waf_add_escaped(line, weir_str_slice(text, 0, 4096));
     weir_builder_add(line, WEIR_STR("\" "));
 }
@@ -129,10 +159,10 @@ static void write_concurrent(weir_http_waf_state *state, weir_log_file *index, w
     weir_str path, line;
     weir_builder builder;
 
-    if (!entry_path(state, &path) || !write_file(state, path, text) || index == NULL) {
+    if (!entry_path(state, &path) || !write_file(state, &path, text) || index == NULL) {
         return;
     }
-    weir_builder_open(&builder, state->ex->pool, 65536);
+    weir_builder_open(&builder, state->ex->pool, INDEX_LINE_MAX);
     add_index_line(&builder, state, path, text);
     if (weir_builder_close(&builder, &line)) {
         weir_log_file_write(index, line);
