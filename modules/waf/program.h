@@ -75,6 +75,7 @@ typedef enum {
 
 typedef struct {
     weir_waf_audit_mode mode;
+    bool may_be_turned_on;                           /* by a rule */
     const struct weir_waf_operator *relevant_status; /* @rx over the status; NULL: none is */
     char parts[16];
     bool is_json;

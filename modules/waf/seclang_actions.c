@@ -178,7 +178,7 @@ static bool read_disruption(const action_reading *action, unsigned choice)
     return true;
 }
 
-/* "nolog" means that the audit log is not told either, unless it is said. */
+/* "nolog" means that the audit log is not told either, unless it is said behind it. */
 static bool read_log(const action_reading *action, unsigned choice)
 {
     weir_waf_defaults *actions = &action->rule->actions;
@@ -189,9 +189,7 @@ static bool read_log(const action_reading *action, unsigned choice)
         break;
     case 'n':
         actions->log = WEIR_WAF_NO;
-        if (actions->audit == WEIR_WAF_UNSAID) {
-            actions->audit = WEIR_WAF_NO;
-        }
+        actions->audit = WEIR_WAF_NO;
         break;
     case 'a':
         actions->audit = WEIR_WAF_YES;
@@ -539,7 +537,12 @@ static bool read_ctl(const action_reading *action, unsigned choice)
             return false;
         }
         if (ctls[i].choices != NULL) {
-            return read_ctl_choice(action, value, ctls[i].choices, effect);
+            if (!read_ctl_choice(action, value, ctls[i].choices, effect)) {
+                return false;
+            }
+            action->reader->program->settings.audit.may_be_turned_on |=
+                ctls[i].kind == WEIR_WAF_CTL_AUDIT_ENGINE && effect->choice != WEIR_WAF_AUDIT_OFF;
+            return true;
         }
         if (ctls[i].kind == WEIR_WAF_CTL_AUDIT_PARTS) {
             return weir_waf_read_macro(action->reader, value, &effect->value);

@@ -37,6 +37,22 @@ def boundaries(text):
 FORGED = "---abcdefgh---Z--"
 
 
+def test_a_rule_turns_on_the_audit_log_that_is_off(weir):
+    server = weir(audited("SecAuditLogFormat JSON", 'SecRule ARGS:q "@streq on" "id:1,phase:1,pass,nolog,ctl:auditEngine=On"',
+                          engine="Off") + FINE)
+    server.get("/?q=off")
+    server.get("/?q=on")
+    assert [entry["request"]["uri"] for entry in entries(server)] == ["/?q=on"]
+
+
+def test_the_last_word_says_whether_a_match_is_audited(weir):
+    server = weir(audited("SecAuditLogFormat JSON", 'SecRule ARGS:q "@streq 1" "id:1,phase:1,pass,auditlog,nolog"',
+                          'SecRule ARGS:q "@streq 2" "id:2,phase:1,pass,nolog,auditlog"', engine="RelevantOnly") + FINE)
+    for number in "12":
+        server.get("/?q=" + number)
+    assert [entry["messages"][0]["details"]["ruleId"] for entry in entries(server)] == ["2"]
+
+
 def test_an_id_of_a_client_hides_no_entry(weir):
     server = weir(audited("SecAuditLogType Concurrent", "SecAuditLogStorageDir @dir@")
                   + "modsecurity_transaction_id $http_x_id; " + FINE, main="user root;")

@@ -70,7 +70,7 @@ static bool audit_log_get(weir_conf *conf, weir_http_waf_rules *rules)
     const weir_waf_audit_settings *audit = &weir_waf_program_settings(rules->program)->audit;
 
     rules->audit_log = NULL;
-    if (audit->mode == WEIR_WAF_AUDIT_OFF) {
+    if (audit->mode == WEIR_WAF_AUDIT_OFF && !audit->may_be_turned_on) {
         return true;
     }
     if (audit->is_concurrent && audit->storage.len == 0) {
