@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/map.h"
 #include "core/base/random.h"
 #include "modules/waf/audit.h"
 #include "modules/waf/json.h"
@@ -11,6 +12,17 @@
 /* The audit log: what a request and its response were, and which rules matched; in ModSecurity's two forms. */
 
 #define ENTRY_MAX ((size_t) 32 * 1024 * 1024)
+
+/* How much of a body, and of each text of a rule that matched, an entry has.  An attack is not to hide its entry by making it too long. */
+typedef struct {
+    size_t body, text;
+} audit_share;
+
+static const audit_share shares[] = {
+    {SIZE_MAX, SIZE_MAX},
+    {(size_t) 1024 * 1024, 4096},
+    {(size_t) 64 * 1024, 256},
+};
 
 void weir_waf_change_parts(weir_waf_transaction *tx, weir_str change)
 {
@@ -99,12 +111,62 @@ static bool has_request_body(const weir_waf_transaction *tx)
                                    WEIR_STR("MULTIPART"))));
 }
 
+static bool is_visible(char c)
+{
+    return c > ' ' && c <= '~';
+}
+
+/* "--…-X--", alone as far as a reader of lines may see it. */
+static bool is_like_boundary(weir_str text, size_t at)
+{
+    size_t end = at;
+
+    if ((at > 0 && is_visible(text.data[at - 1]))
+        || !weir_str_starts(weir_str_from(text, at), WEIR_STR("--"))) {
+        return false;
+    }
+    while (end < text.len && is_visible(text.data[end])) {
+        end++;
+    }
+    return end - at >= 6 && text.data[end - 1] == '-' && text.data[end - 2] == '-'
+           && text.data[end - 3] >= 'A' && text.data[end - 3] <= 'Z' && text.data[end - 4] == '-';
+}
+
+/* What of a text is written as \xHH; of each, what could be taken for a boundary by a reader who does not compare their marks. */
+typedef enum {
+    AS_LINES, /* nothing else */
+    AS_LINE,  /* control bytes */
+    AS_ASCII, /* all that is not of ASCII, too */
+} text_form;
+
+static bool is_escaped(unsigned char c, text_form form)
+{
+    return form != AS_LINES && (c < ' ' || c == 0x7f || (c > 0x7f && form == AS_ASCII));
+}
+
+static void add_text(weir_builder *entry, weir_str text, text_form form)
+{
+    size_t from = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        if (!is_escaped((unsigned char) text.data[i], form)
+            && (text.data[i] != '-' || !is_like_boundary(text, i))) {
+            continue;
+        }
+        weir_builder_add(entry, weir_str_slice(text, from, i));
+        weir_builder_add(entry, WEIR_STR("\\x"));
+        weir_builder_add_hexdump(entry, weir_str_of(text.data + i, 1));
+        from = i + 1;
+    }
+    weir_builder_add(entry, weir_str_from(text, from));
+}
+
 static void add_headers(weir_builder *entry, const weir_waf_values *headers)
 {
     for (uint32_t i = 0; i < headers->count; i++) {
-        weir_builder_add(entry, headers->items[i].name);
+        add_text(entry, headers->items[i].name, AS_LINE);
         weir_builder_add(entry, WEIR_STR(": "));
-        weir_builder_add(entry, headers->items[i].text);
+        add_text(entry, headers->items[i].text, AS_LINE);
         weir_builder_add_byte(entry, '\n');
     }
     weir_builder_add_byte(entry, '\n');
@@ -125,30 +187,30 @@ static void add_head_part(const weir_waf_transaction *tx, weir_builder *entry,
     weir_builder_printf(entry, " %u\n", tx->connection.server_port);
 }
 
-static void add_native(weir_waf_transaction *tx, weir_builder *entry)
+static void add_native(weir_waf_transaction *tx, weir_builder *entry, const audit_share *share)
 {
     boundary between = boundary_make();
 
     add_head_part(tx, entry, &between);
     if (has_part(tx, 'B')) {
         add_boundary(entry, &between, 'B');
-        weir_builder_add(entry, tx->request.line);
+        add_text(entry, tx->request.line, AS_LINE);
         weir_builder_add_byte(entry, '\n');
         add_headers(entry, &tx->values[WEIR_WAF_VAR_REQUEST_HEADERS]);
     }
     if (has_request_body(tx)) {
         add_boundary(entry, &between, has_part(tx, 'C') ? 'C' : 'I');
-        weir_builder_add(entry, tx->request_body);
+        add_text(entry, weir_str_slice(tx->request_body, 0, share->body), AS_LINES);
         weir_builder_add(entry, WEIR_STR("\n\n"));
     }
     if (has_part(tx, 'E') && tx->has_response_body) {
         add_boundary(entry, &between, 'E');
-        weir_builder_add(entry, tx->response_body);
+        add_text(entry, weir_str_slice(tx->response_body, 0, share->body), AS_ASCII);
         weir_builder_add(entry, WEIR_STR("\n\n"));
     }
     if (has_part(tx, 'F')) {
         add_boundary(entry, &between, 'F');
-        weir_builder_add(entry, weir_waf_scalar(tx, WEIR_WAF_VAR_STATUS_LINE));
+        add_text(entry, weir_waf_scalar(tx, WEIR_WAF_VAR_STATUS_LINE), AS_LINE);
         weir_builder_add_byte(entry, '\n');
         add_headers(entry, &tx->values[WEIR_WAF_VAR_RESPONSE_HEADERS]);
     }
@@ -157,7 +219,7 @@ static void add_native(weir_waf_transaction *tx, weir_builder *entry)
         for (const weir_waf_match *match = tx->first_match; match != NULL; match = match->next) {
             if (match->is_audited) {
                 weir_builder_add(entry, WEIR_STR("ModSecurity: "));
-                weir_waf_add_rule(tx, entry, match);
+                weir_waf_add_rule(tx, entry, match, share->text);
                 weir_builder_add_byte(entry, '\n');
             }
         }
@@ -169,11 +231,64 @@ static void add_native(weir_waf_transaction *tx, weir_builder *entry)
 
 /* ---- JSON */
 
-static void add_json_headers(weir_waf_json *json, const weir_waf_values *headers)
+typedef struct header_line {
+    struct header_line *next; /* of the same name */
+    struct header_line *last; /* of the first one: the last of that name */
+    weir_str text;
+} header_line;
+
+/* The lines by name, in either case; those that are the first of theirs have a `last`.  NULL: no memory. */
+static const header_line *headers_by_name(const weir_waf_values *headers, weir_pool *pool)
 {
-    weir_waf_json_open(json, "headers", '{');
+    header_line *lines = WEIR_NEW_ARRAY(pool, header_line, headers->count);
+    weir_map *firsts = weir_map_new(pool, true, headers->count);
+
+    if (lines == NULL || firsts == NULL) {
+        return NULL;
+    }
     for (uint32_t i = 0; i < headers->count; i++) {
-        weir_waf_json_member(json, headers->items[i].name, headers->items[i].text);
+        header_line *first = weir_map_find(firsts, headers->items[i].name);
+
+        lines[i].text = headers->items[i].text;
+        if (first != NULL) {
+            first->last->next = &lines[i];
+            first->last = &lines[i];
+        } else if (weir_map_put(firsts, headers->items[i].name, &lines[i])) {
+            lines[i].last = &lines[i];
+        } else {
+            return NULL;
+        }
+    }
+    return lines;
+}
+
+static weir_str joined(const header_line *line, weir_pool *pool)
+{
+    weir_builder builder;
+    weir_str text;
+
+    if (line->next == NULL) {
+        return line->text;
+    }
+    weir_builder_open(&builder, pool, ENTRY_MAX);
+    weir_builder_add(&builder, line->text);
+    for (const header_line *next = line->next; next != NULL; next = next->next) {
+        weir_builder_add(&builder, WEIR_STR(", "));
+        weir_builder_add(&builder, next->text);
+    }
+    return weir_builder_close(&builder, &text) ? text : line->text;
+}
+
+/* Lines of one name are one member: of equal names, readers of JSON keep one (RFC 8259, 4), which a client would choose. */
+static void add_json_headers(weir_waf_json *json, const weir_waf_values *headers, weir_pool *pool)
+{
+    const header_line *lines = headers_by_name(headers, pool);
+
+    weir_waf_json_open(json, "headers", '{');
+    for (uint32_t i = 0; lines != NULL && i < headers->count; i++) {
+        if (lines[i].last != NULL) {
+            weir_waf_json_member(json, headers->items[i].name, joined(&lines[i], pool));
+        }
     }
     weir_waf_json_close(json, '}');
 }
@@ -185,7 +300,8 @@ static bool is_decimal(weir_str text)
            && text.data[2] >= '0' && text.data[2] <= '9';
 }
 
-static void add_json_request(const weir_waf_transaction *tx, weir_waf_json *json)
+static void add_json_request(const weir_waf_transaction *tx, weir_waf_json *json,
+                             const audit_share *share, weir_pool *pool)
 {
     weir_str version = tx->request.protocol;
     weir_str name;
@@ -196,25 +312,25 @@ static void add_json_request(const weir_waf_transaction *tx, weir_waf_json *json
         weir_waf_json_word(json, "http_version", version);
     }
     weir_waf_json_text(json, "uri", tx->request.target);
-    if (has_request_body(tx)) {
-        weir_waf_json_text(json, "body", tx->request_body);
+    if (has_request_body(tx) || has_part(tx, 'C')) {
+        weir_waf_json_text(json, "body", weir_str_slice(tx->request_body, 0, share->body));
     }
     if (has_part(tx, 'B')) {
-        add_json_headers(json, &tx->values[WEIR_WAF_VAR_REQUEST_HEADERS]);
+        add_json_headers(json, &tx->values[WEIR_WAF_VAR_REQUEST_HEADERS], pool);
     }
     weir_waf_json_close(json, '}');
 }
 
-static void add_json_response(const weir_waf_transaction *tx, weir_waf_json *json)
+static void add_json_response(const weir_waf_transaction *tx, weir_waf_json *json,
+                              const audit_share *share, weir_pool *pool)
 {
     weir_waf_json_open(json, "response", '{');
     if (has_part(tx, 'E')) {
-        weir_waf_json_text(json, "body",
-                           tx->has_response_body ? tx->response_body : WEIR_STR_EMPTY);
+        weir_waf_json_text(json, "body", weir_str_slice(tx->response_body, 0, share->body));
     }
     weir_waf_json_number(json, "http_code", tx->response_status);
     if (has_part(tx, 'F')) {
-        add_json_headers(json, &tx->values[WEIR_WAF_VAR_RESPONSE_HEADERS]);
+        add_json_headers(json, &tx->values[WEIR_WAF_VAR_RESPONSE_HEADERS], pool);
     }
     weir_waf_json_close(json, '}');
 }
@@ -226,29 +342,29 @@ static void add_json_number_text(weir_waf_transaction *tx, weir_waf_json *json, 
 }
 
 static void add_json_message(weir_waf_transaction *tx, weir_waf_json *json,
-                             const weir_waf_match *match)
+                             const weir_waf_match *match, const audit_share *share)
 {
     const weir_waf_rule *rule = match->rule;
-    char line[4096];
+    char line[WEIR_WAF_MATCHED_MAX];
     weir_builder matched;
 
     weir_builder_over(&matched, line, sizeof(line));
     weir_waf_add_matched(tx, &matched, match);
     weir_waf_json_open(json, NULL, '{');
-    weir_waf_json_text(json, "message", match->message);
+    weir_waf_json_text(json, "message", weir_str_slice(match->message, 0, share->text));
     weir_waf_json_open(json, "details", '{');
     weir_waf_json_text(json, "match", weir_builder_cut(&matched));
     weir_waf_json_text(json, "reference", WEIR_STR_EMPTY);
     add_json_number_text(tx, json, "ruleId", (int64_t) rule->id);
     weir_waf_json_text(json, "file", rule->file);
     add_json_number_text(tx, json, "lineNumber", rule->line);
-    weir_waf_json_text(json, "data", match->data);
+    weir_waf_json_text(json, "data", weir_str_slice(match->data, 0, share->text));
     add_json_number_text(tx, json, "severity", rule->severity < 0 ? 0 : rule->severity);
     weir_waf_json_text(json, "ver", rule->version);
     weir_waf_json_text(json, "rev", rule->revision);
     weir_waf_json_open(json, "tags", '[');
     for (WEIR_ARRAY_EACH(&rule->tags, const weir_waf_macro, tag)) {
-        weir_waf_json_text(json, NULL, weir_waf_expand(tx, tag));
+        weir_waf_json_text(json, NULL, weir_str_slice(weir_waf_expand(tx, tag), 0, share->text));
     }
     weir_waf_json_close(json, ']');
     weir_waf_json_text(json, "maturity", rule->maturity.len == 0 ? WEIR_STR("0") : rule->maturity);
@@ -295,7 +411,8 @@ static weir_str server_id(weir_waf_worker *worker)
     return worker->server_id;
 }
 
-static void add_json(weir_waf_transaction *tx, weir_builder *entry)
+static void add_json(weir_waf_transaction *tx, weir_builder *entry, const audit_share *share,
+                     weir_pool *pool)
 {
     weir_waf_json json = {.to = entry};
     weir_str server = server_id(tx->worker);
@@ -317,17 +434,18 @@ static void add_json(weir_waf_transaction *tx, weir_builder *entry)
     weir_waf_json_text(&json, "host_ip", tx->connection.server_addr);
     weir_waf_json_number(&json, "host_port", tx->connection.server_port);
     weir_waf_json_text(&json, "unique_id", tx->options.unique_id);
-    add_json_request(tx, &json);
-    add_json_response(tx, &json);
-    add_json_producer(tx, &json);
-    weir_waf_json_open(&json, "messages", '[');
-    for (const weir_waf_match *match = tx->first_match; match != NULL && has_part(tx, 'H');
-         match = match->next) {
-        if (match->is_audited) {
-            add_json_message(tx, &json, match);
+    add_json_request(tx, &json, share, pool);
+    add_json_response(tx, &json, share, pool);
+    if (has_part(tx, 'H')) {
+        add_json_producer(tx, &json);
+        weir_waf_json_open(&json, "messages", '[');
+        for (const weir_waf_match *match = tx->first_match; match != NULL; match = match->next) {
+            if (match->is_audited) {
+                add_json_message(tx, &json, match, share);
+            }
         }
+        weir_waf_json_close(&json, ']');
     }
-    weir_waf_json_close(&json, ']');
     weir_waf_json_close(&json, '}');
     weir_waf_json_close(&json, '}');
     weir_builder_add_byte(entry, '\n');
@@ -335,13 +453,18 @@ static void add_json(weir_waf_transaction *tx, weir_builder *entry)
 
 bool weir_waf_audit_entry(weir_waf_transaction *tx, weir_pool *pool, weir_str *text)
 {
-    weir_builder entry;
+    for (size_t i = 0; i < WEIR_COUNT(shares); i++) {
+        weir_builder entry;
 
-    weir_builder_open(&entry, pool, ENTRY_MAX);
-    if (tx->settings->audit.is_json) {
-        add_json(tx, &entry);
-    } else {
-        add_native(tx, &entry);
+        weir_builder_open(&entry, pool, ENTRY_MAX);
+        if (tx->settings->audit.is_json) {
+            add_json(tx, &entry, &shares[i], pool);
+        } else {
+            add_native(tx, &entry, &shares[i]);
+        }
+        if (weir_builder_close(&entry, text)) {
+            return true;
+        }
     }
-    return weir_builder_close(&entry, text);
+    return false;
 }

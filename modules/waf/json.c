@@ -28,25 +28,39 @@ static size_t utf8_len(weir_str text, size_t at)
     return len;
 }
 
-static void add_text(weir_builder *to, weir_str text)
+/* \uHHLL */
+static void add_code(weir_builder *to, const char *high, unsigned low)
 {
     static const char hex[] = "0123456789abcdef";
+    const char code[] = {'\\', 'u', high[0], high[1], hex[low >> 4 & 15], hex[low & 15]};
 
+    weir_builder_add(to, weir_str_of(code, sizeof(code)));
+}
+
+static void add_text(weir_builder *to, weir_str text)
+{
     weir_builder_add_byte(to, '"');
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char) text.data[i];
         size_t len = c >= 0x80 ? utf8_len(text, i) : 0;
 
-        if (len != 0) {
+        if (len == 2 && c == 0xc2 && (unsigned char) text.data[i + 1] < 0xa0) {
+            /* U+0080 to U+009F: terminals obey some of them. */
+            i++;
+            add_code(to, "00", (unsigned char) text.data[i]);
+        } else if (len == 3 && weir_str_eq(weir_str_slice(text, i, i + 2), WEIR_STR("\xe2\x80"))
+                   && ((unsigned char) text.data[i + 2] & 0xfe) == 0xa8) {
+            /* U+2028 and U+2029 end lines, for some. */
+            add_code(to, "20", (unsigned char) text.data[i + 2] - 0x80);
+            i += 2;
+        } else if (len != 0) {
             weir_builder_add(to, weir_str_of(text.data + i, len));
             i += len - 1;
         } else if (c == '"' || c == '\\') {
             weir_builder_add_byte(to, '\\');
             weir_builder_add_byte(to, (char) c);
         } else if (c < ' ' || c >= 0x7f) {
-            weir_builder_add(to, WEIR_STR("\\u00"));
-            weir_builder_add_byte(to, hex[c >> 4]);
-            weir_builder_add_byte(to, hex[c & 15]);
+            add_code(to, "00", c);
         } else {
             weir_builder_add_byte(to, (char) c);
         }

@@ -5,6 +5,8 @@
 /* What the error log is told, in the words of ModSecurity v3, which tools read. */
 
 #define VALUE_MAX 256
+#define NAME_MAX_SHOWN 512
+#define TEXT_MAX 2048 /* what a client wrote is not to push out of the line what stands behind it */
 
 void weir_waf_add_escaped(weir_builder *line, weir_str text)
 {
@@ -73,7 +75,7 @@ void weir_waf_add_matched(weir_waf_transaction *tx, weir_builder *line, const we
     }
     weir_builder_add(line, WEIR_STR("' against variable `"));
     if (find != NULL) {
-        weir_waf_add_escaped(line, weir_waf_find_name(tx, find));
+        weir_waf_add_escaped(line, weir_str_slice(weir_waf_find_name(tx, find), 0, NAME_MAX_SHOWN));
     }
     weir_builder_add(line, WEIR_STR("' (Value: `"));
     if (find != NULL) {
@@ -83,10 +85,10 @@ void weir_waf_add_matched(weir_waf_transaction *tx, weir_builder *line, const we
 }
 
 /* [hostname …] [uri …] [unique_id …] */
-static void add_request(const weir_waf_transaction *tx, weir_builder *line)
+static void add_request(const weir_waf_transaction *tx, weir_builder *line, size_t most)
 {
     add_part(line, "hostname", weir_waf_scalar(tx, WEIR_WAF_VAR_SERVER_ADDR));
-    add_part(line, "uri", tx->uri);
+    add_part(line, "uri", weir_str_slice(tx->uri, 0, most));
     add_part(line, "unique_id", tx->options.unique_id);
 }
 
@@ -109,7 +111,8 @@ static void begin_line(weir_waf_transaction *tx, weir_builder *line, bool is_dis
     weir_builder_add(line, WEIR_STR("ModSecurity: "));
 }
 
-void weir_waf_add_rule(weir_waf_transaction *tx, weir_builder *line, const weir_waf_match *match)
+void weir_waf_add_rule(weir_waf_transaction *tx, weir_builder *line, const weir_waf_match *match,
+                       size_t most)
 {
     const weir_waf_rule *rule = match->rule;
 
@@ -123,16 +126,16 @@ void weir_waf_add_rule(weir_waf_transaction *tx, weir_builder *line, const weir_
     add_number(line, "line", rule->line);
     add_number(line, "id", rule->id);
     add_part(line, "rev", rule->revision);
-    add_part(line, "msg", match->message);
-    add_part(line, "data", match->data);
+    add_part(line, "msg", weir_str_slice(match->message, 0, most));
+    add_part(line, "data", weir_str_slice(match->data, 0, most));
     add_number(line, "severity", rule->severity < 0 ? 0 : (uint64_t) rule->severity);
     add_part(line, "ver", rule->version);
     add_part(line, "maturity", rule->maturity.len == 0 ? WEIR_STR("0") : rule->maturity);
     add_part(line, "accuracy", rule->accuracy.len == 0 ? WEIR_STR("0") : rule->accuracy);
     for (WEIR_ARRAY_EACH(&rule->tags, const weir_waf_macro, tag)) {
-        add_part(line, "tag", weir_waf_expand(tx, tag));
+        add_part(line, "tag", weir_str_slice(weir_waf_expand(tx, tag), 0, most));
     }
-    add_request(tx, line);
+    add_request(tx, line, most);
     /* Where in the request v3 found it: weir says it by name and value. */
     add_part(line, "ref", WEIR_STR_EMPTY);
 }
@@ -150,7 +153,7 @@ void weir_waf_report(weir_waf_transaction *tx, const weir_waf_match *match)
         return;
     }
     begin_line(tx, &line, match->is_disruptive);
-    weir_waf_add_rule(tx, &line, match);
+    weir_waf_add_rule(tx, &line, match, TEXT_MAX);
     tell(tx, &line, match->is_disruptive);
 }
 
@@ -178,7 +181,7 @@ void weir_waf_limit_was_hit(weir_waf_transaction *tx)
             /* Not "id": the rule has not matched. */
             add_number(&line, "rule", tx->rule->id);
         }
-        add_request(tx, &line);
+        add_request(tx, &line, TEXT_MAX);
         tell(tx, &line, false);
     }
 }
@@ -192,6 +195,7 @@ void weir_waf_exhausted(weir_waf_transaction *tx, const char *what)
     }
     tx->is_exhausted = true;
     tx->would_be_blocked = true;
+    tx->is_relevant = true;
     if (tx->engine == WEIR_WAF_ENGINE_ON && tx->disrupted_in == 0
         && tx->at.phase != WEIR_WAF_PHASE_LOGGING) {
         tx->disrupted_in = tx->at.phase == 0 ? 1 : tx->at.phase;
@@ -208,6 +212,6 @@ void weir_waf_exhausted(weir_waf_transaction *tx, const char *what)
     }
     weir_builder_printf(&line, "The request's budget of %s is used up in phase %u", what,
                         tx->at.phase);
-    add_request(tx, &line);
+    add_request(tx, &line, TEXT_MAX);
     tell(tx, &line, tx->intervention.deed != WEIR_WAF_DO_NOTHING);
 }

@@ -169,7 +169,7 @@ struct weir_waf_transaction {
     bool allows_all, allows_request;
     unsigned allows_phase;
     bool would_be_blocked; /* whatever the engine's mode */
-    bool is_relevant;      /* a rule that is to be audited has matched */
+    bool is_relevant;      /* a rule that is to be audited has matched, or a budget was used up */
 
     weir_str request_body, response_body;
     bool has_request_body, has_response_body, request_body_is_cut, body_is_parsed, parses_json;
@@ -279,8 +279,11 @@ void weir_waf_body_is_wrong(weir_waf_transaction *tx, weir_str message);
 
 /* ---- report.c */
 void weir_waf_report(weir_waf_transaction *tx, const weir_waf_match *match);
-void weir_waf_add_rule(weir_waf_transaction *tx, weir_builder *line, const weir_waf_match *match);
-/* Matched "Operator … */
+/* `most`: so many bytes of each text that may come from outside. */
+void weir_waf_add_rule(weir_waf_transaction *tx, weir_builder *line, const weir_waf_match *match,
+                       size_t most);
+/* Matched "Operator …; in no more than WEIR_WAF_MATCHED_MAX bytes. */
+#define WEIR_WAF_MATCHED_MAX 8192
 void weir_waf_add_matched(weir_waf_transaction *tx, weir_builder *line,
                           const weir_waf_match *match);
 /* A regex was given up. */

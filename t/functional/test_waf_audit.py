@@ -37,6 +37,84 @@ def boundaries(text):
 FORGED = "---abcdefgh---Z--"
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\0", "\v", "\x1e", "\x85", "\u2028", " \n "])
+def test_no_body_forges_a_boundary_of_the_audit_log(weir, upstream, end):
+    forged = end.join(["", FORGED, "", "---abcdefgh---A--", "--abcdef01-B--", "GET /forged HTTP/1.1", ""])
+    body = forged.encode()
+    upstream.answers(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    server = weir(audited() + "location / { proxy_pass http://@upstream@; }")
+    assert server.request("/", "POST", FORM, body).status == 200
+    wait_until(lambda: "-Z--\n\n" in server.read("audit.log"))
+    with open(server.folder.file("audit.log"), "rb") as file:
+        text = file.read().decode()
+    assert boundaries(text) == list("ABCEFHZ")
+    assert "\\x2d--abcdefgh---Z--" in text
+
+
+def test_part_e_is_one_line_of_ascii(weir, upstream):
+    server = weir(audited() + "location / { proxy_pass http://@upstream@; }")
+    upstream.answers(b'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 7\r\n\r\na\r\n\0\xff"\\')
+    server.get("/")
+    wait_until(lambda: "-Z--\n\n" in server.read("audit.log"))
+    assert '---E--\na\\x0d\\x0a\\x00\\xff"\\\n\n' in server.read("audit.log")
+
+
+def test_no_header_forges_a_line_of_the_audit_log(weir):
+    server = weir(audited() + FINE)
+    value = ("a\u0085" + FORGED + "\u2028" + FORGED).encode().decode("latin-1")
+    server.request("/", "GET", [("X", value), ("X" + FORGED, FORGED)])
+    wait_until(lambda: "-Z--\n\n" in server.read("audit.log"))
+    assert boundaries(server.read("audit.log")) == list("ABEFHZ")
+
+
+def test_lines_of_one_name_are_one_member_of_json(weir):
+    server = weir(audited("SecAuditLogFormat JSON") + FINE)
+    server.request("/", "GET", [("User-Agent", "evil"), ("X", "1"), ("user-agent", "good")])
+    headers = entries(server)[0]["request"]["headers"]
+    assert headers["User-Agent"] == "evil, good" and headers["X"] == "1" and "user-agent" not in headers
+
+
+@pytest.mark.parametrize("body", [bytes(range(256)), b"\xed\xa0\x80\xf4\x90\x80\x80\xc0\x80", "\u0085\u009b\u2028\u2029é\U0001f600".encode()])
+def test_any_body_is_json_in_one_line(weir, body):
+    server = weir(audited("SecAuditLogFormat JSON", 'SecRule REQUEST_BODY "@rx ." "id:1,phase:2,pass,log,logdata:\'%{MATCHED_VAR}\'"')
+                  + FINE)
+    server.request("/", "POST", FORM, body)
+    entry = entries(server)[0]
+    with open(server.folder.file("audit.log"), "rb") as file:
+        text = file.read().decode()
+    assert len(text.splitlines()) == 1 and not re.search("[\0-\x09\x0b-\x1f\x7f-\x9f]", text)
+    try:
+        sent = body.decode()
+    except UnicodeDecodeError:
+        sent = body.decode("latin-1")
+    assert entry["request"]["body"] == sent and entry["messages"][0]["details"]["data"] == sent
+
+
+@pytest.mark.parametrize("form", ["Native", "JSON"])
+def test_no_body_is_too_long_for_an_entry(weir, form):
+    server = weir(audited("SecAuditLogFormat " + form, "SecRequestBodyLimit 67108864", "SecRequestBodyNoFilesLimit 67108864",
+                          'SecRule REQUEST_HEADERS:X "@streq evil" "id:1,phase:1,pass,log"', engine="RelevantOnly")
+                  + "client_max_body_size 64m; location / { return 200 fine; }")
+    size = 33 << 20 if form == "Native" else 6 << 20
+    assert server.request("/", "POST", [("X", "evil"), ("Content-Type", "text/plain")], b"\0" * size).status == 200
+    wait_until(lambda: server.read("audit.log").endswith("\n" if form == "JSON" else "-Z--\n\n"))
+    text = server.read("audit.log")
+    assert len(text) < 32 << 20
+    if form == "JSON":
+        entry = json.loads(text)["transaction"]
+        assert entry["messages"][0]["details"]["ruleId"] == "1" and entry["request"]["body"].startswith("\0\0")
+    else:
+        assert boundaries(text) == list("ABCEFHZ") and '[id "1"]' in text
+
+
+def test_who_uses_up_the_budget_is_in_the_audit_log(weir):
+    server = weir(audited("SecAuditLogFormat JSON", 'SecRule ARGS "@contains evil" "id:1,phase:2,pass,nolog"', engine="RelevantOnly")
+                  + "modsecurity_work_limit 100k; " + FINE)
+    many = b"&".join(b"a%d=harmless+%%61" % i for i in range(900))
+    assert server.request("/", "POST", FORM, many * 3).status == 403
+    assert entries(server)[0]["response"]["http_code"] == 403
+
+
 def test_a_rule_turns_on_the_audit_log_that_is_off(weir):
     server = weir(audited("SecAuditLogFormat JSON", 'SecRule ARGS:q "@streq on" "id:1,phase:1,pass,nolog,ctl:auditEngine=On"',
                           engine="Off") + FINE)
@@ -53,6 +131,22 @@ def test_the_last_word_says_whether_a_match_is_audited(weir):
     assert [entry["messages"][0]["details"]["ruleId"] for entry in entries(server)] == ["2"]
 
 
+@pytest.mark.parametrize("parts, members, request_members, response_members", [
+    ("AZ", set(), set(), set()),
+    ("ABZ", set(), {"headers"}, set()),
+    ("ACZ", set(), {"body"}, set()),
+    ("AEFZ", set(), set(), {"body", "headers"}),
+    ("AHZ", {"producer", "messages"}, set(), set()),
+])
+def test_parts_say_which_members_json_has(weir, parts, members, request_members, response_members):
+    server = weir(audited("SecAuditLogFormat JSON", parts=parts) + FINE)
+    server.get("/")
+    entry = entries(server)[0]
+    assert entry["request"].keys() == {"method", "http_version", "uri"} | request_members
+    assert entry["response"].keys() == {"http_code"} | response_members
+    assert entry.keys() & {"producer", "messages"} == members
+
+
 def test_an_id_of_a_client_hides_no_entry(weir):
     server = weir(audited("SecAuditLogType Concurrent", "SecAuditLogStorageDir @dir@")
                   + "modsecurity_transaction_id $http_x_id; " + FINE, main="user root;")
@@ -65,6 +159,13 @@ def test_an_id_of_a_client_hides_no_entry(weir):
     for identity, path in index:
         with open(path) as file:
             assert " %s 127.0.0.1 " % identity in file.read()
+
+
+def test_long_names_and_values_do_not_push_the_rule_out_of_its_line(weir):
+    server = weir(audited('SecRule ARGS|ARGS_NAMES "@contains evil" "id:1,phase:2,pass,log,msg:\'%{MATCHED_VAR}\',logdata:\'%{MATCHED_VAR}\'"')
+                  + FINE)
+    server.request("/", "POST", FORM, b"\1" * 20000 + b"=evil" + b"\1" * 100000)
+    assert re.search(r'\[id "1"\] .* \[hostname "127.0.0.1"\] \[uri "/"\] \[unique_id "\w+"\] \[ref ""\], client', server.log())
 
 
 def test_entries_of_two_workers_stay_whole_in_a_pipe(weir, tmp_path):
