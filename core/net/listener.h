@@ -51,6 +51,8 @@ struct weir_listener {
     bool (*begins_with_proxy)(weir_connection *connection, const void *subject);
     uint64_t proxy_protocol_timeout_ms;
     void (*accepted)(weir_connection *connection, void *subject);
+    /* Takes one whose PROXY header is malformed, or has not come, and owns it from then on.  NULL: it is closed. */
+    void (*unannounced)(weir_connection *connection, bool is_malformed, void *subject);
     void *subject;
     size_t connection_pool_bytes;
     weir_log log; /* of connections, before they know their server */

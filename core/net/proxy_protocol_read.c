@@ -22,6 +22,20 @@ static const weir_connection_state proxy_header = {
     .on_timeout = proxy_timed_out, /* closed */
 };
 
+/* The reason was logged. */
+static void proxy_give_up(weir_connection *connection, bool is_malformed)
+{
+    const weir_listener *listener = connection->listener;
+
+    if (listener->unannounced == NULL) {
+        weir_connection_close(connection);
+        return;
+    }
+    weir_connection_clear_timeout(connection);
+    connection->owner = NULL;
+    listener->unannounced(connection, is_malformed, listener->subject);
+}
+
 static void proxy_log_broken(const weir_connection *connection, weir_str bytes)
 {
     weir_str line = weir_str_slice(bytes, 0, WEIR_PROXY_V1_MAX);
@@ -85,7 +99,7 @@ static bool proxy_take(weir_connection *connection, weir_str bytes)
 
     case WEIR_FAIL:
         proxy_log_broken(connection, bytes);
-        weir_connection_close(connection);
+        proxy_give_up(connection, true);
         return false;
 
     case WEIR_OK:
@@ -117,7 +131,7 @@ static void proxy_readable(weir_connection *connection)
             return;
 
         case WEIR_FAIL:
-            weir_connection_close(connection);
+            proxy_give_up(connection, false);
             return;
 
         case WEIR_OK:
@@ -127,7 +141,7 @@ static void proxy_readable(weir_connection *connection)
         if (len == 0) {
             weir_log_line(&connection->log, WEIR_LOG_INFO, 0,
                           "client closed connection while reading PROXY protocol");
-            weir_connection_close(connection);
+            proxy_give_up(connection, true);
             return;
         }
         if (!proxy_take(connection, weir_str_of(data, before + len))) {
@@ -140,7 +154,7 @@ static void proxy_timed_out(weir_connection *connection)
 {
     weir_log_line(&connection->log, WEIR_LOG_INFO, ETIMEDOUT,
                   "client timed out while reading PROXY protocol");
-    weir_connection_close(connection);
+    proxy_give_up(connection, false);
 }
 
 void weir_proxy_protocol_begin(weir_connection *connection)

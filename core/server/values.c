@@ -74,7 +74,7 @@ bool weir_give_proxy_protocol(weir_script *script, weir_value *value,
         return true;
     }
     return part == WEIR_PROXY_PROTOCOL_PORT || part == WEIR_PROXY_PROTOCOL_SERVER_PORT
-               ? weir_give_uint(script, value, weir_addr_port(addr))
+               ? weir_give_port(script, value, addr)
                : weir_give_addr(script, value, addr);
 }
 

@@ -151,6 +151,12 @@ def test_a_trusted_proxy_says_who_the_client_is(stream, head):
     assert connection.read_until(b"\n") == b"203.0.113.7 5 203.0.113.7 5 198.51.100.1 6 127.0.0.1\n"
 
 
+def test_a_port_that_is_not_known_is_empty(stream):
+    connection = stream(HEADED).connect()
+    connection.send(b"PROXY TCP4 203.0.113.7 198.51.100.1 0 0\r\n")
+    assert connection.read_until(b"\n") == b"203.0.113.7  203.0.113.7  198.51.100.1  127.0.0.1\n"
+
+
 def test_one_that_is_not_trusted_is_the_client(stream):
     connection = stream(HEADED.replace("127.0.0.0/8", "10.0.0.0/8")).connect()
     connection.send(v2(V4))
@@ -184,6 +190,17 @@ def test_a_header_that_does_not_come_is_ended_in_time(stream):
     connection = server.connect()
     connection.send(b"PROXY TC")
     assert connection.read_until_close() == b""
+
+
+@pytest.mark.parametrize("head, status", [(b"GET / HTTP/1.0\r\n\r\n", "400"), (b"", "200")],
+                         ids=["malformed", "none in time"])
+def test_a_session_that_has_no_header_is_logged(stream, head, status):
+    server = stream("""log_format s '$status $bytes_received $remote_addr "$proxy_protocol_addr"';
+        access_log @dir@/s.log s; proxy_protocol_timeout 200ms;""" + HEADED)
+    connection = server.connect()
+    connection.send_what_fits(head)
+    assert connection.read_until_close() == b""
+    assert server.access_log(name="s.log") == [f'{status} 0 127.0.0.1 "-"']
 
 
 @pytest.mark.weir_only("since nginx 1.23.2")

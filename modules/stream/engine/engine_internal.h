@@ -10,8 +10,9 @@
 
 extern const weir_server_family weir_stream_servers;
 
-/* The hook of a listener: `subject` is the port. */
+/* The hooks of a listener: `subject` is the port. */
 void weir_stream_accepted(weir_connection *connection, void *subject);
+void weir_stream_unannounced(weir_connection *connection, bool is_malformed, void *subject);
 /* For handshakes: name, script. */
 void weir_stream_settle_acceptor(const weir_server_address *address, weir_tls_acceptor *acceptor);
 

@@ -226,6 +226,7 @@ static void settle_listener(const weir_server_address *address, weir_listener *l
     listener->proxy_protocol_timeout_ms = core->proxy_protocol_timeout_ms;
     listener->connection_pool_bytes = WEIR_STREAM_POOL_BYTES;
     listener->accepted = weir_stream_accepted;
+    listener->unannounced = weir_stream_unannounced;
     if (core->error_log != NULL) {
         listener->log.target = core->error_log;
     }

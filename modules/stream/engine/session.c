@@ -258,7 +258,8 @@ void weir_stream_run(weir_stream_session *session)
 
 /* ---- the beginning */
 
-void weir_stream_accepted(weir_connection *connection, void *subject)
+/* NULL: the connection is gone. */
+static weir_stream_session *session_new(weir_connection *connection, void *subject)
 {
     const weir_server_port *port = subject;
     const weir_server_address *address = weir_server_port_address(port, connection);
@@ -267,7 +268,7 @@ void weir_stream_accepted(weir_connection *connection, void *subject)
 
     if (session == NULL) {
         weir_connection_close(connection);
-        return;
+        return NULL;
     }
     session->client = connection;
     session->address = address;
@@ -278,16 +279,40 @@ void weir_stream_accepted(weir_connection *connection, void *subject)
     weir_script_begin(&session->script, stream->space, session, session->pool, &connection->log);
     weir_stream_enter_server(session, weir_stream_server_of(address->default_server));
 
-    connection->log.describe = NULL;
-    if (weir_log_takes(&connection->log, WEIR_LOG_INFO)) {
-        char client[WEIR_ADDR_TEXT_MAX];
-        char server[WEIR_ADDR_TEXT_MAX];
-
-        weir_log_line(&connection->log, WEIR_LOG_INFO, 0, "client %.*s connected to %.*s",
-                      WEIR_STR_ARG(weir_addr_text(&connection->peer, true, client)),
-                      WEIR_STR_ARG(weir_addr_text(&address->addr, true, server)));
-    }
     connection->log.describe = session_describe;
     connection->log.subject = session;
-    weir_stream_run(session);
+    return session;
+}
+
+static void announce(const weir_stream_session *session)
+{
+    weir_log log = session->client->log;
+    char client[WEIR_ADDR_TEXT_MAX];
+    char server[WEIR_ADDR_TEXT_MAX];
+
+    if (weir_log_takes(&log, WEIR_LOG_INFO)) {
+        log.describe = NULL;
+        weir_log_line(&log, WEIR_LOG_INFO, 0, "client %.*s connected to %.*s",
+                      WEIR_STR_ARG(weir_addr_text(&session->client->peer, true, client)),
+                      WEIR_STR_ARG(weir_addr_text(&session->address->addr, true, server)));
+    }
+}
+
+void weir_stream_accepted(weir_connection *connection, void *subject)
+{
+    weir_stream_session *session = session_new(connection, subject);
+
+    if (session != NULL) {
+        announce(session);
+        weir_stream_run(session);
+    }
+}
+
+void weir_stream_unannounced(weir_connection *connection, bool is_malformed, void *subject)
+{
+    weir_stream_session *session = session_new(connection, subject);
+
+    if (session != NULL) {
+        weir_stream_end(session, is_malformed ? WEIR_STREAM_BAD_REQUEST : WEIR_STREAM_OK);
+    }
 }
