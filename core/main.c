@@ -1,5 +1,7 @@
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/process/command_line.h"
@@ -25,12 +27,27 @@ static int run(weir_pool *pool, char **argv)
     return weir_master_main(&invocation);
 }
 
+/* Those that were closed at the start: a file of weir's would be taken for one of them. */
+static void open_standard_files(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd != -1 && fd <= STDERR_FILENO);
+
+    if (fd != -1) {
+        close(fd);
+    }
+}
+
 int main(int argc, char **argv)
 {
     char **arguments = weir_title_init(argc, argv);
     weir_pool *pool = weir_pool_new(4096, 0);
     int exit_code = EXIT_FAILURE;
 
+    open_standard_files();
     /* A peer that closes is no reason to die. */
     sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
     weir_clock_update();

@@ -132,17 +132,18 @@ def weir(request, binary, folder):
 
     The text goes into a server block (None: there is none); http=, main= and events= add to the
     blocks around it; full= is a whole configuration.  Other names fill in
-    @name@ in the text.  See Server for alerts= and exit_code=.
+    @name@ in the text.  See Server for alerts=, exit_code= and closed=.
     """
     started = []
 
     def start(server="", full=None, http="", main="", events="", arguments=(), alerts=(),
-              env=None, exit_code=0, wait=True, **names):
+              env=None, exit_code=0, wait=True, closed=(), **names):
         assert all(one.stopped for one in started), "stop the one that runs first"
         config = full if full is not None else compose(server, http, main, events, binary.is_nginx)
         if "@upstream@" in config and "upstream" not in names:
             names["upstream"] = request.getfixturevalue("upstream")
-        one = Server(binary, folder, config, arguments, alerts, env, exit_code, wait, names)
+        one = Server(binary, folder, config, arguments, alerts, env, exit_code, wait, names,
+                     closed)
         started.append(one)
         return one
 

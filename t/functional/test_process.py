@@ -108,6 +108,16 @@ def test_standard_error_goes_to_the_error_log(weir):
         assert os.readlink(f"/proc/{pid}/fd/2") == f"{server.dir}/error.log"
 
 
+@pytest.mark.weir_only("nginx opens files of its own as those")
+@pytest.mark.parametrize("closed", [(0,), (1, 2), (0, 1, 2)])
+def test_standard_files_may_be_closed_at_the_start(weir, closed):
+    server = weir(PAGE, closed=closed)
+    for pid in [server.master_pid, *server.wait_workers()]:
+        opened = [os.readlink(f"/proc/{pid}/fd/{number}") for number in range(3)]
+        assert opened[2] == f"{server.dir}/error.log"
+        assert all(opened[number] == "/dev/null" for number in closed if number != 2)
+
+
 def test_processes_have_titles(weir, binary):
     server = weir(PAGE)
     assert kernel.title(server.master_pid).startswith(f"{binary.name}: master process ")

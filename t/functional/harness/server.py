@@ -159,10 +159,11 @@ class Server:
     """A running program; the fixture `weir` makes them.
 
     alerts: patterns of [alert] and [emerg] lines that the test expects.
+    closed: which of descriptors 0, 1 and 2 it does not get.
     """
 
     def __init__(self, binary, folder, config, arguments=(), alerts=(), env=None,
-                 exit_code=0, wait=True, names=None):
+                 exit_code=0, wait=True, names=None, closed=()):
         self.binary = binary
         self.folder = folder
         self.dir = folder.path
@@ -178,9 +179,12 @@ class Server:
         if pid_path:
             self.pid_file = os.path.join(self.dir, pid_path.group(1).strip())
         self._stderr = open(folder.file("stderr"), "wb")
+        command = [binary.path, "-p", self.dir + "/", "-c", self.conf, *arguments]
+        if closed:
+            without = " ".join(f"{number}>&-" for number in closed)
+            command = ["sh", "-c", f'exec "$0" "$@" {without}', *command]
         self.process = subprocess.Popen(
-            [binary.path, "-p", self.dir + "/", "-c", self.conf, *arguments],
-            cwd=self.dir, env=self._environment(env), start_new_session=True,
+            command, cwd=self.dir, env=self._environment(env), start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=self._stderr, stderr=self._stderr)
         self._session = self.process.pid
         if wait:
