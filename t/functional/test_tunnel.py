@@ -208,6 +208,46 @@ def test_other_methods_are_405(weir, upstream):
         assert server.request("/", method, body=b"" if method == "POST" else None).status == 405
 
 
+@pytest.mark.parametrize("said, sizes", [("", range(1001, 16385)), ("tunnel_buffer_size 1000;", range(1, 1001))])
+def test_bytes_that_are_copied_are_read_by_tunnel_buffer_size(weir, upstream, said, sizes):
+    """A record has what was read at once."""
+    upstream.speaks(lambda peer: (peer.read_some(), peer.send(bytes(60_000)), peer.wait_gone()))
+    server = weir(f"""listen 127.0.0.1:@tls_port@ ssl; {said} tunnel_pass @upstream@;
+                      ssl_certificate @certs@/localhost.crt; ssl_certificate_key @certs@/localhost.key;""")
+    with server.tls_connect() as connection:
+        connection.send(connect("a.test:443"))
+        connection.read_until(b"\r\n\r\n")
+        connection.send(b"go")
+        parts = []
+        while sum(parts) < 60_000:
+            parts.append(len(connection.sock.recv(65536)))
+        assert max(parts) in sizes
+
+
+def test_a_server_that_takes_no_connection_is_504(weir, deaf):
+    server = weir("tunnel_connect_timeout 200ms; tunnel_pass @deaf@;", deaf=deaf)
+    assert refused(server, connect("a.test:443")).status == 504
+
+
+@pytest.mark.parametrize("said, first, status", [
+    ("", "closed", 200), ("", "deaf", 200),
+    ("tunnel_next_upstream error;", "closed", 200), ("tunnel_next_upstream error;", "deaf", 504),
+    ("tunnel_next_upstream timeout;", "closed", 502), ("tunnel_next_upstream timeout;", "deaf", 200),
+    ("tunnel_next_upstream off;", "closed", 502), ("tunnel_next_upstream off;", "deaf", 504),
+    ("tunnel_next_upstream_tries 1;", "closed", 502), ("tunnel_next_upstream_tries 2;", "closed", 200),
+    ("tunnel_next_upstream_timeout 100ms;", "deaf", 504), ("tunnel_next_upstream_timeout 1m;", "deaf", 200)])
+def test_a_tunnel_goes_to_the_next_server_as_said(weir, upstream, deaf, ports, said, first, status):
+    upstream.speaks(greets)
+    server = weir(f"tunnel_connect_timeout 200ms; {said} tunnel_pass back;",
+                  http="upstream back { server @first@ max_fails=0; server @upstream@ backup; }",
+                  first=deaf if first == "deaf" else f"127.0.0.1:{ports.take()}")
+    if status == 200:
+        opened(server, "a.test:443")[0].read_until(b"hello")
+    else:
+        assert refused(server, connect("a.test:443")).status == status
+        assert not upstream.connections
+
+
 def test_tunnel_allow_upstream_is_asked_for_each_server(weir, new_upstream):
     denied, allowed = new_upstream().speaks(greets), new_upstream().speaks(greets)
     server = weir("""listen 127.0.0.1:@port@; server_name a.test; tunnel_allow_upstream 1 $allowed;
