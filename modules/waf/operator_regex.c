@@ -1,6 +1,6 @@
 /*
  * @rx and @rxGlobal: PCRE2 on bytes.  "." takes newlines, and "$" is the end alone, as CRS means them; "^" is
- * the start alone.
+ * the start alone, but for the patterns with (?m) that look at lines (weir_waf_rule_look_at_lines()).
  */
 
 #include "modules/waf/operator_internal.h"
@@ -114,7 +114,7 @@ bool weir_waf_regex_compile(weir_waf_operator_build *build, weir_waf_operator *o
     uint32_t options = PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_UTF
                        | (in_parts ? PCRE2_USE_OFFSET_LIMIT : 0);
     uint32_t all_options = 0;
-    size_t at = 0;
+    size_t at = 0, machine_code = 0;
     int error = 0;
 
     op->regex.code =
@@ -136,8 +136,11 @@ bool weir_waf_regex_compile(weir_waf_operator_build *build, weir_waf_operator *o
         op->regex.dfa = weir_waf_dfa_new(build->pool, op->parameter);
     }
 
-    /* Without machine code it matches too, more slowly. */
-    op->regex.has_jit = pcre2_jit_compile(op->regex.code, PCRE2_JIT_COMPLETE) == 0;
+    /* Without machine code it matches too, more slowly.  With (*NO_JIT) there is none, and no error. */
+    op->regex.has_jit =
+        pcre2_jit_compile(op->regex.code, PCRE2_JIT_COMPLETE) == 0
+        && pcre2_pattern_info(op->regex.code, PCRE2_INFO_JITSIZE, &machine_code) == 0
+        && machine_code != 0;
     return true;
 }
 

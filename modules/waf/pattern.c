@@ -16,6 +16,7 @@ typedef struct {
     unsigned depth;
     bool ignores_case; /* (?i) stands somewhere in it */
     bool has_lines;    /* (?m) does */
+    bool has_ends;     /* ^ or $ does */
 } pattern;
 
 typedef weir_waf_pattern node;
@@ -454,8 +455,10 @@ static bool pattern_atom(pattern *p, node **part)
         set_range(&set, 0, 255);
         return node_bytes(p, &set, part);
     case '^':
+        p->has_ends = true;
         return node_new(p, WEIR_WAF_PATTERN_START, part);
     case '$':
+        p->has_ends = true;
         return node_new(p, WEIR_WAF_PATTERN_END, part);
     case '*':
     case '+':
@@ -617,4 +620,16 @@ const weir_waf_pattern *weir_waf_pattern_read(weir_pool *pool, weir_str text)
 
     apply_options(&p, root);
     return root;
+}
+
+bool weir_waf_pattern_has_ends(weir_str text)
+{
+    weir_pool *pool = weir_pool_new(16384, 0);
+    pattern p = {.pool = pool, .text = text};
+    node *root;
+    bool is_read = pool != NULL && pattern_either(&p, &root) && p.at == text.len;
+
+    weir_pool_free(pool);
+    return is_read ? p.has_ends
+                   : weir_str_find_byte(text, '^') != NULL || weir_str_find_byte(text, '$') != NULL;
 }

@@ -36,4 +36,7 @@ typedef struct weir_waf_pattern {
 /* In memory of the pool; NULL: it was not understood, or there is no memory. */
 const weir_waf_pattern *weir_waf_pattern_read(weir_pool *pool, weir_str text);
 
+/* Whether it has a "^" or "$" that stands for an end; it may have one if it was not understood, and has such a byte. */
+bool weir_waf_pattern_has_ends(weir_str text);
+
 #endif

@@ -80,10 +80,9 @@ typedef struct {
     int64_t number; /* of a constant parameter */
     weir_waf_macro parameter;
     const weir_waf_operator *
-    operator; /* what may match at all is known of it, be it asked first or second */
-    const weir_waf_operator
-        *as_written; /* where it is another one: asked first, of what has lines */
-    weir_str name;   /* as written, without "@" */
+    operator; /* what may match at all is known of it; where it is another one, it is asked last, of what has lines */
+    const weir_waf_operator *as_written; /* asked first */
+    weir_str name;                       /* as written, without "@" */
 } weir_waf_test;
 
 /* ---- actions that disrupt nothing */

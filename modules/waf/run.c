@@ -77,11 +77,9 @@ static weir_waf_matched run_operator(weir_waf_transaction *tx, const weir_waf_te
         expanded = weir_waf_expand(tx, &test->parameter);
         run->expanded = &expanded;
     }
-    matched = WEIR_WAF_NO_MATCH;
-    if (test->operator!= test->as_written && weir_str_find_byte(text, '\n') != NULL) {
-        matched = weir_waf_operator_run(test->as_written, text, run);
-    }
-    if (matched == WEIR_WAF_NO_MATCH) {
+    matched = weir_waf_operator_run(test->as_written, text, run);
+    if (matched == WEIR_WAF_NO_MATCH
+        && test->operator!= test->as_written && weir_str_find_byte(text, '\n') != NULL) {
         matched = weir_waf_operator_run(test->operator, text, run);
     }
     tx->work += run->work;

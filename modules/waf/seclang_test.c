@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "core/base/number.h"
+#include "modules/waf/pattern.h"
 #include "modules/waf/program_internal.h"
 
 /* The second word of a rule: its operator. */
@@ -137,29 +138,47 @@ static bool only_detects(const weir_waf_rule *rule)
     return true;
 }
 
-/* Verbs stand before all else, also before (?m). */
-static bool has_ends(weir_str pattern)
+/* Verbs such as (*LIMIT_MATCH=9) stand before all else. */
+static size_t verbs_end(weir_str pattern)
 {
-    return !weir_str_eq(pattern, WEIR_STR("^.*$")) && weir_str_find(pattern, WEIR_STR("(*")) == NULL
-           && (weir_str_find_byte(pattern, '^') != NULL
-               || weir_str_find_byte(pattern, '$') != NULL);
+    size_t end = 0;
+
+    while (weir_str_starts(weir_str_from(pattern, end), WEIR_STR("(*")) && end + 2 < pattern.len
+           && pattern.data[end + 2] >= 'A' && pattern.data[end + 2] <= 'Z') {
+        const char *close = weir_str_find_byte(weir_str_from(pattern, end), ')');
+
+        if (close == NULL) {
+            break;
+        }
+        end = (size_t) (close + 1 - pattern.data);
+    }
+    return end;
 }
 
 /* The same regex with "^" and "$" at the ends of lines, too. */
 static bool look_at_lines(weir_waf_library *library, weir_waf_test *test)
 {
     weir_waf_operator_build build = {.pool = library->pool};
+    weir_str written = test->parameter.text;
+    size_t verbs = verbs_end(written);
     weir_str pattern;
     weir_builder builder;
 
     weir_builder_open(&builder, library->pool, SIZE_MAX);
+    weir_builder_add(&builder, weir_str_slice(written, 0, verbs));
     weir_builder_add(&builder, WEIR_STR("(?m)"));
-    weir_builder_add(&builder, test->parameter.text);
+    weir_builder_add(&builder, weir_str_from(written, verbs));
     if (!weir_builder_close(&builder, &pattern)) {
         return false;
     }
-    test->operator= operator_get(library, &build, WEIR_STR("rx"), pattern);
+    test->operator= operator_get(library, &build, test->name, pattern);
     return test->operator!= NULL;
+}
+
+/* All of any value is one match as it is. */
+static bool gains_by_lines(weir_str pattern)
+{
+    return !weir_str_eq(pattern, WEIR_STR("^.*$")) && weir_waf_pattern_has_ends(pattern);
 }
 
 bool weir_waf_rule_look_at_lines(weir_waf_library *library, const weir_waf_rule *rule)
@@ -170,12 +189,13 @@ bool weir_waf_rule_look_at_lines(weir_waf_library *library, const weir_waf_rule 
         weir_waf_test *test = &link->test;
 
         if (link->is_unconditional || link->is_negated || test->kind != WEIR_WAF_TEST_OPERATOR
-            || !weir_str_eq(test->name, WEIR_STR("rx"))) {
+            || !(weir_str_eq(test->name, WEIR_STR("rx"))
+                 || weir_str_eq(test->name, WEIR_STR("rxGlobal")))) {
             continue;
         }
         if (!detects) {
             test->operator= test->as_written;
-        } else if (test->operator== test->as_written && has_ends(test->parameter.text)
+        } else if (test->operator== test->as_written && gains_by_lines(test->parameter.text)
                    && !look_at_lines(library, test)) {
             return false;
         }

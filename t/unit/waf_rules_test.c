@@ -361,6 +361,36 @@ static void lines_count_where_a_match_is_an_attack(void **state)
     assert_denied(ask(*state, rules, "/?d=x%0Awho", NULL), 6);
 }
 
+static void lines_count_wherever_an_end_stands(void **state)
+{
+    static const char *const patterns[] = {
+        "^who$",
+        "^who[(*]?$",
+        "^who\\(*$",
+        "(*LIMIT_MATCH=1000)^who$",
+        "(?=^who$)who",
+        "[[:^lower:]]{9}|^who$",
+        "[]^$]|^who$",
+        "\\Q[\\E|^who$",
+        "(?#[)^who$",
+        "(?x)^who$ # [^]",
+        "(?i:^WHO)$|[^\\x00-\\xff]",
+        "(*NO_JIT)(*LIMIT_DEPTH=99)^who",
+    };
+    char rules[256];
+
+    for (size_t i = 0; i < WEIR_COUNT(patterns); i++) {
+        for (unsigned global = 0; global < 2; global++) {
+            (void) snprintf(rules, sizeof(rules),
+                            "SecRule ARGS:a \"@rx%s %s\" \"id:1,phase:1,deny\"",
+                            global ? "Global" : "", patterns[i]);
+            assert_denied(ask(*state, rules, "/?a=who", NULL), 1);
+            assert_denied(ask(*state, rules, "/?a=x%0Awho%0Ay", NULL), 1);
+            assert_passed(ask(*state, rules, "/?a=xwho%0Ay", NULL));
+        }
+    }
+}
+
 static void lines_count_by_what_a_rule_does_once_it_is_amended(void **state)
 {
     static const char *const letting[] = {"allow", "ctl:ruleRemoveById=2", "skip:1"};
@@ -771,6 +801,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(variables_are_set_changed_and_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_pattern_selects_members_by_their_names, setup, teardown),
         cmocka_unit_test_setup_teardown(lines_count_where_a_match_is_an_attack, setup, teardown),
+        cmocka_unit_test_setup_teardown(lines_count_wherever_an_end_stands, setup, teardown),
         cmocka_unit_test_setup_teardown(lines_count_by_what_a_rule_does_once_it_is_amended, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(
