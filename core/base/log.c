@@ -174,7 +174,7 @@ static void log_write_sink(const log_sink *sink, weir_log_level level, weir_str 
 {
     switch (sink->kind) {
     case LOG_SINK_FILE:
-        weir_log_file_write(sink->file, line);
+        (void) weir_log_file_write(sink->file, line);
         break;
     case LOG_SINK_SYSLOG:
         /* A datagram is one line. */

@@ -14,7 +14,7 @@ struct weir_log_file {
     const char *path;
     int fd; /* -1: not open */
     bool is_pipe;
-    int64_t full_s; /* when the disk was last full */
+    int64_t full_s; /* when a write() last failed */
 };
 
 struct weir_log_files {
@@ -180,46 +180,55 @@ static void log_file_lock(int fd, short type)
 }
 
 /* Of what is longer than PIPE_BUF, a pipe would take parts in turn with those of other processes. */
-static void log_file_write_pipe(int fd, weir_str line)
+static bool log_file_write_pipe(int fd, weir_str line)
 {
+    int error = 0;
+
     log_file_lock(fd, F_WRLCK);
 
-    while (line.len != 0) {
+    while (line.len != 0 && error == 0) {
         ssize_t written = write(fd, line.data, line.len);
 
-        if (written == -1 && errno != EINTR) {
-            break;
+        if (written != -1) {
+            line = weir_str_from(line, (size_t) written);
+        } else if (errno != EINTR) {
+            error = errno;
         }
-
-        line = weir_str_from(line, written == -1 ? 0 : (size_t) written);
     }
 
     log_file_lock(fd, F_UNLCK);
+    errno = error;
+    return error == 0;
 }
 
-void weir_log_file_write(weir_log_file *file, weir_str line)
+static bool log_file_write_whole(int fd, weir_str line)
+{
+    ssize_t written = write(fd, line.data, line.len);
+
+    if (written > 0 && (size_t) written < line.len) {
+        log_file_take_back(fd, (size_t) written);
+        errno = ENOSPC;
+    }
+
+    return written == (ssize_t) line.len;
+}
+
+bool weir_log_file_write(weir_log_file *file, weir_str line)
 {
     int64_t now_s = weir_clock_now()->wall_s;
     int fd = weir_log_file_fd(file);
-    ssize_t written;
 
     /* On a full disk a write() that fails may take long. */
     if (file->full_s == now_s) {
-        return;
+        return true;
     }
 
-    if (file->is_pipe) {
-        log_file_write_pipe(fd, line);
-        return;
+    if (file->is_pipe ? log_file_write_pipe(fd, line) : log_file_write_whole(fd, line)) {
+        return true;
     }
 
-    written = write(fd, line.data, line.len);
-    if (written > 0 && (size_t) written < line.len) {
-        log_file_take_back(fd, (size_t) written);
-    }
-    if (written == -1 && errno == ENOSPC) {
-        file->full_s = now_s;
-    }
+    file->full_s = now_s;
+    return false;
 }
 
 int weir_log_file_fd(const weir_log_file *file)

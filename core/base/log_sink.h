@@ -33,10 +33,11 @@ bool weir_log_files_open(weir_log_files *files, const weir_log *log) WEIR_MUST_U
 void weir_log_files_reopen(weir_log_files *files, unsigned uid, const weir_log *log);
 void weir_log_files_close(weir_log_files *files);
 /*
- * Appends in one write(); what the disk has no room for is dropped, the whole of it, for a second without trying.
+ * Appends in one write(); what cannot be written, as a disk is full, is dropped, the whole of it, for a second without trying.
  * Lines of all processes stay whole in a pipe, too.
+ * False, with errno: it was tried, and failed; who can says so in another log.
  */
-void weir_log_file_write(weir_log_file *file, weir_str line);
+bool weir_log_file_write(weir_log_file *file, weir_str line);
 int weir_log_file_fd(const weir_log_file *file);
 weir_str weir_log_file_path(const weir_log_file *file);
 /* Goes through all; NULL after the last.  `previous` NULL begins. */

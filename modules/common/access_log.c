@@ -190,7 +190,7 @@ bool weir_access_log_call(weir_conf *conf, const weir_access_log_kind *kind, wei
 static void buffer_flush(access_buffer *buffer)
 {
     if (buffer->len != 0) {
-        weir_log_file_write(buffer->file, weir_str_of(buffer->bytes, buffer->len));
+        (void) weir_log_file_write(buffer->file, weir_str_of(buffer->bytes, buffer->len));
         buffer->len = 0;
     }
 }
@@ -207,7 +207,7 @@ static void buffer_add(access_buffer *buffer, weir_str line, weir_loop *loop)
         buffer_flush(buffer);
     }
     if (line.len > buffer->size) {
-        weir_log_file_write(buffer->file, line);
+        (void) weir_log_file_write(buffer->file, line);
         return;
     }
     memcpy(buffer->bytes + buffer->len, line.data, line.len);
@@ -289,7 +289,7 @@ static void access_write(const access_log *log, weir_script *script, weir_loop *
     if (log->buffer != NULL) {
         buffer_add(log->buffer, line, loop);
     } else if (log->file != NULL) {
-        weir_log_file_write(log->file, line);
+        (void) weir_log_file_write(log->file, line);
     } else if (log->syslog != NULL) {
         line.len--;
         weir_syslog_send(log->syslog, weir_syslog_severity(log->syslog), line);

@@ -43,7 +43,7 @@ static const char *content(const char *name)
 
 static void write_line(weir_log_file *file, const char *line)
 {
-    weir_log_file_write(file, weir_str_from_z(line));
+    (void) weir_log_file_write(file, weir_str_from_z(line));
 }
 
 static void equal_paths_share_a_file(void **state)

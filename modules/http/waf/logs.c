@@ -100,6 +100,17 @@ static bool write_file(weir_http_waf_state *state, weir_str *path, weir_str text
     return done == text.len;
 }
 
+/* A log of what attackers do is not to end unheard of: once a second at most. */
+static void write_line(const weir_http_waf_state *state, weir_log_file *file, weir_str line)
+{
+    if (!weir_log_file_write(file, line)) {
+        weir_str path = weir_log_file_path(file);
+
+        weir_log_line(&state->ex->log, WEIR_LOG_ERR, errno, "write() to \"%.*s\" failed",
+                      WEIR_STR_ARG(path));
+    }
+}
+
 /* One word, or "-"; what could end it is written as \xHH, as in the other logs. */
 static void add_word(weir_builder *line, weir_str text)
 {
@@ -165,7 +176,7 @@ static void write_concurrent(weir_http_waf_state *state, weir_log_file *index, w
     weir_builder_open(&builder, state->ex->pool, INDEX_LINE_MAX);
     add_index_line(&builder, state, path, text);
     if (weir_builder_close(&builder, &line)) {
-        weir_log_file_write(index, line);
+        write_line(state, index, line);
     }
 }
 
@@ -183,7 +194,7 @@ static void audit(weir_http_waf_state *state)
     } else if (settings->is_concurrent) {
         write_concurrent(state, file, text);
     } else {
-        weir_log_file_write(file, text);
+        write_line(state, file, text);
     }
 }
 
@@ -197,7 +208,7 @@ static void verdict(weir_http_waf_state *state)
         return;
     }
     if (weir_waf_verdict_line(state->tx, state->ex->pool, &line)) {
-        weir_log_file_write(state->conf->verdict_log.file, line);
+        write_line(state, state->conf->verdict_log.file, line);
     } else {
         weir_log_line(&state->ex->log, WEIR_LOG_ERR, 0, "no memory for a line of the verdict log");
     }
@@ -255,7 +266,7 @@ static void learn(weir_http_waf_state *state)
         }
     }
     if (has_new && weir_builder_close(&builder, &text)) {
-        weir_log_file_write(file, text);
+        write_line(state, file, text);
     }
 }
 
