@@ -105,11 +105,16 @@ static void set_report(weir_waf_transaction *tx, weir_waf_body_kind kind,
     }
 }
 
-static bool is_over_limit(const weir_waf_transaction *tx, weir_waf_body_kind kind)
+/* Before and, for multipart, whose files do not count, after it is parsed. */
+static bool is_over_limit(const weir_waf_transaction *tx)
 {
-    /* Files count, too, while they are parsed; what is left of that limit is SecRequestBodyLimit. */
-    return kind != WEIR_WAF_MULTIPART
-           && tx->request_body.len > tx->settings->request_body_no_files_limit;
+    return tx->request_body.len - tx->files_bytes > tx->settings->request_body_no_files_limit;
+}
+
+static void say_over_limit(weir_waf_transaction *tx)
+{
+    weir_waf_body_is_wrong(
+        tx, WEIR_STR("Request body excluding files is bigger than the maximum expected."));
 }
 
 void weir_waf_parse_body(weir_waf_transaction *tx)
@@ -135,9 +140,8 @@ void weir_waf_parse_body(weir_waf_transaction *tx)
     if (processor.len == 0 || !weir_waf_body_kind_find(processor, &kind)) {
         return;
     }
-    if (is_over_limit(tx, kind)) {
-        weir_waf_body_is_wrong(
-            tx, WEIR_STR("Request body excluding files is bigger than the maximum expected."));
+    if (kind != WEIR_WAF_MULTIPART && is_over_limit(tx)) {
+        say_over_limit(tx);
         return;
     }
     tx->parses_json = kind == WEIR_WAF_JSON;
@@ -150,4 +154,7 @@ void weir_waf_parse_body(weir_waf_transaction *tx)
     weir_waf_body_end(body);
     tx->work += tx->request_body.len * 8;
     set_report(tx, kind, weir_waf_body_report_of(body));
+    if (kind == WEIR_WAF_MULTIPART && is_over_limit(tx)) {
+        say_over_limit(tx);
+    }
 }

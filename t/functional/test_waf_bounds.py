@@ -55,6 +55,15 @@ def test_a_form_of_many_parts_is_an_error_that_rules_see(weir):
     assert server.request("/", "POST", kind, many).status == 400
 
 
+@pytest.mark.parametrize("disposition, status", [(b'name="a"', 400), (b'name="a"; filename="a.txt"', 200)])
+def test_fields_of_a_multipart_body_have_the_limit_of_other_bodies_and_files_do_not(weir, disposition, status):
+    server = weir(waf("SecRequestBodyNoFilesLimit 1000", BODY_IS_WRONG) + FINE)
+    kind = [("Content-Type", "multipart/form-data; boundary=b")]
+    part = b"--b\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n--b--\r\n"
+    assert server.request("/", "POST", kind, part % (disposition, b"x")).status == 200
+    assert server.request("/", "POST", kind, part % (disposition, b"x" * 2000)).status == status
+
+
 @pytest.mark.parametrize("limit, what", [("modsecurity_work_limit 100k;", "work"),
                                          ("modsecurity_memory_limit 64k;", "memory")])
 def test_what_takes_more_than_its_budget_is_refused_and_logged(weir, limit, what):
