@@ -207,8 +207,9 @@ def test_the_last_server_is_named(weir, new_upstream):
 def test_a_request_may_be_made_anew_for_each_server(weir, new_upstream, dynamic, expected):
     one, two = new_upstream(), new_upstream()
     one.answers(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
-    server = weir("""location / { proxy_pass http://back; proxy_next_upstream http_503 non_idempotent;
-                      proxy_request_dynamic %s; proxy_set_body "to $upstream_last_addr";
+    server = weir("""proxy_request_dynamic %s;
+                     location / { proxy_pass http://back; proxy_next_upstream http_503 non_idempotent;
+                      proxy_set_body "to $upstream_last_addr";
                       proxy_set_header X-Server $name; }""" % dynamic,
                   http=f"""map $upstream_last_addr $name {{ volatile; default -; {one} a.test; {two} b.test; }}
                            upstream back {{ server {one} max_fails=0; server {two} backup; }}""")

@@ -325,7 +325,7 @@ def test_it_goes_on_as_long_as_said(two, time, status):
 @pytest.mark.parametrize("word, status, asked", [("denied", 200, (0, 1)), ("error", 403, (0, 0))])
 def test_a_server_may_be_denied(weir, new_upstream, word, status, asked):
     first, second = speaks_h2(new_upstream(), echo), speaks_h2(new_upstream(), echo)
-    server = weir(LISTEN + f"location / {{ grpc_allow_upstream $may; grpc_next_upstream {word}; grpc_pass back; }}",
+    server = weir(LISTEN + f"grpc_allow_upstream $may; grpc_next_upstream {word}; location / {{ grpc_pass back; }}",
                   http="""map $upstream_last_addr $may { volatile; default 0; @second@ 1; }
                           upstream back { server @first@; server @second@ backup; }""", first=first, second=second)
     assert H2(server.connect()).request(CALL, b"x").status == status
@@ -336,7 +336,8 @@ def test_a_server_may_be_denied(weir, new_upstream, word, status, asked):
 @pytest.mark.parametrize("dynamic, names", [("off", ["-", "-"]), ("on", ["a.test", "b.test"])])
 def test_a_call_may_be_made_anew_for_each_server(weir, new_upstream, dynamic, names):
     first, second = speaks_h2(new_upstream(), CONDITIONS["http_503"][0]), speaks_h2(new_upstream(), echo)
-    server = weir(LISTEN + f"""location / {{ grpc_next_upstream http_503 non_idempotent; grpc_request_dynamic {dynamic};
+    server = weir(LISTEN + f"""grpc_request_dynamic {dynamic};
+                               location / {{ grpc_next_upstream http_503 non_idempotent;
                                              grpc_set_header X-Name $name; grpc_pass back; }}""",
                   http="""map $upstream_last_addr $name { volatile; default -; @first@ a.test; @second@ b.test; }
                           upstream back { server @first@; server @second@ backup; }""", first=first, second=second)

@@ -144,6 +144,7 @@ SEEN = [
      [["1", "2", "3"], ["2", "3"], ["1", "3"], ["1", "2"]]),
     ("proxy_cookie_path", "/c /1", "/c /2", "/c /3", field("/p", "Set-Cookie"),
      ["a=b; path=/c", "a=b; path=/1", "a=b; path=/2", "a=b; path=/3"]),
+    ("proxy_force_ranges", "on", "off", "on", status("/p", headers={"Range": "bytes=0-0"}), [200, 206, 200, 206]),
     ("proxy_redirect", "http://o/ http://1/", "http://o/ http://2/", "off", field("/p", "Location"),
      ["http://o/x", "http://1/x", "http://2/x", "http://o/x"]),
     ("error_page", "404 =201 /ok", "404 =202 /ok", "404 =203 /ok", status("/m"),

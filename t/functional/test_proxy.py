@@ -273,6 +273,15 @@ def test_trailers_of_the_origin_do_not_pass_unless_asked(weir, upstream):
         assert (response.body, "X-Sum" in response.trailers) == (b"hi", False)
 
 
+@pytest.mark.weir_only("since nginx 1.27.2")
+def test_trailers_of_the_origin_pass_where_it_is_said_or_around(weir, upstream):
+    upstream.answers(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 1\r\n\r\n")
+    server = weir("proxy_pass_trailers on;" + PROXY + "location /own { proxy_pass http://@upstream@; proxy_pass_trailers off; }")
+    for path, passes in ("/", True), ("/own", False):
+        response = server.get(path, headers={"TE": "trailers", "Connection": "TE"})
+        assert (response.body, "X-Sum" in response.trailers) == (b"hi", passes)
+
+
 # Behind the body of a request: what passes, and what would mean something in its head.
 TRAILERS = """X-Sum: 1\r\nX-Sum: 2\r\nContent-Digest: sha-256=:aa=:\r\n"""
 NO_TRAILERS = """Host: evil\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nAuthorization: Basic x\r\nCookie: a=b

@@ -85,9 +85,11 @@ def test_a_server_that_may_not_be_asked_is_denied(two, named, status):
 @pytest.mark.weir_only("since nginx 1.29.3")
 @pytest.mark.parametrize("conditions, status", [("1", 200), ("1 yes", 200), ("0", 403), ('""', 403), ("1 $arg_none", 403)])
 def test_a_server_is_asked_where_no_string_is_empty_or_0(weir, upstream, conditions, status):
-    server = weir(f"location / {{ proxy_pass http://@upstream@; proxy_allow_upstream {conditions}; }}")
+    server = weir(f"""proxy_allow_upstream {conditions}; location / {{ proxy_pass http://@upstream@; }}
+                      location /own {{ proxy_pass http://@upstream@; proxy_allow_upstream 1; }}""")
     assert server.get("/").status == status
     assert len(upstream.requests) == (status == 200)
+    assert server.get("/own").status == 200
 
 
 def test_the_last_servers_answer_is_the_answer(two):
