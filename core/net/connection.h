@@ -116,6 +116,12 @@ static inline weir_result weir_connection_read(weir_connection *connection, char
  */
 bool weir_connection_give_back(weir_connection *connection, weir_str bytes) WEIR_MUST_USE;
 
+/* The state's on_readable is called in a turn of the loop to come, for what has been left unread. */
+static inline void weir_connection_read_later(weir_connection *connection)
+{
+    weir_task_post(connection->loop, &connection->wake);
+}
+
 /* Whether the next read gives bytes without asking the socket. */
 static inline bool weir_connection_holds_unread(const weir_connection *connection)
 {

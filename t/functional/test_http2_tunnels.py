@@ -83,6 +83,14 @@ def test_bytes_pass_both_ways(weir, upstream):
     assert client.get("/plain").body == b"plain"
 
 
+def test_rules_see_the_get_that_it_is_elsewhere(weir, upstream):
+    upstream.answers(echo)
+    client, stream = opened(weir(UPGRADE, http="""modsecurity on; modsecurity_rules 'SecRuleEngine On
+        SecRule REQUEST_METHOD "!@streq GET" "id:1,phase:1,deny"
+        SecRule REQUEST_URI_RAW "!@streq /ws?a=b" "id:2,phase:1,deny"';"""))
+    assert client.read_until(HEADERS, stream).fields[0] == (":status", "200")
+
+
 def test_what_the_client_sends_before_the_answer_passes_too(weir, upstream):
     upstream.answers(echo)
     client, stream = opened(weir(UPGRADE))

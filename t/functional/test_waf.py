@@ -99,7 +99,7 @@ def test_a_static_file_and_an_error_page_are_looked_at_once(weir):
 @pytest.mark.parametrize("origin", ["proxy_pass http://@upstream@;", "root @dir@; index secret.txt;"])
 def test_the_error_page_of_a_refused_response_is_sent_instead_of_it(weir, upstream, folder, rule, page, origin):
     upstream.answers(answer("SECRET", headers={"Content-Type": "text/plain", "X-Debug": "SECRET", "Set-Cookie": "a=b",
-                                               "Cache-Control": "max-age=60"}))
+                                               "X-Accel-Charset": "SECRET", "Cache-Control": "max-age=60"}))
     folder.write("secret.txt", "SECRET")
     folder.write("sorry.html", "sorry")
     server = weir(f"""default_type text/plain; error_page 403 {page}; modsecurity on;
@@ -114,6 +114,7 @@ def test_the_error_page_of_a_refused_response_is_sent_instead_of_it(weir, upstre
         response = connection.request("/")
         assert (response.status, response.text) == (403, "sorry")
         assert {"x-debug", "set-cookie", "cache-control"}.isdisjoint(response.headers)
+        assert "SECRET" not in response.headers.get("Content-Type", "")
 
 
 def test_what_was_refused_is_looked_at_as_it_was_asked_for_where_its_error_page_has_rules(weir):

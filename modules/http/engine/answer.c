@@ -251,6 +251,8 @@ static void drop_entity(weir_http_exchange *ex)
     response->last_modified_s = -1;
     response->allow_ranges = false;
     response->is_upgrade = false;
+    response->accel_charset = WEIR_STR_EMPTY;
+    response->must_flush = false;
     weir_http_body_forget(ex);
 }
 

@@ -78,13 +78,19 @@ static bool add_connection(weir_http_waf_state *state)
     return true;
 }
 
-/* As the client sent it: an error page may have made another one of it since.  `*rest` is what comes after it. */
+/*
+ * As the client sent it: an error page may have made another one of it since.  `*rest` is what comes after it.  A CONNECT
+ * that asks for a protocol (RFC 8441) is what a GET with Upgrade is elsewhere, and rules are to see that.
+ */
 static weir_str raw_method(const weir_http_request *request, weir_str *rest)
 {
     weir_str method;
 
     *rest = request->line;
-    return weir_str_split(rest, ' ', &method) ? method : request->method_text;
+    if (!weir_str_split(rest, ' ', &method)) {
+        return request->method_text;
+    }
+    return request->protocol.len != 0 ? WEIR_STR("GET") : method;
 }
 
 /* The target as it stands in the line, before the protocol. */

@@ -43,6 +43,18 @@ static bool entry_path(weir_http_waf_state *state, weir_str *path)
     return weir_builder_close(&builder, path);
 }
 
+static int file_open(const char *path, const weir_waf_audit_settings *audit)
+{
+    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+    int fd = open(path, flags, audit->file_mode);
+
+    /* The first of its minute. */
+    if (fd == -1 && errno == ENOENT && weir_folders_make(path, audit->folder_mode)) {
+        fd = open(path, flags, audit->file_mode);
+    }
+    return fd;
+}
+
 /*
  * A file that was not there.  An id that a client has a part in (modsecurity_transaction_id) may come twice: it gets a number then,
  * and no entry takes another one's place.
@@ -57,10 +69,10 @@ static int file_new(weir_http_waf_state *state, weir_str *path, const char **z)
         weir_builder next;
 
         *z = weir_str_z(state->ex->pool, *path);
-        if (*z == NULL || !weir_folders_make(*z, audit->folder_mode)) {
+        if (*z == NULL) {
             return -1;
         }
-        fd = open(*z, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, audit->file_mode);
+        fd = file_open(*z, audit);
         if (fd == -1 && errno != EEXIST) {
             return -1;
         }

@@ -105,7 +105,7 @@ static bool turn_is_over(h1_connection *h1)
         || (!connection->readable && !weir_connection_holds_unread(connection))) {
         return false;
     }
-    weir_task_post(connection->loop, &connection->wake);
+    weir_connection_read_later(connection);
     return true;
 }
 
