@@ -58,6 +58,20 @@ def test_whatever_its_framing(weir, upstream, framing):
     assert stat.S_IMODE(os.stat(server.folder.file("kept", "it")).st_mode) == 0o600
 
 
+@pytest.mark.parametrize("said, mode", [("user:r", 0o400), ("user:rw", 0o600), ("group:r", 0o640), ("group:rw", 0o660),
+                                        ("all:r", 0o604), ("all:rw", 0o606), ("user:r group:r all:r", 0o444)])
+def test_who_may_use_them_is_said_here_or_around(weir, upstream, said, mode):
+    server = weir(f"proxy_store @dir@/kept$uri; proxy_store_access {said};" + STORE % "" + """
+        location /own { proxy_pass http://@upstream@; proxy_store_access user:rw; }
+        location /off { proxy_pass http://@upstream@; proxy_store off; }""")
+    for name in "it", "off", "own":
+        server.get("/" + name)
+    for name, its in ("it", mode), ("own", 0o600):
+        content(server.folder.file("kept", name))
+        assert stat.S_IMODE(os.stat(server.folder.file("kept", name)).st_mode) == its
+    assert not os.path.exists(server.folder.file("kept", "off"))
+
+
 def test_a_newer_one_takes_its_place(weir, upstream):
     server = weir(STORE % "proxy_store @dir@/kept/x;")
     for body in (b"first and long", b"second"):

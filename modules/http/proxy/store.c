@@ -72,18 +72,19 @@ static bool access_take(weir_str text, unsigned *mode)
     return false;
 }
 
-/* proxy_store_access USERS:PERMISSIONS ...; the user may always read and write. */
+/* proxy_store_access USERS:PERMISSIONS ...; the user may read and write where nothing is said of it. */
 bool proxy_store_access_call(weir_conf *conf, void *settings, const weir_statement *statement)
 {
     proxy_conf *proxy = settings;
+    unsigned mode = 0;
 
-    proxy->store_access.mode = 0600;
     for (size_t i = 1; i < statement->count; i++) {
-        if (!access_take(statement->args[i], &proxy->store_access.mode)) {
+        if (!access_take(statement->args[i], &mode)) {
             return weir_conf_refuse_arg(conf, statement, i, "invalid value \"%.*s\"",
                                         WEIR_STR_ARG(statement->args[i]));
         }
     }
+    proxy->store_access.mode = (mode & 0600) != 0 ? mode : mode | 0600;
     return true;
 }
 
@@ -259,8 +260,8 @@ void proxy_store_end(proxy_state *proxy)
         store_give_up(store, "naming it", ENOMEM);
         return;
     }
-    /* Who may read a file may go through the folders to it. */
-    if (!weir_folders_make(path, mode | ((mode & 0444) >> 2))) {
+    /* Who may read a file may go through the folders to it; we make it there. */
+    if (!weir_folders_make(path, 0700 | mode | ((mode & 0444) >> 2))) {
         store_give_up(store, "mkdir()", errno);
         return;
     }
