@@ -17,15 +17,15 @@
 
 typedef struct {
     weir_list link;
-    void (*drain)(weir_worker *worker, void *subject);
+    void (*call)(weir_worker *worker, void *subject);
     void *subject;
-} worker_drain;
+} worker_told;
 
 /* What hangs from the public structure: there is one in each process but the master. */
 typedef struct {
     weir_worker worker;
     weir_channel *channel; /* NULL: the master is gone, or there is none */
-    weir_list holds, drains;
+    weir_list holds, drains, cuts;
     weir_timer shutdown;
     bool is_accepting;
     bool has_ended; /* leave the loop, whatever there is */
@@ -56,19 +56,40 @@ void weir_worker_hold_drop(weir_worker_hold *hold)
     weir_list_remove(&hold->link);
 }
 
-bool weir_worker_on_drain(weir_worker *worker, void (*drain)(weir_worker *worker, void *subject),
-                          void *subject)
+static bool told_add(weir_worker *worker, weir_list *list,
+                     void (*call)(weir_worker *worker, void *subject), void *subject)
 {
-    worker_drain *added = WEIR_NEW(worker->cycle->pool, worker_drain);
+    worker_told *added = WEIR_NEW(worker->cycle->pool, worker_told);
 
     if (added == NULL) {
         return false;
     }
 
-    added->drain = drain;
+    added->call = call;
     added->subject = subject;
-    weir_list_append(&worker_process_of(worker)->drains, &added->link);
+    weir_list_append(list, &added->link);
     return true;
+}
+
+static void told_call(weir_worker *worker, const weir_list *list)
+{
+    for (const weir_list *link = list->next; link != list; link = link->next) {
+        const worker_told *told = WEIR_OWNER(link, worker_told, link);
+
+        told->call(worker, told->subject);
+    }
+}
+
+bool weir_worker_on_drain(weir_worker *worker, void (*drain)(weir_worker *worker, void *subject),
+                          void *subject)
+{
+    return told_add(worker, &worker_process_of(worker)->drains, drain, subject);
+}
+
+bool weir_worker_on_cut(weir_worker *worker, void (*cut)(weir_worker *worker, void *subject),
+                        void *subject)
+{
+    return told_add(worker, &worker_process_of(worker)->cuts, cut, subject);
 }
 
 /* ---- the end */
@@ -85,6 +106,7 @@ static void worker_shutdown_expired(weir_timer *timer)
     weir_log_line(&process->worker.log, WEIR_LOG_NOTICE, 0,
                   "worker_shutdown_timeout is over: %zu connections are closed",
                   weir_connections_open(process->worker.loop));
+    told_call(&process->worker, &process->cuts);
     worker_end(process);
 }
 
@@ -129,11 +151,7 @@ static void worker_drain_begin(worker_process *process, bool is_operator_quit)
             }
         }
 
-        for (weir_list *link = process->drains.next; link != &process->drains; link = link->next) {
-            worker_drain *told = WEIR_OWNER(link, worker_drain, link);
-
-            told->drain(worker, told->subject);
-        }
+        told_call(worker, &process->drains);
     }
 
     if (is_operator_quit) {
@@ -340,6 +358,7 @@ static void worker_init(worker_process *process, weir_cycle *cycle, unsigned ind
     process->worker.log = cycle->log;
     weir_list_init(&process->holds);
     weir_list_init(&process->drains);
+    weir_list_init(&process->cuts);
     worker_this = process;
     weir_random_reseed();
 }

@@ -42,6 +42,9 @@ void weir_worker_hold_drop(weir_worker_hold *hold);
  */
 bool weir_worker_on_drain(weir_worker *worker, void (*drain)(weir_worker *worker, void *subject),
                           void *subject) WEIR_MUST_USE;
+/* Likewise when worker_shutdown_timeout is over, while the connections that will be closed are still there. */
+bool weir_worker_on_cut(weir_worker *worker, void (*cut)(weir_worker *worker, void *subject),
+                        void *subject) WEIR_MUST_USE;
 
 /* ---- what a process has counted in shared memory, and cannot count down any more once it is dead */
 

@@ -1,6 +1,7 @@
 """The small modules of stream: logs, limits, who the client is; names that are resolved."""
 
 import re
+import signal
 import socket
 import struct
 import threading
@@ -45,6 +46,25 @@ def test_a_session_is_logged_at_its_end(stream, upstream):
     time = r"\d+\.\d{3}"
     assert re.fullmatch(rf"127.0.0.1 TCP 200 5 5 {time} 127.0.0.1:{server.folder.port('closed')}, "
                         rf"{upstream} 0, 5 0, 5 -, {time} -, {time} {time}, {time}", line), line
+
+
+@pytest.mark.weir_only("nginx waits for preread_timeout")
+def test_sessions_that_a_worker_ends_with_are_logged(stream, upstream):
+    upstream.speaks(echo)
+    server = stream("""log_format s '$status $bytes_received $upstream_bytes_received $upstream_session_time';
+        access_log @dir@/s.log s; preread_timeout 1h;
+        server { listen 127.0.0.1:@port@; proxy_pass @upstream@; }
+        server { listen 127.0.0.1:@port2@; ssl_preread on; return x; }""",
+                    main="worker_shutdown_timeout 100ms;")
+    asks, proxied = server.connect("port2"), server.connect()
+    asks.send(b"\x16")
+    proxied.send(b"hello")
+    assert proxied.read_exactly(5) == b"hello"
+    server.stop(signal.SIGQUIT)
+    assert proxied.read_until_close() == b"" and asks.read_until_close() == b""
+    proxying, asking = sorted(server.access_log(2, name="s.log"), reverse=True)
+    assert re.fullmatch(r"200 5 5 \d\.\d{3}", proxying), proxying
+    assert asking == "200 1 - -"
 
 
 @pytest.mark.parametrize("server, status", [

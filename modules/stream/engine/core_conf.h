@@ -46,7 +46,8 @@ typedef struct {
     weir_servers servers;              /* weir_stream_server */
     const weir_module *const *modules; /* of its family, by index */
     size_t module_count;
-    bool debugs_some; /* there is a debug_connection */
+    bool debugs_some;   /* there is a debug_connection */
+    weir_list sessions; /* in a worker: those that are not logged yet */
 } weir_stream_cycle;
 
 /* NULL: there is no stream block. */
@@ -57,10 +58,9 @@ static inline weir_stream_server *weir_stream_server_of(weir_server *server)
 {
     return (weir_stream_server *) (void *) server;
 }
-static inline const weir_stream_cycle *weir_stream_of_address(const weir_server_address *address)
+static inline weir_stream_cycle *weir_stream_of_address(const weir_server_address *address)
 {
-    return (const weir_stream_cycle *) (const void *) ((const char *) address->of
-                                                       - offsetof(weir_stream_cycle, servers));
+    return (weir_stream_cycle *) ((uintptr_t) address->of - offsetof(weir_stream_cycle, servers));
 }
 
 /* The server being read; NULL at stream level. */

@@ -13,6 +13,8 @@ extern const weir_server_family weir_stream_servers;
 /* The hooks of a listener: `subject` is the port. */
 void weir_stream_accepted(weir_connection *connection, void *subject);
 void weir_stream_unannounced(weir_connection *connection, bool is_malformed, void *subject);
+/* Logs the sessions that a worker leaves behind when it ends; `subject` is the weir_stream_cycle. */
+void weir_stream_cut(weir_worker *worker, void *subject);
 /* For handshakes: name, script. */
 void weir_stream_settle_acceptor(const weir_server_address *address, weir_tls_acceptor *acceptor);
 

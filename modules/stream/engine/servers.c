@@ -75,10 +75,12 @@ static bool stream_worker_start(weir_worker *worker)
     weir_stream_cycle *stream = weir_stream_of_cycle(worker->cycle);
     const weir_events_conf *events = weir_core_events(worker->cycle->core);
 
-    if (stream != NULL) {
-        stream->debugs_some = events != NULL && events->debug_connections != NULL;
+    if (stream == NULL) {
+        return true;
     }
-    return true;
+    stream->debugs_some = events != NULL && events->debug_connections != NULL;
+    weir_list_init(&stream->sessions);
+    return weir_worker_on_cut(worker, weir_stream_cut, stream);
 }
 
 static const weir_directive stream_directives[] = {

@@ -98,10 +98,22 @@ static void session_log(weir_stream_session *session, unsigned status)
     session->status = status;
     session->phase = WEIR_STREAM_PHASE_LOG;
     session->doing = "logging session";
+    weir_list_remove(&session->link);
     weir_stream_preread_release(session);
     for (const weir_stream_hook *hook = session->server->phases[WEIR_STREAM_PHASE_LOG];
          hook->module != NULL; hook++) {
         (void) hook->module->judge(session, hook->settings);
+    }
+}
+
+void weir_stream_cut(weir_worker *worker, void *subject)
+{
+    weir_stream_cycle *stream = subject;
+    weir_list *link;
+
+    (void) worker;
+    while ((link = weir_list_first(&stream->sessions)) != NULL) {
+        session_log(WEIR_OWNER(link, weir_stream_session, link), WEIR_STREAM_OK);
     }
 }
 
@@ -263,7 +275,7 @@ static weir_stream_session *session_new(weir_connection *connection, void *subje
 {
     const weir_server_port *port = subject;
     const weir_server_address *address = weir_server_port_address(port, connection);
-    const weir_stream_cycle *stream = weir_stream_of_address(address);
+    weir_stream_cycle *stream = weir_stream_of_address(address);
     weir_stream_session *session = WEIR_NEW(connection->pool, weir_stream_session);
 
     if (session == NULL) {
@@ -274,6 +286,7 @@ static weir_stream_session *session_new(weir_connection *connection, void *subje
     session->address = address;
     session->pool = connection->pool;
     connection->owner = session;
+    weir_list_append(&stream->sessions, &session->link);
     connection->log.takes_all =
         stream->debugs_some && weir_core_debugs(stream->cycle->core, &connection->peer);
     weir_script_begin(&session->script, stream->space, session, session->pool, &connection->log);

@@ -60,6 +60,7 @@ struct weir_stream_session {
     struct weir_stream_upstream_state *upstream; /* of the proxy, for $upstream_...; NULL: none */
 
     /* ---- the engine's own */
+    weir_list link; /* in the worker's list, until it is logged */
     weir_stream_phase phase;
     unsigned handler; /* next in the phase */
     struct weir_block

@@ -1,3 +1,4 @@
+#include "core/base/clock.h"
 #include "core/server/values.h"
 #include "modules/stream/proxy/proxy_internal.h"
 
@@ -23,19 +24,31 @@ static void add_time(weir_builder *builder, uint64_t ms)
     weir_builder_add_padded(builder, ms % 1000, 3);
 }
 
+/* A connection that is open is that of the last try. */
+static bool is_open(const stream_proxy *proxy, const stream_proxy_attempt *attempt)
+{
+    return proxy->origin != NULL
+           && attempt
+                  == WEIR_ARRAY_AT(&proxy->attempts, stream_proxy_attempt,
+                                   proxy->attempts.count - 1);
+}
+
 /* What a connection that is open has carried so far is counted there. */
 static uint64_t bytes_of(const stream_proxy *proxy, const stream_proxy_attempt *attempt,
                          bool is_sent)
 {
-    const weir_connection *origin = proxy->origin;
-
-    if (origin != NULL
-        && attempt
-               == WEIR_ARRAY_AT(&proxy->attempts, stream_proxy_attempt,
-                                proxy->attempts.count - 1)) {
-        return is_sent ? origin->sent : origin->received;
+    if (is_open(proxy, attempt)) {
+        return is_sent ? proxy->origin->sent : proxy->origin->received;
     }
     return is_sent ? attempt->sent : attempt->received;
+}
+
+/* Logged while it is open: the worker ends. */
+static uint64_t session_ms_of(const stream_proxy *proxy, const stream_proxy_attempt *attempt)
+{
+    return is_open(proxy, attempt) && proxy->session->phase == WEIR_STREAM_PHASE_LOG
+               ? weir_clock_now()->monotonic_ms - attempt->started_ms
+               : attempt->session_ms;
 }
 
 static void add_part(weir_builder *builder, const stream_proxy *proxy,
@@ -58,7 +71,7 @@ static void add_part(weir_builder *builder, const stream_proxy *proxy,
         add_time(builder, attempt->first_byte_ms);
         break;
     case UPSTREAM_SESSION_TIME:
-        add_time(builder, attempt->session_ms);
+        add_time(builder, session_ms_of(proxy, attempt));
         break;
     }
 }
