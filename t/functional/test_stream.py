@@ -192,6 +192,31 @@ def test_a_server_takes_the_word_around_it_unless_it_has_its_own(stream, deaf, u
     assert server.connect("port2").read_exactly(4) == b"here"
 
 
+@pytest.mark.parametrize("around, own", [("proxy_half_close on;", "proxy_half_close off;"),
+                                         ("proxy_half_close off;", "proxy_half_close on;")])
+def test_half_close_may_be_said_around(stream, upstream, around, own):
+    upstream.speaks(lambda peer: (silent(peer), peer.send(b"got " + peer.received)))
+    server = stream(f"""{around} server {{ listen 127.0.0.1:@port@; proxy_pass @upstream@; }}
+        server {{ listen 127.0.0.1:@port2@; proxy_pass @upstream@; {own} }}""")
+    for port, said in ("port", around), ("port2", own):
+        connection = server.connect(port)
+        connection.send(b"all")
+        connection.finish_sending()
+        assert connection.read_until_close() == (b"got all" if "on" in said.split()[1] else b"")
+
+
+@pytest.mark.parametrize("around, own", [("proxy_protocol on;", "proxy_protocol off;"),
+                                         ("proxy_protocol off;", "proxy_protocol on;")])
+def test_who_the_client_is_may_be_told_around(stream, upstream, around, own):
+    upstream.speaks(echo)
+    server = stream(f"""{around} server {{ listen 127.0.0.1:@port@; proxy_pass @upstream@; }}
+        server {{ listen 127.0.0.1:@port2@; proxy_pass @upstream@; {own} }}""")
+    for port, said in ("port", around), ("port2", own):
+        connection = server.connect(port)
+        connection.send(b"hello\n")
+        assert connection.read_until(b"\n").startswith(b"PROXY TCP4 " if "on" in said.split()[1] else b"hello")
+
+
 def test_when_all_are_down_the_client_is_closed_at_once_and_a_line_says_so(stream):
     server = stream("""upstream u { server 127.0.0.1:@closed@; server 127.0.0.1:@closed2@; }
         server { listen 127.0.0.1:@port@; proxy_pass u; }""")
@@ -215,7 +240,7 @@ def test_a_connection_that_is_not_made_in_time_is_given_up(stream, deaf, upstrea
 
 def test_silence_ends_a_session(stream, upstream):
     upstream.speaks(silent)
-    server = stream(PASS.replace("proxy_pass", "proxy_timeout 200ms; proxy_pass"))
+    server = stream("proxy_timeout 200ms;" + PASS)
     assert server.connect().read_until_close() == b""
     server.wait_log(r"\[info\] .*connection timed out \(110: Connection timed out\) while proxying "
                     rf'connection, client: 127.0.0.1, .*upstream: "{upstream}"')
@@ -250,7 +275,7 @@ def _first_byte(connection):
 @pytest.mark.parametrize("direction", ["upload", "download"])
 def test_a_rate_is_kept(stream, upstream, direction):
     upstream.speaks(silent if direction == "upload" else says(bytes(3000)))
-    server = stream(PASS.replace("proxy_pass", f"proxy_{direction}_rate 1000; proxy_pass"))
+    server = stream(f"proxy_{direction}_rate 1000;" + PASS)
     connection = server.connect()
     if direction == "upload":
         connection.send(bytes(3000))

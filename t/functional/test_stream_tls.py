@@ -348,7 +348,7 @@ def test_bytes_that_are_copied_are_read_by_proxy_buffer_size(stream, new_upstrea
         while sum(parts) < 60_000:
             parts.append(len(peer.sock.recv(65536)))
         peer.send(b"ok")
-    server = stream(re_encrypt(said), origin=new_upstream(tls=certs.pair("origin")).speaks(protocol))
+    server = stream(said + re_encrypt(), origin=new_upstream(tls=certs.pair("origin")).speaks(protocol))
     connection = server.connect()
     connection.send(bytes(60_000))
     assert connection.read_exactly(2) == b"ok"
