@@ -343,6 +343,8 @@ void balance_record_renew(weir_balance_group *group, balance_record *record);
 /* An address of the server with the key `parent`, which it was not until now; nothing of its settings is its own.  NULL: no room. */
 balance_record *balance_record_resolve(weir_balance_group *group, uint64_t parent, weir_str text,
                                        const balance_resolved *resolved);
+/* The seat of a record that the configuration has, and that was not taken away.  NULL: it has none. */
+balance_seat *balance_seat_of(const weir_balance_group *group, const balance_record *record);
 /* It is no peer any more; what is known of it stays until the room is needed. */
 void balance_record_give_up(balance_record *record);
 

@@ -122,18 +122,6 @@ static balance_server server_of(const control_call *call)
     };
 }
 
-/* The seat of a record that the configuration has, and that was not taken away. */
-static balance_seat *seat_of(const weir_balance_group *group, const balance_record *record)
-{
-    for (size_t i = 0; i < group->seat_count; i++) {
-        if (group->seats[i].record == record
-            && atomic_load(&record->removed) != group->seats[i].server->digest) {
-            return &group->seats[i];
-        }
-    }
-    return NULL;
-}
-
 static balance_record *member_find(const weir_balance_group *group, uint64_t id)
 {
     for (size_t i = 0; i < group->zone->count; i++) {
@@ -141,7 +129,7 @@ static balance_record *member_find(const weir_balance_group *group, uint64_t id)
 
         if (atomic_load(&record->group) == group->key && atomic_load(&record->id) == id
             && atomic_load(&record->key) != group->key
-            && (atomic_load(&record->is_added) != 0 || seat_of(group, record) != NULL)) {
+            && (atomic_load(&record->is_added) != 0 || balance_seat_of(group, record) != NULL)) {
             return record;
         }
     }
@@ -254,7 +242,8 @@ static balance_record *member_make(weir_balance_group *group, const balance_serv
     }
     key = balance_peer_key(group->key, as_text, server->is_backup, 0);
     record = balance_record_find(group->zone, key);
-    if (record != NULL && (atomic_load(&record->is_added) != 0 || seat_of(group, record) != NULL)) {
+    if (record != NULL
+        && (atomic_load(&record->is_added) != 0 || balance_seat_of(group, record) != NULL)) {
         *outcome = WEIR_BALANCE_CHANGE_EXISTS;
         return NULL;
     }
@@ -299,7 +288,7 @@ static weir_balance_change_outcome server_add(weir_balance_group *group, control
 
 static void server_remove(const weir_balance_group *group, balance_record *record)
 {
-    const balance_seat *seat = seat_of(group, record);
+    const balance_seat *seat = balance_seat_of(group, record);
 
     addresses_give_up(group, record);
     if (seat != NULL) {
@@ -365,7 +354,7 @@ static weir_balance_change_outcome server_patch(weir_balance_group *group, balan
                                                 control_call *call)
 {
     const balance_server asked = server_of(call);
-    const balance_seat *seat = seat_of(group, record);
+    const balance_seat *seat = balance_seat_of(group, record);
     bool is_there;
     balance_server server =
         seat != NULL ? balance_seat_now(seat, &is_there) : balance_record_server(record);
@@ -811,7 +800,7 @@ static bool is_zombie(const weir_balance_group *group, const balance_record *rec
 
     return atomic_load(&record->group) == group->key && atomic_load(&record->key) != group->key
            && atomic_load(&record->is_added) == 0 && atomic_load(&record->parent) == 0
-           && seat_of(group, record) == NULL
+           && balance_seat_of(group, record) == NULL
            && weir_ledger_sum(&zone->connections, (size_t) (record - zone->records)) != 0;
 }
 
@@ -914,7 +903,7 @@ bool balance_server_next(const weir_balance_group *group, size_t *position, bala
         balance_record *record = &zone->records[(*position)++ - group->seat_count];
 
         if (atomic_load(&record->group) == group->key && atomic_load(&record->is_added) != 0
-            && seat_of(group, record) == NULL) {
+            && balance_seat_of(group, record) == NULL) {
             found->server = balance_record_server(record);
             found->id = atomic_load(&record->id);
             found->key = atomic_load(&record->key);

@@ -418,6 +418,17 @@ balance_record *balance_record_resolve(weir_balance_group *group, uint64_t paren
     return record;
 }
 
+balance_seat *balance_seat_of(const weir_balance_group *group, const balance_record *record)
+{
+    for (size_t i = 0; i < group->seat_count; i++) {
+        if (group->seats[i].record == record
+            && atomic_load(&record->removed) != group->seats[i].server->digest) {
+            return &group->seats[i];
+        }
+    }
+    return NULL;
+}
+
 void balance_record_give_up(balance_record *record)
 {
     atomic_store(&record->is_added, 0);

@@ -195,17 +195,6 @@ static bool seats_add(view_making *making)
     return true;
 }
 
-/* Whether the configuration has it already: what was added at run time was since written to a state file. */
-static bool is_seated(const weir_balance_group *group, const balance_record *record)
-{
-    for (size_t i = 0; i < group->seat_count; i++) {
-        if (group->seats[i].record == record) {
-            return atomic_load(&record->removed) != group->seats[i].server->digest;
-        }
-    }
-    return false;
-}
-
 /* Added at run time.  The record may be given up and taken for another while it is read. */
 static bool added_add(view_making *making, balance_record *record)
 {
@@ -214,7 +203,8 @@ static bool added_add(view_making *making, balance_record *record)
     balance_server server = balance_record_server(record);
     weir_addr addr = {0};
 
-    if (server.name.len == 0 || is_seated(making->group, record)) {
+    /* What was written to a state file since is the configuration's. */
+    if (server.name.len == 0 || balance_seat_of(making->group, record) != NULL) {
         return true;
     }
     if (!weir_str_copy(pool, server.name, &server.name)

@@ -138,7 +138,8 @@ static inline weir_cycle *process_read(const char *main_level)
     weir_conf_options options;
     weir_cycle *cycle;
 
-    snprintf(text, sizeof(text), "error_log error.log info;\nevents {}\n%s\n", main_level);
+    snprintf(text, sizeof(text), "error_log error.log info; pid weir.pid;\nevents {}\n%s\n",
+             main_level);
     options = process_options(text, true);
     process_catch();
     cycle = weir_cycle_read(&options);
@@ -152,7 +153,8 @@ static inline weir_cycle *process_load(const char *main_level, weir_cycle *previ
     weir_conf_options options;
     weir_cycle *cycle;
 
-    snprintf(text, sizeof(text), "error_log error.log info;\nevents {}\n%s\n", main_level);
+    snprintf(text, sizeof(text), "error_log error.log info; pid weir.pid;\nevents {}\n%s\n",
+             main_level);
     options = process_options(text, false);
     process_catch();
     cycle = weir_cycle_load(&options, previous);

@@ -294,7 +294,7 @@ static tls_unit_conf *tls_unit_read(const char *text, const tls_unit_conf *previ
     int fd = memfd_create("messages", MFD_CLOEXEC), stderr_copy = dup(STDERR_FILENO);
     weir_conf_options options = {.make_template = weir_template_make};
     char path[512], *whole;
-    int len = asprintf(&whole, "error_log stderr warn; events {} %s", text);
+    int len = asprintf(&whole, "error_log stderr warn; pid weir.pid; events {} %s", text);
 
     assert_true(len > 0);
     tls_unit_write("weir.conf", whole, (size_t) len);
