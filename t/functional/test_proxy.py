@@ -853,7 +853,8 @@ def test_all_dead_is_502_with_no_live_upstreams(weir, ports):
     server = weir(BACK, http=group(f"127.0.0.1:{ports.take()}", f"127.0.0.1:{ports.take()}"))
     assert server.get("/").status == 502
     assert server.get("/").status == 502
-    assert server.wait_log(r"\[error\] .*no live upstreams while connecting to upstream")
+    assert server.wait_log(r"\[error\] .*no live upstreams while connecting to upstream, client: 127.0.0.1, "
+                           r'server: .*, request: "GET / HTTP/1.1", upstream: "http://back/", host: ".*"')
 
 
 # Kept connections

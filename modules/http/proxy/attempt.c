@@ -143,21 +143,25 @@ static void add_scheme(const proxy_state *proxy, weir_builder *note)
     }
 }
 
-/* "http://127.0.0.1:80/path" */
-static bool note(proxy_state *proxy)
+/* "http://127.0.0.1:80/path", or the name of a group in place of the address. */
+static bool note_of(proxy_state *proxy, weir_str whom, bool is_unix)
 {
-    weir_str addr = proxy->pick.peer->text;
     weir_builder note;
 
     weir_builder_open(&note, proxy->ex->pool, SIZE_MAX);
-    (void) weir_builder_room(&note, addr.len + proxy->target.len + 10);
+    (void) weir_builder_room(&note, whom.len + proxy->target.len + 10);
     add_scheme(proxy, &note);
-    weir_builder_add(&note, addr);
-    if (weir_addr_is_unix(&proxy->pick.peer->addr)) {
+    weir_builder_add(&note, whom);
+    if (is_unix) {
         weir_builder_add_byte(&note, ':');
     }
     weir_builder_add(&note, proxy->target);
     return weir_builder_close(&note, &proxy->ex->upstream_note);
+}
+
+static bool note(proxy_state *proxy)
+{
+    return note_of(proxy, proxy->pick.peer->text, weir_addr_is_unix(&proxy->pick.peer->addr));
 }
 
 /* ---- ends */
@@ -744,11 +748,11 @@ static void attempt_next(proxy_state *proxy)
         return;
     case WEIR_FAIL:
         proxy->doing = "connecting to upstream";
+        if (!note_of(proxy, proxy->url.name, false)) {
+            ex->upstream_note = WEIR_STR_EMPTY;
+        }
+        weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "no live upstreams while %s", proxy->doing);
         ex->upstream_note = WEIR_STR_EMPTY;
-        weir_log_line(&ex->log, WEIR_LOG_ERR, 0,
-                      "no live upstreams while %s, upstream: \"%.*s%s%.*s%.*s\"", proxy->doing,
-                      WEIR_STR_ARG(proxy->url.scheme), proxy->url.scheme.len != 0 ? "://" : "",
-                      WEIR_STR_ARG(proxy->url.name), WEIR_STR_ARG(proxy->target));
         if (attempt_add(proxy, weir_balance_group_name(proxy->group))) {
             proxy_attempt_count(proxy);
             proxy_attempt_now(proxy)->status = 502;
