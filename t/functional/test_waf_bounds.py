@@ -9,6 +9,7 @@ import signal
 import pytest
 
 from harness import wait_until
+from harness.kernel import cpu_ns
 from harness.h2 import H2, post, with_fields
 
 pytestmark = pytest.mark.weir_only("nginx has no WAF of its own")
@@ -80,6 +81,18 @@ def test_text_around_an_attack_does_not_make_a_regex_give_up_however_low_its_lim
     attack = b"a=" + b"group by x " * 400 + b"having 1=1"
     assert server.request("/", "POST", FORM, attack).status == 403
     assert server.request("/", "POST", FORM, attack.replace(b"having", b"without")).status == 200
+
+
+SLOW = 'SecRule ARGS "@rx %s<.*?<.*?<.*?(?=sc|ty)" "id:1,phase:2,deny"'
+
+
+@pytest.mark.parametrize("anchor", ["^.*?"])
+def test_a_regex_that_looks_through_the_rest_at_each_step_is_given_up_in_time_on_a_short_value_too(weir, anchor):
+    server = weir(waf(SLOW % anchor) + FINE)
+    before = cpu_ns(server.workers()[0])
+    assert server.request("/", "POST", FORM, b"a=sc" + b"<" * 8000).status == 200
+    assert cpu_ns(server.workers()[0]) - before < 1_000_000_000
+    assert "the regex gave up at its match limit" in server.log()
 
 
 def test_what_a_regex_gave_up_on_is_refused_by_the_rules_that_come_with_weir(weir, folder):
