@@ -18,6 +18,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/net/connection.h"
 #include "core/process/core_conf.h"
 #include "core/process/cycle.h"
@@ -26,6 +27,7 @@
 
 #define CONTROL_CLIENTS_MAX 16
 #define CONTROL_TIMEOUT_MS 10000
+#define CONTROL_LEAVE_MS 1000 /* for calls that a keeper which stops has accepted */
 #define CONTROL_PATH_MAX sizeof(((struct sockaddr_un *) NULL)->sun_path)
 
 /* Of one configuration. */
@@ -248,9 +250,14 @@ static bool control_start(weir_worker *keeper, weir_chore *chore)
 static void control_stop(weir_worker *keeper, weir_chore *chore)
 {
     control *self = chore->subject;
+    uint64_t until_ms = weir_clock_now()->monotonic_ms + CONTROL_LEAVE_MS;
 
     weir_event_remove(keeper->loop, &self->event);
     close(self->event.fd);
+    /* What was accepted nobody else can answer. */
+    while (!weir_list_is_empty(&self->clients) && weir_clock_now()->monotonic_ms < until_ms) {
+        weir_loop_turn(keeper->loop, (int) (until_ms - weir_clock_now()->monotonic_ms));
+    }
     while (!weir_list_is_empty(&self->clients)) {
         client_close(WEIR_OWNER(weir_list_first(&self->clients), control_client, link));
     }
