@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "t/unit/base_unit.h"
@@ -242,7 +243,9 @@ static void what_the_disk_has_half_room_for_leaves_nothing(void **state)
 
     /* It is left alone for a second. */
     for (int i = 0; i < 400 && strcmp(content("half"), "one\n") == 0; i++) {
-        (void) usleep(10000);
+        const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+
+        (void) nanosleep(&pause, NULL);
         weir_clock_update();
         write_line(file, "two\n");
     }
