@@ -657,6 +657,20 @@ static weir_result run_rules(weir_waf_transaction *tx)
     return WEIR_OK;
 }
 
+/* What a regex gave up on was not looked at: that is no reason to let the request by. */
+static void request_end(weir_waf_transaction *tx)
+{
+    if (!tx->pcre_limit_was_hit || phase_is_off(tx, tx->at.phase)) {
+        return;
+    }
+    if (tx->engine == WEIR_WAF_ENGINE_ON) {
+        weir_waf_exhausted(tx, "steps of a regex");
+    } else {
+        tx->would_be_blocked = true;
+        tx->is_relevant = true;
+    }
+}
+
 weir_result weir_waf_run_phase(weir_waf_transaction *tx, weir_waf_phase phase)
 {
     uint64_t begin_us = weir_clock_monotonic_us();
@@ -669,6 +683,9 @@ weir_result weir_waf_run_phase(weir_waf_transaction *tx, weir_waf_phase phase)
     }
     if (tx->at.phase == phase) {
         result = run_rules(tx);
+        if (result == WEIR_OK && phase == WEIR_WAF_PHASE_REQUEST_BODY) {
+            request_end(tx);
+        }
     }
     tx->spent_us += weir_clock_monotonic_us() - begin_us;
     return result;

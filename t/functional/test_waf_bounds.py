@@ -90,12 +90,22 @@ SLOW = 'SecRule ARGS "@rx %s<.*?<.*?<.*?(?=sc|ty)" "id:1,phase:2,deny"'
 def test_a_regex_that_looks_through_the_rest_at_each_step_is_given_up_in_time_on_a_short_value_too(weir, anchor):
     server = weir(waf(SLOW % anchor) + FINE)
     before = cpu_ns(server.workers()[0])
-    assert server.request("/", "POST", FORM, b"a=sc" + b"<" * 8000).status == 200
+    assert server.request("/", "POST", FORM, b"a=sc" + b"<" * 8000).status == 403
     assert cpu_ns(server.workers()[0]) - before < 1_000_000_000
     assert "the regex gave up at its match limit" in server.log()
+    assert "budget of steps of a regex is used up in phase 2" in server.log()
 
 
-def test_what_a_regex_gave_up_on_is_refused_by_the_rules_that_come_with_weir(weir, folder):
+@pytest.mark.parametrize("mode, rules, status", [
+    ("on", "", 403), ("detection", "", 200),
+    ("on", 'SecRule TX:MSC_PCRE_LIMITS_EXCEEDED "!@eq 0" "id:2,phase:2,deny,status:406"', 406),
+    ("on", 'SecRule TX:MSC_PCRE_LIMITS_EXCEEDED "!@eq 0" "id:2,phase:2,allow,nolog"', 200)])
+def test_what_a_regex_gave_up_on_is_refused_unless_rules_allow_it(weir, mode, rules, status):
+    server = weir(waf(SLOW % "^.*?", rules).replace("modsecurity on", f"modsecurity {mode}") + FINE)
+    assert server.request("/", "POST", FORM, b"a=sc" + b"<" * 8000).status == status
+
+
+def test_what_a_regex_gave_up_on_is_refused_with_the_rules_that_come_with_weir(weir, folder):
     """This regex stands where a site's own rules do, behind CRS."""
     with open(CONF_WAF, "rb") as file:
         folder.write("waf/main.conf", file.read())
