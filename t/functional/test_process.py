@@ -266,6 +266,28 @@ def test_worker_shutdown_timeout_bounds_quit(weir, upstream):
     over.set()
 
 
+@pytest.mark.weir_only("nginx 1.22 does not end where a subrequest is under way")
+def test_requests_that_the_shutdown_timeout_cuts_off_are_in_the_access_log(weir, upstream):
+    over = threading.Event()
+    upstream.answers(slow(over))
+    server = weir("location / { proxy_pass http://@upstream@; } location /waits { auth_request /; }",
+                  main="worker_shutdown_timeout 300ms;",
+                  http="log_format s '$request_uri $status $request_time'; access_log @dir@/s.log s;")
+    connections = [server.connect() for _ in range(4)]
+    for number, connection in enumerate(connections[:3]):
+        connection.send(request_bytes("/waits" if number == 2 else f"/{number}"))
+    connections[3].send(b"GET / HT")
+    upstream.wait_requests(3)
+    assert server.stop(SIGQUIT) == 0
+    lines = sorted(server.access_log(3, name="s.log"))
+    assert len(lines) == 3
+    for line, path in zip(lines, ("/0", "/1", "/waits")):
+        assert re.fullmatch(rf"{path} 000 0\.[3-9]\d\d", line), line
+    for connection in connections:
+        assert connection.read_until_close() == b""
+    over.set()
+
+
 def test_hup_does_not_start_workers_again_that_quit_ends(weir, upstream):
     over = threading.Event()
     upstream.answers(slow(over))

@@ -179,6 +179,7 @@ typedef struct weir_http_cycle {
     bool debugs_some;        /* there is a debug_connection */
     weir_array temp_folders; /* weir_str; made once all is read */
     weir_http_counts *counts;
+    weir_list exchanges; /* in a worker: those of clients that have begun and not ended */
 } weir_http_cycle;
 
 weir_http_cycle *weir_http_of_cycle(const weir_cycle *cycle);
@@ -192,10 +193,9 @@ static inline weir_http_server *weir_http_server_of(weir_server *server)
 {
     return (weir_http_server *) (void *) server;
 }
-static inline const weir_http_cycle *weir_http_of_address(const weir_server_address *address)
+static inline weir_http_cycle *weir_http_of_address(const weir_server_address *address)
 {
-    return (const weir_http_cycle *) (const void *) ((const char *) address->of
-                                                     - offsetof(weir_http_cycle, servers));
+    return (weir_http_cycle *) ((uintptr_t) address->of - offsetof(weir_http_cycle, servers));
 }
 /*
  * The location for ex->request.path.  `*needs_slash`: the path is that of the location but for its

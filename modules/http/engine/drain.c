@@ -6,7 +6,8 @@
 /*
  * What a worker that winds down does with idle connections.  After a reload they are kept for
  * keepalive_min_timeout: a client may have sent a request already, which is then answered with "Connection:
- * close".  When an operator ends weir they are closed at once.
+ * close".  When an operator ends weir they are closed at once.  Requests that are still under way when
+ * worker_shutdown_timeout is over are ended, so that the access log has them.
  */
 
 typedef struct {
@@ -32,6 +33,21 @@ static void drain_begin(weir_worker *worker, void *subject)
     }
 }
 
+static void cut(weir_worker *worker, void *subject)
+{
+    weir_http_cycle *http = weir_http_of_cycle(worker->cycle);
+    weir_list *link;
+
+    (void) subject;
+    while ((link = weir_list_first(&http->exchanges)) != NULL) {
+        weir_http_exchange *ex = WEIR_OWNER(link, weir_http_exchange, sibling);
+
+        weir_list_remove(link);
+        ex->end_reason = "worker_shutdown_timeout is over";
+        ex->wire->abort(ex);
+    }
+}
+
 bool weir_http_drain_start(weir_worker *worker)
 {
     http_drain *drain;
@@ -43,5 +59,6 @@ bool weir_http_drain_start(weir_worker *worker)
     drain->worker = worker;
     drain->timer.name = "idle connections of a worker that winds down";
     drain->timer.expired = idle_expired;
-    return weir_worker_on_drain(worker, drain_begin, drain);
+    return weir_worker_on_drain(worker, drain_begin, drain)
+           && weir_worker_on_cut(worker, cut, NULL);
 }

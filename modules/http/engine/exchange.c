@@ -403,6 +403,7 @@ void weir_http_exchange_start(weir_http_exchange *ex)
     const char *why = host_check(ex);
     unsigned status;
 
+    weir_list_append(&weir_http_of_address(ex->client->address)->exchanges, &ex->sibling);
     if (ex->counted != NOT_COUNTED) {
         count_as(ex, COUNTED_WRITING);
     }

@@ -151,7 +151,7 @@ struct weir_http_exchange {
     weir_http_exchange *main;   /* the outermost; itself when there is no parent */
     unsigned depth;
     weir_list children;
-    weir_list sibling;
+    weir_list sibling; /* in its parent's children, or the worker's exchanges */
     void (*child_done)(
         weir_http_exchange *child); /* on a child: called once its response is complete */
     void *child_subject;

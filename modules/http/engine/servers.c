@@ -48,6 +48,7 @@ static weir_level *http_enter(weir_conf *conf, weir_level *outer, const weir_sta
         return NULL;
     }
     http->cycle = cycle;
+    weir_list_init(&http->exchanges);
     http->space = weir_space_of(conf, "http");
     http->modules = weir_modules_of(cycle->modules, "http", &http->module_count);
     if (http->space == NULL || !weir_space_add(conf, http->space, weir_process_variables)
