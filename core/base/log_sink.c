@@ -174,9 +174,11 @@ static void log_file_lock(int fd, short type)
 {
     struct flock lock = {.l_type = type, .l_whence = SEEK_SET};
 
-    while (fcntl(fd, F_SETLKW, &lock) == -1 && errno == EINTR) {
-        continue;
-    }
+    int taken;
+
+    do {
+        taken = fcntl(fd, F_SETLKW, &lock);
+    } while (taken == -1 && errno == EINTR);
 }
 
 /* Of what is longer than PIPE_BUF, a pipe would take parts in turn with those of other processes. */
