@@ -14,9 +14,9 @@ KINDS = ["proxy_", "grpc_", "tunnel_", "stream"]
 
 
 def shown(peer):
-    """What the kernel shows of the other end of a connection."""
-    host, port = peer.sock.getpeername()
-    return ss("-Htnmo", "src", f"{host}:{port}")
+    """What the kernel shows of the other end of a connection; others, to elsewhere, may have the same port."""
+    ends = ["%s:%d" % end for end in (peer.sock.getpeername(), peer.sock.getsockname())]
+    return ss("-Htnmo", "src", ends[0], "dst", ends[1])
 
 
 def keeps_alive(peer):
