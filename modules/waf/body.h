@@ -33,7 +33,7 @@ typedef struct {
  * the parsing with an error.
  */
 typedef struct {
-    /* ARGS: JSON's names are paths, "json.a.array_0.b". */
+    /* ARGS: JSON's names are paths, "json.a.array_0.b", and XML's, "xml.root.a". */
     bool (*argument)(void *owner, weir_str name, weir_str value);
     /* FILES and its kin, once the part is complete. */
     bool (*file)(void *owner, const weir_waf_file *file);
@@ -49,10 +49,11 @@ typedef struct {
     weir_pool *pool;
     size_t memory_max; /* bytes taken from the pool in all; 0: 64 MiB */
     size_t
-        arguments_max; /* SecArgumentsLimit; 0: no limit.  Further ones are counted and dropped. */
-    size_t depth_max;  /* SecRequestBodyJsonDepthLimit, and of XML; 0: 512 */
-    size_t files_max;  /* SecUploadFileLimit; 0: 100 */
-    char separator;    /* SecArgumentSeparator; 0: '&' */
+        arguments_max;  /* SecArgumentsLimit; 0: no limit.  Further ones are counted and dropped. */
+    size_t depth_max;   /* SecRequestBodyJsonDepthLimit, and of XML; 0: 512 */
+    size_t files_max;   /* SecUploadFileLimit; 0: 100 */
+    char separator;     /* SecArgumentSeparator; 0: '&' */
+    bool xml_arguments; /* SecParseXmlIntoArgs: texts of XML's elements are arguments, too */
 } weir_waf_body_limits;
 
 /* The MULTIPART_* variables. */

@@ -50,7 +50,10 @@ static bool take_attribute(void *owner, weir_str value)
 
 static bool take_character_data(void *owner, weir_str text)
 {
-    return weir_waf_add(owner, WEIR_WAF_VAR_XML, WEIR_STR("/*"), text);
+    weir_waf_transaction *tx = owner;
+
+    return tx->xml_arguments == WEIR_WAF_XML_IN_ARGS
+           || weir_waf_add(tx, WEIR_WAF_VAR_XML, WEIR_STR("/*"), text);
 }
 
 static void set_flags(weir_waf_transaction *tx, const weir_waf_multipart *flags)
@@ -132,6 +135,7 @@ void weir_waf_parse_body(weir_waf_transaction *tx)
         .depth_max = tx->settings->json_depth_limit,
         .files_max = tx->settings->upload_file_limit,
         .separator = tx->settings->argument_separator,
+        .xml_arguments = tx->xml_arguments != WEIR_WAF_XML_IN_XML,
     };
     weir_str processor = weir_waf_scalar(tx, WEIR_WAF_VAR_REQBODY_PROCESSOR);
     weir_waf_body_kind kind;

@@ -1,5 +1,6 @@
 /*
- * XML, by libxml2's push parser: all character data below the root as one text, and each attribute's value.
+ * XML, by libxml2's push parser: all character data below the root as one text, and each attribute's value; where it is
+ * asked for, the text of each element that has some, by its path, as an argument.
  *
  * Nothing is fetched, and a document that declares entities, or attributes' defaults, is refused: there is nothing to
  * expand but character references and the five names of the standard.
@@ -15,6 +16,13 @@
 #define PIECE_MAX (1 << 20) /* libxml2 counts in int */
 #define START_BYTES 4       /* libxml2 tells the encoding by as many, if it sees them at once */
 
+/* An element that is open. */
+typedef struct {
+    size_t path_len; /* of its parent's name */
+    size_t own_len;  /* of the texts of those around it */
+    bool has_children;
+} xml_level;
+
 typedef struct {
     xmlParserCtxtPtr parser;
     xmlSAXHandler handler;
@@ -23,6 +31,11 @@ typedef struct {
     weir_waf_gathered text;
     size_t depth;
     bool is_undecodable;
+
+    /* With xml_arguments alone. */
+    xml_level *levels;
+    size_t levels_size;
+    weir_waf_gathered path, own; /* `own`: the texts of the open elements, the outermost's first */
 } xml;
 
 /* Failures of ours: libxml2 must read no further. */
@@ -38,10 +51,65 @@ static void xml_characters(void *subject, const xmlChar *text, int len)
     weir_waf_body *body = subject;
     xml *x = body->state;
 
+    weir_str piece = weir_str_of((const char *) text, (size_t) len);
+
     if (!body->report.failed
-        && !weir_waf_gather(body, &x->text, weir_str_of((const char *) text, (size_t) len))) {
+        && !(weir_waf_gather(body, &x->text, piece)
+             && (!body->limits.xml_arguments || weir_waf_gather(body, &x->own, piece)))) {
         xml_stop(body);
     }
+}
+
+/* ---- elements as arguments */
+
+static bool level_begin(weir_waf_body *body, xml *x, const xmlChar *name)
+{
+    if (x->depth > x->levels_size) {
+        size_t size = x->levels_size == 0 ? 16 : x->levels_size * 2;
+        xml_level *levels = weir_waf_body_memory(body, size * sizeof(*levels));
+
+        if (levels == NULL) {
+            return false;
+        }
+        if (x->levels_size > 0) {
+            memcpy(levels, x->levels, x->levels_size * sizeof(*levels));
+        }
+        x->levels = levels;
+        x->levels_size = size;
+    }
+
+    if (x->depth > 1) {
+        x->levels[x->depth - 2].has_children = true;
+    }
+    x->levels[x->depth - 1] = (xml_level){.path_len = x->path.len, .own_len = x->own.len};
+    return weir_waf_gather(body, &x->path, x->depth == 1 ? WEIR_STR("xml.") : WEIR_STR("."))
+           && weir_waf_gather(body, &x->path, weir_str_from_z((const char *) name));
+}
+
+static bool is_blank(weir_str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (weir_str_find_byte(WEIR_STR(" \t\r\n"), text.data[i]) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What stands around children is layout, most of the time, and else looked at, too. */
+static bool level_end(weir_waf_body *body, xml *x)
+{
+    const xml_level level = x->levels[x->depth - 1];
+    weir_str text = weir_str_from(weir_waf_gathered_text(&x->own), level.own_len);
+    weir_str name, value;
+    bool goes_on =
+        (level.has_children && is_blank(text))
+        || (weir_waf_body_keep(body, weir_waf_gathered_text(&x->path), &name)
+            && weir_waf_body_keep(body, text, &value) && weir_waf_body_argument(body, name, value));
+
+    x->own.len = level.own_len;
+    x->path.len = level.path_len;
+    return goes_on;
 }
 
 static void xml_start(void *subject, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri,
@@ -52,7 +120,6 @@ static void xml_start(void *subject, const xmlChar *name, const xmlChar *prefix,
     xml *x = body->state;
     bool goes_on = !body->report.failed;
 
-    (void) name;
     (void) prefix;
     (void) uri;
     (void) namespace_count;
@@ -62,6 +129,7 @@ static void xml_start(void *subject, const xmlChar *name, const xmlChar *prefix,
     if (goes_on && ++x->depth > body->limits.depth_max) {
         goes_on = weir_waf_body_fail(body, "XML parsing error: elements too deep");
     }
+    goes_on = goes_on && (!body->limits.xml_arguments || level_begin(body, x, name));
 
     /* Five pointers each: name, prefix, URI, and the value's first byte and end. */
     for (int i = 0; goes_on && i < attribute_count; i++) {
@@ -88,7 +156,13 @@ static void xml_end_element(void *subject, const xmlChar *name, const xmlChar *p
     (void) name;
     (void) prefix;
     (void) uri;
-    x->depth -= x->depth > 0 ? 1 : 0;
+    if (x->depth == 0) {
+        return;
+    }
+    if (body->limits.xml_arguments && !body->report.failed && !level_end(body, x)) {
+        xml_stop(body);
+    }
+    x->depth--;
 }
 
 static void xml_entity(void *subject, const xmlChar *name, int type, const xmlChar *public_id,

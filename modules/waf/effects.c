@@ -268,6 +268,9 @@ static void do_ctl(weir_waf_transaction *tx, const weir_waf_effect *effect)
             (void) weir_waf_set(tx, WEIR_WAF_VAR_REQBODY_PROCESSOR, processors[effect->choice]);
         }
         break;
+    case WEIR_WAF_CTL_XML_ARGUMENTS:
+        tx->xml_arguments = (weir_waf_xml_arguments) effect->choice;
+        break;
     case WEIR_WAF_CTL_REMOVE_ID:
         add_removal(tx, effect, WEIR_WAF_BY_ID, false);
         break;

@@ -67,6 +67,13 @@ typedef enum {
     WEIR_WAF_LIMIT_PARTIAL, /* the first bytes, up to the limit, are looked at */
 } weir_waf_limit_action;
 
+/* SecParseXmlIntoArgs */
+typedef enum {
+    WEIR_WAF_XML_IN_XML,
+    WEIR_WAF_XML_IN_BOTH,
+    WEIR_WAF_XML_IN_ARGS, /* alone; attributes stay where they are */
+} weir_waf_xml_arguments;
+
 typedef enum {
     WEIR_WAF_AUDIT_OFF,
     WEIR_WAF_AUDIT_RELEVANT,
@@ -94,6 +101,7 @@ typedef struct {
     uint64_t response_body_limit;
     weir_waf_limit_action request_body_limit_action;
     weir_waf_limit_action response_body_limit_action;
+    weir_waf_xml_arguments xml_arguments;
     unsigned json_depth_limit;
     uint64_t arguments_limit; /* 0: none */
     uint64_t upload_file_limit;

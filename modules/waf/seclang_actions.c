@@ -450,6 +450,12 @@ static const ctl_choice audits[] = {
     {"RelevantOnly", WEIR_WAF_AUDIT_RELEVANT},
     {NULL, 0},
 };
+static const ctl_choice xml_arguments[] = {
+    {"On", WEIR_WAF_XML_IN_BOTH},
+    {"Off", WEIR_WAF_XML_IN_XML},
+    {"OnlyArgs", WEIR_WAF_XML_IN_ARGS},
+    {NULL, 0},
+};
 static const ctl_choice processors[] = {
     {"URLENCODED", 0}, {"MULTIPART", 1}, {"XML", 2}, {"JSON", 3}, {NULL, 0},
 };
@@ -466,6 +472,7 @@ static const struct {
     {"requestBodyAccess", WEIR_WAF_CTL_REQUEST_BODY_ACCESS, on_off},
     {"responseBodyAccess", WEIR_WAF_CTL_RESPONSE_BODY_ACCESS, on_off},
     {"requestBodyProcessor", WEIR_WAF_CTL_BODY_PROCESSOR, processors},
+    {"parseXmlIntoArgs", WEIR_WAF_CTL_XML_ARGUMENTS, xml_arguments},
     {"ruleRemoveById", WEIR_WAF_CTL_REMOVE_ID, NULL},
     {"ruleRemoveByTag", WEIR_WAF_CTL_REMOVE_TAG, NULL},
     {"ruleRemoveByMsg", WEIR_WAF_CTL_REMOVE_MSG, NULL},

@@ -334,6 +334,12 @@ static const choice_row limit_actions[] = {
     {"ProcessPartial", WEIR_WAF_LIMIT_PARTIAL},
     {NULL, 0},
 };
+static const choice_row xml_arguments[] = {
+    {"On", WEIR_WAF_XML_IN_BOTH},
+    {"Off", WEIR_WAF_XML_IN_XML},
+    {"OnlyArgs", WEIR_WAF_XML_IN_ARGS},
+    {NULL, 0},
+};
 static const choice_row audit_modes[] = {
     {"On", WEIR_WAF_AUDIT_ON},
     {"Off", WEIR_WAF_AUDIT_OFF},
@@ -399,6 +405,7 @@ static const directive directives[] = {
     {"SecRequestBodyLimitAction", 1, 1, set_choice, SETTING(request_body_limit_action),
      limit_actions},
     {"SecRequestBodyJsonDepthLimit", 1, 1, set_small_number, SETTING(json_depth_limit), NULL},
+    {"SecParseXmlIntoArgs", 1, 1, set_choice, SETTING(xml_arguments), xml_arguments},
     {"SecArgumentsLimit", 1, 1, set_number, SETTING(arguments_limit), NULL},
     {"SecUploadFileLimit", 1, 1, set_number, SETTING(upload_file_limit), NULL},
     {"SecResponseBodyAccess", 1, 1, set_flag, SETTING(response_body_access), NULL},

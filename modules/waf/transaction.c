@@ -120,6 +120,7 @@ weir_waf_transaction *weir_waf_transaction_new(const weir_waf_program *program,
     tx->audit_mode = tx->settings->audit.mode;
     tx->audit_parts = weir_str_from_z(tx->settings->audit.parts);
     tx->request_body_access = tx->settings->request_body_access;
+    tx->xml_arguments = tx->settings->xml_arguments;
     tx->response_body_access = tx->settings->response_body_access;
     tx->highest_severity = 255;
     tx->started_us = weir_clock_monotonic_us();

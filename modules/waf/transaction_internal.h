@@ -152,6 +152,7 @@ struct weir_waf_transaction {
     weir_waf_audit_mode audit_mode;
     weir_str audit_parts;
     bool request_body_access, response_body_access, force_body;
+    weir_waf_xml_arguments xml_arguments;
     weir_array removals; /* weir_waf_removal */
     bool removes_rules;
     uint64_t removed_of[2]; /* bit by variable: some rule must not look at all of it */

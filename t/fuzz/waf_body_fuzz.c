@@ -59,7 +59,10 @@ static bool parse(weir_waf_body_kind kind, weir_str content_type, weir_str text,
                   uint64_t *sum)
 {
     weir_pool *pool = weir_pool_new(4096, 0);
-    weir_waf_body_limits limits = {.pool = pool, .memory_max = MEMORY_MAX, .depth_max = 100};
+    weir_waf_body_limits limits = {.pool = pool,
+                                   .memory_max = MEMORY_MAX,
+                                   .depth_max = 100,
+                                   .xml_arguments = text.len % 2 == 0};
     told t = {0};
     weir_waf_body *body;
     bool failed;

@@ -249,6 +249,35 @@ static void text_and_attributes_of_xml_are_told(void **state)
     succeeds(*state, WEIR_WAF_XML, "", WEIR_STR(""), "");
 }
 
+static void elements_of_xml_may_be_arguments(void **state)
+{
+    const weir_waf_body_limits limits = {.xml_arguments = true};
+    const struct {
+        const char *text, *told;
+    } cases[] = {
+        {"<root>\n <a>foo</a>\n <a>bar</a><b/></root>",
+         "xml.root.a=foo\nxml.root.a=bar\nxml.root.b=\ntext =\n foo\n bar\n"},
+        {"<r>x<n:a y='1' xmlns:n='u'>&lt;<![CDATA[>]]></n:a>y</r>",
+         "attribute =1\nxml.r.a=<>\nxml.r=xy\ntext =x<>y\n"},
+        {"<a><b><c><d>deep</d></c></b></a>", "xml.a.b.c.d=deep\ntext =deep\n"},
+    };
+    weir_str lines;
+
+    for (size_t i = 0; i < WEIR_COUNT(cases); i++) {
+        for (size_t step = 0; step < 8; step++) {
+            assert_false(parsed(*state, WEIR_WAF_XML, weir_str_from_z(cases[i].text), step, "",
+                                limits, &lines)
+                             ->failed);
+            assert_text(lines, weir_str_from_z(cases[i].told));
+        }
+    }
+
+    /* What was complete is told. */
+    assert_true(
+        parsed(*state, WEIR_WAF_XML, WEIR_STR("<a><b>x</b><c>"), 0, "", limits, &lines)->failed);
+    assert_text(lines, WEIR_STR("xml.a.b=x\ntext =x\n"));
+}
+
 static void the_encoding_of_xml_is_told_by_its_first_bytes(void **state)
 {
     weir_str lines;
@@ -561,6 +590,7 @@ int main(void)
         WAF_TEST(json_that_is_none_fails_and_keeps_what_was_found),
         WAF_TEST(depth_is_bounded),
         WAF_TEST(text_and_attributes_of_xml_are_told),
+        WAF_TEST(elements_of_xml_may_be_arguments),
         WAF_TEST(the_encoding_of_xml_is_told_by_its_first_bytes),
         WAF_TEST(xml_with_bytes_that_its_encoding_has_not_fails),
         WAF_TEST(xml_that_is_none_fails),

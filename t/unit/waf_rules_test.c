@@ -454,6 +454,38 @@ static void lines_do_not_count_where_a_match_lets_by_and_never_less_matches(void
     assert_denied(ask(*state, less, "/?g=harmless%0Aevil", NULL), 7);
 }
 
+/* By what the directive, or ctl for one request, says. */
+static void xml_is_looked_at_as_arguments_where_it_is_asked_for(void **state)
+{
+    static const struct {
+        const char *set, *target;
+        uint64_t rule;
+    } cases[] = {
+        {"", "/", 3},
+        {"SecParseXmlIntoArgs On", "/", 2},
+        {"SecParseXmlIntoArgs On", "/?out", 3},
+        {"SecParseXmlIntoArgs OnlyArgs", "/", 2},
+        {"SecParseXmlIntoArgs OnlyArgs\nSecRuleUpdateTargetById 2 !ARGS", "/", 4},
+        {"SecParseXmlIntoArgs Off", "/?in", 2},
+    };
+    char rules[1024];
+
+    for (size_t i = 0; i < WEIR_COUNT(cases); i++) {
+        (void) snprintf(rules, sizeof(rules),
+                        "SecAction \"id:1,phase:1,pass,nolog,ctl:requestBodyProcessor=XML\"\n"
+                        "SecRule ARGS_NAMES \"@streq out\" "
+                        "\"id:5,phase:1,pass,nolog,ctl:parseXmlIntoArgs=Off\"\n"
+                        "SecRule ARGS_NAMES \"@streq in\" "
+                        "\"id:6,phase:1,pass,nolog,ctl:parseXmlIntoArgs=OnlyArgs\"\n"
+                        "SecRule ARGS:xml.a.b \"@streq x\" \"id:2,phase:2,deny\"\n"
+                        "SecRule XML:/* \"@contains x\" \"id:3,phase:2,deny\"\n"
+                        "SecRule XML://@* \"@streq y\" \"id:4,phase:2,deny\"\n%s\n",
+                        cases[i].set);
+        assert_denied(ask(*state, rules, cases[i].target, "<a><b>x</b><c d='y'/></a>"),
+                      cases[i].rule);
+    }
+}
+
 static void a_chain_matches_if_each_link_does(void **state)
 {
     const char *rules = "SecRule ARGS:a x \"id:1,phase:1,deny,chain\"\n"
@@ -801,6 +833,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(variables_are_set_changed_and_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_pattern_selects_members_by_their_names, setup, teardown),
         cmocka_unit_test_setup_teardown(lines_count_where_a_match_is_an_attack, setup, teardown),
+        cmocka_unit_test_setup_teardown(xml_is_looked_at_as_arguments_where_it_is_asked_for, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(lines_count_wherever_an_end_stands, setup, teardown),
         cmocka_unit_test_setup_teardown(lines_count_by_what_a_rule_does_once_it_is_amended, setup,
                                         teardown),
