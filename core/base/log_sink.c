@@ -14,7 +14,7 @@ struct weir_log_file {
     const char *path;
     int fd; /* -1: not open */
     bool is_pipe;
-    int64_t full_s; /* when a write() last failed */
+    int64_t failed_s; /* when a write() last failed */
 };
 
 struct weir_log_files {
@@ -221,7 +221,7 @@ bool weir_log_file_write(weir_log_file *file, weir_str line)
     int fd = weir_log_file_fd(file);
 
     /* On a full disk a write() that fails may take long. */
-    if (file->full_s == now_s) {
+    if (file->failed_s == now_s) {
         return true;
     }
 
@@ -229,7 +229,7 @@ bool weir_log_file_write(weir_log_file *file, weir_str line)
         return true;
     }
 
-    file->full_s = now_s;
+    file->failed_s = now_s;
     return false;
 }
 

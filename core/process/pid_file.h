@@ -6,6 +6,7 @@
 #include "core/base/log.h"
 
 /* Paths end with a NUL.  Failures are logged, in nginx's words. */
+
 /* Whether it could be written; nothing is. */
 bool weir_pid_file_try(const char *path, const weir_log *log) WEIR_MUST_USE;
 bool weir_pid_file_write(const char *path, const weir_log *log) WEIR_MUST_USE;

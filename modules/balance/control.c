@@ -508,15 +508,21 @@ void balance_changes_carry_out(const struct balance_control *control, const weir
 {
     control_call *calls = calls_of(control);
 
+    /* What another keeper has begun came before all that is asked. */
+    for (size_t i = 0; i < CALLS; i++) {
+        uint32_t state = state_of(atomic_load(&calls[i].word));
+
+        if (state == CALL_BEGUN || state == CALL_LEFT) {
+            call_settle(control, &calls[i], true, log);
+        }
+    }
     for (size_t i = 0; i < CALLS; i++) {
         uint32_t word = atomic_load(&calls[i].word);
-        uint32_t state = state_of(word);
 
-        if (state == CALL_BEGUN || state == CALL_LEFT
-            || (state == CALL_ASKED
-                && atomic_compare_exchange_strong(&calls[i].word, &word,
-                                                  word_of(CALL_BEGUN, word >> STATE_BITS)))) {
-            call_settle(control, &calls[i], state != CALL_ASKED, log);
+        if (state_of(word) == CALL_ASKED
+            && atomic_compare_exchange_strong(&calls[i].word, &word,
+                                              word_of(CALL_BEGUN, word >> STATE_BITS))) {
+            call_settle(control, &calls[i], false, log);
         }
     }
 }

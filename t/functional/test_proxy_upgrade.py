@@ -1,6 +1,7 @@
 """Tunnels: what goes on after 101 Switching Protocols."""
 
 import contextlib
+import signal
 import socket
 import threading
 
@@ -26,6 +27,20 @@ def echo(peer):
     peer.send(SWITCH + b"hello")
     while True:
         peer.send(peer.read_some().upper())
+
+
+def test_tunnels_that_the_shutdown_timeout_cuts_off_are_logged_once(weir, upstream):
+    upstream.answers(echo)
+    server = weir(UPGRADE, main="worker_shutdown_timeout 100ms;",
+                  http="log_format s '$request_uri $status'; access_log @dir@/s.log s;")
+    connections = [server.connect() for _ in range(3)]
+    for connection in connections:
+        connection.send(ASKED)
+        connection.read_until(b"hello")
+    assert server.stop(signal.SIGQUIT) == 0
+    assert server.access_log(3, name="s.log") == ["/ws 101"] * 3
+    for connection in connections:
+        assert connection.read_until_close() == b""
 
 
 def test_bytes_pass_both_ways_after_a_switch(weir, upstream):

@@ -281,6 +281,15 @@ def test_no_value_leads_out_of_a_folder(weir, www, target, more):
         server.wait_log(r'\[error\] .*"\.\." came with a value')
 
 
+def test_a_request_is_logged_where_its_file_has_no_name(weir, www, upstream):
+    server = weir("""location /x/ { alias @dir@/www/; rewrite ^ /b break; }
+        location /q/ { alias @dir@/www/; rewrite ^ /b; break; proxy_pass http://@upstream@/p/; }""",
+        http="log_format s '$uri $status $request_filename'; access_log @dir@/s.log s;", alerts=["alias"])
+    assert server.get("/x/f").status == 500
+    assert server.get("/q/f").status == 200 and upstream.last.target == "/b"
+    assert server.access_log(2, name="s.log") == ["/b 500 -", "/b 200 -"]
+
+
 @pytest.mark.weir_only("nginx looks for @dir@/wwwa.txt")
 def test_a_path_that_lost_its_slash_is_still_below_root(weir, www):
     server = weir("location /bare { root @dir@/www; rewrite ^/bare/(.*)$ $1 break; }")
@@ -290,6 +299,7 @@ def test_a_path_that_lost_its_slash_is_still_below_root(weir, www):
 @pytest.mark.parametrize("location, target", [
     ("location /bare/ { alias @dir@/ww; rewrite ^/bare/(.*)$ $1 break; }", "/bare/012345w/a.txt"),
     ("location /img/ { alias @dir@/www/; rewrite ^/img/(.*)$ /$1 break; }", "/img/1234a.txt"),
+    ("location /y { alias @dir@/ww; rewrite ^/y/(.*)$ $1; break; }", "/y/XXw/a.txt"),
     ("location ~ ^/re/ { alias @dir@/www/a.txt; rewrite ^ /b break; }", "/re/x"),
 ])
 def test_alias_stands_for_no_path_that_was_rewritten(weir, www, location, target):

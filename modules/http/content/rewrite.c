@@ -832,6 +832,7 @@ static weir_http_verdict run_step(weir_http_exchange *ex, const rewrite_step *st
     case STEP_IF:
         return run_if(ex, step);
     case STEP_BREAK:
+        ex->request.is_rewritten_here = ex->request.is_rewritten_here || ex->uri_changed;
         ex->uri_changed = false;
         return WEIR_HTTP_SETTLED;
     case STEP_RETURN:

@@ -222,6 +222,8 @@ bool weir_http_type_is_listed(const weir_array *types, weir_str content_type);
  * or alias stands for a part of the path that a rewrite took away, logged.
  */
 bool weir_http_file_path(weir_http_exchange *ex, weir_str *path) WEIR_MUST_USE;
+/* That is so, and there is no such file. */
+bool weir_http_alias_is_lost(const weir_http_exchange *ex);
 
 /* The target of a request line, origin form: splits, decodes and normalises into request.path and args (RFC 3986, 5.2.4). */
 bool weir_http_parse_target(weir_http_request *request, weir_str target, bool merge_slashes,

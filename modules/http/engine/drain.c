@@ -7,7 +7,7 @@
  * What a worker that winds down does with idle connections.  After a reload they are kept for
  * keepalive_min_timeout: a client may have sent a request already, which is then answered with "Connection:
  * close".  When an operator ends weir they are closed at once.  Requests that are still under way when
- * worker_shutdown_timeout is over are ended, so that the access log has them.
+ * worker_shutdown_timeout is over are logged; the rest of them goes with the worker.
  */
 
 typedef struct {
@@ -43,8 +43,7 @@ static void cut(weir_worker *worker, void *subject)
         weir_http_exchange *ex = WEIR_OWNER(link, weir_http_exchange, sibling);
 
         weir_list_remove(link);
-        ex->end_reason = "worker_shutdown_timeout is over";
-        ex->wire->abort(ex);
+        weir_http_exchange_log(ex);
     }
 }
 

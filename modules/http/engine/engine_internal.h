@@ -19,6 +19,8 @@ void weir_http_child_left(weir_http_exchange *parent);
 
 /* Frees an exchange that never was one: made for its variables. */
 void weir_http_exchange_drop(void *ex);
+/* The last phase, once. */
+void weir_http_exchange_log(weir_http_exchange *ex);
 
 /* Ends whatever the content was doing, by its holds. */
 void weir_http_holds_cancel(weir_http_exchange *ex);

@@ -503,8 +503,12 @@ void weir_http_holds_cancel(weir_http_exchange *ex)
 
 /* ---- ending */
 
-static void exchange_log(weir_http_exchange *ex)
+void weir_http_exchange_log(weir_http_exchange *ex)
 {
+    /* When the worker was about to end. */
+    if (ex->phase == WEIR_HTTP_PHASE_LOG) {
+        return;
+    }
     if (ex->parent != NULL && !ex->core->log_subrequest) {
         return;
     }
@@ -569,7 +573,7 @@ void weir_http_exchange_end(weir_http_exchange *ex)
         weir_http_exchange_end(WEIR_OWNER(link, weir_http_exchange, sibling));
     }
     weir_http_holds_cancel(ex);
-    exchange_log(ex);
+    weir_http_exchange_log(ex);
     weir_list_remove(&ex->sibling);
     if (ex->counted != NOT_COUNTED) {
         count_as(ex, NOT_COUNTED);

@@ -65,7 +65,7 @@ typedef struct {
     bool has_odd_names;      /* of fields, as far as no server has judged them yet */
     bool path_is_valid;      /* path can be got back from target: nothing was rewritten */
     bool has_complex_target; /* decoding or normalising changed it */
-    /* By `rewrite … break`: the path need not begin as its location says. */
+    /* By `rewrite … break`, or rewrite and break: the path need not begin as its location says. */
     bool is_rewritten_here;
     bool has_body;          /* by framing; may be empty when chunked */
     int64_t content_length; /* -1: not known */

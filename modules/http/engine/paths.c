@@ -10,6 +10,11 @@
 
 /* Paths: of files on this machine, and escaped for a URI. */
 
+bool weir_http_alias_is_lost(const weir_http_exchange *ex)
+{
+    return ex->core->root.is_alias && ex->request.is_rewritten_here;
+}
+
 bool weir_http_file_path(weir_http_exchange *ex, weir_str *path)
 {
     const weir_http_location *location = ex->location;
@@ -26,7 +31,7 @@ bool weir_http_file_path(weir_http_exchange *ex, weir_str *path)
     }
     /* alias stands for the location's own part; with a regex, for all of the path. */
     if (ex->core->root.is_alias) {
-        if (ex->request.is_rewritten_here) {
+        if (weir_http_alias_is_lost(ex)) {
             weir_log_line(&ex->log, WEIR_LOG_ERR, 0,
                           "\"alias\" cannot be used in location \"%.*s\" where URI was rewritten",
                           WEIR_STR_ARG(location->name));

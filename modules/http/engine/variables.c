@@ -328,9 +328,11 @@ static bool get_realpath_root(weir_script *script, uintptr_t arg, weir_value *va
 
 static bool get_request_filename(weir_script *script, uintptr_t arg, weir_value *value)
 {
+    weir_http_exchange *ex = subject(script);
+
     (void) arg;
-    value->found = true;
-    return weir_http_file_path(subject(script), &value->text);
+    value->found = !weir_http_alias_is_lost(ex);
+    return !value->found || weir_http_file_path(ex, &value->text);
 }
 
 /* ---- fields, arguments, cookies: `arg` points to the rest of the name */

@@ -95,6 +95,10 @@ const void *weir_stream_settings(const weir_stream_session *session,
 
 static void session_log(weir_stream_session *session, unsigned status)
 {
+    /* When the worker was about to end. */
+    if (session->phase == WEIR_STREAM_PHASE_LOG) {
+        return;
+    }
     session->status = status;
     session->phase = WEIR_STREAM_PHASE_LOG;
     session->doing = "logging session";
