@@ -359,6 +359,13 @@ bool weir_waf_read_test(weir_waf_reader *reader, weir_str text, weir_waf_link *l
  */
 bool weir_waf_rule_look_at_lines(weir_waf_library *library,
                                  const weir_waf_rule *rule) WEIR_MUST_USE;
+/* Words that directives and ctl take, in either case; the last has no name. */
+typedef struct {
+    const char *name;
+    unsigned value;
+} weir_waf_word;
+extern const weir_waf_word weir_waf_engines[], weir_waf_audit_modes[], weir_waf_xml_modes[];
+bool weir_waf_word_find(const weir_waf_word *words, weir_str name, unsigned *value) WEIR_MUST_USE;
 bool weir_waf_read_actions(weir_waf_reader *reader, weir_str text, weir_waf_rule *rule,
                            weir_waf_link *link) WEIR_MUST_USE;
 bool weir_waf_read_macro(weir_waf_reader *reader, weir_str text,

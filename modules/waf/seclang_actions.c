@@ -432,47 +432,55 @@ static bool read_unsupported(const action_reading *action, unsigned choice)
 
 /* ---- ctl */
 
-typedef struct {
-    const char *name;
-    unsigned value;
-} ctl_choice;
+static const weir_waf_word on_off[] = {{"On", true}, {"Off", false}, {NULL, 0}};
 
-static const ctl_choice on_off[] = {{"On", true}, {"Off", false}, {NULL, 0}};
-static const ctl_choice engines[] = {
+const weir_waf_word weir_waf_engines[] = {
     {"On", WEIR_WAF_ENGINE_ON},
     {"Off", WEIR_WAF_ENGINE_OFF},
     {"DetectionOnly", WEIR_WAF_ENGINE_DETECTION},
     {NULL, 0},
 };
-static const ctl_choice audits[] = {
+const weir_waf_word weir_waf_audit_modes[] = {
     {"On", WEIR_WAF_AUDIT_ON},
     {"Off", WEIR_WAF_AUDIT_OFF},
     {"RelevantOnly", WEIR_WAF_AUDIT_RELEVANT},
     {NULL, 0},
 };
-static const ctl_choice xml_arguments[] = {
+const weir_waf_word weir_waf_xml_modes[] = {
     {"On", WEIR_WAF_XML_IN_BOTH},
     {"Off", WEIR_WAF_XML_IN_XML},
     {"OnlyArgs", WEIR_WAF_XML_IN_ARGS},
     {NULL, 0},
 };
-static const ctl_choice processors[] = {
+
+bool weir_waf_word_find(const weir_waf_word *words, weir_str name, unsigned *value)
+{
+    for (; words->name != NULL; words++) {
+        if (weir_str_eq_nocase(weir_str_from_z(words->name), name)) {
+            *value = words->value;
+            return true;
+        }
+    }
+    return false;
+}
+
+static const weir_waf_word processors[] = {
     {"URLENCODED", 0}, {"MULTIPART", 1}, {"XML", 2}, {"JSON", 3}, {NULL, 0},
 };
 
 static const struct {
     const char *name;
     weir_waf_effect_kind kind;
-    const ctl_choice *choices; /* NULL: read otherwise */
+    const weir_waf_word *choices; /* NULL: read otherwise */
 } ctls[] = {
-    {"ruleEngine", WEIR_WAF_CTL_ENGINE, engines},
-    {"auditEngine", WEIR_WAF_CTL_AUDIT_ENGINE, audits},
+    {"ruleEngine", WEIR_WAF_CTL_ENGINE, weir_waf_engines},
+    {"auditEngine", WEIR_WAF_CTL_AUDIT_ENGINE, weir_waf_audit_modes},
     {"auditLogParts", WEIR_WAF_CTL_AUDIT_PARTS, NULL},
     {"forceRequestBodyVariable", WEIR_WAF_CTL_FORCE_BODY, on_off},
     {"requestBodyAccess", WEIR_WAF_CTL_REQUEST_BODY_ACCESS, on_off},
     {"responseBodyAccess", WEIR_WAF_CTL_RESPONSE_BODY_ACCESS, on_off},
     {"requestBodyProcessor", WEIR_WAF_CTL_BODY_PROCESSOR, processors},
-    {"parseXmlIntoArgs", WEIR_WAF_CTL_XML_ARGUMENTS, xml_arguments},
+    {"parseXmlIntoArgs", WEIR_WAF_CTL_XML_ARGUMENTS, weir_waf_xml_modes},
     {"ruleRemoveById", WEIR_WAF_CTL_REMOVE_ID, NULL},
     {"ruleRemoveByTag", WEIR_WAF_CTL_REMOVE_TAG, NULL},
     {"ruleRemoveByMsg", WEIR_WAF_CTL_REMOVE_MSG, NULL},
@@ -481,17 +489,12 @@ static const struct {
     {"ruleRemoveTargetByMsg", WEIR_WAF_CTL_REMOVE_TARGET_MSG, NULL},
 };
 
-static bool read_ctl_choice(const action_reading *action, weir_str value, const ctl_choice *choices,
-                            weir_waf_effect *effect)
+static bool read_ctl_choice(const action_reading *action, weir_str value,
+                            const weir_waf_word *choices, weir_waf_effect *effect)
 {
-    for (; choices->name != NULL; choices++) {
-        if (weir_str_eq_nocase(weir_str_from_z(choices->name), value)) {
-            effect->choice = choices->value;
-            return true;
-        }
-    }
-    return weir_waf_refuse(action->reader, at_of(action), "\"%.*s\" does not take \"%.*s\"",
-                           WEIR_STR_ARG(action->value), WEIR_STR_ARG(value));
+    return weir_waf_word_find(choices, value, &effect->choice)
+           || weir_waf_refuse(action->reader, at_of(action), "\"%.*s\" does not take \"%.*s\"",
+                              WEIR_STR_ARG(action->value), WEIR_STR_ARG(value));
 }
 
 /* ID[-ID] or an expression, and behind ";" a target. */

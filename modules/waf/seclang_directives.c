@@ -22,11 +22,6 @@ typedef struct directive {
     const void *more;
 } directive;
 
-typedef struct {
-    const char *name;
-    unsigned value;
-} choice_row;
-
 static bool no_memory(weir_waf_reader *reader)
 {
     return weir_waf_refuse(reader, NULL, "no memory for the rules");
@@ -42,14 +37,9 @@ static void *setting_at(weir_waf_reader *reader, const directive *row)
 static bool set_choice(weir_waf_reader *reader, const weir_waf_statement *statement,
                        const directive *row)
 {
-    for (const choice_row *choice = row->more; choice->name != NULL; choice++) {
-        if (weir_str_eq_nocase(weir_str_from_z(choice->name), statement->words[1])) {
-            *(unsigned *) setting_at(reader, row) = choice->value;
-            return true;
-        }
-    }
-    return weir_waf_refuse(reader, statement->words[1].data, "%s does not take \"%.*s\"", row->name,
-                           WEIR_STR_ARG(statement->words[1]));
+    return weir_waf_word_find(row->more, statement->words[1], setting_at(reader, row))
+           || weir_waf_refuse(reader, statement->words[1].data, "%s does not take \"%.*s\"",
+                              row->name, WEIR_STR_ARG(statement->words[1]));
 }
 
 static bool set_flag(weir_waf_reader *reader, const weir_waf_statement *statement,
@@ -323,27 +313,9 @@ static bool refuse(weir_waf_reader *reader, const weir_waf_statement *statement,
                            (const char *) row->more);
 }
 
-static const choice_row engines[] = {
-    {"On", WEIR_WAF_ENGINE_ON},
-    {"Off", WEIR_WAF_ENGINE_OFF},
-    {"DetectionOnly", WEIR_WAF_ENGINE_DETECTION},
-    {NULL, 0},
-};
-static const choice_row limit_actions[] = {
+static const weir_waf_word limit_actions[] = {
     {"Reject", WEIR_WAF_LIMIT_REJECT},
     {"ProcessPartial", WEIR_WAF_LIMIT_PARTIAL},
-    {NULL, 0},
-};
-static const choice_row xml_arguments[] = {
-    {"On", WEIR_WAF_XML_IN_BOTH},
-    {"Off", WEIR_WAF_XML_IN_XML},
-    {"OnlyArgs", WEIR_WAF_XML_IN_ARGS},
-    {NULL, 0},
-};
-static const choice_row audit_modes[] = {
-    {"On", WEIR_WAF_AUDIT_ON},
-    {"Off", WEIR_WAF_AUDIT_OFF},
-    {"RelevantOnly", WEIR_WAF_AUDIT_RELEVANT},
     {NULL, 0},
 };
 
@@ -398,14 +370,14 @@ static const directive directives[] = {
     {"SecRuleUpdateTargetByMsg", 2, 3, read_amendment, AMENDMENT(TARGET, MSG), NULL},
     {"SecRuleUpdateActionById", 2, 2, read_amendment, AMENDMENT(ACTION, ID), NULL},
 
-    {"SecRuleEngine", 1, 1, set_choice, SETTING(engine), engines},
+    {"SecRuleEngine", 1, 1, set_choice, SETTING(engine), weir_waf_engines},
     {"SecRequestBodyAccess", 1, 1, set_flag, SETTING(request_body_access), NULL},
     {"SecRequestBodyLimit", 1, 1, set_number, SETTING(request_body_limit), NULL},
     {"SecRequestBodyNoFilesLimit", 1, 1, set_number, SETTING(request_body_no_files_limit), NULL},
     {"SecRequestBodyLimitAction", 1, 1, set_choice, SETTING(request_body_limit_action),
      limit_actions},
     {"SecRequestBodyJsonDepthLimit", 1, 1, set_small_number, SETTING(json_depth_limit), NULL},
-    {"SecParseXmlIntoArgs", 1, 1, set_choice, SETTING(xml_arguments), xml_arguments},
+    {"SecParseXmlIntoArgs", 1, 1, set_choice, SETTING(xml_arguments), weir_waf_xml_modes},
     {"SecArgumentsLimit", 1, 1, set_number, SETTING(arguments_limit), NULL},
     {"SecUploadFileLimit", 1, 1, set_number, SETTING(upload_file_limit), NULL},
     {"SecResponseBodyAccess", 1, 1, set_flag, SETTING(response_body_access), NULL},
@@ -422,7 +394,7 @@ static const directive directives[] = {
     {"SecWebAppId", 1, 1, set_text, SETTING(web_app_id), NULL},
     {"SecTmpDir", 1, 1, set_text, SETTING(tmp_dir), NULL},
 
-    {"SecAuditEngine", 1, 1, set_choice, SETTING(audit.mode), audit_modes},
+    {"SecAuditEngine", 1, 1, set_choice, SETTING(audit.mode), weir_waf_audit_modes},
     {"SecAuditLog", 1, 1, set_text, SETTING(audit.log), NULL},
     {"SecAuditLogStorageDir", 1, 1, set_text, SETTING(audit.storage), NULL},
     {"SecAuditLogDirMode", 1, 1, set_mode, SETTING(audit.folder_mode), NULL},
