@@ -132,41 +132,31 @@ static bool is_like_boundary(weir_str text, size_t at)
            && text.data[end - 3] >= 'A' && text.data[end - 3] <= 'Z' && text.data[end - 4] == '-';
 }
 
-/* What of a text is written as \xHH; of each, what could be taken for a boundary by a reader who does not compare their marks. */
-typedef enum {
-    AS_LINES, /* nothing else */
-    AS_LINE,  /* control bytes */
-    AS_ASCII, /* all that is not of ASCII, too */
-} text_form;
+/* ---- what of a text is written as \xHH: in each, what could be taken for a boundary by a reader who does not compare marks */
 
-static bool is_escaped(unsigned char c, text_form form)
+static bool breaks_entry(weir_str text, size_t at)
 {
-    return form != AS_LINES && (c < ' ' || c == 0x7f || (c > 0x7f && form == AS_ASCII));
+    return text.data[at] == '-' && is_like_boundary(text, at);
 }
 
-static void add_text(weir_builder *entry, weir_str text, text_form form)
+static bool breaks_line(weir_str text, size_t at)
 {
-    size_t from = 0;
+    unsigned char c = (unsigned char) text.data[at];
 
-    for (size_t i = 0; i < text.len; i++) {
-        if (!is_escaped((unsigned char) text.data[i], form)
-            && (text.data[i] != '-' || !is_like_boundary(text, i))) {
-            continue;
-        }
-        weir_builder_add(entry, weir_str_slice(text, from, i));
-        weir_builder_add(entry, WEIR_STR("\\x"));
-        weir_builder_add_hexdump(entry, weir_str_of(text.data + i, 1));
-        from = i + 1;
-    }
-    weir_builder_add(entry, weir_str_from(text, from));
+    return c < ' ' || c == 0x7f || breaks_entry(text, at);
+}
+
+static bool is_no_ascii(weir_str text, size_t at)
+{
+    return (unsigned char) text.data[at] > 0x7f || breaks_line(text, at);
 }
 
 static void add_headers(weir_builder *entry, const weir_waf_values *headers)
 {
     for (uint32_t i = 0; i < headers->count; i++) {
-        add_text(entry, headers->items[i].name, AS_LINE);
+        weir_waf_add_escaped_where(entry, headers->items[i].name, breaks_line);
         weir_builder_add(entry, WEIR_STR(": "));
-        add_text(entry, headers->items[i].text, AS_LINE);
+        weir_waf_add_escaped_where(entry, headers->items[i].text, breaks_line);
         weir_builder_add_byte(entry, '\n');
     }
     weir_builder_add_byte(entry, '\n');
@@ -194,23 +184,26 @@ static void add_native(weir_waf_transaction *tx, weir_builder *entry, const audi
     add_head_part(tx, entry, &between);
     if (has_part(tx, 'B')) {
         add_boundary(entry, &between, 'B');
-        add_text(entry, tx->request.line, AS_LINE);
+        weir_waf_add_escaped_where(entry, tx->request.line, breaks_line);
         weir_builder_add_byte(entry, '\n');
         add_headers(entry, &tx->values[WEIR_WAF_VAR_REQUEST_HEADERS]);
     }
     if (has_request_body(tx)) {
         add_boundary(entry, &between, has_part(tx, 'C') ? 'C' : 'I');
-        add_text(entry, weir_str_slice(tx->request_body, 0, share->body), AS_LINES);
+        weir_waf_add_escaped_where(entry, weir_str_slice(tx->request_body, 0, share->body),
+                                   breaks_entry);
         weir_builder_add(entry, WEIR_STR("\n\n"));
     }
     if (has_part(tx, 'E') && tx->has_response_body) {
         add_boundary(entry, &between, 'E');
-        add_text(entry, weir_str_slice(tx->response_body, 0, share->body), AS_ASCII);
+        weir_waf_add_escaped_where(entry, weir_str_slice(tx->response_body, 0, share->body),
+                                   is_no_ascii);
         weir_builder_add(entry, WEIR_STR("\n\n"));
     }
     if (has_part(tx, 'F')) {
         add_boundary(entry, &between, 'F');
-        add_text(entry, weir_waf_scalar(tx, WEIR_WAF_VAR_STATUS_LINE), AS_LINE);
+        weir_waf_add_escaped_where(entry, weir_waf_scalar(tx, WEIR_WAF_VAR_STATUS_LINE),
+                                   breaks_line);
         weir_builder_add_byte(entry, '\n');
         add_headers(entry, &tx->values[WEIR_WAF_VAR_RESPONSE_HEADERS]);
     }

@@ -123,6 +123,25 @@ void *weir_waf_body_memory(weir_waf_body *body, size_t bytes)
     return memory;
 }
 
+void *weir_waf_body_room(weir_waf_body *body, void *items, size_t count, size_t *size,
+                         size_t item_bytes)
+{
+    size_t wanted = *size == 0 ? 16 : *size * 2;
+    void *larger;
+
+    if (count < *size) {
+        return items;
+    }
+    larger = weir_waf_body_memory(body, wanted * item_bytes);
+    if (larger != NULL) {
+        if (count > 0) {
+            memcpy(larger, items, count * item_bytes);
+        }
+        *size = wanted;
+    }
+    return larger;
+}
+
 bool weir_waf_gather(weir_waf_body *body, weir_waf_gathered *gathered, weir_str text)
 {
     size_t size = gathered->size < 64 ? 64 : gathered->size;

@@ -47,24 +47,17 @@ typedef struct {
 
 static bool json_push(weir_waf_body *body, json *j, bool is_array)
 {
+    json_level *levels;
+
     if (j->depth == body->limits.depth_max) {
         return weir_waf_body_fail(body, "JSON depth limit exceeded");
     }
 
-    if (j->depth == j->levels_size) {
-        size_t size = j->levels_size == 0 ? 16 : j->levels_size * 2;
-        json_level *levels = weir_waf_body_memory(body, size * sizeof(*levels));
-
-        if (levels == NULL) {
-            return false;
-        }
-        if (j->depth > 0) {
-            memcpy(levels, j->levels, j->depth * sizeof(*levels));
-        }
-        j->levels = levels;
-        j->levels_size = size;
+    levels = weir_waf_body_room(body, j->levels, j->depth, &j->levels_size, sizeof(*levels));
+    if (levels == NULL) {
+        return false;
     }
-
+    j->levels = levels;
     j->levels[j->depth++] = (json_level){.path_len = j->path.len, .is_array = is_array};
     j->state = is_array ? JSON_FIRST_ITEM : JSON_FIRST_NAME;
     return true;

@@ -50,10 +50,7 @@ static bool take_attribute(void *owner, weir_str value)
 
 static bool take_character_data(void *owner, weir_str text)
 {
-    weir_waf_transaction *tx = owner;
-
-    return tx->xml_arguments == WEIR_WAF_XML_IN_ARGS
-           || weir_waf_add(tx, WEIR_WAF_VAR_XML, WEIR_STR("/*"), text);
+    return weir_waf_add(owner, WEIR_WAF_VAR_XML, WEIR_STR("/*"), text);
 }
 
 static void set_flags(weir_waf_transaction *tx, const weir_waf_multipart *flags)
@@ -122,12 +119,12 @@ static void say_over_limit(weir_waf_transaction *tx)
 
 void weir_waf_parse_body(weir_waf_transaction *tx)
 {
-    static const weir_waf_body_sink sink = {
+    const weir_waf_body_sink sink = {
         .argument = take_argument,
         .file = take_file,
         .part_header = take_part_header,
         .attribute = take_attribute,
-        .character_data = take_character_data,
+        .character_data = tx->xml_arguments == WEIR_WAF_XML_IN_ARGS ? NULL : take_character_data,
     };
     weir_waf_body_limits limits = {
         .pool = tx->pool,

@@ -50,11 +50,10 @@ static void xml_characters(void *subject, const xmlChar *text, int len)
 {
     weir_waf_body *body = subject;
     xml *x = body->state;
-
     weir_str piece = weir_str_of((const char *) text, (size_t) len);
 
     if (!body->report.failed
-        && !(weir_waf_gather(body, &x->text, piece)
+        && !((body->sink.character_data == NULL || weir_waf_gather(body, &x->text, piece))
              && (!body->limits.xml_arguments || weir_waf_gather(body, &x->own, piece)))) {
         xml_stop(body);
     }
@@ -64,20 +63,13 @@ static void xml_characters(void *subject, const xmlChar *text, int len)
 
 static bool level_begin(weir_waf_body *body, xml *x, const xmlChar *name)
 {
-    if (x->depth > x->levels_size) {
-        size_t size = x->levels_size == 0 ? 16 : x->levels_size * 2;
-        xml_level *levels = weir_waf_body_memory(body, size * sizeof(*levels));
+    xml_level *levels =
+        weir_waf_body_room(body, x->levels, x->depth - 1, &x->levels_size, sizeof(*levels));
 
-        if (levels == NULL) {
-            return false;
-        }
-        if (x->levels_size > 0) {
-            memcpy(levels, x->levels, x->levels_size * sizeof(*levels));
-        }
-        x->levels = levels;
-        x->levels_size = size;
+    if (levels == NULL) {
+        return false;
     }
-
+    x->levels = levels;
     if (x->depth > 1) {
         x->levels[x->depth - 2].has_children = true;
     }
@@ -331,7 +323,7 @@ static bool xml_end(weir_waf_body *body)
     }
 
     is_complete = !body->report.failed && xml_parse(body, NULL, 0, true);
-    if (x->text.len > 0 && body->sink.character_data != NULL
+    if (x->text.len > 0
         && !body->sink.character_data(body->owner, weir_waf_gathered_text(&x->text))) {
         is_complete = weir_waf_body_fail(body, "XML parsing error: the text could not be kept");
     }

@@ -609,12 +609,18 @@ static void apply_options(const pattern *p, node *n)
     }
 }
 
+/* All of the text. */
+static bool pattern_all(pattern *p, node **root)
+{
+    return pattern_either(p, root) && p->at == p->text.len;
+}
+
 const weir_waf_pattern *weir_waf_pattern_read(weir_pool *pool, weir_str text)
 {
     pattern p = {.pool = pool, .text = text};
     node *root;
 
-    if (!pattern_either(&p, &root) || p.at != text.len) {
+    if (!pattern_all(&p, &root)) {
         return NULL;
     }
 
@@ -627,7 +633,7 @@ bool weir_waf_pattern_has_ends(weir_str text)
     weir_pool *pool = weir_pool_new(16384, 0);
     pattern p = {.pool = pool, .text = text};
     node *root;
-    bool is_read = pool != NULL && pattern_either(&p, &root) && p.at == text.len;
+    bool is_read = pool != NULL && pattern_all(&p, &root);
 
     weir_pool_free(pool);
     return is_read ? p.has_ends

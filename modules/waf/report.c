@@ -8,22 +8,32 @@
 #define NAME_MAX_SHOWN 512
 #define TEXT_MAX 2048 /* what a client wrote is not to push out of the line what stands behind it */
 
-void weir_waf_add_escaped(weir_builder *line, weir_str text)
+void weir_waf_add_escaped_where(weir_builder *line, weir_str text,
+                                bool (*is_escaped)(weir_str text, size_t at))
 {
     size_t from = 0;
 
     for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char) text.data[i];
-
-        if (c >= ' ' && c <= '~' && c != '"' && c != '\\') {
-            continue;
+        if (is_escaped(text, i)) {
+            weir_builder_add(line, weir_str_slice(text, from, i));
+            weir_builder_add(line, WEIR_STR("\\x"));
+            weir_builder_add_hexdump(line, weir_str_of(text.data + i, 1));
+            from = i + 1;
         }
-        weir_builder_add(line, weir_str_slice(text, from, i));
-        weir_builder_add(line, WEIR_STR("\\x"));
-        weir_builder_add_hexdump(line, weir_str_of(text.data + i, 1));
-        from = i + 1;
     }
     weir_builder_add(line, weir_str_from(text, from));
+}
+
+static bool is_not_plain(weir_str text, size_t at)
+{
+    char c = text.data[at];
+
+    return c < ' ' || c > '~' || c == '"' || c == '\\';
+}
+
+void weir_waf_add_escaped(weir_builder *line, weir_str text)
+{
+    weir_waf_add_escaped_where(line, text, is_not_plain);
 }
 
 static void add_part(weir_builder *line, const char *name, weir_str value)

@@ -279,6 +279,9 @@ void weir_waf_parse_body(weir_waf_transaction *tx);
 void weir_waf_body_is_wrong(weir_waf_transaction *tx, weir_str message);
 
 /* ---- report.c */
+/* Bytes of which `is_escaped` says so as \xHH. */
+void weir_waf_add_escaped_where(weir_builder *line, weir_str text,
+                                bool (*is_escaped)(weir_str text, size_t at));
 void weir_waf_report(weir_waf_transaction *tx, const weir_waf_match *match);
 /* `most`: so many bytes of each text that may come from outside. */
 void weir_waf_add_rule(weir_waf_transaction *tx, weir_builder *line, const weir_waf_match *match,
