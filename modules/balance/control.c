@@ -164,30 +164,43 @@ static balance_record *address_find(const weir_balance_group *group, uint64_t id
     return NULL;
 }
 
-/* Who are addresses of a name follow it in these settings (WEIR_BALANCE_HAS_…), whatever they were told. */
-static void addresses_follow(const weir_balance_group *group, const balance_record *record,
-                             uint64_t mask)
+/* The next address of a name, from `*position` on, which begins with 0.  NULL: there is no more. */
+static balance_record *address_next(const weir_balance_group *group, const balance_record *name,
+                                    size_t *position)
 {
     const balance_zone *zone = group->zone;
-    uint64_t key = atomic_load(&record->key);
+    uint64_t key = atomic_load(&name->key);
 
-    for (size_t i = 0; i < zone->count; i++) {
-        if (atomic_load(&zone->records[i].parent) == key) {
-            atomic_fetch_and(&zone->records[i].settings.flags, ~(mask << BALANCE_OWN_SHIFT));
+    while (*position < zone->count) {
+        balance_record *record = &zone->records[(*position)++];
+
+        if (atomic_load(&record->parent) == key) {
+            return record;
         }
+    }
+    return NULL;
+}
+
+/* Who are addresses of a name follow it in these settings (WEIR_BALANCE_HAS_…), whatever they were told. */
+static void addresses_follow(const weir_balance_group *group, const balance_record *name,
+                             uint64_t mask)
+{
+    size_t position = 0;
+    balance_record *address;
+
+    while ((address = address_next(group, name, &position)) != NULL) {
+        atomic_fetch_and(&address->settings.flags, ~(mask << BALANCE_OWN_SHIFT));
     }
 }
 
 /* Nothing is known of them, should the name come again. */
-static void addresses_give_up(const weir_balance_group *group, const balance_record *record)
+static void addresses_give_up(const weir_balance_group *group, const balance_record *name)
 {
-    const balance_zone *zone = group->zone;
-    uint64_t key = atomic_load(&record->key);
+    size_t position = 0;
+    balance_record *address;
 
-    for (size_t i = 0; i < zone->count; i++) {
-        if (atomic_load(&zone->records[i].parent) == key) {
-            balance_record_give_up(&zone->records[i]);
-        }
+    while ((address = address_next(group, name, &position)) != NULL) {
+        balance_record_give_up(address);
     }
 }
 
@@ -214,15 +227,13 @@ static bool texts_put(balance_record *record, weir_str name, weir_str route, wei
 /* It was not there, or down, until now: for slow_start. Of a name, so were its addresses. */
 static void member_rises(const weir_balance_group *group, balance_record *record)
 {
-    const balance_zone *zone = group->zone;
     uint64_t now_ms = weir_clock_now()->monotonic_ms;
-    uint64_t key = atomic_load(&record->key);
+    size_t position = 0;
+    balance_record *address;
 
     atomic_store(&record->state.risen_ms, now_ms);
-    for (size_t i = 0; i < zone->count; i++) {
-        if (atomic_load(&zone->records[i].parent) == key) {
-            atomic_store(&zone->records[i].state.risen_ms, now_ms);
-        }
+    while ((address = address_next(group, record, &position)) != NULL) {
+        atomic_store(&address->state.risen_ms, now_ms);
     }
 }
 
@@ -448,11 +459,12 @@ static weir_balance_change_outcome member_change(weir_balance_group *group, cont
                                           : WEIR_BALANCE_CHANGE_IMMUTABLE;
 }
 
-/* `is_again`: a keeper that was killed had begun it, and may have done all but write the state file. */
+/* Again, where a keeper that was killed had begun it, and may have done all but write the state file. */
 static weir_balance_change_outcome carry_out(const struct balance_control *control,
-                                             control_call *call, bool is_again, const weir_log *log)
+                                             control_call *call, const weir_log *log)
 {
     weir_balance_group *group = group_of(control->registry, call->group);
+    bool is_again = call->begins > 1;
     weir_balance_change_outcome outcome;
 
     if (group == NULL || group->words == NULL) {
@@ -480,7 +492,7 @@ static weir_balance_change_outcome carry_out(const struct balance_control *contr
     return WEIR_BALANCE_CHANGE_DONE;
 }
 
-static void call_settle(const struct balance_control *control, control_call *call, bool is_again,
+static void call_settle(const struct balance_control *control, control_call *call,
                         const weir_log *log)
 {
     uint32_t word = atomic_load(&call->word);
@@ -494,7 +506,7 @@ static void call_settle(const struct balance_control *control, control_call *cal
         call->outcome = WEIR_BALANCE_CHANGE_NO_KEEPER;
     } else {
         call->begins++;
-        call->outcome = carry_out(control, call, is_again, log);
+        call->outcome = carry_out(control, call, log);
     }
     is_left = state_of(word) != CALL_BEGUN
               || !atomic_compare_exchange_strong(&call->word, &word,
@@ -513,7 +525,7 @@ void balance_changes_carry_out(const struct balance_control *control, const weir
         uint32_t state = state_of(atomic_load(&calls[i].word));
 
         if (state == CALL_BEGUN || state == CALL_LEFT) {
-            call_settle(control, &calls[i], true, log);
+            call_settle(control, &calls[i], log);
         }
     }
     for (size_t i = 0; i < CALLS; i++) {
@@ -522,7 +534,7 @@ void balance_changes_carry_out(const struct balance_control *control, const weir
         if (state_of(word) == CALL_ASKED
             && atomic_compare_exchange_strong(&calls[i].word, &word,
                                               word_of(CALL_BEGUN, word >> STATE_BITS))) {
-            call_settle(control, &calls[i], false, log);
+            call_settle(control, &calls[i], log);
         }
     }
 }
