@@ -177,13 +177,11 @@ install: all
 	$(foreach page,$(wildcard doc/*.8),install -D -m 644 -t '$(DESTDIR)$(MAN_PATH)' $(page)$(newline))
 
 # What clang-tidy and auto/check-clang are given.
-.PHONY: print-flags print-warnings print-compile
+.PHONY: print-flags print-compile
 print-compile:
 	@echo $(CC) $(CFLAGS) $(CPPFLAGS) -I. -I$(BUILDDIR) $(PROGRAM_CFLAGS)
 print-flags:
 	@echo $(CPPFLAGS) -I. -I$(BUILDDIR)
-print-warnings:
-	@echo $(filter -O% -W%,$(CFLAGS))
 
 # Once for all objects: a process for each would cost more than some of them.
 $(shell mkdir -p $(sort $(dir $(OBJECTS) $(MAIN_OBJECTS) $(ADD_ON_OBJECTS) $(UNIT_PROGRAMS) $(PICKS) $(FUZZ_PROGRAMS))))

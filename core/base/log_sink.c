@@ -173,7 +173,6 @@ static void log_file_take_back(int fd, size_t written)
 static void log_file_lock(int fd, short type)
 {
     struct flock lock = {.l_type = type, .l_whence = SEEK_SET};
-
     int taken;
 
     do {

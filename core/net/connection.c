@@ -19,7 +19,7 @@ void weir_connection_enter(weir_connection *connection, const weir_connection_st
     if ((state->on_readable != NULL
          && (connection->readable || weir_connection_holds_unread(connection)))
         || (state->on_hangup != NULL && connection->hangup)) {
-        weir_task_post(connection->loop, &connection->wake);
+        weir_connection_read_later(connection);
     }
 }
 

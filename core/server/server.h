@@ -50,7 +50,7 @@ typedef struct {
 /* One address and the servers that listen on it. */
 typedef struct {
     weir_addr addr;
-    const weir_servers *of;
+    weir_servers *of;
     weir_listener_options options;
     bool options_are_given;
     bool has_explicit_default;

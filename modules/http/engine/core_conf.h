@@ -195,7 +195,7 @@ static inline weir_http_server *weir_http_server_of(weir_server *server)
 }
 static inline weir_http_cycle *weir_http_of_address(const weir_server_address *address)
 {
-    return (weir_http_cycle *) ((uintptr_t) address->of - offsetof(weir_http_cycle, servers));
+    return WEIR_OWNER(address->of, weir_http_cycle, servers);
 }
 /*
  * The location for ex->request.path.  `*needs_slash`: the path is that of the location but for its

@@ -38,7 +38,7 @@ static bool entry_path(weir_http_waf_state *state, weir_str *path)
     for (size_t i = 0; i < weir_waf_unique_id(state->tx).len; i++) {
         char c = weir_waf_unique_id(state->tx).data[i];
 
-        weir_builder_add_byte(&builder, c == '/' || c == '\0' ? '_' : c);
+        weir_builder_add_byte(&builder, c == '/' ? '_' : c);
     }
     return weir_builder_close(&builder, path);
 }

@@ -60,7 +60,7 @@ static inline weir_stream_server *weir_stream_server_of(weir_server *server)
 }
 static inline weir_stream_cycle *weir_stream_of_address(const weir_server_address *address)
 {
-    return (weir_stream_cycle *) ((uintptr_t) address->of - offsetof(weir_stream_cycle, servers));
+    return WEIR_OWNER(address->of, weir_stream_cycle, servers);
 }
 
 /* The server being read; NULL at stream level. */

@@ -45,6 +45,7 @@ static weir_level *stream_enter(weir_conf *conf, weir_level *outer, const weir_s
         return NULL;
     }
     stream->cycle = cycle;
+    weir_list_init(&stream->sessions);
     stream->space = weir_space_of(conf, "stream");
     stream->modules = weir_modules_of(cycle->modules, "stream", &stream->module_count);
     weir_servers_begin(conf, &stream->servers, &weir_stream_servers);
@@ -79,7 +80,6 @@ static bool stream_worker_start(weir_worker *worker)
         return true;
     }
     stream->debugs_some = events != NULL && events->debug_connections != NULL;
-    weir_list_init(&stream->sessions);
     return weir_worker_on_cut(worker, weir_stream_cut, stream);
 }
 
