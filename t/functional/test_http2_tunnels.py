@@ -1,6 +1,8 @@
 """WebSockets over HTTP/2: extended CONNECT (RFC 8441) to an origin that upgrades in HTTP/1.1."""
 
+import signal
 import struct
+import threading
 
 import pytest
 
@@ -21,6 +23,7 @@ from harness.h2 import (
     with_fields,
 )
 from harness.h2_origin import speaks_h2
+from harness.upstream import answer
 
 pytestmark = pytest.mark.weir_only("nginx has no extended CONNECT")
 
@@ -81,6 +84,21 @@ def test_bytes_pass_both_ways(weir, upstream):
     assert headers["Upgrade"] == "websocket" and headers["Connection"] == "upgrade"
     assert len(headers["Sec-WebSocket-Key"]) == 24 and headers["Sec-WebSocket-Version"] == "13"
     assert client.get("/plain").body == b"plain"
+
+
+def test_tunnels_and_requests_that_the_shutdown_timeout_cuts_off_are_logged_once(weir, upstream, new_upstream):
+    upstream.answers(echo)
+    over = threading.Event()
+    slow = new_upstream().answers(lambda peer: (peer.wait(over), answer("slow"))[1])
+    server = weir(UPGRADE + "location /slow { proxy_pass http://@slow@; }", main="worker_shutdown_timeout 100ms;",
+                  http="log_format s '$request_uri $status'; access_log @dir@/s.log s;", slow=slow)
+    client, stream = opened(server)
+    read_text(client, stream, b"hello")
+    client.headers([(":method", "GET"), (":scheme", "http"), (":path", "/slow"), (":authority", "a")])
+    slow.wait_requests(1)
+    assert server.stop(signal.SIGQUIT) == 0
+    assert sorted(server.access_log(2, name="s.log")) == ["/slow 000", "/ws?a=b 101"]
+    over.set()
 
 
 def test_rules_see_the_get_that_it_is_elsewhere(weir, upstream):
