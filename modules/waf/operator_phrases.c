@@ -61,11 +61,11 @@ static bool hex_part(weir_str text, size_t at, size_t *past, weir_builder *out)
         weir_builder_add_byte(out, (char) weir_waf_hex_value(text, i, 2));
     }
 
-    *past = i + 1;
     if (i >= text.len || i == at + 1) {
         out->len = before;
         return false;
     }
+    *past = i + 1;
     return true;
 }
 
