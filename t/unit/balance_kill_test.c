@@ -365,6 +365,15 @@ static weir_cycle *move_load(const char *server, const char *upstream, weir_cycl
     return process_load(text, before);
 }
 
+/* However often it is asked. */
+static bool is_answered(weir_balance_change *change)
+{
+    if (change->call != NULL && balance_change_answered(change)) {
+        change->call = NULL;
+    }
+    return change->call == NULL;
+}
+
 /* `before` has the socket. */
 static void move_prepare(moving *move, weir_cycle *before)
 {
@@ -395,7 +404,7 @@ static void move_ask(moving *move, weir_cycle *before)
 
 static void move_settle(moving *move, uint64_t at)
 {
-    assert_true(balance_change_answered(&move->change));
+    assert_true(is_answered(&move->change));
     assert_int_equal(move->change.outcome, WEIR_BALANCE_CHANGE_DONE);
     assert_int_equal(move->change.id, move->id);
     assert_moved(move->group, move->id, at);
@@ -449,40 +458,63 @@ static size_t server_count(const weir_balance_group *group)
     return count;
 }
 
+typedef struct {
+    moving move;
+    weir_balance_change answered, removal;
+} asked_behind;
+
 /* A removal has the first place, which an answer left free; a move that was begun has the second. */
+static void behind_ask(asked_behind *asked, weir_cycle *before)
+{
+    move_prepare(&asked->move, before);
+    asked->answered = (weir_balance_change){
+        .op = WEIR_BALANCE_REMOVE,
+        .group = asked->move.group,
+        .id = UINT64_MAX,
+    };
+    asked->removal = (weir_balance_change){
+        .op = WEIR_BALANCE_REMOVE,
+        .group = asked->move.group,
+        .id = asked->move.id,
+    };
+    assert_true(balance_change_ask(asked->move.control, &asked->answered, 0));
+    assert_true(balance_change_ask(asked->move.control, &asked->move.change, 0));
+}
+
+static bool begun_has_place(void *of)
+{
+    asked_behind *asked = of;
+
+    return is_answered(&asked->answered) && !is_answered(&asked->move.change);
+}
+
 static void what_was_begun_comes_before_what_is_asked(void **state)
 {
+    enum { KILLS = 4 };
     weir_cycle *before = socket_load();
-    uint64_t all = 0;
+    asked_behind asked;
+    step_span span = {.holds = begun_has_place, .of = &asked};
     unsigned seen = 0;
 
     (void) state;
-    /* From the end on, where the move is done and not answered. */
-    for (uint64_t back = 0; seen < 4 && back <= all; back += 40) {
-        moving move;
-        weir_balance_change answered = {.op = WEIR_BALANCE_REMOVE, .id = UINT64_MAX};
-        weir_balance_change removal = {.op = WEIR_BALANCE_REMOVE};
+    behind_ask(&asked, before);
+    (void) step_count_span(changes_are_carried_out, asked.move.control, &span);
+    assert_true(span.to != 0);
+    weir_cycle_free(asked.move.cycle);
 
-        move_prepare(&move, before);
-        answered.group = removal.group = move.group;
-        removal.id = move.id;
-        assert_true(balance_change_ask(move.control, &answered, 0));
-        assert_true(balance_change_ask(move.control, &move.change, 0));
-        if (back == 0) {
-            all = step_count(changes_are_carried_out, move.control);
-            weir_cycle_free(move.cycle);
-            continue;
-        }
-        step_and_kill(changes_are_carried_out, move.control, all - back);
-        if (balance_change_answered(&answered) && !balance_change_answered(&move.change)) {
-            assert_true(balance_change_ask(move.control, &removal, 0));
-            balance_changes_carry_out(move.control, &unit.log);
-            assert_true(balance_change_answered(&removal));
-            assert_int_equal(removal.outcome, WEIR_BALANCE_CHANGE_DONE);
-            assert_int_equal(server_count(move.group), 2);
+    for (unsigned i = 1; i <= KILLS; i++) {
+        behind_ask(&asked, before);
+        step_and_kill(changes_are_carried_out, asked.move.control,
+                      span.to - (span.to - span.from) * i * i / (KILLS * KILLS * 2));
+        if (begun_has_place(&asked)) {
+            assert_true(balance_change_ask(asked.move.control, &asked.removal, 0));
+            balance_changes_carry_out(asked.move.control, &unit.log);
+            assert_true(is_answered(&asked.removal));
+            assert_int_equal(asked.removal.outcome, WEIR_BALANCE_CHANGE_DONE);
+            assert_int_equal(server_count(asked.move.group), 2);
             seen++;
         }
-        weir_cycle_free(move.cycle);
+        weir_cycle_free(asked.move.cycle);
     }
     assert_true(seen != 0);
     socket_free(before);
@@ -501,38 +533,40 @@ static bool has_server(const weir_balance_group *group, weir_str name)
     return false;
 }
 
+static bool move_lacks_answer(void *of)
+{
+    moving *move = of;
+
+    return has_server(move->group, WEIR_STR("127.0.0.9")) && !is_answered(&move->change);
+}
+
 /* The first is killed when all but the answer is done, the others soon after they have begun it again. */
 static void a_change_that_keepers_die_of_is_given_up(void **state)
 {
     weir_cycle *before = socket_load();
     moving move;
+    step_span span = {.holds = move_lacks_answer, .of = &move};
     uint64_t all;
-    bool is_begun = false;
 
     (void) state;
     move_ask(&move, before);
-    all = step_count(changes_are_carried_out, move.control);
+    all = step_count_span(changes_are_carried_out, move.control, &span);
+    assert_true(span.to != 0);
     move_settle(&move, all);
-    for (uint64_t back = 40; !is_begun; back += 40) {
-        assert_true(back < all);
-        move_ask(&move, before);
-        step_and_kill(changes_are_carried_out, move.control, all - back);
-        is_begun =
-            has_server(move.group, WEIR_STR("127.0.0.9")) && !balance_change_answered(&move.change);
-        if (!is_begun) {
-            weir_cycle_free(move.cycle);
-        }
-    }
+
+    move_ask(&move, before);
+    step_and_kill(changes_are_carried_out, move.control, (span.from + span.to) / 2);
+    assert_true(move_lacks_answer(&move));
     memset(&step_trace, 0, sizeof(step_trace)); /* they go another way */
     for (unsigned i = 0; i < 2; i++) {
         step_and_kill(changes_are_carried_out, move.control, 300);
-        assert_false(balance_change_answered(&move.change));
+        assert_false(is_answered(&move.change));
     }
     process_catch();
     balance_changes_carry_out(move.control, &unit.log);
     process_caught();
     assert_said("is given up: 3 keepers died");
-    assert_true(balance_change_answered(&move.change));
+    assert_true(is_answered(&move.change));
     assert_int_equal(move.change.outcome, WEIR_BALANCE_CHANGE_NO_KEEPER);
     weir_cycle_free(move.cycle);
     socket_free(before);

@@ -131,17 +131,37 @@ static uint64_t step_near(pid_t stepped, uint64_t instructions)
 
 #endif
 
-/* How many instructions the act has, which is done to its end. */
-static uint64_t step_count(void (*act)(void *subject), void *subject)
+/* The first instructions behind which something holds that can be seen from here, and then no more. */
+typedef struct {
+    bool (*holds)(void *of);
+    void *of;
+    uint64_t from, to;
+} step_span;
+
+/* How many instructions the act has, which is done to its end. `span` may be NULL. */
+static uint64_t step_count_span(void (*act)(void *subject), void *subject, step_span *span)
 {
+    enum { OFTEN = 8 };
     pid_t stepped = step_begin(act, subject);
 
     step_trace.count = 0;
     do {
         assert_true(step_trace.count < WEIR_COUNT(step_trace.at));
+        if (span != NULL && step_trace.count % OFTEN == 0 && span->to == 0) {
+            if (span->holds(span->of)) {
+                span->from = span->from == 0 ? step_trace.count : span->from;
+            } else if (span->from != 0) {
+                span->to = step_trace.count;
+            }
+        }
         step_trace.at[step_trace.count++] = step_place(stepped);
     } while (step_resume(stepped, PTRACE_SINGLESTEP));
     return --step_trace.count;
+}
+
+static inline uint64_t step_count(void (*act)(void *subject), void *subject)
+{
+    return step_count_span(act, subject, NULL);
 }
 
 /* For so many instructions, fewer than were counted.  False: it has come to its end, as it went another way. */
