@@ -420,7 +420,8 @@ fail:
 static int listener_open_socket(const weir_listener *listener, const weir_listeners *old,
                                 const weir_log *log)
 {
-    int fd = socket(listener->addr.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(listener->addr.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                    listener->options.multipath ? IPPROTO_MPTCP : 0);
 
     if (fd == -1) {
         listener_log(listener, log, errno, "socket()");
@@ -465,6 +466,7 @@ static bool listener_must_be_new(const weir_listener *listener, const weir_liste
     }
     return (listener->addr.sa.sa_family == AF_INET6
             && listener->options.ipv6only != before->options.ipv6only)
+           || listener->options.multipath != before->options.multipath
            || listener->purpose != before->purpose
            || (listener->purpose->takes_over && !file_is_own(before));
 }

@@ -32,6 +32,7 @@ typedef struct {
     int fastopen;       /* queue length; 0: off */
     bool deferred;      /* TCP_DEFER_ACCEPT */
     bool reuseport;     /* a socket for each worker */
+    bool multipath;     /* Multipath TCP for clients that want it (RFC 8684), TCP for others */
     bool ipv6only;      /* default true */
     int keepalive;      /* -1: default, 0: off, 1: on */
     int keepalive_idle_s, keepalive_interval_s, keepalive_probes; /* 0: default */

@@ -56,6 +56,7 @@ static void handover_read_options(weir_listener *listener, int fd)
     }
     if (!weir_addr_is_unix(&listener->addr)) {
         options->reuseport = handover_option(fd, SOL_SOCKET, SO_REUSEPORT) != 0;
+        options->multipath = handover_option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_MPTCP;
         options->deferred = handover_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT) != 0;
         options->fastopen = handover_option(fd, IPPROTO_TCP, TCP_FASTOPEN);
     }

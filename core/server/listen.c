@@ -154,6 +154,10 @@ static bool listen_parameter(const listen_reading *reading, weir_str arg)
         listen->options.reuseport = true;
         return true;
     }
+    if (weir_str_eq(arg, WEIR_STR("multipath"))) {
+        listen->options.multipath = true;
+        return true;
+    }
     if (!listen_valued(reading, arg, &is_known)) {
         return false;
     }
@@ -272,6 +276,11 @@ bool weir_server_listen(weir_conf *conf, const weir_server_family *family, weir_
         weir_conf_warn(conf, "\"reuseport\" has no effect: workers share the socket of \"%.*s\"",
                        WEIR_STR_ARG(text));
         listen.options.reuseport = false;
+    }
+    if (count != 0 && weir_addr_is_unix(addresses) && listen.options.multipath) {
+        weir_conf_warn(conf, "\"multipath\" has no effect on the unix socket \"%.*s\"",
+                       WEIR_STR_ARG(text));
+        listen.options.multipath = false;
     }
     for (size_t i = 0; i < count * ports; i++) {
         uint64_t beyond = i % ports;

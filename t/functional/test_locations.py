@@ -1,11 +1,14 @@
 """Which server and which location takes a request, and where it may be sent on."""
 
+import errno
 import socket
 
 import pytest
 
 from harness import Connection, request_bytes
 from harness.upstream import answer
+
+IPPROTO_MPTCP, SOL_MPTCP, MPTCP_INFO = 262, 284, 1 # of the kernel's headers
 
 
 def says(name):
@@ -154,6 +157,39 @@ def test_listen_options_are_taken(weir):
         sndbuf=64k deferred so_keepalive=30m::10 fastopen=16; return 200 x;""",
                   main="worker_processes 2;")
     assert all(server.get("/").status == 200 for _ in range(10))
+
+
+def is_multipath(port):
+    """Whether a client that offers Multipath TCP gets it, and an answer either way."""
+    try:
+        client = socket.socket(socket.AF_INET, socket.SOCK_STREAM, IPPROTO_MPTCP)
+    except OSError:
+        pytest.skip("no Multipath TCP here")
+    client.connect(("127.0.0.1", port))
+    with Connection(client) as connection:
+        assert connection.request("/").status == 200
+        try:
+            client.getsockopt(SOL_MPTCP, MPTCP_INFO, 8)
+        except OSError as error:
+            assert error.errno == errno.EOPNOTSUPP
+            return False
+        return True
+
+
+@pytest.mark.weir_only("nginx has it from 1.29.7 on")
+def test_multipath_is_for_those_who_want_it(check, weir):
+    server = weir("listen 127.0.0.1:@port@ multipath; return 200 x;")
+    assert is_multipath(server.port)
+    assert server.get("/").status == 200
+    server.reload()
+    assert is_multipath(server.port)
+    server.reload(server.config.replace(" multipath", ""))
+    assert not is_multipath(server.port)
+    server.reload(server.config.replace(f":{server.port};", f":{server.port} multipath;"))
+    assert is_multipath(server.port)
+
+    shared = "events {} http { server { listen unix:@dir@/shared multipath; } }"
+    assert '"multipath" has no effect' in check(shared).err
 
 
 # return

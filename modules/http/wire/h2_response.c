@@ -72,8 +72,7 @@ static size_t make_head(weir_http_exchange *ex, nghttp2_nv *fields, head_texts *
     const weir_http_response *response = &ex->response;
     size_t count = 0;
 
-    add(fields, &count, WEIR_STR(":status"),
-        status_text(texts, response->is_upgrade ? 200 : response->status));
+    add(fields, &count, WEIR_STR(":status"), status_text(texts, response->status));
     if (weir_http_fields_find(&response->fields, WEIR_HTTP_SERVER_FIELD) == NULL) {
         weir_str token = weir_http_server_token(ex);
 
@@ -362,6 +361,10 @@ void h2_respond(weir_http_exchange *ex)
         WEIR_NEW_ARRAY(ex->pool, nghttp2_nv, response->fields.count + FIELDS_OF_OURS);
     head_texts texts;
 
+    /* An origin's 101 is a CONNECT that has succeeded (RFC 8441, 5), to the access log, too. */
+    if (response->is_upgrade) {
+        response->status = 200;
+    }
     /* They come of what is behind the body's last byte, which a length would leave unread. */
     if (response->needs_trailers) {
         response->content_length = -1;
