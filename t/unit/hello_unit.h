@@ -156,6 +156,15 @@ static inline bool hello_is_disputed(weir_str bytes)
     return hello != SIZE_MAX && (message > hello || hello - sizeof(head) > 16384);
 }
 
+/*
+ * BoringSSL reads what is encrypted (RFC 9849: extension fe0d) before it asks, and refuses what is malformed there. To weir it is
+ * the origin's, and the name outside counts.
+ */
+static inline bool hello_is_refused_for_ech(weir_str bytes, const hello_seen *seen)
+{
+    return !seen->was_asked && memmem(bytes.data, bytes.len, "\xfe\x0d", 2) != NULL;
+}
+
 static inline bool hello_agrees(const hello_seen *seen, weir_result result,
                                 const weir_client_hello *hello)
 {
@@ -176,7 +185,8 @@ static inline void hello_compare(SSL_CTX *server, weir_str bytes, hello_seen *se
     weir_result result = weir_client_hello_read(&reader, bytes, pool, &hello);
 
     hello_by_boringssl(server, bytes, seen);
-    if (!hello_is_disputed(bytes) && !hello_agrees(seen, result, &hello)) {
+    if (!hello_is_disputed(bytes) && !hello_is_refused_for_ech(bytes, seen)
+        && !hello_agrees(seen, result, &hello)) {
         fprintf(stderr,
                 "weir: %d \"%.*s\" version %04x, %zu bytes of ALPN;"
                 " BoringSSL: %d \"%s\" version %04x, %zu bytes of ALPN, %s\n",
