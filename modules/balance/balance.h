@@ -135,6 +135,7 @@ weir_balance_group *weir_balance_group_of_addrs(weir_pool *pool, const weir_cycl
                                                 const weir_addr *addrs, size_t count);
 
 weir_str weir_balance_group_name(const weir_balance_group *group);
+const weir_balance_family *weir_balance_group_family(const weir_balance_group *group);
 
 /* To be called in each worker, from the family's module. */
 bool weir_balance_worker_start(weir_worker *worker,
@@ -251,6 +252,7 @@ typedef struct {
 } weir_balance_server;
 
 #define WEIR_BALANCE_NAME_MAX 150
+#define WEIR_BALANCE_TEXTS_MAX 200 /* name, route and service together */
 
 /* A server of which nothing was said yet; "weight=5" and the like, texts are borrowed.  False: it is none. */
 void weir_balance_server_begin(weir_balance_server *server);

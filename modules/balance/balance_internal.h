@@ -3,7 +3,7 @@
 
 #include <stdatomic.h>
 
-#include "modules/balance/api.h"
+#include "modules/balance/balance.h"
 
 /* ---- what all workers share: records of one size in a zone, found by key (records.c) */
 
@@ -71,7 +71,6 @@ enum {
 #define BALANCE_OWN_SHIFT 16
 #define BALANCE_OWN_ALL UINT64_C(0xff) /* but for the name */
 
-#define BALANCE_TEXT_MAX 200
 #define BALANCE_ROUTE_MAX 32 /* as in nginx */
 
 /*
@@ -113,7 +112,7 @@ typedef struct {
         balance_resolved resolved;
         struct {
             uint16_t name_len, route_len, service_len;
-            char text[BALANCE_TEXT_MAX];
+            char text[WEIR_BALANCE_TEXTS_MAX];
         };
     };
 } balance_record;
@@ -502,33 +501,6 @@ bool balance_server_settle(weir_conf *conf, weir_balance_group *group,
 
 /* False: logged. */
 bool balance_state_write(const weir_balance_group *group, const weir_log *log);
-
-/* ---- api.c */
-
-weir_balance_call_step balance_call_answered(weir_balance_call *call, unsigned status,
-                                             weir_builder *body);
-weir_balance_call_step balance_call_answered_empty(weir_balance_call *call);
-/* `changes`: methods that the path takes where writing is on. */
-weir_balance_call_step balance_call_not_allowed(weir_balance_call *call, const char *changes);
-
-/* ---- resolvers.c */
-
-/* A call whose path begins with "resolvers"; the rest of it. */
-weir_balance_call_step balance_resolvers_route(weir_balance_call *call, weir_str rest);
-
-/* ---- show.c: JSON, and lines of tables for people */
-
-/* What comes next is a member, if it is wanted: of `fields`, "zone,peers"; NULL: all. */
-bool balance_show_member_begin(weir_builder *body, const weir_str *fields, const char *name,
-                               const char **separator);
-void balance_show_group(weir_builder *body, weir_balance_group *group, const weir_str *fields);
-/* An address of a server whose name is looked up, which is of the group. */
-void balance_show_address(weir_builder *body, const weir_balance_peer *peer);
-void balance_show_server(weir_builder *body, uint64_t id, const weir_balance_server *server);
-void balance_show_group_table(weir_builder *body, weir_balance_group *group);
-void balance_show_server_head(weir_builder *body);
-void balance_show_server_line(weir_builder *body, uint64_t id, const weir_balance_server *server);
-void balance_show_address_line(weir_builder *body, const weir_balance_peer *peer);
 
 /* ---- server.c */
 

@@ -45,7 +45,7 @@ typedef struct {
     uint64_t spare_id; /* the number that `from` is left with; NO_ID: none has begun */
     uint64_t weight, max_conns, max_fails, fail_timeout_ms, slow_start_ms, flags;
     uint16_t name_len, route_len, service_len;
-    char text[BALANCE_TEXT_MAX];
+    char text[WEIR_BALANCE_TEXTS_MAX];
 } control_call;
 
 #define STATE_BITS 8
@@ -207,7 +207,7 @@ static void addresses_give_up(const weir_balance_group *group, const balance_rec
 /* They may be the record's own.  False: there is no room. */
 static bool texts_put(balance_record *record, weir_str name, weir_str route, weir_str service)
 {
-    char copy[BALANCE_TEXT_MAX] = {0};
+    char copy[WEIR_BALANCE_TEXTS_MAX] = {0};
     weir_builder text;
 
     if (name.len + route.len + service.len > sizeof(copy)) {
@@ -470,7 +470,7 @@ static weir_balance_change_outcome carry_out(const struct balance_control *contr
     if (group == NULL || group->words == NULL) {
         return WEIR_BALANCE_CHANGE_NO_SERVER;
     }
-    if (call->name_len + call->route_len + call->service_len > BALANCE_TEXT_MAX) {
+    if (call->name_len + call->route_len + call->service_len > WEIR_BALANCE_TEXTS_MAX) {
         return WEIR_BALANCE_CHANGE_NO_ROOM;
     }
     if (call->op == WEIR_BALANCE_ADD) {
@@ -683,7 +683,7 @@ bool weir_balance_change_begin(weir_balance_change *change)
 
     if (control == NULL
         || change->server.name.len + change->server.route.len + change->server.service.len
-               > BALANCE_TEXT_MAX) {
+               > WEIR_BALANCE_TEXTS_MAX) {
         return false;
     }
     change->timer.name = "upstream change";

@@ -79,6 +79,11 @@ weir_str weir_balance_group_name(const weir_balance_group *group)
     return group->name;
 }
 
+const weir_balance_family *weir_balance_group_family(const weir_balance_group *group)
+{
+    return group->family;
+}
+
 /* ---- groups */
 
 void balance_kept_init(balance_kept *kept)

@@ -26,7 +26,7 @@ static void texts_read(const balance_record *record, balance_server *server)
     size_t route_len = record->route_len;
     size_t service_len = record->service_len;
 
-    if (name_len + route_len + service_len > BALANCE_TEXT_MAX) {
+    if (name_len + route_len + service_len > WEIR_BALANCE_TEXTS_MAX) {
         name_len = route_len = service_len = 0;
     }
     server->name = weir_str_of(record->text, name_len);

@@ -23,7 +23,7 @@
 #include "core/process/core_conf.h"
 #include "core/process/cycle.h"
 #include "core/process/worker.h"
-#include "modules/balance/api.h"
+#include "modules/api/call.h"
 
 #define CONTROL_CLIENTS_MAX 16
 #define CONTROL_TIMEOUT_MS 10000
@@ -45,7 +45,7 @@ typedef struct {
     weir_list link;
     control *owner;
     weir_connection *connection;
-    weir_balance_call call;
+    weir_api_call call;
     weir_str verb; /* as it was asked */
     char *data;
     size_t len;
@@ -73,7 +73,7 @@ static const weir_connection_state client_writing = {
 
 static void client_close(control_client *client)
 {
-    weir_balance_call_cancel(&client->call);
+    weir_api_call_cancel(&client->call);
     weir_chain_clear(&client->out);
     weir_list_remove(&client->link);
     client->owner->client_count--;
@@ -94,7 +94,7 @@ static void writing_writable(weir_connection *connection)
     }
 }
 
-static void client_answer(weir_balance_call *call)
+static void client_answer(weir_api_call *call)
 {
     control_client *client = WEIR_OWNER(call, control_client, call);
     weir_builder head;
@@ -108,29 +108,29 @@ static void client_answer(weir_balance_call *call)
         return;
     }
     weir_log_line(&client->owner->keeper->log,
-                  call->verb == WEIR_BALANCE_VERB_GET ? WEIR_LOG_INFO : WEIR_LOG_NOTICE, 0,
+                  call->verb == WEIR_API_VERB_GET ? WEIR_LOG_INFO : WEIR_LOG_NOTICE, 0,
                   "control: \"%.*s\" of %.*s answered with %u", WEIR_STR_ARG(client->verb),
                   WEIR_STR_ARG(call->path), call->status);
     weir_connection_enter(client->connection, &client_writing);
     writing_writable(client->connection);
 }
 
-static weir_balance_verb verb_of(weir_str text)
+static weir_api_verb verb_of(weir_str text)
 {
-    return weir_str_eq(text, WEIR_STR("GET"))      ? WEIR_BALANCE_VERB_GET
-           : weir_str_eq(text, WEIR_STR("POST"))   ? WEIR_BALANCE_VERB_POST
-           : weir_str_eq(text, WEIR_STR("PATCH"))  ? WEIR_BALANCE_VERB_PATCH
-           : weir_str_eq(text, WEIR_STR("DELETE")) ? WEIR_BALANCE_VERB_DELETE
-                                                   : WEIR_BALANCE_VERB_OTHER;
+    return weir_str_eq(text, WEIR_STR("GET"))      ? WEIR_API_VERB_GET
+           : weir_str_eq(text, WEIR_STR("POST"))   ? WEIR_API_VERB_POST
+           : weir_str_eq(text, WEIR_STR("PATCH"))  ? WEIR_API_VERB_PATCH
+           : weir_str_eq(text, WEIR_STR("DELETE")) ? WEIR_API_VERB_DELETE
+                                                   : WEIR_API_VERB_OTHER;
 }
 
 /* All of it is there. */
 static void client_call(control_client *client)
 {
-    weir_balance_call *call = &client->call;
+    weir_api_call *call = &client->call;
     weir_str body = weir_str_of(client->data, client->len);
     weir_str format = WEIR_STR_EMPTY;
-    weir_balance_call_step step;
+    weir_api_step step;
 
     if (!weir_str_split(&body, '\n', &client->verb) || !weir_str_split(&body, '\n', &call->path)
         || !weir_str_split(&body, '\n', &format)) {
@@ -143,11 +143,11 @@ static void client_call(control_client *client)
     call->is_for_people = weir_str_eq(format, WEIR_STR("text"));
     call->done = client_answer;
     weir_connection_enter(client->connection, &client_waiting);
-    step = weir_balance_call_begin(call);
-    if (step == WEIR_BALANCE_CALL_TAKES_BODY) {
-        step = weir_balance_call_go_on(call, body);
+    step = weir_api_call_begin(call);
+    if (step == WEIR_API_TAKES_BODY) {
+        step = weir_api_call_go_on(call, body);
     }
-    if (step == WEIR_BALANCE_CALL_ANSWERED) {
+    if (step == WEIR_API_ANSWERED) {
         client_answer(call);
     }
 }
@@ -324,7 +324,7 @@ static bool control_configured(weir_conf *conf)
     if (chore == NULL || self == NULL) {
         return weir_conf_refuse(conf, "no memory for \"control\"");
     }
-    if (!weir_balance_calls_enable(conf)) {
+    if (!weir_api_enable(conf)) {
         return false;
     }
     self->listener = listener_make(conf, settings->path);

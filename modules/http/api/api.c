@@ -16,7 +16,7 @@
  * A change is answered once all workers see it at their next pick.
  */
 
-#include "modules/balance/api.h"
+#include "modules/api/call.h"
 #include "modules/http/engine/core_conf.h"
 
 #include "core/base/number.h"
@@ -31,7 +31,7 @@ typedef struct {
 typedef struct {
     weir_http_exchange *ex;
     weir_http_hold hold;
-    weir_balance_call call;
+    weir_api_call call;
     weir_str fields;
     bool is_waiting; /* the engine was told so: the response is given to it by hand */
 } api_state;
@@ -75,7 +75,7 @@ static bool location_add(const api_state *self)
 
 static weir_http_verdict answered(api_state *self)
 {
-    const weir_balance_call *call = &self->call;
+    const weir_api_call *call = &self->call;
 
     if (call->status == 204) {
         return answer(self, 204, WEIR_STR_EMPTY);
@@ -93,13 +93,13 @@ static weir_http_verdict answered(api_state *self)
 
 static weir_http_verdict refuse(api_state *self, unsigned status, const char *code, weir_str text)
 {
-    (void) weir_balance_call_refuse(&self->call, status, code, text);
+    (void) weir_api_call_refuse(&self->call, status, code, text);
     return answered(self);
 }
 
 /* ---- calls */
 
-static void call_done(weir_balance_call *call)
+static void call_done(weir_api_call *call)
 {
     api_state *self = WEIR_OWNER(call, api_state, call);
 
@@ -115,7 +115,7 @@ static void call_cancel(weir_http_exchange *ex, weir_http_hold *hold)
     api_state *self = WEIR_OWNER(hold, api_state, hold);
 
     (void) ex;
-    weir_balance_call_cancel(&self->call);
+    weir_api_call_cancel(&self->call);
 }
 
 static weir_http_verdict call_wait(api_state *self)
@@ -131,8 +131,8 @@ static weir_http_verdict body_take(api_state *self)
     if (!weir_chain_join(&self->ex->request.body, self->ex->pool, &text)) {
         return WEIR_HTTP_FAILED;
     }
-    return weir_balance_call_go_on(&self->call, text) == WEIR_BALANCE_CALL_WAITS ? call_wait(self)
-                                                                                 : answered(self);
+    return weir_api_call_go_on(&self->call, text) == WEIR_API_WAITS ? call_wait(self)
+                                                                    : answered(self);
 }
 
 static void body_collected(weir_http_exchange *ex)
@@ -168,23 +168,23 @@ static weir_http_verdict body_collect(api_state *self)
 
 /* ---- where a request goes */
 
-static weir_balance_verb verb_of(weir_http_method method)
+static weir_api_verb verb_of(weir_http_method method)
 {
-    return method == WEIR_HTTP_GET || method == WEIR_HTTP_HEAD ? WEIR_BALANCE_VERB_GET
-           : method == WEIR_HTTP_POST                          ? WEIR_BALANCE_VERB_POST
-           : method == WEIR_HTTP_PATCH                         ? WEIR_BALANCE_VERB_PATCH
-           : method == WEIR_HTTP_DELETE                        ? WEIR_BALANCE_VERB_DELETE
-                                                               : WEIR_BALANCE_VERB_OTHER;
+    return method == WEIR_HTTP_GET || method == WEIR_HTTP_HEAD ? WEIR_API_VERB_GET
+           : method == WEIR_HTTP_POST                          ? WEIR_API_VERB_POST
+           : method == WEIR_HTTP_PATCH                         ? WEIR_API_VERB_PATCH
+           : method == WEIR_HTTP_DELETE                        ? WEIR_API_VERB_DELETE
+                                                               : WEIR_API_VERB_OTHER;
 }
 
 static weir_http_verdict api_route(api_state *self)
 {
-    switch (weir_balance_call_begin(&self->call)) {
-    case WEIR_BALANCE_CALL_ANSWERED:
+    switch (weir_api_call_begin(&self->call)) {
+    case WEIR_API_ANSWERED:
         return answered(self);
-    case WEIR_BALANCE_CALL_TAKES_BODY:
+    case WEIR_API_TAKES_BODY:
         return body_collect(self);
-    case WEIR_BALANCE_CALL_WAITS:
+    case WEIR_API_WAITS:
         return call_wait(self);
     }
     return WEIR_HTTP_FAILED;
@@ -228,12 +228,12 @@ static weir_http_verdict api_judge(weir_http_exchange *ex, const void *location)
     }
     self->ex = ex;
     self->fields = fields.text;
-    self->call = (weir_balance_call){.pool = ex->pool,
-                                     .verb = verb_of(ex->request.method),
-                                     .request_id = id.text,
-                                     .fields = fields.found ? &self->fields : NULL,
-                                     .may_write = ((const api_conf *) location)->writes,
-                                     .done = call_done};
+    self->call = (weir_api_call){.pool = ex->pool,
+                                 .verb = verb_of(ex->request.method),
+                                 .request_id = id.text,
+                                 .fields = fields.found ? &self->fields : NULL,
+                                 .may_write = ((const api_conf *) location)->writes,
+                                 .done = call_done};
     if (is_cross_origin(ex)) {
         return refuse(self, 403, "CrossOrigin", WEIR_STR("requests of other sites are refused"));
     }
@@ -306,7 +306,7 @@ static bool api_configured(weir_conf *conf)
     if (writes == NULL || !*writes) {
         return writes != NULL;
     }
-    return weir_balance_calls_enable(conf);
+    return weir_api_enable(conf);
 }
 
 static const weir_directive api_directives[] = {

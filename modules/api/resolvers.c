@@ -1,9 +1,10 @@
+#include "modules/api/api_internal.h"
+
 #include "core/base/json.h"
 #include "core/process/resolver_conf.h"
 #include "core/process/worker.h"
-#include "modules/balance/balance_internal.h"
 
-/* The API's resolvers[/ZONE]: what `resolver … status_zone=` has counted. */
+/* Resolvers: what `resolver … status_zone=` has counted. */
 
 static void write_counts(weir_builder *body, const _Atomic uint64_t *counts,
                          const char *const *names, size_t count)
@@ -23,11 +24,11 @@ static void write_zone(weir_builder *body, const weir_resolver_zone *zone, const
     const char *separator = "";
 
     weir_builder_add_byte(body, '{');
-    if (balance_show_member_begin(body, fields, "requests", &separator)) {
+    if (api_member_begin(body, fields, "requests", &separator)) {
         weir_builder_add(body, WEIR_STR("\"requests\":"));
         write_counts(body, zone->counts->requests, requests, WEIR_COUNT(requests));
     }
-    if (balance_show_member_begin(body, fields, "responses", &separator)) {
+    if (api_member_begin(body, fields, "responses", &separator)) {
         weir_builder_add(body, WEIR_STR("\"responses\":"));
         write_counts(body, zone->counts->answers, responses, WEIR_COUNT(responses));
     }
@@ -35,7 +36,7 @@ static void write_zone(weir_builder *body, const weir_resolver_zone *zone, const
 }
 
 /* An object of all; where no fields are wanted, a list of their names. */
-static weir_balance_call_step show_zones(weir_balance_call *call)
+static weir_api_step show_zones(weir_api_call *call)
 {
     bool only_names = call->fields != NULL && call->fields->len == 0;
     const weir_resolver_zone *zone;
@@ -55,7 +56,7 @@ static weir_balance_call_step show_zones(weir_balance_call *call)
         }
     }
     weir_builder_add(&body, only_names ? WEIR_STR("]\n") : WEIR_STR("}\n"));
-    return balance_call_answered(call, 200, &body);
+    return api_answer(call, 200, &body);
 }
 
 static void zone_reset(const weir_resolver_zone *zone)
@@ -68,30 +69,30 @@ static void zone_reset(const weir_resolver_zone *zone)
     }
 }
 
-weir_balance_call_step balance_resolvers_route(weir_balance_call *call, weir_str rest)
+weir_api_step api_resolvers_route(weir_api_call *call, weir_str rest)
 {
     const weir_resolver_zone *zone;
     weir_str name = WEIR_STR_EMPTY;
     weir_builder body;
 
     if (!weir_str_split(&rest, '/', &name) || name.len == 0) {
-        return call->verb == WEIR_BALANCE_VERB_GET ? show_zones(call)
-                                                   : balance_call_not_allowed(call, "GET, HEAD");
+        return call->verb == WEIR_API_VERB_GET ? show_zones(call)
+                                               : api_refuse_verb(call, "GET, HEAD");
     }
     zone = weir_resolver_zone_find(weir_worker_current()->cycle, name);
     if (zone == NULL || rest.len != 0) {
-        return weir_balance_call_refuse(call, 404, "ResolverZoneNotFound",
-                                        WEIR_STR("resolver zone not found"));
+        return weir_api_call_refuse(call, 404, "ResolverZoneNotFound",
+                                    WEIR_STR("resolver zone not found"));
     }
-    if (call->verb == WEIR_BALANCE_VERB_GET) {
+    if (call->verb == WEIR_API_VERB_GET) {
         weir_builder_open(&body, call->pool, SIZE_MAX);
         write_zone(&body, zone, call->fields);
         weir_builder_add_byte(&body, '\n');
-        return balance_call_answered(call, 200, &body);
+        return api_answer(call, 200, &body);
     }
-    if (call->verb != WEIR_BALANCE_VERB_DELETE || !call->may_write) {
-        return balance_call_not_allowed(call, "GET, HEAD, DELETE");
+    if (call->verb != WEIR_API_VERB_DELETE || !call->may_write) {
+        return api_refuse_verb(call, "GET, HEAD, DELETE");
     }
     zone_reset(zone);
-    return balance_call_answered_empty(call);
+    return api_answer_empty(call);
 }

@@ -1,90 +1,15 @@
-#include "modules/balance/api.h"
+#include "modules/api/api_internal.h"
 
 #include "core/base/json.h"
 #include "core/base/number.h"
 #include "core/process/worker.h"
-#include "modules/balance/balance_internal.h"
 
-/* Calls: where a path leads, what a body says, and what is answered. A change waits for the keeper (control.c). */
+/* Upstream groups and their servers.  A change waits for the keeper. */
 
-/* What errors point to: paths, members and codes are those of NGINX Plus. */
-#define REFERENCE "https://nginx.org/en/docs/http/ngx_http_api_module.html"
-
-static const weir_balance_family call_families[] = {{.name = "http", .default_port = 80},
-                                                    {.name = "stream"}};
-
-/* ---- answers */
-
-weir_balance_call_step balance_call_answered(weir_balance_call *call, unsigned status,
-                                             weir_builder *body)
+static weir_api_step no_server(weir_api_call *call)
 {
-    call->is_answered = true;
-    call->status = status;
-    if (!weir_builder_close(body, &call->text)) {
-        call->status = 500;
-        call->text = WEIR_STR_EMPTY;
-    }
-    return WEIR_BALANCE_CALL_ANSWERED;
-}
-
-weir_balance_call_step balance_call_answered_empty(weir_balance_call *call)
-{
-    call->is_answered = true;
-    call->status = 204;
-    return WEIR_BALANCE_CALL_ANSWERED;
-}
-
-static void body_open(weir_balance_call *call, weir_builder *body)
-{
-    weir_builder_open(body, call->pool, SIZE_MAX);
-}
-
-weir_balance_call_step weir_balance_call_refuse(weir_balance_call *call, unsigned status,
-                                                const char *code, weir_str text)
-{
-    weir_builder body;
-
-    body_open(call, &body);
-    if (call->is_for_people) {
-        weir_builder_add(&body, text);
-        weir_builder_add_byte(&body, '\n');
-        return balance_call_answered(call, status, &body);
-    }
-    weir_builder_printf(&body, "{\"error\":{\"status\":%u,\"text\":", status);
-    weir_json_write_string(&body, text);
-    weir_builder_printf(&body, ",\"code\":\"%s\"}", code);
-    if (call->request_id.len != 0) {
-        weir_builder_add(&body, WEIR_STR(",\"request_id\":"));
-        weir_json_write_string(&body, call->request_id);
-    }
-    weir_builder_printf(&body, ",\"href\":\"%s\"}\n", REFERENCE);
-    return balance_call_answered(call, status, &body);
-}
-
-static weir_balance_call_step path_not_found(weir_balance_call *call)
-{
-    return weir_balance_call_refuse(call, 404, "PathNotFound", WEIR_STR("path not found"));
-}
-
-weir_balance_call_step balance_call_not_allowed(weir_balance_call *call, const char *changes)
-{
-    call->allowed = call->may_write ? changes : "GET, HEAD";
-    return weir_balance_call_refuse(call, 405, "MethodDisabled", WEIR_STR("method disabled"));
-}
-
-static weir_balance_call_step no_server(weir_balance_call *call)
-{
-    return weir_balance_call_refuse(call, 404, "UpstreamServerNotFound",
-                                    WEIR_STR("upstream server not found"));
-}
-
-static weir_balance_call_step show_list(weir_balance_call *call, const char *json)
-{
-    weir_builder body;
-
-    body_open(call, &body);
-    weir_builder_printf(&body, "%s\n", json);
-    return balance_call_answered(call, 200, &body);
+    return weir_api_call_refuse(call, 404, "UpstreamServerNotFound",
+                                WEIR_STR("upstream server not found"));
 }
 
 static bool server_find(const weir_balance_group *group, uint64_t wanted,
@@ -128,7 +53,7 @@ static const weir_balance_peer *address_find(weir_balance_group *group, uint64_t
     return peer;
 }
 
-static weir_balance_call_step show_servers(weir_balance_call *call, weir_balance_group *group)
+static weir_api_step show_servers(weir_api_call *call, weir_balance_group *group)
 {
     weir_builder body;
     size_t position = 0;
@@ -137,36 +62,36 @@ static weir_balance_call_step show_servers(weir_balance_call *call, weir_balance
     const weir_balance_peer *address;
     const char *separator = "";
 
-    body_open(call, &body);
+    weir_builder_open(&body, call->pool, SIZE_MAX);
     if (call->is_for_people) {
-        balance_show_server_head(&body);
+        api_show_server_head(&body);
         while (weir_balance_server_next(group, &position, &id, &server)) {
-            balance_show_server_line(&body, id, &server);
+            api_show_server_line(&body, id, &server);
         }
         position = 0;
         while ((address = address_next(group, &position)) != NULL) {
-            balance_show_address_line(&body, address);
+            api_show_address_line(&body, address);
         }
-        return balance_call_answered(call, 200, &body);
+        return api_answer(call, 200, &body);
     }
     weir_builder_add_byte(&body, '[');
     while (weir_balance_server_next(group, &position, &id, &server)) {
         weir_builder_add(&body, weir_str_from_z(separator));
-        balance_show_server(&body, id, &server);
+        api_show_server(&body, id, &server);
         separator = ",";
     }
     position = 0;
     while ((address = address_next(group, &position)) != NULL) {
         weir_builder_add(&body, weir_str_from_z(separator));
-        balance_show_address(&body, address);
+        api_show_address(&body, address);
         separator = ",";
     }
     weir_builder_add(&body, WEIR_STR("]\n"));
-    return balance_call_answered(call, 200, &body);
+    return api_answer(call, 200, &body);
 }
 
-static weir_balance_call_step show_server(weir_balance_call *call, weir_balance_group *group,
-                                          uint64_t id, unsigned status)
+static weir_api_step show_server(weir_api_call *call, weir_balance_group *group, uint64_t id,
+                                 unsigned status)
 {
     weir_builder body;
     weir_balance_server server;
@@ -176,40 +101,39 @@ static weir_balance_call_step show_server(weir_balance_call *call, weir_balance_
     if (!is_server && address == NULL) {
         return no_server(call);
     }
-    body_open(call, &body);
+    weir_builder_open(&body, call->pool, SIZE_MAX);
     if (call->is_for_people) {
-        balance_show_server_head(&body);
+        api_show_server_head(&body);
     }
     if (is_server) {
-        (call->is_for_people ? balance_show_server_line : balance_show_server)(&body, id, &server);
+        (call->is_for_people ? api_show_server_line : api_show_server)(&body, id, &server);
     } else {
-        (call->is_for_people ? balance_show_address_line : balance_show_address)(&body, address);
+        (call->is_for_people ? api_show_address_line : api_show_address)(&body, address);
     }
     weir_builder_add(&body, call->is_for_people ? WEIR_STR_EMPTY : WEIR_STR("\n"));
-    return balance_call_answered(call, status, &body);
+    return api_answer(call, status, &body);
 }
 
-static weir_balance_call_step show_names(weir_balance_call *call, const weir_balance_family *family)
+static weir_api_step show_names(weir_api_call *call, const weir_balance_family *family)
 {
     const weir_cycle *cycle = weir_worker_current()->cycle;
     weir_balance_group *group;
     weir_builder body;
     const char *separator = "[";
 
-    body_open(call, &body);
+    weir_builder_open(&body, call->pool, SIZE_MAX);
     for (size_t i = 0; (group = weir_balance_group_at(cycle, family, i)) != NULL; i++) {
         if (weir_balance_group_is_named(group)) {
             weir_builder_add(&body, weir_str_from_z(separator));
-            weir_json_write_string(&body, group->name);
+            weir_json_write_string(&body, weir_balance_group_name(group));
             separator = ",";
         }
     }
     weir_builder_add(&body, separator[0] == '[' ? WEIR_STR("[]\n") : WEIR_STR("]\n"));
-    return balance_call_answered(call, 200, &body);
+    return api_answer(call, 200, &body);
 }
 
-static weir_balance_call_step show_groups(weir_balance_call *call,
-                                          const weir_balance_family *family)
+static weir_api_step show_groups(weir_api_call *call, const weir_balance_family *family)
 {
     const weir_cycle *cycle = weir_worker_current()->cycle;
     weir_balance_group *group;
@@ -219,7 +143,7 @@ static weir_balance_call_step show_groups(weir_balance_call *call,
     if (call->fields != NULL && call->fields->len == 0) {
         return show_names(call, family);
     }
-    body_open(call, &body);
+    weir_builder_open(&body, call->pool, SIZE_MAX);
     weir_builder_add(&body, call->is_for_people ? WEIR_STR_EMPTY : WEIR_STR("{"));
     for (size_t i = 0; (group = weir_balance_group_at(cycle, family, i)) != NULL; i++) {
         if (!weir_balance_group_is_named(group)) {
@@ -227,57 +151,56 @@ static weir_balance_call_step show_groups(weir_balance_call *call,
         }
         weir_builder_add(&body, weir_str_from_z(separator));
         if (call->is_for_people) {
-            balance_show_group_table(&body, group);
+            api_show_group_table(&body, group);
             separator = "\n";
         } else {
-            weir_json_write_string(&body, group->name);
+            weir_json_write_string(&body, weir_balance_group_name(group));
             weir_builder_add_byte(&body, ':');
-            balance_show_group(&body, group, call->fields);
+            api_show_group(&body, group, call->fields);
             separator = ",";
         }
     }
     weir_builder_add(&body, call->is_for_people ? WEIR_STR_EMPTY : WEIR_STR("}\n"));
-    return balance_call_answered(call, 200, &body);
+    return api_answer(call, 200, &body);
 }
 
-static weir_balance_call_step show_group(weir_balance_call *call, weir_balance_group *group)
+static weir_api_step show_group(weir_api_call *call, weir_balance_group *group)
 {
     weir_builder body;
 
-    body_open(call, &body);
+    weir_builder_open(&body, call->pool, SIZE_MAX);
     if (call->is_for_people) {
-        balance_show_group_table(&body, group);
+        api_show_group_table(&body, group);
     } else {
-        balance_show_group(&body, group, call->fields);
+        api_show_group(&body, group, call->fields);
         weir_builder_add_byte(&body, '\n');
     }
-    return balance_call_answered(call, 200, &body);
+    return api_answer(call, 200, &body);
 }
 
 /* ---- changes */
 
 /* With the group's name in it, as in NGINX Plus. */
-static weir_balance_call_step refuse_group(weir_balance_call *call, const char *code,
-                                           const char *what)
+static weir_api_step refuse_group(weir_api_call *call, const char *code, const char *what)
 {
     weir_builder text;
     weir_str made;
 
     weir_builder_open(&text, call->pool, 1024);
-    weir_builder_printf(&text, "upstream \"%.*s\" %s", WEIR_STR_ARG(call->change.group->name),
-                        what);
-    return weir_balance_call_refuse(
-        call, 400, code, weir_builder_close(&text, &made) ? made : weir_str_from_z(what));
+    weir_builder_printf(&text, "upstream \"%.*s\" %s",
+                        WEIR_STR_ARG(weir_balance_group_name(call->change.group)), what);
+    return weir_api_call_refuse(call, 400, code,
+                                weir_builder_close(&text, &made) ? made : weir_str_from_z(what));
 }
 
-static weir_balance_call_step settled(weir_balance_call *call)
+static weir_api_step settled(weir_api_call *call)
 {
     switch (call->change.outcome) {
     case WEIR_BALANCE_CHANGE_DONE:
         break;
     case WEIR_BALANCE_CHANGE_EXISTS:
-        return weir_balance_call_refuse(call, 409, "EntryExists",
-                                        WEIR_STR("the server is there already"));
+        return weir_api_call_refuse(call, 409, "EntryExists",
+                                    WEIR_STR("the server is there already"));
     case WEIR_BALANCE_CHANGE_NO_SERVER:
         return no_server(call);
     case WEIR_BALANCE_CHANGE_NO_ROOM:
@@ -285,19 +208,19 @@ static weir_balance_call_step settled(weir_balance_call *call)
     case WEIR_BALANCE_CHANGE_NO_BACKUP:
         return refuse_group(call, "UpstreamNoBackup", "has no backup");
     case WEIR_BALANCE_CHANGE_IMMUTABLE:
-        return weir_balance_call_refuse(
+        return weir_api_call_refuse(
             call, 400, "UpstreamServerImmutable",
             call->change.op == WEIR_BALANCE_REMOVE
                 ? WEIR_STR("an address of a name is removed by DNS, or with its name")
                 : WEIR_STR("the address of a name cannot be changed"));
     case WEIR_BALANCE_CHANGE_WEIGHT_IMMUTABLE:
-        return weir_balance_call_refuse(call, 400, "UpstreamServerWeightImmutable",
-                                        WEIR_STR("the weight comes with the service, from DNS"));
+        return weir_api_call_refuse(call, 400, "UpstreamServerWeightImmutable",
+                                    WEIR_STR("the weight comes with the service, from DNS"));
     case WEIR_BALANCE_CHANGE_NO_KEEPER:
-        return weir_balance_call_refuse(call, 503, "KeeperBusy",
-                                        WEIR_STR("the keeper did not answer in time"));
+        return weir_api_call_refuse(call, 503, "KeeperBusy",
+                                    WEIR_STR("the keeper did not answer in time"));
     case WEIR_BALANCE_CHANGE_NOT_KEPT:
-        return weir_balance_call_refuse(
+        return weir_api_call_refuse(
             call, 500, "UpstreamStateFailed",
             WEIR_STR("it is changed, but the state file cannot be written"));
     }
@@ -309,30 +232,25 @@ static weir_balance_call_step settled(weir_balance_call *call)
 
 static void change_done(weir_balance_change *change)
 {
-    weir_balance_call *call = WEIR_OWNER(change, weir_balance_call, change);
+    weir_api_call *call = WEIR_OWNER(change, weir_api_call, change);
 
     (void) settled(call);
     call->done(call);
 }
 
-static weir_balance_call_step change_begin(weir_balance_call *call)
+static weir_api_step change_begin(weir_api_call *call)
 {
     call->change.done = change_done;
     return weir_balance_change_begin(&call->change)
-               ? WEIR_BALANCE_CALL_WAITS
-               : weir_balance_call_refuse(call, 503, "KeeperBusy",
-                                          WEIR_STR("too many changes at once"));
-}
-
-void weir_balance_call_cancel(weir_balance_call *call)
-{
-    weir_balance_change_cancel(&call->change);
+               ? WEIR_API_WAITS
+               : weir_api_call_refuse(call, 503, "KeeperBusy",
+                                      WEIR_STR("too many changes at once"));
 }
 
 /* ---- what a body says */
 
 typedef struct {
-    weir_balance_call *call;
+    weir_api_call *call;
     const char *code; /* of what is wrong */
     char why[160];
 } call_reading;
@@ -462,7 +380,8 @@ static const char *server_check(weir_balance_change *change)
     if ((change->mask & WEIR_BALANCE_HAS_NAME) == 0) {
         return NULL;
     }
-    if (weir_addr_parse(change->server.name, change->group->family->default_port, &addr)
+    if (weir_addr_parse(change->server.name, weir_balance_group_family(change->group)->default_port,
+                        &addr)
         && (weir_addr_is_unix(&addr) || weir_addr_port(&addr) != 0)) {
         return change->server.service.len != 0 ? "service requires a domain name" : NULL;
     }
@@ -475,7 +394,7 @@ static const char *server_check(weir_balance_change *change)
                : "no address, and no name with a port";
 }
 
-weir_balance_call_step weir_balance_call_go_on(weir_balance_call *call, weir_str body)
+weir_api_step api_upstreams_take_body(weir_api_call *call, weir_str body)
 {
     call_reading reading = {.call = call};
     weir_balance_change *change = &call->change;
@@ -483,22 +402,22 @@ weir_balance_call_step weir_balance_call_go_on(weir_balance_call *call, weir_str
 
     weir_balance_server_begin(&change->server);
     if (!weir_json_object_read(body, call->pool, member_take, &reading, &why)) {
-        return why != NULL ? weir_balance_call_refuse(call, 415, "JsonError", weir_str_from_z(why))
-                           : weir_balance_call_refuse(call, 400, reading.code,
-                                                      weir_str_from_z(reading.why));
+        return why != NULL
+                   ? weir_api_call_refuse(call, 415, "JsonError", weir_str_from_z(why))
+                   : weir_api_call_refuse(call, 400, reading.code, weir_str_from_z(reading.why));
     }
     if (change->op == WEIR_BALANCE_ADD && (change->mask & WEIR_BALANCE_HAS_NAME) == 0) {
-        return weir_balance_call_refuse(call, 400, "UpstreamConfFormatError",
-                                        WEIR_STR("missing \"server\" argument"));
+        return weir_api_call_refuse(call, 400, "UpstreamConfFormatError",
+                                    WEIR_STR("missing \"server\" argument"));
     }
     if (change->server.name.len + change->server.route.len + change->server.service.len
-        > BALANCE_TEXT_MAX) {
-        return weir_balance_call_refuse(call, 400, "UpstreamConfFormatError",
-                                        WEIR_STR("server, route and service are too long"));
+        > WEIR_BALANCE_TEXTS_MAX) {
+        return weir_api_call_refuse(call, 400, "UpstreamConfFormatError",
+                                    WEIR_STR("server, route and service are too long"));
     }
     why = server_check(change);
     if (why != NULL) {
-        return weir_balance_call_refuse(call, 400, "UpstreamBadAddress", weir_str_from_z(why));
+        return weir_api_call_refuse(call, 400, "UpstreamBadAddress", weir_str_from_z(why));
     }
     return change_begin(call);
 }
@@ -506,7 +425,7 @@ weir_balance_call_step weir_balance_call_go_on(weir_balance_call *call, weir_str
 /* ---- where a path leads */
 
 /* By number; for people, by address, too. */
-static bool id_take(const weir_balance_call *call, weir_balance_group *group, weir_str text,
+static bool id_take(const weir_api_call *call, weir_balance_group *group, weir_str text,
                     uint64_t *id)
 {
     size_t position = 0;
@@ -531,30 +450,28 @@ static bool id_take(const weir_balance_call *call, weir_balance_group *group, we
     return false;
 }
 
-static weir_balance_call_step server_route(weir_balance_call *call, weir_balance_group *group,
-                                           weir_str id)
+static weir_api_step server_route(weir_api_call *call, weir_balance_group *group, weir_str id)
 {
     if (!id_take(call, group, id, &call->change.id)) {
         return call->is_for_people ? no_server(call)
-                                   : weir_balance_call_refuse(call, 400, "UpstreamBadServerId",
-                                                              WEIR_STR("invalid server ID"));
+                                   : weir_api_call_refuse(call, 400, "UpstreamBadServerId",
+                                                          WEIR_STR("invalid server ID"));
     }
-    if (call->verb == WEIR_BALANCE_VERB_GET) {
+    if (call->verb == WEIR_API_VERB_GET) {
         return show_server(call, group, call->change.id, 200);
     }
-    if (call->may_write && call->verb == WEIR_BALANCE_VERB_DELETE) {
+    if (call->may_write && call->verb == WEIR_API_VERB_DELETE) {
         call->change.op = WEIR_BALANCE_REMOVE;
         return change_begin(call);
     }
-    if (!call->may_write || call->verb != WEIR_BALANCE_VERB_PATCH) {
-        return balance_call_not_allowed(call, "GET, HEAD, PATCH, DELETE");
+    if (!call->may_write || call->verb != WEIR_API_VERB_PATCH) {
+        return api_refuse_verb(call, "GET, HEAD, PATCH, DELETE");
     }
     call->change.op = WEIR_BALANCE_PATCH;
-    return WEIR_BALANCE_CALL_TAKES_BODY;
+    return WEIR_API_TAKES_BODY;
 }
 
-static weir_balance_call_step servers_route(weir_balance_call *call, weir_balance_group *group,
-                                            weir_str rest)
+static weir_api_step servers_route(weir_api_call *call, weir_balance_group *group, weir_str rest)
 {
     weir_str id = WEIR_STR_EMPTY;
 
@@ -563,87 +480,57 @@ static weir_balance_call_step servers_route(weir_balance_call *call, weir_balanc
     if (call->is_for_people) {
         id = rest;
     } else if (weir_str_split(&rest, '/', &id) && rest.len != 0) {
-        return path_not_found(call);
+        return api_refuse_path(call);
     }
     if (id.len != 0) {
         return server_route(call, group, id);
     }
-    if (call->verb == WEIR_BALANCE_VERB_GET) {
+    if (call->verb == WEIR_API_VERB_GET) {
         return show_servers(call, group);
     }
-    if (call->verb != WEIR_BALANCE_VERB_POST || !call->may_write) {
-        return balance_call_not_allowed(call, "GET, HEAD, POST");
+    if (call->verb != WEIR_API_VERB_POST || !call->may_write) {
+        return api_refuse_verb(call, "GET, HEAD, POST");
     }
     call->change.op = WEIR_BALANCE_ADD;
-    return WEIR_BALANCE_CALL_TAKES_BODY;
+    return WEIR_API_TAKES_BODY;
 }
 
-static weir_balance_call_step group_route(weir_balance_call *call, weir_balance_group *group)
+static weir_api_step group_route(weir_api_call *call, weir_balance_group *group)
 {
-    if (call->verb == WEIR_BALANCE_VERB_GET) {
+    if (call->verb == WEIR_API_VERB_GET) {
         return show_group(call, group);
     }
-    if (call->verb != WEIR_BALANCE_VERB_DELETE || !call->may_write) {
-        return balance_call_not_allowed(call, "GET, HEAD, DELETE");
+    if (call->verb != WEIR_API_VERB_DELETE || !call->may_write) {
+        return api_refuse_verb(call, "GET, HEAD, DELETE");
     }
     weir_balance_reset(group);
-    return balance_call_answered_empty(call);
+    return api_answer_empty(call);
 }
 
-static weir_balance_call_step family_route(weir_balance_call *call,
-                                           const weir_balance_family *family, weir_str rest)
+weir_api_step api_upstreams_route(weir_api_call *call, const weir_balance_family *family,
+                                  weir_str rest)
 {
-    bool only_reads = call->verb == WEIR_BALANCE_VERB_GET;
+    bool only_reads = call->verb == WEIR_API_VERB_GET;
     weir_str part = WEIR_STR_EMPTY;
     weir_balance_group *group;
 
     if (!weir_str_split(&rest, '/', &part) || part.len == 0) {
-        return only_reads ? show_list(call, "[\"upstreams\"]")
-                          : balance_call_not_allowed(call, "GET, HEAD");
+        return only_reads ? api_answer_list(call, "[\"upstreams\"]")
+                          : api_refuse_verb(call, "GET, HEAD");
     }
     if (!weir_str_eq(part, WEIR_STR("upstreams"))) {
-        return path_not_found(call);
+        return api_refuse_path(call);
     }
     if (!weir_str_split(&rest, '/', &part) || part.len == 0) {
-        return only_reads ? show_groups(call, family) : balance_call_not_allowed(call, "GET, HEAD");
+        return only_reads ? show_groups(call, family) : api_refuse_verb(call, "GET, HEAD");
     }
     group = weir_balance_group_of_cycle(weir_worker_current()->cycle, family, part);
     if (group == NULL) {
-        return weir_balance_call_refuse(call, 404, "UpstreamNotFound",
-                                        WEIR_STR("upstream not found"));
+        return weir_api_call_refuse(call, 404, "UpstreamNotFound", WEIR_STR("upstream not found"));
     }
     if (!weir_str_split(&rest, '/', &part) || part.len == 0) {
         return group_route(call, group);
     }
     return weir_str_eq(part, WEIR_STR("servers")) ? servers_route(call, group, rest)
-                                                  : path_not_found(call);
-}
-
-weir_balance_call_step weir_balance_call_begin(weir_balance_call *call)
-{
-    weir_str rest = call->path;
-    weir_str part = WEIR_STR_EMPTY;
-
-    if (!weir_str_split(&rest, '/', &part) || part.len == 0) {
-        return show_list(call, "[\"http\",\"stream\",\"resolvers\"]");
-    }
-    if (weir_str_eq(part, WEIR_STR("resolvers"))) {
-        return balance_resolvers_route(call, rest);
-    }
-    for (size_t i = 0; i < WEIR_COUNT(call_families); i++) {
-        if (weir_str_eq(part, weir_str_from_z(call_families[i].name))) {
-            return family_route(call, &call_families[i], rest);
-        }
-    }
-    return path_not_found(call);
-}
-
-bool weir_balance_calls_enable(weir_conf *conf)
-{
-    for (size_t i = 0; i < WEIR_COUNT(call_families); i++) {
-        if (!weir_balance_control_enable(conf, &call_families[i])) {
-            return false;
-        }
-    }
-    return true;
+                                                  : api_refuse_path(call);
 }

@@ -1,4 +1,4 @@
-#include "modules/balance/balance_internal.h"
+#include "modules/api/api_internal.h"
 
 #include <time.h>
 
@@ -47,7 +47,7 @@ static void write_server(weir_builder *body, uint64_t id, const weir_balance_ser
                         server->is_draining ? ",\"drain\":true" : "");
 }
 
-void balance_show_server(weir_builder *body, uint64_t id, const weir_balance_server *server)
+void api_show_server(weir_builder *body, uint64_t id, const weir_balance_server *server)
 {
     write_server(body, id, server);
     weir_builder_add_byte(body, '}');
@@ -71,7 +71,7 @@ static weir_balance_server server_of(const weir_balance_peer *peer)
     };
 }
 
-void balance_show_address(weir_builder *body, const weir_balance_peer *peer)
+void api_show_address(weir_builder *body, const weir_balance_peer *peer)
 {
     const weir_balance_server server = server_of(peer);
     weir_str host;
@@ -219,7 +219,7 @@ static void write_peer(weir_builder *body, const weir_balance_group *group,
         write_number(body, "max_conns", peer->max_conns);
     }
     write_handshakes(body, &report.traffic);
-    write_traffic(body, group->family, &report.traffic);
+    write_traffic(body, weir_balance_group_family(group), &report.traffic);
     write_health(body, &report);
     weir_builder_add_byte(body, '}');
 }
@@ -239,53 +239,28 @@ static void write_peers(weir_builder *body, weir_balance_group *group)
     weir_builder_add_byte(body, ']');
 }
 
-/* Of a list with commas. */
-static bool is_wanted(const weir_str *fields, const char *name)
-{
-    weir_str rest = fields == NULL ? WEIR_STR_EMPTY : *fields;
-    weir_str field;
-
-    while (weir_str_split(&rest, ',', &field)) {
-        if (weir_str_eq(field, weir_str_from_z(name))) {
-            return true;
-        }
-    }
-    return fields == NULL;
-}
-
-bool balance_show_member_begin(weir_builder *body, const weir_str *fields, const char *name,
-                               const char **separator)
-{
-    if (!is_wanted(fields, name)) {
-        return false;
-    }
-    weir_builder_add(body, weir_str_from_z(*separator));
-    *separator = ",";
-    return true;
-}
-
-void balance_show_group(weir_builder *body, weir_balance_group *group, const weir_str *fields)
+void api_show_group(weir_builder *body, weir_balance_group *group, const weir_str *fields)
 {
     weir_balance_group_report report = weir_balance_report_group(group);
     const char *separator = "";
 
     weir_builder_add_byte(body, '{');
-    if (balance_show_member_begin(body, fields, "peers", &separator)) {
+    if (api_member_begin(body, fields, "peers", &separator)) {
         write_peers(body, group);
     }
-    if (balance_show_member_begin(body, fields, "keepalive", &separator)) {
+    if (api_member_begin(body, fields, "keepalive", &separator)) {
         weir_builder_printf(body, "\"keepalive\":%llu", (unsigned long long) report.idle);
     }
-    if (balance_show_member_begin(body, fields, "zombies", &separator)) {
+    if (api_member_begin(body, fields, "zombies", &separator)) {
         weir_builder_printf(body, "\"zombies\":%llu", (unsigned long long) report.zombies);
     }
-    if (report.has_queue && balance_show_member_begin(body, fields, "queue", &separator)) {
+    if (report.has_queue && api_member_begin(body, fields, "queue", &separator)) {
         weir_builder_printf(body, "\"queue\":{\"size\":%llu,\"max_size\":%llu,\"overflows\":%llu}",
                             (unsigned long long) report.queued,
                             (unsigned long long) report.queue_max,
                             (unsigned long long) report.queue_overflows);
     }
-    if (balance_show_member_begin(body, fields, "zone", &separator)) {
+    if (api_member_begin(body, fields, "zone", &separator)) {
         write_text(body, "zone", weir_balance_group_zone(group));
     }
     weir_builder_add_byte(body, '}');
@@ -293,7 +268,7 @@ void balance_show_group(weir_builder *body, weir_balance_group *group, const wei
 
 /* ---- tables */
 
-void balance_show_server_head(weir_builder *body)
+void api_show_server_head(weir_builder *body)
 {
     weir_builder_printf(body, "%4s  %-28s %6s %9s %9s %12s %10s  %s\n", "ID", "SERVER", "WEIGHT",
                         "MAX_CONNS", "MAX_FAILS", "FAIL_TIMEOUT", "SLOW_START", "");
@@ -322,13 +297,13 @@ static void add_server(weir_builder *body, uint64_t id, const weir_balance_serve
     }
 }
 
-void balance_show_server_line(weir_builder *body, uint64_t id, const weir_balance_server *server)
+void api_show_server_line(weir_builder *body, uint64_t id, const weir_balance_server *server)
 {
     add_server(body, id, server);
     weir_builder_add_byte(body, '\n');
 }
 
-void balance_show_address_line(weir_builder *body, const weir_balance_peer *peer)
+void api_show_address_line(weir_builder *body, const weir_balance_peer *peer)
 {
     const weir_balance_server server = server_of(peer);
 
@@ -336,13 +311,14 @@ void balance_show_address_line(weir_builder *body, const weir_balance_peer *peer
     weir_builder_printf(body, " of %llu\n", (unsigned long long) peer->parent);
 }
 
-void balance_show_group_table(weir_builder *body, weir_balance_group *group)
+void api_show_group_table(weir_builder *body, weir_balance_group *group)
 {
     weir_str zone = weir_balance_group_zone(group);
     size_t count;
     const weir_balance_peer *peers = weir_balance_peers(group, &count);
 
-    weir_builder_printf(body, "%s upstream %.*s", group->family->name, WEIR_STR_ARG(group->name));
+    weir_builder_printf(body, "%s upstream %.*s", weir_balance_group_family(group)->name,
+                        WEIR_STR_ARG(weir_balance_group_name(group)));
     if (zone.len != 0) {
         weir_builder_printf(body, ", zone %.*s", WEIR_STR_ARG(zone));
     }
