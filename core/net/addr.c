@@ -276,6 +276,39 @@ bool weir_addr_eq(const weir_addr *a, const weir_addr *b)
     }
 }
 
+static int addr_order(uint64_t a, uint64_t b)
+{
+    return a < b ? -1 : a > b;
+}
+
+int weir_addr_compare(const weir_addr *a, const weir_addr *b)
+{
+    int order;
+
+    if (a->len == 0 || b->len == 0) {
+        return addr_order(a->len, b->len);
+    }
+    if (a->sa.sa_family != b->sa.sa_family) {
+        return addr_order(a->sa.sa_family, b->sa.sa_family);
+    }
+
+    switch (a->sa.sa_family) {
+    case AF_INET:
+        order = addr_order(ntohl(a->in.sin_addr.s_addr), ntohl(b->in.sin_addr.s_addr));
+        return order != 0 ? order : addr_order(ntohs(a->in.sin_port), ntohs(b->in.sin_port));
+    case AF_INET6:
+        order = memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof(a->in6.sin6_addr));
+        if (order == 0) {
+            order = addr_order(a->in6.sin6_scope_id, b->in6.sin6_scope_id);
+        }
+        return order != 0 ? order : addr_order(ntohs(a->in6.sin6_port), ntohs(b->in6.sin6_port));
+    case AF_UNIX:
+        return weir_str_compare(addr_unix_path(a), addr_unix_path(b));
+    default:
+        return -1;
+    }
+}
+
 bool weir_addr_is_wildcard(const weir_addr *addr)
 {
     if (addr->len == 0) {

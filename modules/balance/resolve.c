@@ -42,26 +42,101 @@ struct balance_lookups {
     weir_timer timer;
     weir_list names;
     uint64_t round;
+    weir_list *next; /* of the names: where the round has got to */
+    size_t unseen;   /* so many it has not come to yet */
 };
 
 /* ---- publishing what was found */
+
+/* An address that was found, with its port. */
+typedef struct {
+    weir_addr addr;
+    const weir_resolved *found;
+    bool is_settled; /* a peer has it already, or an earlier place */
+} place;
 
 typedef struct {
     const weir_resolved *found;
     size_t count;
     size_t addresses; /* of these: others stand for a target that no server would tell of */
     unsigned unheard; /* WEIR_RESOLVER_IPV… */
-    bool *is_there;
+    place *places;    /* as they were found */
+    size_t place_count;
+    place **sorted; /* each address once, in their order */
+    size_t sorted_count;
     unsigned added, removed, changed, left_out;
 } news;
 
-static bool resolved_addr(const lookup *self, const weir_resolved *resolved, weir_addr *addr)
+/* Of equal addresses the one that was found first comes first. */
+static int place_compare(const void *a, const void *b)
 {
-    *addr = resolved->addr;
-    if (self->port != 0) {
-        weir_addr_set_port(addr, self->port);
+    const place *left = *(place *const *) a;
+    const place *right = *(place *const *) b;
+    int order = weir_addr_compare(&left->addr, &right->addr);
+
+    return order != 0 ? order : left < right ? -1 : left > right;
+}
+
+static int place_seek(const void *addr, const void *at)
+{
+    return weir_addr_compare(addr, &(*(place *const *) at)->addr);
+}
+
+/* NULL: it was not found. */
+static place *place_find(const news *publishing, const weir_addr *addr)
+{
+    place **at = bsearch(addr, publishing->sorted, publishing->sorted_count,
+                         sizeof(*publishing->sorted), place_seek);
+
+    return at == NULL ? NULL : *at;
+}
+
+/* Two targets of a service may have one address: the first one counts. */
+static void places_sort(news *publishing)
+{
+    for (size_t i = 0; i < publishing->place_count; i++) {
+        publishing->sorted[i] = &publishing->places[i];
     }
-    return weir_addr_port(addr) != 0;
+    qsort(publishing->sorted, publishing->place_count, sizeof(*publishing->sorted), place_compare);
+    for (size_t i = 0; i < publishing->place_count; i++) {
+        place *at = publishing->sorted[i];
+        size_t kept = publishing->sorted_count;
+
+        if (kept != 0 && weir_addr_eq(&publishing->sorted[kept - 1]->addr, &at->addr)) {
+            at->is_settled = true;
+        } else {
+            publishing->sorted[publishing->sorted_count++] = at;
+        }
+    }
+}
+
+/* False: no memory. */
+static bool news_open(const lookup *self, news *publishing)
+{
+    publishing->places = calloc(publishing->count + 1, sizeof(*publishing->places));
+    publishing->sorted = calloc(publishing->count + 1, sizeof(*publishing->sorted));
+    if (publishing->places == NULL || publishing->sorted == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < publishing->count; i++) {
+        const weir_resolved *found = &publishing->found[i];
+        place *at = &publishing->places[publishing->place_count];
+
+        publishing->addresses += found->addr.len != 0;
+        *at = (place){.addr = found->addr, .found = found};
+        if (self->port != 0) {
+            weir_addr_set_port(&at->addr, self->port);
+        }
+        publishing->place_count += weir_addr_port(&at->addr) != 0;
+    }
+    places_sort(publishing);
+    return true;
+}
+
+static void news_close(news *publishing)
+{
+    free(publishing->places);
+    free(publishing->sorted);
 }
 
 /* That it was not found says nothing: no server would say which of this kind the name, or that target, has. */
@@ -82,13 +157,12 @@ static bool is_unheard(const news *publishing, const balance_resolved *resolved)
 }
 
 /* Of a service: who is not of the first priority stands in for the first. */
-static balance_resolved resolved_of(const lookup *self, const news *publishing, size_t i,
-                                    const weir_addr *addr)
+static balance_resolved resolved_of(const lookup *self, const news *publishing, const place *at)
 {
-    const weir_resolved *found = &publishing->found[i];
+    const weir_resolved *found = at->found;
 
     return (balance_resolved){
-        .addr = *addr,
+        .addr = at->addr,
         .weight = self->port != 0      ? 0
                   : found->weight == 0 ? 1
                                        : found->weight,
@@ -116,24 +190,19 @@ static void publish_old(lookup *self, news *publishing)
 
     for (size_t n = 0; n < zone->count; n++) {
         balance_record *record = &zone->records[n];
-        bool stays = false;
+        place *at;
 
         if (atomic_load_explicit(&record->parent, memory_order_relaxed) != self->key) {
             continue;
         }
         self->is_beginning = false;
-        for (size_t i = 0; i < publishing->count && !stays; i++) {
-            weir_addr addr;
+        at = place_find(publishing, &record->resolved.addr);
+        if (at != NULL && !at->is_settled) {
+            const balance_resolved resolved = resolved_of(self, publishing, at);
 
-            if (!publishing->is_there[i] && resolved_addr(self, &publishing->found[i], &addr)
-                && weir_addr_eq(&addr, &record->resolved.addr)) {
-                const balance_resolved resolved = resolved_of(self, publishing, i, &addr);
-
-                stays = publishing->is_there[i] = true;
-                resolved_change(record, publishing, &resolved);
-            }
-        }
-        if (!stays && !is_unheard(publishing, &record->resolved)) {
+            at->is_settled = true;
+            resolved_change(record, publishing, &resolved);
+        } else if (!is_unheard(publishing, &record->resolved)) {
             balance_record_give_up(record);
             publishing->removed++;
         }
@@ -145,18 +214,18 @@ static void publish_new(const lookup *self, news *publishing)
 {
     uint64_t now_ms = weir_clock_now()->monotonic_ms;
 
-    for (size_t i = 0; i < publishing->count; i++) {
+    for (size_t i = 0; i < publishing->place_count; i++) {
+        const place *at = &publishing->places[i];
         char text[WEIR_ADDR_TEXT_MAX];
-        weir_addr addr;
         balance_resolved resolved;
         balance_record *record;
 
-        if (publishing->is_there[i] || !resolved_addr(self, &publishing->found[i], &addr)) {
+        if (at->is_settled) {
             continue;
         }
-        resolved = resolved_of(self, publishing, i, &addr);
-        record = balance_record_resolve(self->group, self->key, weir_addr_text(&addr, true, text),
-                                        &resolved);
+        resolved = resolved_of(self, publishing, at);
+        record = balance_record_resolve(self->group, self->key,
+                                        weir_addr_text(&at->addr, true, text), &resolved);
         if (record == NULL) {
             publishing->left_out++;
             continue;
@@ -188,33 +257,18 @@ static void tell(lookup *self, const news *publishing)
     self->left_out = publishing->left_out;
 }
 
-/* Two targets of a service may have one address: the first one counts. */
-static bool is_repeated(const weir_resolved *found, size_t i)
-{
-    for (size_t before = 0; before < i; before++) {
-        if (weir_addr_eq(&found[before].addr, &found[i].addr)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void publish(lookup *self, const weir_resolved *found, size_t count, unsigned unheard)
 {
     news publishing = {.found = found, .count = count, .unheard = unheard};
 
-    publishing.is_there = calloc(count + 1, sizeof(bool));
-    if (publishing.is_there == NULL) {
+    if (!news_open(self, &publishing)) {
+        news_close(&publishing);
         return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        publishing.is_there[i] = is_repeated(found, i);
-        publishing.addresses += found[i].addr.len != 0;
     }
     publish_old(self, &publishing);
     publish_new(self, &publishing);
     self->is_beginning = false;
-    free(publishing.is_there);
+    news_close(&publishing);
     if (publishing.added + publishing.removed + publishing.changed != 0) {
         atomic_fetch_add(&self->group->words->members, 1);
     }
@@ -334,42 +388,55 @@ static void lookup_begin(lookups *all, weir_balance_group *group, const balance_
     weir_list_append(&all->names, &self->link);
 }
 
-static lookup *lookup_find(const lookups *all, const weir_balance_group *group,
-                           const balance_name *name)
+/* Of those that the round has not come to; they stand in the order in which they come, but for what changes. */
+static bool lookup_see(lookups *all, const weir_balance_group *group, const balance_name *name)
 {
-    for (weir_list *link = all->names.next; link != &all->names; link = link->next) {
-        lookup *self = WEIR_OWNER(link, lookup, link);
+    weir_list *link = all->next;
 
-        if (self->key == name->key && self->id == name->id && self->group == group) {
-            return self;
+    for (size_t left = all->unseen; left != 0; link = link->next) {
+        lookup *self;
+
+        if (link == &all->names) {
+            continue;
         }
+        self = WEIR_OWNER(link, lookup, link);
+        if (self->round == all->round) {
+            continue;
+        }
+        if (self->key == name->key && self->id == name->id && self->group == group) {
+            self->round = all->round;
+            all->next = link->next;
+            all->unseen--;
+            return true;
+        }
+        left--;
     }
-    return NULL;
+    return false;
 }
 
 static void sync(lookups *all)
 {
     all->round++;
-    for (WEIR_ARRAY_EACH(&all->registry->groups, weir_balance_group *, place)) {
-        weir_balance_group *group = *place;
+    all->next = all->names.next;
+    for (WEIR_ARRAY_EACH(&all->registry->groups, weir_balance_group *, item)) {
+        weir_balance_group *group = *item;
         const balance_view *view =
             group->words == NULL ? NULL : balance_view_now(group, weir_clock_now()->monotonic_ms);
 
         for (size_t i = 0; view != NULL && i < view->name_count; i++) {
-            lookup *self = lookup_find(all, group, &view->names[i]);
-
-            if (self == NULL) {
+            if (!lookup_see(all, group, &view->names[i])) {
                 lookup_begin(all, group, &view->names[i]);
-            } else {
-                self->round = all->round;
             }
         }
     }
+    all->unseen = 0;
     for (weir_list *link = all->names.next, *next; link != &all->names; link = next) {
         lookup *self = WEIR_OWNER(link, lookup, link);
 
         next = link->next;
-        if (self->round != all->round) {
+        if (self->round == all->round) {
+            all->unseen++; /* by the next round */
+        } else {
             /* The server is no more, and its addresses with it. */
             publish(self, NULL, 0, 0);
             lookup_free(self);

@@ -133,21 +133,23 @@ static void a_host_and_its_port_are_told_apart(void **state)
     }
 }
 
-static void equality_is_of_family_address_and_port(void **state)
+static void equality_and_order_are_of_family_address_and_port(void **state)
 {
-    static const char *const cases[] = {
-        "1.2.3.4:80", "1.2.3.4:81", "1.2.3.5:80", "[::1]:80",
-        "[::1]:81",   "[::2]:80",   "unix:/a",    "unix:/ab",
+    static const char *const in_order[] = {
+        "unix:/a",    "unix:/ab", "1.2.3.4:80", "1.2.3.4:81",
+        "1.2.3.5:80", "[::1]:80", "[::1]:81",   "[::2]:80",
     };
 
     (void) state;
-    for (size_t i = 0; i < WEIR_COUNT(cases); i++) {
-        for (size_t j = 0; j < WEIR_COUNT(cases); j++) {
+    for (size_t i = 0; i < WEIR_COUNT(in_order); i++) {
+        for (size_t j = 0; j < WEIR_COUNT(in_order); j++) {
             weir_addr a, b;
 
-            assert_true(weir_addr_parse(weir_str_from_z(cases[i]), 0, &a));
-            assert_true(weir_addr_parse(weir_str_from_z(cases[j]), 0, &b));
+            assert_true(weir_addr_parse(weir_str_from_z(in_order[i]), 0, &a));
+            assert_true(weir_addr_parse(weir_str_from_z(in_order[j]), 0, &b));
             assert_int_equal(weir_addr_eq(&a, &b), i == j);
+            assert_int_equal(weir_addr_compare(&a, &b) < 0, i < j);
+            assert_int_equal(weir_addr_compare(&a, &b) > 0, i > j);
         }
     }
 }
@@ -452,7 +454,7 @@ int main(void)
         cmocka_unit_test(what_is_no_literal_is_refused),
         cmocka_unit_test(a_host_stands_before_its_port),
         cmocka_unit_test(a_host_and_its_port_are_told_apart),
-        cmocka_unit_test(equality_is_of_family_address_and_port),
+        cmocka_unit_test(equality_and_order_are_of_family_address_and_port),
         cmocka_unit_test(no_address_is_harmless),
         cmocka_unit_test(networks_have_what_their_prefix_says),
         cmocka_unit_test(mapped_addresses_match_ipv4_networks),
