@@ -1,6 +1,7 @@
 #include "modules/balance/balance_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <zlib.h>
 
 /*
@@ -31,14 +32,11 @@ static int name_compare(const void *a, const void *b)
     return order != 0 ? order : left->peer < right->peer ? -1 : left->peer > right->peer;
 }
 
-/* Peers in the order of their names, so that those of one name stand together. */
-static bool named_make(balance_view *view, balance_tier *tier)
+static bool named_sort(balance_tier *tier)
 {
     name_of *names = malloc((tier->count + 1) * sizeof(*names));
 
-    tier->named = WEIR_NEW_ARRAY(view->pool, uint32_t, tier->count + 1);
-    if (names == NULL || tier->named == NULL) {
-        free(names);
+    if (names == NULL) {
         return false;
     }
     for (size_t i = 0; i < tier->count; i++) {
@@ -49,6 +47,35 @@ static bool named_make(balance_view *view, balance_tier *tier)
         tier->named[i] = names[i].peer;
     }
     free(names);
+    return true;
+}
+
+static bool is_sorted(const balance_tier *tier, const uint32_t *named)
+{
+    for (size_t i = 1; i < tier->count; i++) {
+        const name_of left = {tier->peers[named[i - 1]].name, named[i - 1]};
+        const name_of right = {tier->peers[named[i]].name, named[i]};
+
+        if (name_compare(&left, &right) > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Peers in the order of their names, so that those of one name stand together: most often, in that of the view before. */
+static bool named_make(const balance_view *before, balance_view *view, balance_tier *tier)
+{
+    const balance_tier *like = before == NULL ? NULL : &before->tiers[tier - view->tiers];
+
+    tier->named = WEIR_NEW_ARRAY(view->pool, uint32_t, tier->count + 1);
+    if (tier->named == NULL) {
+        return false;
+    }
+    if (like == NULL || like->count != tier->count || !is_sorted(tier, like->named)) {
+        return named_sort(tier);
+    }
+    memcpy(tier->named, like->named, tier->count * sizeof(*tier->named));
     return true;
 }
 
@@ -240,7 +267,8 @@ static balance_ring *ring_new(const balance_ring_name *names, size_t count)
 bool balance_ring_prepare(const weir_balance_group *group, balance_view *view, balance_tier *tier)
 {
     size_t count;
-    balance_ring_name *names = named_make(view, tier) ? ring_names_make(view, tier, &count) : NULL;
+    balance_ring_name *names =
+        named_make(group->view, view, tier) ? ring_names_make(view, tier, &count) : NULL;
 
     if (names == NULL) {
         return false;

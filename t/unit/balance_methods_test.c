@@ -134,6 +134,17 @@ static void a_ring_of_large_weights_is_bounded_and_keeps_their_shares(void **sta
     end();
 }
 
+static void assert_names_are_in_order(const weir_balance_group *group)
+{
+    const balance_tier *tier = &group->view->tiers[BALANCE_PRIMARY];
+
+    for (size_t i = 1; i < tier->count; i++) {
+        assert_true(
+            weir_str_compare(tier->peers[tier->named[i - 1]].name, tier->peers[tier->named[i]].name)
+            <= 0);
+    }
+}
+
 static void a_ring_is_made_anew_only_for_other_names_or_weights(void **state)
 {
     weir_balance_group *group = group_of("hash $remote_addr consistent; server 127.0.0.1 weight=3;"
@@ -143,6 +154,7 @@ static void a_ring_is_made_anew_only_for_other_names_or_weights(void **state)
 
     (void) state;
     one(group, NULL);
+    assert_names_are_in_order(group);
     view = group->view;
     ring = view->tiers[BALANCE_PRIMARY].ring;
 
@@ -150,6 +162,7 @@ static void a_ring_is_made_anew_only_for_other_names_or_weights(void **state)
     atomic_store(&group->seats[0].record->state.health, BALANCE_UNHEALTHY);
     atomic_fetch_add(&group->words->members, 1);
     one(group, NULL);
+    assert_names_are_in_order(group);
     assert_ptr_not_equal(group->view, view);
     assert_ptr_equal(group->view->tiers[BALANCE_PRIMARY].ring, ring);
     assert_int_equal(ring->references, 1);
@@ -158,6 +171,7 @@ static void a_ring_is_made_anew_only_for_other_names_or_weights(void **state)
     atomic_store(&group->seats[2].record->removed, group->seats[2].server->digest);
     atomic_fetch_add(&group->words->members, 1);
     one(group, NULL);
+    assert_names_are_in_order(group);
     assert_ptr_not_equal(group->view->tiers[BALANCE_PRIMARY].ring, ring);
     assert_int_equal(group->view->tiers[BALANCE_PRIMARY].ring->name_count, 2);
     end();
