@@ -160,6 +160,20 @@ bool weir_waf_operator_pattern(const weir_waf_operator *op, weir_str *pattern)
     return true;
 }
 
+weir_str weir_waf_operator_prefix(const weir_waf_operator *op)
+{
+    return op->kind->compile == weir_waf_regex_compile && op->regex.shape == WEIR_WAF_REGEX_PREFIX
+                   && op->regex.is_prefix_of_either_case
+               ? op->regex.prefix
+               : WEIR_STR_EMPTY;
+}
+
+bool weir_waf_operator_takes_anything(const weir_waf_operator *op)
+{
+    return op->kind->compile == weir_waf_regex_compile
+           && op->regex.shape == WEIR_WAF_REGEX_ANYTHING;
+}
+
 bool weir_waf_operator_phrases(const weir_waf_operator *op, weir_waf_phrases *phrases)
 {
     weir_waf_operator_runs *run = op->kind->run;

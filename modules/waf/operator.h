@@ -96,6 +96,10 @@ typedef struct weir_waf_phrases {
 
 /* The pattern of @rx and its kind; false for others. */
 bool weir_waf_operator_pattern(const weir_waf_operator *op, weir_str *pattern);
+/* All that @rx asks for: that a value begins with this, in either case of letters.  Empty: it asks otherwise. */
+weir_str weir_waf_operator_prefix(const weir_waf_operator *op);
+/* Whether @rx matches whatever it is given, and all of it: "^.*$". */
+bool weir_waf_operator_takes_anything(const weir_waf_operator *op);
 /* The phrases of @pm, @pmFromFile, @contains ...; false for others. */
 bool weir_waf_operator_phrases(const weir_waf_operator *op, weir_waf_phrases *phrases);
 /* Bytes one of which must be in the value; false: any value may match. */

@@ -60,25 +60,6 @@ static weir_str undo_slashes(weir_pool *pool, weir_str pattern)
     return weir_builder_close(&plain, &text) ? text : pattern;
 }
 
-/*
- * What a pattern like ^header_name_ asks for: that names begin so.  Empty: it is not of that kind.  CRS asks such of each TX variable
- * in each request.
- */
-static weir_str prefix_of(weir_str pattern)
-{
-    if (pattern.len < 2 || pattern.data[0] != '^') {
-        return WEIR_STR_EMPTY;
-    }
-    for (size_t i = 1; i < pattern.len; i++) {
-        char c = weir_byte_lower(pattern.data[i]);
-
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_')) {
-            return WEIR_STR_EMPTY;
-        }
-    }
-    return weir_str_from(pattern, 1);
-}
-
 static bool read_selector(weir_waf_reader *reader, weir_str selector, weir_waf_target *target)
 {
     if (selector.len >= 2 && selector.data[0] == '\'' && selector.data[selector.len - 1] == '\'') {
@@ -105,9 +86,13 @@ static bool read_selector(weir_waf_reader *reader, weir_str selector, weir_waf_t
         target->pattern = weir_waf_read_pattern(
             reader, undo_slashes(reader->pool, weir_str_slice(selector, 1, selector.len - 1)),
             true);
-        target->prefix = prefix_of(weir_str_slice(selector, 1, selector.len - 1));
+        if (target->pattern == NULL) {
+            return false;
+        }
+        /* CRS asks such of each TX variable in each request. */
+        target->prefix = weir_waf_operator_prefix(target->pattern);
         target->selector = selector;
-        return target->pattern != NULL;
+        return true;
     }
     target->selector = selector;
     if (target->variable == WEIR_WAF_VAR_TX) {

@@ -176,9 +176,10 @@ static bool look_at_lines(weir_waf_library *library, weir_waf_test *test)
 }
 
 /* All of any value is one match as it is. */
-static bool gains_by_lines(weir_str pattern)
+static bool gains_by_lines(const weir_waf_test *test)
 {
-    return !weir_str_eq(pattern, WEIR_STR("^.*$")) && weir_waf_pattern_has_ends(pattern);
+    return !weir_waf_operator_takes_anything(test->as_written)
+           && weir_waf_pattern_has_ends(test->parameter.text);
 }
 
 bool weir_waf_rule_look_at_lines(weir_waf_library *library, const weir_waf_rule *rule)
@@ -195,7 +196,7 @@ bool weir_waf_rule_look_at_lines(weir_waf_library *library, const weir_waf_rule 
         }
         if (!detects) {
             test->operator= test->as_written;
-        } else if (test->operator== test->as_written && gains_by_lines(test->parameter.text)
+        } else if (test->operator== test->as_written && gains_by_lines(test)
                    && !look_at_lines(library, test)) {
             return false;
         }
