@@ -286,7 +286,7 @@ static weir_result convert_head(weir_http_exchange *ex, const charset_conf *char
     const weir_charset_map *map = map_find(charset->to.maps, from, to);
     weir_charset_conversion conversion;
 
-    if (map == NULL || !weir_charset_conversion_begin(&conversion, map, from, to)) {
+    if (map == NULL) {
         weir_log_line(&ex->log, WEIR_LOG_ERR, 0,
                       "no \"charset_map\" between the charsets \"%.*s\" and \"%.*s\"",
                       WEIR_STR_ARG(from), WEIR_STR_ARG(to));
@@ -295,6 +295,7 @@ static weir_result convert_head(weir_http_exchange *ex, const charset_conf *char
     if (weir_http_fields_find(&ex->response.fields, WEIR_HTTP_CONTENT_ENCODING) != NULL) {
         return WEIR_OK;
     }
+    weir_charset_conversion_begin(&conversion, map, from);
     return name_write(ex, to, value)
                    && (ex->response.content_length == 0 || conversion_start(ex, &conversion))
                ? WEIR_OK

@@ -156,17 +156,13 @@ bool weir_charset_map_add(weir_charset_map *map, const weir_str row[2], size_t *
 
 /* ---- converting */
 
-bool weir_charset_conversion_begin(weir_charset_conversion *conversion, const weir_charset_map *map,
-                                   weir_str from, weir_str into)
+void weir_charset_conversion_begin(weir_charset_conversion *conversion, const weir_charset_map *map,
+                                   weir_str from)
 {
-    if (!weir_charset_map_is_between(map, from, into)) {
-        return false;
-    }
     *conversion = (weir_charset_conversion){
         .map = map,
         .is_back = weir_str_eq_nocase(map->to, from),
     };
-    return true;
 }
 
 bool weir_charset_keeps_length(const weir_charset_conversion *conversion)

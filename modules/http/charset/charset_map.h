@@ -35,9 +35,9 @@ typedef struct {
     uint8_t low, high;
 } weir_charset_conversion;
 
-/* False: the map is not between these. */
-bool weir_charset_conversion_begin(weir_charset_conversion *conversion, const weir_charset_map *map,
-                                   weir_str from, weir_str into) WEIR_MUST_USE;
+/* From one of the map's encodings into the other. */
+void weir_charset_conversion_begin(weir_charset_conversion *conversion, const weir_charset_map *map,
+                                   weir_str from);
 /* As many bytes come out as go in. */
 bool weir_charset_keeps_length(const weir_charset_conversion *conversion);
 /* ASCII comes out as it was. */
