@@ -8,7 +8,6 @@
 #include "core/conf/conf_internal.h"
 
 #define CONF_READ_STEP 65536 /* bytes */
-#define CONF_PATH_MAX 4096   /* bytes */
 
 /* ---- for functions of directives */
 

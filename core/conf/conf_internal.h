@@ -26,8 +26,7 @@ struct weir_conf_plan {
     const weir_module *module;
     weir_conf_family *family;
     size_t index;
-    weir_array members;          /* of weir_conf_member */
-    bool has_uninherited_member; /* WEIR_INHERIT_NONE */
+    weir_array members; /* of weir_conf_member */
 };
 
 struct weir_conf_family {

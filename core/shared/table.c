@@ -8,8 +8,7 @@
 
 #define TABLE_MAGIC 0x32656c6261746577 /* "wetable2": grows with what lies in the memory */
 #define TABLE_HEAD_ROOM 256            /* the first cell begins here */
-#define TABLE_CELLS_MIN 8
-#define TABLE_SHARE_MAX 4 /* one entry may take a quarter */
+#define TABLE_SHARE_MAX 4              /* one entry may take a quarter */
 
 _Static_assert(sizeof(table_head) <= TABLE_HEAD_ROOM, "the head must fit before the cells");
 

@@ -253,19 +253,3 @@ weir_str weir_waf_client_addr(const weir_waf_transaction *tx)
 {
     return tx->connection.client_addr;
 }
-
-bool weir_waf_is_on(const weir_waf_transaction *tx)
-{
-    return tx->engine != WEIR_WAF_ENGINE_OFF;
-}
-
-bool weir_waf_env(const weir_waf_transaction *tx, weir_str name, weir_str *value)
-{
-    for (uint32_t i = 0; i < tx->env.count; i++) {
-        if (weir_str_eq_nocase(tx->env.items[i].name, name)) {
-            *value = tx->env.items[i].text;
-            return true;
-        }
-    }
-    return false;
-}

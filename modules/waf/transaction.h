@@ -127,14 +127,8 @@ const weir_waf_intervention *weir_waf_intervened(const weir_waf_transaction *tx)
  */
 void weir_waf_exhausted(weir_waf_transaction *tx, const char *what);
 
-/* Not SecRuleEngine Off. */
-bool weir_waf_is_on(const weir_waf_transaction *tx);
-
 /* Of the program. */
 const weir_waf_settings *weir_waf_transaction_settings(const weir_waf_transaction *tx);
 weir_str weir_waf_client_addr(const weir_waf_transaction *tx);
-
-/* The value of env:name by setenv; false: there is none. */
-bool weir_waf_env(const weir_waf_transaction *tx, weir_str name, weir_str *value);
 
 #endif

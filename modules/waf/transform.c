@@ -101,11 +101,6 @@ const weir_waf_transform *weir_waf_transform_find(weir_str name)
     return NULL;
 }
 
-weir_str weir_waf_transform_name(const weir_waf_transform *transform)
-{
-    return transform->name;
-}
-
 bool weir_waf_transform_is_none(const weir_waf_transform *transform)
 {
     return transform->write == NULL;

@@ -27,9 +27,6 @@ typedef enum {
 /* By its name in SecLang, in either case and without "t:"; NULL: there is none. */
 const weir_waf_transform *weir_waf_transform_find(weir_str name);
 
-/* As the reference manual writes it: "urlDecodeUni". */
-weir_str weir_waf_transform_name(const weir_waf_transform *transform);
-
 /* Whether it is "none", which empties the list it stands in and changes no value. */
 bool weir_waf_transform_is_none(const weir_waf_transform *transform);
 

@@ -74,8 +74,7 @@ typedef struct {
     uint64_t body_framing;  /* bytes around it, for $request_length */
     bool body_ended;        /* all of it was read from the wire */
     bool body_is_collected; /* `body` is complete */
-    bool body_is_discarded;
-    bool expects_continue; /* and none was sent yet */
+    bool expects_continue;  /* and none was sent yet */
     bool
         wants_identity; /* an origin is not told of codings that the client takes: its answer is looked at */
     weir_chain body; /* what weir_http_collect_body() has: in memory, or one file span */

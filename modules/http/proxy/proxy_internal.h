@@ -272,8 +272,7 @@ struct weir_http_upstream_state {
     struct proxy_rate *rate; /* at which the origin is read from; NULL: any */
     bool client_waits;       /* for more of the body, and not the body for it */
     weir_chain body;         /* read, and not yet taken by the client */
-    uint64_t pulled;         /* in the turn that began at turn_ms */
-    uint64_t turn_ms;
+    uint64_t pulled;         /* since receive() was called */
     weir_task go_on;
     int temp_file; /* -1: none */
     uint64_t temp_bytes;
