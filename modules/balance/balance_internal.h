@@ -476,16 +476,18 @@ void balance_health_claim(const weir_balance_group *group, weir_balance_state *s
 
 /* ---- control.c */
 
-/* As weir_balance_server_next(). */
-bool balance_server_next(const weir_balance_group *group, size_t *position,
-                         balance_name *found) WEIR_MUST_USE;
-
 /* A worker's half, and the keeper's, which goes on where one that was killed did not; apart from the event loop. */
 bool balance_change_ask(const struct balance_control *control, weir_balance_change *change,
                         unsigned slot) WEIR_MUST_USE;
 void balance_changes_carry_out(const struct balance_control *control, const weir_log *log);
 /* `outcome` and `id` are set, and the call is another's. */
 bool balance_change_answered(weir_balance_change *change) WEIR_MUST_USE;
+
+/* ---- report.c */
+
+/* As weir_balance_server_next(). */
+bool balance_server_next(const weir_balance_group *group, size_t *position,
+                         balance_name *found) WEIR_MUST_USE;
 
 /* ---- resolve.c */
 
