@@ -112,6 +112,21 @@ weir_http_method weir_http_method_find(weir_str text); /* case matters (RFC 9110
 weir_str weir_http_method_text(weir_http_method method);
 bool weir_http_method_is_idempotent(weir_http_method method); /* RFC 9110, 9.2.2; OTHER is not */
 
+/* Whether a field is of one connection in HTTP/1, has no place in HTTP/2, and is never passed on as it is (RFC 9113, 8.2.2). */
+static inline bool weir_http_name_is_of_connection(weir_http_name name)
+{
+    switch (name) {
+    case WEIR_HTTP_CONNECTION:
+    case WEIR_HTTP_KEEP_ALIVE:
+    case WEIR_HTTP_PROXY_CONNECTION:
+    case WEIR_HTTP_TRANSFER_ENCODING:
+    case WEIR_HTTP_UPGRADE:
+        return true;
+    default:
+        return false;
+    }
+}
+
 typedef enum {
     WEIR_HTTP_09,
     WEIR_HTTP_10,

@@ -36,20 +36,11 @@ static h2_state *state_of(const proxy_state *proxy)
 /* A connection's, which have no place here, except "TE: trailers" (RFC 9113, 8.2.2); Host is :authority. */
 static bool stays_out(weir_http_name name, weir_str value)
 {
-    switch (name) {
-    case WEIR_HTTP_TE:
+    if (name == WEIR_HTTP_TE) {
         return !weir_str_eq_nocase(value, WEIR_STR("trailers"));
-    case WEIR_HTTP_HOST:
-    case WEIR_HTTP_CONNECTION:
-    case WEIR_HTTP_KEEP_ALIVE:
-    case WEIR_HTTP_PROXY_CONNECTION:
-    case WEIR_HTTP_TRANSFER_ENCODING:
-    case WEIR_HTTP_UPGRADE:
-    case WEIR_HTTP_HTTP2_SETTINGS:
-        return true;
-    default:
-        return false;
     }
+    return weir_http_name_is_of_connection(name) || name == WEIR_HTTP_HOST
+           || name == WEIR_HTTP_HTTP2_SETTINGS;
 }
 
 static size_t count_lines(weir_str lines)

@@ -69,6 +69,13 @@ static void head_settle(proxy_state *proxy)
 
 static bool is_hidden(const proxy_hidden *hidden, const weir_http_field *field);
 
+/* What an origin says of its connection and of framing: the client's wire says its own. */
+static bool ends_here(weir_http_name name)
+{
+    return weir_http_name_is_of_connection(name) || name == WEIR_HTTP_CONTENT_LENGTH
+           || name == WEIR_HTTP_TE || name == WEIR_HTTP_TRAILER;
+}
+
 /* 103 (RFC 8297): what of it is for clients. */
 static void pass_hints(proxy_state *proxy)
 {
@@ -82,20 +89,7 @@ static void pass_hints(proxy_state *proxy)
     for (size_t i = 0; i < all->count; i++) {
         const weir_http_field *field = &all->items[i];
 
-        switch (field->name) {
-        case WEIR_HTTP_CONNECTION:
-        case WEIR_HTTP_KEEP_ALIVE:
-        case WEIR_HTTP_PROXY_CONNECTION:
-        case WEIR_HTTP_CONTENT_LENGTH:
-        case WEIR_HTTP_TRANSFER_ENCODING:
-        case WEIR_HTTP_TE:
-        case WEIR_HTTP_TRAILER:
-        case WEIR_HTTP_UPGRADE:
-            continue;
-        default:
-            break;
-        }
-        if (!is_hidden(proxy->conf->hidden, field)
+        if (!ends_here(field->name) && !is_hidden(proxy->conf->hidden, field)
             && !weir_http_fields_add_parsed(&hints, field->name, field->text, field->value)) {
             return;
         }
@@ -276,30 +270,24 @@ static bool is_hidden(const proxy_hidden *hidden, const weir_http_field *field)
 
 /* ---- the response */
 
+/* Of those that end here: what is for the client all the same. */
+static bool passes_on(const proxy_state *proxy, weir_http_name name)
+{
+    return (name == WEIR_HTTP_TRAILER && proxy->conf->pass_trailers)
+           || (name == WEIR_HTTP_UPGRADE
+               && (proxy->answer.status == 101 || proxy->answer.status == 426));
+}
+
 /* Adds a field that passes. */
 static bool pass_field(proxy_state *proxy, const weir_http_field *field)
 {
     weir_http_response *response = &proxy->ex->response;
     weir_str value = field->value;
 
-    switch (field->name) {
-    case WEIR_HTTP_CONNECTION:
-    case WEIR_HTTP_KEEP_ALIVE:
-    case WEIR_HTTP_PROXY_CONNECTION:
-    case WEIR_HTTP_CONTENT_LENGTH:
-    case WEIR_HTTP_TRANSFER_ENCODING:
-    case WEIR_HTTP_TE:
+    if (ends_here(field->name) && !passes_on(proxy, field->name)) {
         return true;
-    case WEIR_HTTP_TRAILER:
-        if (!proxy->conf->pass_trailers) {
-            return true;
-        }
-        break;
-    case WEIR_HTTP_UPGRADE:
-        if (proxy->answer.status != 101 && proxy->answer.status != 426) {
-            return true;
-        }
-        break;
+    }
+    switch (field->name) {
     case WEIR_HTTP_CONTENT_TYPE:
         if (!is_hidden(proxy->conf->hidden, field)) {
             response->content_type = value;

@@ -34,19 +34,9 @@ static void add_fields(nghttp2_nv *list, size_t *count, const weir_http_fields *
     for (size_t i = 0; i < fields->count; i++) {
         const weir_http_field *field = &fields->items[i];
 
-        if (field->is_removed) {
-            continue;
-        }
-        switch (field->name) {
-        case WEIR_HTTP_CONNECTION:
-        case WEIR_HTTP_KEEP_ALIVE:
-        case WEIR_HTTP_PROXY_CONNECTION:
-        case WEIR_HTTP_TRANSFER_ENCODING:
-        case WEIR_HTTP_UPGRADE:
-        case WEIR_HTTP_CONTENT_LENGTH:
-            /* A connection's, which have no place here (RFC 9113, 8.2.2), and the framing. */
-            continue;
-        default:
+        /* The length is said by this wire. */
+        if (!field->is_removed && !weir_http_name_is_of_connection(field->name)
+            && field->name != WEIR_HTTP_CONTENT_LENGTH) {
             add(list, count, field->text, field->value);
         }
     }
