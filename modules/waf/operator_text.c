@@ -69,9 +69,9 @@ weir_waf_matched weir_waf_run_within(const weir_waf_operator *op, weir_str value
     return matched(weir_str_find(weir_waf_operand(op, run), value) != NULL);
 }
 
-/* ---- numbers: as C's atoi() reads them, blanks first and junk after; one that is too large stays at the end */
+/* ---- numbers */
 
-static int64_t number_of(weir_str text)
+int64_t weir_waf_number_of(weir_str text)
 {
     bool is_negative = false;
     int64_t number = 0;
@@ -99,38 +99,38 @@ static int64_t number_of(weir_str text)
 bool weir_waf_number_compile(weir_waf_operator_build *build, weir_waf_operator *op)
 {
     (void) build;
-    op->number = number_of(op->parameter);
+    op->number = weir_waf_number_of(op->parameter);
     return true;
 }
 
 static int64_t number_operand(const weir_waf_operator *op, const weir_waf_run *run)
 {
-    return run->expanded != NULL ? number_of(*run->expanded) : op->number;
+    return run->expanded != NULL ? weir_waf_number_of(*run->expanded) : op->number;
 }
 
 weir_waf_matched weir_waf_run_eq(const weir_waf_operator *op, weir_str value, weir_waf_run *run)
 {
-    return matched(number_of(value) == number_operand(op, run));
+    return matched(weir_waf_number_of(value) == number_operand(op, run));
 }
 
 weir_waf_matched weir_waf_run_ge(const weir_waf_operator *op, weir_str value, weir_waf_run *run)
 {
-    return matched(number_of(value) >= number_operand(op, run));
+    return matched(weir_waf_number_of(value) >= number_operand(op, run));
 }
 
 weir_waf_matched weir_waf_run_gt(const weir_waf_operator *op, weir_str value, weir_waf_run *run)
 {
-    return matched(number_of(value) > number_operand(op, run));
+    return matched(weir_waf_number_of(value) > number_operand(op, run));
 }
 
 weir_waf_matched weir_waf_run_le(const weir_waf_operator *op, weir_str value, weir_waf_run *run)
 {
-    return matched(number_of(value) <= number_operand(op, run));
+    return matched(weir_waf_number_of(value) <= number_operand(op, run));
 }
 
 weir_waf_matched weir_waf_run_lt(const weir_waf_operator *op, weir_str value, weir_waf_run *run)
 {
-    return matched(number_of(value) < number_operand(op, run));
+    return matched(weir_waf_number_of(value) < number_operand(op, run));
 }
 
 weir_waf_matched weir_waf_run_never(const weir_waf_operator *op, weir_str value, weir_waf_run *run)

@@ -201,8 +201,6 @@ bool weir_waf_set_number(weir_waf_transaction *tx, weir_waf_variable variable, i
 weir_str weir_waf_scalar(const weir_waf_transaction *tx, weir_waf_variable variable);
 bool weir_waf_push(weir_waf_transaction *tx, weir_waf_values *values, weir_waf_value value);
 weir_str weir_waf_number_text(weir_waf_transaction *tx, int64_t number);
-/* As atoi() reads it: blanks, a sign, digits; what is none is 0, what is too large the largest. */
-int64_t weir_waf_number_of(weir_str text);
 
 /* What a chain makes of a value.  NULL: the budget is used up. */
 weir_waf_node *weir_waf_node_of(weir_waf_transaction *tx, weir_waf_value *value, uint32_t chain);

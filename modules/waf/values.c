@@ -69,30 +69,6 @@ weir_str weir_waf_scalar(const weir_waf_transaction *tx, weir_waf_variable varia
     return values->count == 0 ? WEIR_STR_EMPTY : values->items[0].text;
 }
 
-int64_t weir_waf_number_of(weir_str text)
-{
-    bool is_negative = false;
-    int64_t number = 0;
-    size_t i = 0;
-
-    while (i < text.len
-           && (text.data[i] == ' ' || (text.data[i] >= '\t' && text.data[i] <= '\r'))) {
-        i++;
-    }
-    if (i < text.len && (text.data[i] == '-' || text.data[i] == '+')) {
-        is_negative = text.data[i] == '-';
-        i++;
-    }
-    for (; i < text.len && text.data[i] >= '0' && text.data[i] <= '9'; i++) {
-        if (number > (INT64_MAX - 9) / 10) {
-            number = INT64_MAX - 9;
-            break;
-        }
-        number = number * 10 + (text.data[i] - '0');
-    }
-    return is_negative ? -number : number;
-}
-
 /* ---- nodes */
 
 /* Looking further would be quadratic for texts that somebody chose to collide. */
