@@ -69,14 +69,14 @@ bool weir_worker_needs_transparent(weir_cycle *cycle) WEIR_MUST_USE;
 /* ---- the master's word to its workers and the keeper: a kind and some bytes, in order, whole */
 
 /*
- * Registered before the fork (in `prepare` or `configured`): called in workers and the keeper for each
- * message of that kind. Messages since the fork of a worker are kept from it only if they came before;
- * what a later worker must know, the sender keeps in memory that fork() copies.
+ * Registered before the fork (in `prepare` or `configured`): `received` is called in workers and the keeper for each
+ * message of that kind; its bytes are borrowed until it returns.  `kind` is borrowed, too, for the life of the cycle.
+ * A worker gets what was broadcast after it was forked: what was before, the sender keeps in memory that fork() copies.
  */
 bool weir_message_register(weir_cycle *cycle, const char *kind,
                            void (*received)(weir_worker *worker, weir_str bytes, void *subject),
                            void *subject) WEIR_MUST_USE;
-/* In the master: to all workers and the keeper of the current generation. Up to 16 MiB. */
+/* In the master: to all workers and the keeper of the current generation.  The bytes, up to 16 MiB, are copied. */
 void weir_message_broadcast(weir_cycle *cycle, const char *kind, weir_str bytes);
 
 /* ---- the keeper's chores */

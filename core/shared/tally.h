@@ -19,10 +19,12 @@ typedef enum {
     WEIR_TALLY_FULL, /* not counted: no room for the key */
 } weir_tally_verdict;
 
+/* One more of the key under the slot, if the sum is below `limit`. */
 weir_tally_verdict weir_tally_up(weir_table *tally, weir_str key, uint32_t slot,
                                  uint64_t limit) WEIR_MUST_USE;
 /* What was counted is given back by the same process, under the same slot. */
 void weir_tally_down(weir_table *tally, weir_str key, uint32_t slot);
+/* Over all slots; 0 for a key that is not there, or when the lock cannot be had. */
 uint64_t weir_tally_sum(weir_table *tally, weir_str key);
 /* When the slot's process is dead. */
 void weir_tally_clear_slot(weir_table *tally, uint32_t slot);

@@ -42,6 +42,7 @@ bool weir_balance_leave(weir_conf *conf, weir_level *level,
 /* Once all is read: shared memory for what no `zone` is named for. */
 bool weir_balance_configured(weir_conf *conf, const weir_balance_family *family) WEIR_MUST_USE;
 
+/* Calls of the rows below, in a level whose owner is the group.  False: refused. */
 bool weir_balance_server_call(weir_conf *conf, void *settings, const weir_statement *statement);
 bool weir_balance_state_call(weir_conf *conf, void *settings, const weir_statement *statement);
 bool weir_balance_zone_call(weir_conf *conf, void *settings, const weir_statement *statement);
@@ -135,6 +136,7 @@ weir_balance_group *weir_balance_group_of_addrs(weir_pool *pool, const weir_cycl
                                                 const weir_addr *addrs, size_t count);
 
 weir_str weir_balance_group_name(const weir_balance_group *group);
+/* Its own, in full: not just one of the same name. */
 const weir_balance_family *weir_balance_group_family(const weir_balance_group *group);
 
 /* To be called in each worker, from the family's module. */
@@ -263,6 +265,7 @@ bool weir_balance_name_is_good(const weir_balance_group *group, const weir_balan
 /* Groups in order, those that hosts imply too; NULL past the end. */
 weir_balance_group *weir_balance_group_at(const weir_cycle *cycle,
                                           const weir_balance_family *family, size_t i);
+/* By an `upstream` block: not implied by a host. */
 bool weir_balance_group_is_named(const weir_balance_group *group);
 weir_str weir_balance_group_zone(const weir_balance_group *group); /* empty: it names none */
 /* Servers in order; `*position` begins at 0.  False after the last.  Texts hold until weir goes on. */
@@ -401,6 +404,7 @@ typedef struct weir_balance_link {
 weir_balance_link *weir_balance_link_new(weir_connection *connection, weir_balance_group *group,
                                          const weir_balance_peer *peer,
                                          const weir_balance_key *key);
+/* Whether weir_balance_idle_put() may keep a connection: `keepalive` is on. */
 bool weir_balance_keeps_idle(const weir_balance_group *group);
 /* The one that was used last; its state and owner are the caller's to set.  NULL: there is none. */
 weir_balance_link *weir_balance_idle_take(weir_balance_group *group, const weir_balance_peer *peer,

@@ -182,9 +182,10 @@ typedef struct weir_http_cycle {
     weir_list exchanges; /* in a worker: those of clients that have begun and not ended */
 } weir_http_cycle;
 
+/* NULL: the configuration has no `http`. */
 weir_http_cycle *weir_http_of_cycle(const weir_cycle *cycle);
 
-/* In directives of modules: the location (or server's root) being read; NULL at http level. */
+/* In directives of modules: the location (or server's root), or the server, being read; NULL at http level. */
 weir_http_location *weir_http_conf_location(weir_conf *conf);
 weir_http_server *weir_http_conf_server(weir_conf *conf);
 
@@ -202,6 +203,7 @@ static inline weir_http_cycle *weir_http_of_address(const weir_server_address *a
  * final slash, and the client is to be sent there.  NULL: failed, logged.
  */
 weir_http_location *weir_http_location_find(weir_http_exchange *ex, bool *needs_slash);
+/* "@name".  NULL: the server has none of that name. */
 weir_http_location *weir_http_location_named(const weir_http_server *server, weir_str name);
 /* Puts an exchange into a location: settings, log, limits. */
 void weir_http_exchange_enter(weir_http_exchange *ex, const weir_http_location *location);
@@ -249,12 +251,14 @@ void weir_http_set_path(weir_http_request *request, weir_str path);
 bool weir_http_listen_call(weir_conf *conf, void *settings, const weir_statement *statement);
 bool weir_http_server_name_call(weir_conf *conf, void *settings, const weir_statement *statement);
 /*
- * "PATH [LEVEL ...]" of the *_temp_path directives: absolute, and made if it is not there, for the workers' user.
- * Levels are checked for form; they have no use, as the files have no names.
+ * "PATH [LEVEL ...]" of the *_temp_path directives, made absolute; the folder is noted for weir_http_temp_folders_make().
+ * Levels are checked for form; they have no use, as the files have no names.  False: refused.
  */
-bool weir_http_temp_folders_make(weir_conf *conf, const struct weir_http_cycle *http) WEIR_MUST_USE;
 bool weir_http_temp_path(weir_conf *conf, const weir_statement *statement,
                          weir_str *path) WEIR_MUST_USE;
+/* Once all is read: makes the folders that are not there, for the workers' user.  False: refused. */
+bool weir_http_temp_folders_make(weir_conf *conf, const struct weir_http_cycle *http) WEIR_MUST_USE;
+/* `enter` and `leave` of the blocks `server` and `location`.  NULL, false: refused. */
 weir_level *weir_http_server_enter(weir_conf *conf, weir_level *outer,
                                    const weir_statement *statement);
 bool weir_http_server_leave(weir_conf *conf, weir_level *level, const weir_statement *statement);

@@ -315,10 +315,7 @@ uint64_t weir_http_body_patience_ms(const weir_http_exchange *ex);
  */
 bool weir_http_body_timed_out(weir_http_exchange *ex) WEIR_MUST_USE;
 
-/*
- * A subrequest: own phases, shared connection. `done` gets the child when it is over, with its response set; then it is
- * freed. NULL: logged.
- */
+/* What a subrequest is for. */
 enum {
     /* The body is not wanted: auth_request, mirror.  Else the parent takes it by weir_http_child_pull(). */
     WEIR_HTTP_CHILD_HEAD_ONLY = 1,
@@ -327,6 +324,10 @@ enum {
     /* It has the parent's method, and the parent's body, which is collected, if there is one. */
     WEIR_HTTP_CHILD_WITH_BODY = 4,
 };
+/*
+ * A subrequest: own phases, shared connection; `path` and `args` are borrowed from the parent's pool, or live longer.
+ * `done` gets the child when it is over, with its response set; then it is freed.  NULL: logged.
+ */
 weir_http_exchange *weir_http_child_new(weir_http_exchange *parent, weir_str path, weir_str args,
                                         unsigned flags, void (*done)(weir_http_exchange *child),
                                         void *subject);
@@ -337,12 +338,17 @@ void weir_http_child_start(weir_http_exchange *child);
  */
 weir_result weir_http_child_pull(weir_http_exchange *child, weir_chain *out) WEIR_MUST_USE;
 
+/*
+ * The hold lies inside of its owner, and is dropped once what was waited for is there.  When the exchange ends first, it is
+ * dropped, and then `cancel` is called.  `name` is borrowed.  Dropping what is not held is harmless.
+ */
 void weir_http_hold_add(weir_http_exchange *ex, weir_http_hold *hold, const char *name,
                         void (*cancel)(weir_http_exchange *ex, weir_http_hold *hold));
 void weir_http_hold_drop(weir_http_exchange *ex, weir_http_hold *hold);
 
 /* A module's own state for this exchange: zeroed memory of `bytes`, made at the first call. NULL: no memory. */
 void *weir_http_state(weir_http_exchange *ex, const weir_http_module *module, size_t bytes);
+/* NULL: weir_http_state() was not called yet. */
 void *weir_http_state_find(const weir_http_exchange *ex, const weir_http_module *module);
 /*
  * The same for the whole of a client's request: it stays over internal redirects, and children share it.
@@ -362,6 +368,7 @@ bool weir_http_arg_find(const weir_http_exchange *ex, weir_str name, weir_str *v
 const weir_addr *weir_http_client_addr(const weir_http_exchange *ex);
 /* For this exchange and its children; copied.  False: no memory. */
 bool weir_http_set_client_addr(weir_http_exchange *ex, const weir_addr *addr) WEIR_MUST_USE;
+/* The client's connection, which is the wire's: to be looked at only. */
 weir_connection *weir_http_client_connection(const weir_http_exchange *ex);
 
 /* Of the response, without its head, as they went to the client: coded, and framed. */

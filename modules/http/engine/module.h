@@ -61,9 +61,12 @@ struct weir_http_module {
      */
     weir_result (*response_head)(weir_http_exchange *ex, const void *location);
     /*
-     * Only if weir_http_filter_body() was called.  Takes bytes of `in` (what is left is given again with more), adds to `out`; `is_last`: nothing comes
-     * after `in`.  OK, also when nothing was added; WAIT: there is more to come of what it was given, it is
-     * called again before it is given more; if nothing was added, after a weir_http_wake(). FAIL breaks the exchange off.
+     * Only if weir_http_filter_body() was called.  Takes bytes from the front of `in`, and adds to `out`; what it leaves in
+     * `in` it is given again, with more behind it.  `is_last`: nothing comes after `in`.
+     *
+     * OK: it has done with `in` what it can, whether or not it added anything.  WAIT: it has not; it is called again, with
+     * nothing new, before it is given more: at once if it added something, else after a weir_http_wake().  FAIL: the exchange
+     * is broken off.
      */
     weir_result (*response_body)(weir_http_exchange *ex, const void *location, weir_chain *in,
                                  weir_chain *out, bool is_last);
