@@ -306,7 +306,8 @@ typedef struct balance_zone {
 } balance_zone;
 
 /* All groups of a family in one configuration. */
-typedef struct {
+typedef struct balance_registry {
+    struct balance_registry *next; /* of another family */
     const weir_balance_family *family;
     weir_map *named, *implied;
     weir_map *zones;

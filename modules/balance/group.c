@@ -17,15 +17,36 @@
 
 /* ---- registry */
 
-static const char *registry_name(const weir_balance_family *family)
-{
-    return family->name[0] == 'h' ? "http upstreams" : "stream upstreams";
-}
+#define OBJECT "upstreams" /* of a cycle: a list of registries, one for each family that has one */
 
 balance_registry *balance_registry_of_cycle(const weir_cycle *cycle,
                                             const weir_balance_family *family)
 {
-    return weir_cycle_object(cycle, registry_name(family));
+    balance_registry *registry = weir_cycle_object(cycle, OBJECT);
+
+    while (registry != NULL && strcmp(registry->family->name, family->name) != 0) {
+        registry = registry->next;
+    }
+    return registry;
+}
+
+static bool registry_init(balance_registry *registry, weir_pool *pool,
+                          const weir_balance_family *family)
+{
+    weir_builder name;
+
+    registry->family = family;
+    registry->named = weir_map_new(pool, true, 16);
+    registry->implied = weir_map_new(pool, true, 16);
+    registry->zones = weir_map_new(pool, false, 4);
+    weir_array_init(&registry->groups, pool, sizeof(weir_balance_group *), 16);
+    balance_kept_init(&registry->kept);
+    registry->own.is_own = true;
+    weir_array_init(&registry->own.groups, pool, sizeof(weir_balance_group *), 16);
+    weir_builder_open(&name, pool, SIZE_MAX);
+    weir_builder_printf(&name, "%s upstreams", family->name);
+    return weir_builder_close(&name, &registry->own.name) && registry->named != NULL
+           && registry->implied != NULL && registry->zones != NULL;
 }
 
 /* Made at first use. NULL: refused. */
@@ -40,20 +61,12 @@ static balance_registry *registry_get(weir_conf *conf, const weir_balance_family
     }
 
     registry = WEIR_NEW(pool, balance_registry);
-    if (registry != NULL) {
-        registry->family = family;
-        registry->named = weir_map_new(pool, true, 16);
-        registry->implied = weir_map_new(pool, true, 16);
-        registry->zones = weir_map_new(pool, false, 4);
-        weir_array_init(&registry->groups, pool, sizeof(weir_balance_group *), 16);
-        balance_kept_init(&registry->kept);
-        registry->own.name = weir_str_from_z(registry_name(family));
-        registry->own.is_own = true;
-        weir_array_init(&registry->own.groups, pool, sizeof(weir_balance_group *), 16);
+    if (registry == NULL || !registry_init(registry, pool, family)) {
+        weir_conf_refuse(conf, "no memory for upstreams");
+        return NULL;
     }
-    if (registry == NULL || registry->named == NULL || registry->implied == NULL
-        || registry->zones == NULL
-        || !weir_cycle_set_object(cycle, registry_name(family), registry)) {
+    registry->next = weir_cycle_object(cycle, OBJECT);
+    if (!weir_cycle_set_object(cycle, OBJECT, registry)) {
         weir_conf_refuse(conf, "no memory for upstreams");
         return NULL;
     }
