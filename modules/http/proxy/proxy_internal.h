@@ -521,7 +521,7 @@ bool proxy_health_match_looks_at(const proxy_health_match *match, proxy_health_m
 const char *proxy_health_match_judge(const proxy_health_match *match, proxy_health_match_part part,
                                      const proxy_health_match_answer *answer);
 
-/* ---- connect.c: tunnel_pass */
+/* ---- tunnel_pass.c */
 
 /* The origin is connected: agrees to CONNECT.  The exchange may be gone afterwards. */
 void proxy_connect_agree(proxy_state *proxy);
