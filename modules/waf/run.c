@@ -455,7 +455,6 @@ static void intervene(weir_waf_transaction *tx, const weir_waf_rule *rule,
         break;
     }
     tx->disrupted_in = tx->at.phase;
-    tx->disrupted_by = rule;
 }
 
 static void allow(weir_waf_transaction *tx, weir_waf_allow_scope scope)

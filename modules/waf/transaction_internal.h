@@ -166,7 +166,6 @@ struct weir_waf_transaction {
     int highest_severity;
     weir_waf_intervention intervention;
     unsigned disrupted_in; /* phase; 0: not yet */
-    const weir_waf_rule *disrupted_by;
     bool allows_all, allows_request;
     unsigned allows_phase;
     bool would_be_blocked; /* whatever the engine's mode */

@@ -119,8 +119,6 @@ weir_http_exchange *weir_http_exchange_new(weir_http_connection *client, const w
     ex->redirects_left = REDIRECTS_MAX;
     ex->keepalive = true;
     ex->started_ms = clock->monotonic_ms;
-    ex->started_wall_s = clock->wall_s;
-    ex->started_wall_ms = clock->wall_ms;
     ex->connection_requests = client->requests;
 
     ex->request.content_length = -1;

@@ -167,8 +167,6 @@ struct weir_http_exchange {
         page_note; /* shown on a page of weir's own, as text: an id to ask about; empty: none */
     const char *end_reason; /* $end_reason: why weir itself answered; NULL: it did not */
     uint64_t started_ms;    /* monotonic */
-    int64_t started_wall_s;
-    unsigned started_wall_ms;
     uint64_t bytes_sent;
     size_t response_head_bytes;
     const weir_addr *client_addr;          /* NULL: the connection's; see weir_http_client_addr() */

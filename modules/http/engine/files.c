@@ -20,7 +20,6 @@ static void file_of(const struct stat *found, weir_http_file *file)
 {
     file->is_folder = S_ISDIR(found->st_mode);
     file->is_regular = S_ISREG(found->st_mode);
-    file->is_executable = (found->st_mode & S_IXUSR) != 0;
     file->size = (uint64_t) found->st_size;
     file->modified_s = found->st_mtime;
     file->device = found->st_dev;

@@ -8,7 +8,7 @@
  */
 typedef struct {
     int fd; /* -1: it was not to be opened, or is a folder */
-    bool is_folder, is_regular, is_executable;
+    bool is_folder, is_regular;
     bool is_direct; /* opened for reading past the page cache */
     uint64_t size;
     int64_t modified_s;

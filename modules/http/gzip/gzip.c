@@ -42,7 +42,7 @@ typedef struct {
 /* Of one response. */
 typedef struct {
     z_stream z;
-    bool is_open, is_finished;
+    bool is_open;
     uint64_t in, out;
 } gzip_state;
 
@@ -434,7 +434,6 @@ static bool gzip_run(weir_http_exchange *ex, gzip_state *state, int flush, weir_
             return false;
         }
         if (result == Z_STREAM_END) {
-            state->is_finished = true;
             return true;
         }
         if (result != Z_OK && result != Z_BUF_ERROR) {
