@@ -187,7 +187,7 @@ bool weir_chain_add_block(weir_chain *chain, weir_block *block, const char *data
         return true;
     }
 
-    /* What was read behind what stands there already needs no span of its own. */
+    /* Bytes that follow the last span in the same block extend it. */
     if (last != NULL && last->kind == WEIR_SPAN_BLOCK && last->block == block
         && last->data + last->len == data) {
         last->len += len;

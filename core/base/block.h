@@ -25,7 +25,10 @@ typedef struct weir_block {
 
 /* One reference is the caller's.  NULL when there is no memory. */
 weir_block *weir_block_get(void);
-/* WEIR_BLOCK_LARGE_BYTES, for who was given all that it asked for and expects as much again: a quarter of the calls. */
+/*
+ * The same of WEIR_BLOCK_LARGE_BYTES: for a reader whose last read filled its block and who expects more of the same, it saves
+ * three calls of four.
+ */
 weir_block *weir_block_get_large(void);
 void weir_block_ref(weir_block *block);
 void weir_block_unref(weir_block *block); /* NULL is ignored */

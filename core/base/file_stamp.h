@@ -12,7 +12,7 @@ typedef struct {
 } weir_file_stamp;
 
 weir_file_stamp weir_file_stamp_of(const struct stat *status);
-/* Of what is there now, symbolic links followed; zero if nothing can be seen. */
+/* Of the file that the path leads to now, symbolic links followed; zero if there is none, or it cannot be seen. */
 weir_file_stamp weir_file_stamp_at(const char *path);
 bool weir_file_stamp_eq(const weir_file_stamp *a, const weir_file_stamp *b);
 

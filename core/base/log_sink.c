@@ -180,7 +180,7 @@ static void log_file_lock(int fd, short type)
     } while (taken == -1 && errno == EINTR);
 }
 
-/* Of what is longer than PIPE_BUF, a pipe would take parts in turn with those of other processes. */
+/* A write of more than PIPE_BUF bytes to a pipe may be interleaved with those of other processes: hence the lock. */
 static bool log_file_write_pipe(int fd, weir_str line)
 {
     int error = 0;

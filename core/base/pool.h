@@ -87,7 +87,7 @@ weir_pool_cleanup *weir_pool_on_free(weir_pool *pool, void (*clean)(void *subjec
 /* NULL, and one that has run, are ignored.  The handle is void then. */
 void weir_pool_cancel(weir_pool_cleanup *cleanup);
 
-/* Lets the pool hand out so many bytes beyond its limit, for good: also after a reset. */
+/* Raises the pool's limit by so many bytes, for good: also after a reset. */
 void weir_pool_raise(weir_pool *pool, size_t bytes);
 
 /* Bytes handed out so far and lost to alignment between them, as the limit counts them. */

@@ -135,7 +135,7 @@ const void *weir_level_settings(const weir_level *level, const weir_module *modu
         return NULL;
     }
 
-    /* Until it is complete, what it set so far, or else what it is likely to inherit. */
+    /* A level that is still being read: what it has set so far, or else what it would inherit as of now. */
     for (; whole != NULL && !whole->is_complete; whole = levels_outer(whole)) {
         const weir_conf_settings *settings = levels_find_own(whole, plan);
 

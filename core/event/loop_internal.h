@@ -6,7 +6,7 @@
 #include "core/base/clock.h"
 #include "core/event/loop.h"
 
-/* More than this wait for the next turn: so many wake-ups that one system call more is nothing. */
+/* Events of one epoll_wait(); with more than this ready, the cost of another call is lost among that of their handlers. */
 #define WEIR_LOOP_BATCH 512
 
 typedef struct weir_threads weir_threads;

@@ -9,7 +9,7 @@
 #include "weir_auto_config.h"
 
 #define TABLE_LIMIT_PRESET 512
-/* So many idle connections give way at once: one by one would be a system call each for little. */
+/* Idle connections that are closed at a time to make room. */
 #define TABLE_IDLE_CLOSED 32
 
 /* Under the sanitizers each connection is a malloc of its own, so that late uses are seen. */

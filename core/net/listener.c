@@ -336,8 +336,8 @@ static int listener_bind_patiently(const weir_listener *listener, int fd, const 
 }
 
 /*
- * A unix socket's file begins with the mode that the socket has; and another binary that is given the socket sees what
- * it is for.  To one that sees no mark it is for everybody: it makes another for who wants it for itself.
+ * The mode of a socket is what its file gets when it is bound.  It also tells a binary that inherits the socket what it is
+ * for; one that finds no such mode takes the socket for one that workers serve.
  */
 static void listener_mark(const weir_listener *listener, int fd, const weir_log *log)
 {

@@ -169,8 +169,8 @@ static weir_result direction_out_of_memory(const relay_direction *direction)
 }
 
 /*
- * The peer has sent its FIN: what came is likely to have been all. That it was is learnt before it is flushed, so
- * that it takes the FIN along: a packet, and a wake-up of who gets it, less for each session.
+ * The peer has sent its FIN, so what was read is likely to be the end.  This is found out before flushing: then the last
+ * bytes and our FIN go in one packet, which also wakes their receiver once instead of twice.
  */
 static size_t direction_look_for_end(relay_direction *direction, char *buffer, size_t size)
 {

@@ -150,7 +150,7 @@ static void resolver_forget(resolver_name *name)
     free(name);
 }
 
-/* What is asked for, and what is told right now, stays; that is bounded by itself. */
+/* Forgets the names used longest ago, but none that is being asked for or told: the number of those has its own bound. */
 static void resolver_make_room(weir_resolver *resolver)
 {
     weir_list *link = resolver->used.next;

@@ -258,7 +258,7 @@ static bool cycle_open(weir_cycle *cycle)
         return false;
     }
 
-    /* A reload that fails is told of where the operator looks: in the log of what runs. */
+    /* Why a reload failed is logged where the operator looks: in the log of the running configuration. */
     return previous == NULL ? cycle_open_first(cycle)
                             : cycle_open_like(cycle, previous->zones, previous->listeners);
 }

@@ -155,7 +155,7 @@ static void master_forget_handover(master *m)
     weir_timer_clear(m->loop, &m->handover);
 }
 
-/* Nor is a configuration to follow them. */
+/* Nor for a reload that is to come after them. */
 static void master_forget_reload(master *m)
 {
     master_forget_handover(m);

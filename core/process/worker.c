@@ -43,7 +43,7 @@ static worker_process *worker_process_of(weir_worker *worker)
     return WEIR_OWNER(worker, worker_process, worker);
 }
 
-/* ---- what keeps it, and what is to be told */
+/* ---- holds, and who is called when it drains or is cut */
 
 void weir_worker_hold_add(weir_worker *worker, weir_worker_hold *hold, const char *name)
 {

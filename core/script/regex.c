@@ -18,7 +18,7 @@
 #define JIT_STACK_BYTES 32768
 #define JIT_STACK_BYTES_MAX (4 * 1024 * 1024)
 
-/* What is told of a text that a match failed on. */
+/* Bytes of a text that are logged when a match on it failed. */
 #define LOGGED_TEXT_MAX 256
 
 /* What is needed to match, once per configuration; after the fork each process has its own copy. */

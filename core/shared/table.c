@@ -14,7 +14,7 @@ _Static_assert(sizeof(table_head) <= TABLE_HEAD_ROOM, "the head must fit before 
 
 /* ---- opening */
 
-/* How many cells there are in so many bytes, with a bucket each at most, and a bit. */
+/* How many cells fit into so many bytes, where each takes itself, one bucket of the index at most, and one bit. */
 static uint32_t table_cells_in(size_t bytes)
 {
     const size_t bits = (TABLE_CELL_BYTES + sizeof(table_index)) * 8 + 1;
@@ -265,8 +265,8 @@ static void table_use(weir_table *table, table_index entry)
 }
 
 /*
- * A signal fence orders what this thread does as whoever kills it sees it, who sees what it has done up to some
- * instruction; the lock orders the rest.
+ * Signal fences are enough.  A process that is killed leaves behind what it had done up to some instruction, in the order
+ * of its program, so only the compiler must keep that order; between processes that live, the lock does.
  */
 static void table_commit(table_cell *cell, bool is_entry)
 {

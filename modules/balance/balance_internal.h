@@ -46,7 +46,7 @@ typedef struct {
 
 #define BALANCE_CODES 18
 
-/* What one worker counts of one peer (traffic.c): only it writes here, but for who begins at zero. */
+/* What one worker counts of one peer (traffic.c): nobody else writes here, except to set it to zero. */
 typedef struct balance_traffic {
     _Atomic uint64_t requests, responses[5], sent, received;
     _Atomic uint64_t selected_ms, connect_us, first_us, last_us;
@@ -328,7 +328,7 @@ bool balance_zone_open(weir_conf *conf, const weir_balance_family *family, balan
                        size_t bytes) WEIR_MUST_USE;
 /* Once its groups and its size are known. */
 bool balance_zone_settle(weir_conf *conf, balance_zone *zone) WEIR_MUST_USE;
-/* How many it takes for its groups; and so many bytes hold so many, with room for as many more. */
+/* The number of records that its groups take; and the bytes for a number of records, with room for as many more. */
 size_t balance_zone_needs(const balance_zone *zone);
 size_t balance_zone_bytes_for(size_t records);
 
@@ -359,7 +359,7 @@ uint64_t balance_server_digest(const balance_server *server);
 /* 0: too many. */
 size_t balance_traffic_bytes(size_t columns);
 void balance_traffic_clear(void *memory, size_t columns, size_t column);
-/* The times that a dead worker took say nothing of what peers are like now; what it counted stays. */
+/* A worker died: its averages of times are dropped, as they would stay for ever; its counts stay. */
 void balance_traffic_gone(void *memory, size_t columns, size_t slot);
 /* The place that this worker counts in. */
 balance_traffic *balance_traffic_own(void *memory, size_t columns, size_t column);

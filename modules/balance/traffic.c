@@ -9,7 +9,7 @@
  */
 
 #define ROWS 64        /* the last one is shared by all workers that have no row of their own */
-#define AVERAGE_OVER 8 /* what a new time counts in an average: one in so many */
+#define AVERAGE_OVER 8 /* a new time moves an average by one part in this many */
 #define CODE_SHIFT 48  /* a status above, how often it came below */
 #define CODE_COUNT ((UINT64_C(1) << CODE_SHIFT) - 1)
 

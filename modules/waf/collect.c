@@ -11,7 +11,7 @@ static int hex_value(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Undoes %xx, and "+" if it `is_form`.  What is no valid escape stays, and is told of. */
+/* Undoes %xx, and "+" if it `is_form`.  An invalid escape stays as it is, and sets `*is_wrong`. */
 static weir_str url_decode(weir_waf_transaction *tx, weir_str text, bool is_form, bool *is_wrong)
 {
     char *bytes;
@@ -263,7 +263,7 @@ static const weir_waf_variable zeroes[] = {
     WEIR_WAF_VAR_FILES_COMBINED_SIZE,
 };
 
-/* Nor is "no processor" nothing: "!@rx JSON" is to find that. */
+/* REQBODY_PROCESSOR is set even when there is none, since a rule with "!@rx JSON" must have a value to look at. */
 
 void weir_waf_collect_zeroes(weir_waf_transaction *tx)
 {

@@ -1,8 +1,8 @@
 #include "modules/waf/program_internal.h"
 
 /*
- * Who asks what of which values.  What links ask of a value are questions, each with a place among all that may be asked; those about
- * what one chain makes of values are a group.
+ * Which links ask what of which values.  A question is an operator that is asked of a value; each has an index among all
+ * questions.  Those that are asked of values after the same chain of transformations are a group.
  */
 
 /* ---- questions and groups */

@@ -4,7 +4,7 @@
 
 #define DIGITS_MAX 32
 
-/* A long run of digits could be tried at each of them; so many are. */
+/* A number may begin at any digit of a long run: only so many beginnings are tried. */
 #define TRIES_MAX 1024
 
 typedef struct {

@@ -336,7 +336,7 @@ static bool part_repeat(weir_pool *pool, part *it, size_t min, size_t max)
     return true;
 }
 
-/* Of both there must be a clause, else there is none of the whole. */
+/* A literal is sure to be in the value only if each of the two alternatives has one. */
 static bool either_literals(weir_pool *pool, weir_waf_facts *out, const weir_waf_facts *a,
                             const weir_waf_facts *b)
 {

@@ -252,7 +252,7 @@ struct weir_waf_program {
     const weir_waf_defaults *defaults[WEIR_WAF_PHASES];
     bool keeps_collections;
     bool names_full_request;
-    /* What must be done in the end, whatever the order: updates and removals by id, tag, message. */
+    /* Updates and removals of rules by id, tag or message: applied once all rules are read, wherever they stand. */
     weir_array amendments;
 };
 

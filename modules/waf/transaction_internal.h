@@ -280,7 +280,7 @@ void weir_waf_body_is_wrong(weir_waf_transaction *tx, weir_str message);
 void weir_waf_add_escaped_where(weir_builder *line, weir_str text,
                                 bool (*is_escaped)(weir_str text, size_t at));
 void weir_waf_report(weir_waf_transaction *tx, const weir_waf_match *match);
-/* `most`: so many bytes of each text that may come from outside. */
+/* `most`: how many bytes are written of each text that may come from a client or an origin. */
 void weir_waf_add_rule(weir_waf_transaction *tx, weir_builder *line, const weir_waf_match *match,
                        size_t most);
 /* Matched "Operator …; in no more than WEIR_WAF_MATCHED_MAX bytes. */

@@ -10,7 +10,8 @@ struct weir_waf_transform {
     weir_str name;
     weir_waf_transform_write *write; /* NULL: changes nothing */
     weir_waf_bytes triggers;
-    unsigned growth; /* so many bytes at most for one, and BOUND_EXTRA */
+    unsigned
+        growth; /* bytes that come out at most for each that goes in; BOUND_EXTRA more in all */
 };
 
 #define ALL_BYTES                                                                                  \

@@ -100,7 +100,7 @@ static void ask_cancel(weir_http_exchange *ex, weir_http_hold *hold)
     (void) hold;
 }
 
-/* The client is told how to authenticate by who asked for it. */
+/* The response to the subrequest says how to authenticate. */
 static bool copy_challenges(weir_http_exchange *ex, const weir_http_exchange *child)
 {
     const weir_http_fields *fields = &child->response.fields;

@@ -862,7 +862,7 @@ static weir_http_verdict rewrite_judge(weir_http_exchange *ex, const void *locat
         return WEIR_HTTP_PASS;
     }
     verdict = run(ex, rewrite->program);
-    /* The end of a program is none of the phase: other modules may have a word in it. */
+    /* The program has ended, the phase has not: other modules are asked. */
     return verdict == WEIR_HTTP_SETTLED ? WEIR_HTTP_PASS : verdict;
 }
 

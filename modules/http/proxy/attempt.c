@@ -57,7 +57,7 @@ bool proxy_deadline_has_passed(proxy_state *proxy)
     return true;
 }
 
-/* ---- what is told of a try */
+/* ---- what is kept of each try, for variables and logs */
 
 proxy_attempt *proxy_attempt_now(const proxy_state *proxy)
 {

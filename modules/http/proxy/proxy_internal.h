@@ -315,9 +315,9 @@ struct proxy_framing {
      * the connection is of no use.
      */
     weir_result (*push)(proxy_state *proxy);
-    /* The same, and writes it: for answers to what came.  What fails is seen by the next read. */
+    /* The same for frames that answer the origin's, and writes them.  The next read sees it if that fails. */
     void (*reply)(proxy_state *proxy);
-    /* Of all that was given out of the body, only so many bytes lie here still. */
+    /* `held`: of the body's bytes that were handed out, so many are still here; the origin gets back the window of the others. */
     void (*credit)(proxy_state *proxy, uint64_t held);
     /* The exchange is done with its connection.  Whether another may use it. */
     bool (*leave)(proxy_state *proxy);

@@ -164,7 +164,7 @@ static weir_http_verdict run(weir_http_waf_state *state, weir_waf_phase phase)
     return has_intervened(state) ? weir_http_waf_answer(state) : WEIR_HTTP_PASS;
 }
 
-/* From the step where the request is to the end of phase 1 or, of what is `let_by`, of phase 2. */
+/* From the step that the request has reached to the end of phase 1; once access is granted (`let_by`), of phase 2. */
 static weir_http_verdict go_on(weir_http_waf_state *state, bool let_by)
 {
     weir_http_verdict verdict;

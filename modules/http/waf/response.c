@@ -14,7 +14,7 @@
 
 static void go_on(weir_http_waf_state *state);
 
-/* Nothing of what rules refused goes out, be it in a field. */
+/* Nothing of a response that rules refused goes out, fields included. */
 static void forget_response(weir_http_exchange *ex)
 {
     weir_http_fields_remove_all(&ex->response.fields);

@@ -13,7 +13,7 @@
 #define FIELDS_OF_OURS 6
 /* A smaller part of a block is copied: a queue of such would keep many blocks. */
 #define SPAN_COPY_MAX 4096
-/* Of so many streams a block each may be kept. */
+/* Up to so many streams of a connection may keep a block each. */
 #define STREAMS_FEW 16
 
 /* ---- heads */

@@ -161,7 +161,7 @@ static void shaken(weir_connection *connection, weir_tls_outcome outcome)
         return;
     }
 
-    /* The reason is logged by who judged. */
+    /* The module that judged has logged why. */
     if (weir_tls_client_judge(connection, session->server->base.tls, "", &connection->log)
         != WEIR_TLS_CLIENT_ALLOWED) {
         weir_stream_end(session, WEIR_STREAM_INTERNAL_ERROR);

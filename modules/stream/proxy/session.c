@@ -19,7 +19,7 @@ static const weir_connection_state stream_waiting = {
     .name = "waiting for upstream",
 };
 
-/* ---- what is told of a try */
+/* ---- what is kept of each try, for variables and logs */
 
 static stream_proxy_attempt *attempt_now(const stream_proxy *proxy)
 {
