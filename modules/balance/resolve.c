@@ -385,7 +385,7 @@ static void lookup_begin(lookups *all, weir_balance_group *group, const balance_
         weir_pool_free(pool);
         return;
     }
-    weir_list_append(&all->names, &self->link);
+    weir_list_append(all->next, &self->link); /* before that, as it came before */
 }
 
 /* Of those that the round has not come to; they stand in the order in which they come, but for what changes. */

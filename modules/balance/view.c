@@ -1,5 +1,7 @@
 #include "modules/balance/balance_internal.h"
 
+#include <stdlib.h>
+
 #include "core/base/clock.h"
 
 /*
@@ -200,9 +202,13 @@ static bool added_add(view_making *making, balance_record *record)
 {
     weir_pool *pool = making->view->pool;
     uint64_t key = atomic_load(&record->key);
-    balance_server server = balance_record_server(record);
+    balance_server server;
     weir_addr addr = {0};
 
+    if (atomic_load(&record->is_added) == 0) {
+        return true;
+    }
+    server = balance_record_server(record);
     /* What was written to a state file since is the configuration's. */
     if (server.name.len == 0 || balance_seat_of(making->group, record) != NULL) {
         return true;
@@ -229,28 +235,61 @@ static bool added_add(view_making *making, balance_record *record)
     return peer_add(making, &server, &addr, copy, record, UINT64_MAX);
 }
 
+static int name_compare(const void *a, const void *b)
+{
+    const balance_name *left = a;
+    const balance_name *right = b;
+
+    return left->key < right->key ? -1 : left->key > right->key;
+}
+
+/* Of sorted names.  NULL: it is not there. */
+static const balance_name *name_find(const weir_array *names, uint64_t key)
+{
+    const balance_name wanted = {.key = key};
+
+    return names->count == 0
+               ? NULL
+               : bsearch(&wanted, names->items, names->count, sizeof(wanted), name_compare);
+}
+
 /* An address of a name. */
 static bool resolved_add(view_making *making, balance_record *record)
 {
     weir_pool *pool = making->view->pool;
     uint64_t parent = atomic_load(&record->parent);
-    weir_addr addr = record->resolved.addr;
+    const balance_name *name = parent == 0 ? NULL : name_find(&making->names, parent);
     char text[WEIR_ADDR_TEXT_MAX];
     weir_str copy;
+    weir_addr addr;
+    balance_server server;
 
-    for (WEIR_ARRAY_EACH(&making->names, balance_name, name)) {
-        balance_server server;
+    if (name == NULL) {
+        return true;
+    }
+    addr = record->resolved.addr;
+    server = balance_address_now(making->group, record, name);
+    if (atomic_load(&record->parent) != parent || addr.len > sizeof(addr.un)) {
+        return true;
+    }
+    return weir_str_copy(pool, weir_addr_text(&addr, true, text), &copy)
+           && weir_str_copy(pool, server.route, &server.route)
+           && peer_add(making, &server, &addr, copy, record, name->id);
+}
 
-        if (name->key != parent) {
-            continue;
+static bool records_add(view_making *making,
+                        bool (*add)(view_making *making, balance_record *record))
+{
+    const weir_balance_group *group = making->group;
+    const balance_zone *zone = group->zone;
+
+    for (size_t i = 0; i < zone->count; i++) {
+        balance_record *record = &zone->records[i];
+
+        if (atomic_load_explicit(&record->group, memory_order_relaxed) == group->key
+            && !add(making, record)) {
+            return false;
         }
-        server = balance_address_now(making->group, record, name);
-        if (atomic_load(&record->parent) != parent || addr.len > sizeof(addr.un)) {
-            return true;
-        }
-        return weir_str_copy(pool, weir_addr_text(&addr, true, text), &copy)
-               && weir_str_copy(pool, server.route, &server.route)
-               && peer_add(making, &server, &addr, copy, record, name->id);
     }
     return true;
 }
@@ -258,26 +297,16 @@ static bool resolved_add(view_making *making, balance_record *record)
 /* Servers first, then the addresses of their names. */
 static bool extras_add(view_making *making)
 {
-    const weir_balance_group *group = making->group;
-    const balance_zone *zone = group->zone;
-
-    if (atomic_load(&group->words->extras) == 0) {
+    if (atomic_load(&making->group->words->extras) == 0) {
         return true;
     }
-    for (unsigned pass = 0; pass < 2; pass++) {
-        for (size_t i = 0; i < zone->count; i++) {
-            balance_record *record = &zone->records[i];
-
-            if (atomic_load_explicit(&record->group, memory_order_relaxed) != group->key) {
-                continue;
-            }
-            if (pass == 0 ? atomic_load(&record->is_added) != 0 && !added_add(making, record)
-                          : atomic_load(&record->parent) != 0 && !resolved_add(making, record)) {
-                return false;
-            }
-        }
+    if (!records_add(making, added_add)) {
+        return false;
     }
-    return true;
+    if (making->names.count > 1) {
+        qsort(making->names.items, making->names.count, sizeof(balance_name), name_compare);
+    }
+    return records_add(making, resolved_add);
 }
 
 /* ---- who takes requests, for how long */
