@@ -170,3 +170,24 @@ def test_the_pages_of_old_redirects_name_no_charset(weir):
     assert server.get("/").headers["Content-Type"] == "text/html"
     assert server.get("/p").headers["Content-Type"] == "text/html"
     assert server.get("/n").headers["Content-Type"] == "text/html; charset=utf-8"
+
+
+@pytest.mark.parametrize("target", [
+    "/in/../secret/x", "/in/%2e%2e/secret/x", "/in/a/%2e./../b", "/in/a%2F..%2F..%2Fsecret", "/in/..", "/in/a#/../../secret/x",
+    "../secret/x", "/in/%00"])
+def test_x_accel_redirect_leads_to_no_other_folder_than_it_names(weir, upstream, target):
+    upstream.answers(answer(b"", headers=[("X-Accel-Redirect", target)]))
+    server = weir("""location / { proxy_pass http://@upstream@; }
+                     location /in/ { internal; return 200 in; } location /secret/ { internal; return 200 secret; }
+                     location = /b { return 200 b; }""")
+    assert server.get("/").status == 404
+
+
+@pytest.mark.parametrize("target, path", [
+    ("/in/..x", "/in/..x "), ("/in/x..", "/in/x.. "), ("/in/a%20b", "/in/a b "), ("/in/a#b", "/in/a#b "),
+    ("/in/x?a=/../", "/in/x a=/../"), ("/in/x%3Fy", "/in/x?y ")])
+def test_x_accel_redirect_names_a_path_and_arguments(weir, upstream, target, path):
+    upstream.answers(answer(b"", headers=[("X-Accel-Redirect", target)]))
+    server = weir("""location / { proxy_pass http://@upstream@; }
+                     location /in/ { internal; return 200 "$uri $args"; }""")
+    assert server.get("/").text == path

@@ -231,6 +231,13 @@ bool weir_http_alias_is_lost(const weir_http_exchange *ex);
 bool weir_http_parse_target(weir_http_request *request, weir_str target, bool merge_slashes,
                             weir_pool *pool) WEIR_MUST_USE;
 
+/*
+ * The target that an origin names, of X-Accel-Redirect: splits and decodes.  Nothing is normalised, as one that a client may have
+ * had a part in must not lead elsewhere.  False for a bad escape, a NUL, a ".." among the segments, and without a slash in front.
+ */
+bool weir_http_split_target(weir_str target, weir_pool *pool, weir_str *path,
+                            weir_str *args) WEIR_MUST_USE;
+
 /* All lines of a field by its name in variables ("accept_language"), joined; left not found when there is none. */
 bool weir_http_field_value(const weir_http_fields *fields, weir_str name, weir_pool *pool,
                            weir_value *value) WEIR_MUST_USE;

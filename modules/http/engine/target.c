@@ -186,3 +186,40 @@ bool weir_http_parse_target(weir_http_request *request, weir_str target, bool me
     weir_http_set_path(request, path);
     return true;
 }
+
+static bool names_parent(weir_str path)
+{
+    while (path.len != 0) {
+        const char *slash = weir_str_find_byte(path, '/');
+        size_t len = slash == NULL ? path.len : (size_t) (slash - path.data);
+
+        if (weir_str_eq(weir_str_slice(path, 0, len), WEIR_STR(".."))) {
+            return true;
+        }
+        path = weir_str_from(path, slash == NULL ? len : len + 1);
+    }
+    return false;
+}
+
+bool weir_http_split_target(weir_str target, weir_pool *pool, weir_str *path, weir_str *args)
+{
+    const char *mark = weir_str_find_byte(target, '?');
+    weir_str raw = mark == NULL ? target : weir_str_slice(target, 0, (size_t) (mark - target.data));
+    char *text = weir_pool_bytes(pool, raw.len);
+    size_t len = 0;
+
+    if (raw.len == 0 || raw.data[0] != '/' || text == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < raw.len;) {
+        if (!take_decoded(raw, &i, &text[len++])) {
+            return false;
+        }
+    }
+    if (names_parent(weir_str_of(text, len))) {
+        return false;
+    }
+    *path = weir_str_of(text, len);
+    *args = mark == NULL ? WEIR_STR_EMPTY : weir_str_from(target, raw.len + 1);
+    return true;
+}

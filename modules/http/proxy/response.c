@@ -331,13 +331,12 @@ static bool redirect_inside(proxy_state *proxy)
     };
     weir_http_exchange *ex = proxy->ex;
     weir_str target = accel(proxy, WEIR_HTTP_X_ACCEL_REDIRECT, PROXY_IGNORE_REDIRECT);
-    weir_http_request parsed = {0};
+    weir_str path = WEIR_STR_EMPTY, args = WEIR_STR_EMPTY;
 
     if (target.len == 0) {
         return false;
     }
-    if (target.data[0] != '@'
-        && !weir_http_parse_target(&parsed, target, ex->core->merge_slashes, ex->pool)) {
+    if (target.data[0] != '@' && !weir_http_split_target(target, ex->pool, &path, &args)) {
         weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "unsafe URI \"%.*s\" in X-Accel-Redirect",
                       WEIR_STR_ARG(target));
         proxy_answer(proxy, 404, "unsafe X-Accel-Redirect");
@@ -363,7 +362,7 @@ static bool redirect_inside(proxy_state *proxy)
         ex->request.method = WEIR_HTTP_GET;
         ex->request.method_text = weir_http_method_text(WEIR_HTTP_GET);
     }
-    (void) weir_http_redirect_internal(ex, parsed.path, parsed.args);
+    (void) weir_http_redirect_internal(ex, path, args);
     return true;
 }
 
