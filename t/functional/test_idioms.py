@@ -172,6 +172,17 @@ def test_the_pages_of_old_redirects_name_no_charset(weir):
     assert server.get("/n").headers["Content-Type"] == "text/html; charset=utf-8"
 
 
+def test_what_try_files_goes_on_to_may_have_its_arguments_from_a_variable(weir, upstream):
+    upstream.answers(echo)
+    server = weir("""location / { try_files $uri $uri/ /index.php$request_uri; }
+                     location ~ \\.php(?:$|/) { proxy_pass http://@upstream@; }
+                     location /said/ { try_files /none /made$request_uri; }
+                     location /made/ { return 200 "$uri $args"; }""")
+    assert server.get("/foo?a=b&c=%20d").text == "GET /index.php/foo?a=b&c=%20d -"
+    assert server.get("/foo").text == "GET /index.php/foo -"
+    assert server.get("/said/x?a=b?c").text == "/made/said/x a=b?c"
+
+
 @pytest.mark.parametrize("target", [
     "/in/../secret/x", "/in/%2e%2e/secret/x", "/in/a/%2e./../b", "/in/a%2F..%2F..%2Fsecret", "/in/..", "/in/a#/../../secret/x",
     "../secret/x", "/in/%00"])

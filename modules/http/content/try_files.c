@@ -23,7 +23,7 @@ typedef struct {
     /* What comes after them: one of these. */
     unsigned status;
     weir_str named;
-    const weir_template *path, *args; /* args NULL: none */
+    const weir_template *target;
 } try_files;
 
 typedef struct {
@@ -39,7 +39,6 @@ static bool read_last(weir_conf *conf, const weir_statement *statement, try_file
 {
     size_t last = statement->count - 1;
     weir_str text = statement->args[last];
-    const char *mark;
     uint64_t status;
 
     if (text.len > 0 && text.data[0] == '=') {
@@ -55,17 +54,8 @@ static bool read_last(weir_conf *conf, const weir_statement *statement, try_file
         return true;
     }
 
-    mark = weir_str_find_byte(text, '?');
-    if (mark != NULL) {
-        tries->args = weir_template_new(conf, space(conf),
-                                        weir_str_from(text, (size_t) (mark - text.data) + 1));
-        if (tries->args == NULL) {
-            return false;
-        }
-        text = weir_str_slice(text, 0, (size_t) (mark - text.data));
-    }
-    tries->path = weir_template_new(conf, space(conf), text);
-    return tries->path != NULL;
+    tries->target = weir_template_new(conf, space(conf), text);
+    return tries->target != NULL;
 }
 
 static bool try_files_call(weir_conf *conf, void *settings, const weir_statement *statement)
@@ -178,16 +168,25 @@ static weir_http_verdict go_elsewhere(weir_http_exchange *ex, const try_files *t
 {
     weir_str path;
     weir_str args = WEIR_STR_EMPTY;
+    const char *mark;
 
     if (tries->named.len != 0) {
         return weir_http_redirect_named(ex, tries->named);
     }
-    if (tries->path == NULL) {
+    if (tries->target == NULL) {
         return weir_http_answer_because(ex, tries->status, "try_files");
     }
-    if (!weir_template_text(tries->path, &ex->script, &path)
-        || (tries->args != NULL && !weir_template_text(tries->args, &ex->script, &args))) {
+    if (!weir_template_text(tries->target, &ex->script, &path)) {
         return WEIR_HTTP_FAILED;
+    }
+
+    /* Of the text, as the arguments may have come with a variable: "/index.php$request_uri". */
+    mark = weir_str_find_byte(path, '?');
+    if (mark != NULL) {
+        size_t len = (size_t) (mark - path.data);
+
+        args = weir_str_from(path, len + 1);
+        path = weir_str_slice(path, 0, len);
     }
     return weir_http_redirect_internal(ex, path, args);
 }
