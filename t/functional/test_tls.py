@@ -706,6 +706,12 @@ def test_error_page_497_sends_plain_http_to_https(weir):
     assert response.headers["Location"] == f"https://localhost:{running.tls_port}/a?b"
 
 
+def test_error_page_497_is_that_of_the_server_of_the_host(weir):
+    running = weir(None, http=server("a.test") + server("b.test", more="error_page 497 =307 https://$host/b;"))
+    assert running.get("/x", port="tls_port", host="a.test").status == 400
+    assert running.get("/x", port="tls_port", host="b.test").headers["Location"] == "https://b.test/b"
+
+
 def test_tls_on_a_plain_port_is_400(weir):
     running = weir("return 200 x;")
     connection = running.connect()

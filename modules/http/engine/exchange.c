@@ -409,13 +409,14 @@ void weir_http_exchange_start(weir_http_exchange *ex)
         weir_http_exchange_refuse(ex, 400, why);
         return;
     }
-    if (ex->client->plain_on_tls_port) {
-        weir_http_exchange_refuse(ex, 497, "client sent plain HTTP request to HTTPS port");
-        return;
-    }
     status = server_choose(ex, &why);
     if (WEIR_UNLIKELY(request->has_odd_names)) {
         odd_names_drop(ex);
+    }
+    if (ex->client->plain_on_tls_port) {
+        /* By the server of its host, which may have an error_page for it. */
+        weir_http_exchange_refuse(ex, 497, "client sent plain HTTP request to HTTPS port");
+        return;
     }
     if (status != 0) {
         weir_http_exchange_refuse(ex, status, why);
