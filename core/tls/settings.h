@@ -102,7 +102,7 @@ bool weir_tls_refuse_unless_off(weir_conf *conf, void *settings, const weir_stat
 /* A directive of nginx's that means nothing here. */
 #define WEIR_TLS_ROW_WITHOUT_EFFECT(NAME, WHERE, DOC, WARNING)                                     \
     {                                                                                              \
-        .name = NAME, .where = WHERE, .slot = {.kind = WEIR_KIND_NONE}, .takes = WEIR_TAKES_SOME,  \
+        .name = NAME, .where = WHERE, .slot = {.kind = WEIR_KIND_NONE}, .takes = WEIR_TAKES(1, 1), \
         .doc = DOC, .warning = WARNING                                                             \
     }
 #define WEIR_TLS_ROW_ONLY_OFF(NAME, WHERE, DOC)                                                    \
@@ -120,9 +120,11 @@ bool weir_tls_refuse_unless_off(weir_conf *conf, void *settings, const weir_stat
 #define WEIR_TLS_SERVER_DIRECTIVES(TYPE, MEMBER, WHERE)                                            \
     WEIR_TLS_ROW("ssl_certificate", WHERE, WEIR_SLOT_LIST(TYPE, MEMBER.certificates),              \
                  "A PEM file with the certificate and its chain, or \"data:\" and the PEM; may "   \
-                 "be repeated for keys of other kinds, and hold variables."),                      \
+                 "be repeated for keys of other kinds, and hold variables.",                       \
+                 .takes = WEIR_TAKES(1, 1), .syntax = "file"),                                     \
         WEIR_TLS_ROW("ssl_certificate_key", WHERE, WEIR_SLOT_LIST(TYPE, MEMBER.keys),              \
-                     "The secret key of each ssl_certificate, in the same order."),                \
+                     "The secret key of each ssl_certificate, in the same order.",                 \
+                     .takes = WEIR_TAKES(1, 1), .syntax = "file"),                                 \
         WEIR_TLS_ROW("ssl_password_file", WHERE, WEIR_SLOT_STR(TYPE, MEMBER.password_file),        \
                      "Passphrases for secret keys, one on a line, tried in turn."),                \
         WEIR_TLS_ROW(                                                                              \
@@ -158,7 +160,8 @@ bool weir_tls_refuse_unless_off(weir_conf *conf, void *settings, const weir_stat
                      "Gives clients their sessions to keep, encrypted.", .preset = "on"),          \
         WEIR_TLS_ROW("ssl_session_ticket_key", WHERE, WEIR_SLOT_LIST(TYPE, MEMBER.ticket_keys),    \
                      "A file of 48 or 80 random bytes to encrypt tickets with; the first "         \
-                     "encrypts, all decrypt."),                                                    \
+                     "encrypts, all decrypt.",                                                     \
+                     .takes = WEIR_TAKES(1, 1), .syntax = "file"),                                 \
         WEIR_TLS_ROW("ssl_buffer_size", WHERE, WEIR_SLOT_SIZE(TYPE, MEMBER.buffer_size),           \
                      "The most data in one record.", .preset = "16k"),                             \
         WEIR_TLS_ROW("ssl_verify_client", WHERE,                                                   \

@@ -10,6 +10,12 @@
     {                                                                                              \
         .name = name_, .where = PROXY_WHERE, .slot = slot_, .preset = preset_, .doc = doc_         \
     }
+/* A list that each directive adds one to: what follows is a directive whose ";" before it was forgotten. */
+#define PROXY_ROW_OF_ONE(name_, slot_, doc_)                                                       \
+    {                                                                                              \
+        .name = name_, .where = PROXY_WHERE, .slot = slot_, .takes = WEIR_TAKES(1, 1),             \
+        .syntax = "field", .doc = doc_                                                             \
+    }
 #define PROXY_FLAG(member) WEIR_SLOT_FLAG(proxy_conf, member)
 #define PROXY_SIZE(member) WEIR_SLOT_SIZE(proxy_conf, member)
 #define PROXY_MS(member) WEIR_SLOT_MS(proxy_conf, member)
@@ -77,10 +83,10 @@ extern const weir_choice proxy_ignore_choices[];
                   "The time between two reads of a response."),                                    \
         PROXY_ROW(PREFIX "buffer_size", PROXY_SIZE(buffer_size), "4k",                             \
                   "The largest head of a response."),                                              \
-        PROXY_ROW(PREFIX "hide_header", WEIR_SLOT_LIST(proxy_conf, hide_headers), NULL,            \
-                  "A field of responses that does not pass."),                                     \
-        PROXY_ROW(                                                                                 \
-            PREFIX "pass_header", WEIR_SLOT_LIST(proxy_conf, pass_headers), NULL,                  \
+        PROXY_ROW_OF_ONE(PREFIX "hide_header", WEIR_SLOT_LIST(proxy_conf, hide_headers),           \
+                         "A field of responses that does not pass."),                              \
+        PROXY_ROW_OF_ONE(                                                                          \
+            PREFIX "pass_header", WEIR_SLOT_LIST(proxy_conf, pass_headers),                        \
             "A field that passes, though it would not by itself: Date, Server, X-Accel-..."),      \
         PROXY_ROW(PREFIX "ignore_headers",                                                         \
                   WEIR_SLOT_BITS(proxy_conf, ignore_headers, proxy_ignore_choices), NULL,          \
