@@ -189,6 +189,17 @@ def test_names_and_hidden_fields(weir, upstream):
     assert headers.all("Date") == ["x"]
 
 
+def test_who_passes_server_and_date_adds_none_where_the_origin_has_none(weir, upstream):
+    upstream.answers(answer(b"x"))
+    server = weir("""location / { proxy_pass http://@upstream@; proxy_pass_header Server; proxy_pass_header Date; }
+                     location /ours/ { proxy_pass http://@upstream@; }
+                     location /none/ { return 404; proxy_pass_header Server; }""")
+    theirs = server.get("/").headers
+    assert "Server" not in theirs and "Date" not in theirs
+    for path in "/ours/", "/none/":
+        assert "Server" in server.get(path).headers and "Date" in server.get(path).headers
+
+
 def test_cookies_are_made_ours(weir, upstream):
     upstream.answers(answer(headers=[("Set-Cookie", "a=b; Domain=.origin.test; Path=/two/x"),
                                      ("Set-Cookie", "c=d; path=/other; Secure")]))

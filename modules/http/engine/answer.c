@@ -4,11 +4,18 @@
 
 /* Responses that weir makes itself: statuses, redirects, error pages. */
 
+static void is_ours(weir_http_response *response)
+{
+    response->from_upstream = false;
+    response->server_is_theirs = false;
+    response->date_is_theirs = false;
+}
+
 weir_http_verdict weir_http_answer_because(weir_http_exchange *ex, unsigned status,
                                            const char *reason)
 {
     ex->response.status = status;
-    ex->response.from_upstream = false;
+    is_ours(&ex->response);
     ex->is_bare = true;
     if (reason != NULL) {
         ex->end_reason = reason;
@@ -25,7 +32,7 @@ weir_http_verdict weir_http_answer_text(weir_http_exchange *ex, unsigned status,
                                         weir_str content_type, weir_str text)
 {
     ex->response.status = status;
-    ex->response.from_upstream = false;
+    is_ours(&ex->response);
     ex->response.content_length = (int64_t) text.len;
     /* An origin that redirected here may have said it (X-Accel-Redirect). */
     if (content_type.len != 0) {

@@ -94,6 +94,7 @@ typedef struct {
     int64_t
         last_modified_s; /* -1: none; Last-Modified is sent from here when the field is absent */
     bool from_upstream;
+    bool server_is_theirs, date_is_theirs; /* an origin says them, or nobody does */
     bool head_is_sent;
     bool body_ended;     /* the wire has been given the last byte */
     bool body_is_short;  /* the source failed: the wire must show it (close, RST_STREAM) */

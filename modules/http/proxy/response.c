@@ -456,6 +456,8 @@ void proxy_respond(proxy_state *proxy)
     response->status_text = proxy->answer.status_text;
     response->version = proxy->answer.version;
     response->from_upstream = true;
+    response->server_is_theirs = !proxy->conf->hidden->hides[WEIR_HTTP_SERVER_FIELD];
+    response->date_is_theirs = !proxy->conf->hidden->hides[WEIR_HTTP_DATE];
     response->allow_ranges = proxy->conf->force_ranges;
     if (proxy->answer.end == WEIR_HTTP_END_CHUNKED || proxy->answer.end == WEIR_HTTP_END_CLOSE) {
         response->content_length = -1;
