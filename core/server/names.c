@@ -34,7 +34,7 @@ static bool name_is_well_formed(weir_str text)
 {
     const char *star = weir_str_find_byte(text, '*');
 
-    if (weir_str_find(text, WEIR_STR("..")) != NULL || weir_str_find_byte(text, '/') != NULL) {
+    if (weir_str_find(text, WEIR_STR("..")) != NULL) {
         return false;
     }
     if (star == NULL) {
@@ -70,6 +70,10 @@ static bool name_read(weir_conf *conf, const weir_server_family *family, weir_se
     if (!name_is_well_formed(text)) {
         return weir_conf_refuse_arg(conf, statement, i, "server name \"%.*s\" is invalid",
                                     WEIR_STR_ARG(text));
+    }
+    if (weir_str_find_byte(text, '/') != NULL) {
+        /* No host has one, so nothing is served by it: a URL, or a directive behind a ";" that was forgotten. */
+        weir_conf_warn(conf, "server name \"%.*s\" has suspicious symbols", WEIR_STR_ARG(text));
     }
     if (text.len > 1 && text.data[0] == '.') {
         /* ".example.org" is the name itself and all below it. */

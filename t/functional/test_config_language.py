@@ -415,3 +415,8 @@ def test_if_asks(weir, folder, condition, asked, hit):
     folder.write("file", "x")
     server = weir(f"if {condition} {{ return 200 yes; }} return 200 no;")
     assert server.get(asked).text == ("yes" if hit else "no")
+
+
+def test_a_server_name_that_no_host_can_be_is_warned_of(check):
+    done = check("events {} http { server { listen 127.0.0.1:@port@; server_name http://a.test b.test; } }", "-t")
+    assert done.code == 0 and 'server name "http://a.test" has suspicious symbols in' in done.err
