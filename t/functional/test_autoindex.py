@@ -70,6 +70,15 @@ def test_rounded_sizes_stand_in_a_narrow_column(weir, www):
     assert lines[6].endswith("13-Sep-2020 12:26       5")
 
 
+@pytest.mark.parametrize("size, shown", [
+    (9999, "9999"), (10000, "10K"), (10751, "10K"), (10752, "11K"), (2**20 - 1, "1024K"), (2**20, "1M"),
+    (2**20 * 3 // 2, "2M"), (2**30 - 1, "1024M"), (2**30, "1G"), (2**30 * 3 // 2 - 1, "1G")])
+def test_sizes_are_rounded_from_10000_bytes_on(weir, www, size, shown):
+    with open(www.file("www/sized"), "wb") as file:
+        file.truncate(size)
+    assert re.search(rf">sized</a> .* {shown}\r\n", weir(CONFIG + "autoindex_exact_size off;").get("/").text)
+
+
 def test_index_comes_first_and_missing_is_404(weir, www):
     server = weir(CONFIG + "index a.txt;")
     assert server.get("/").text == "12345"

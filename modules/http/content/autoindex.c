@@ -168,9 +168,8 @@ static void add_link(weir_builder *builder, weir_str name)
 
 static void add_size(weir_builder *builder, const autoindex_conf *autoindex, const entry *item)
 {
-    static const char units[] = "KMG";
     uint64_t size = item->bytes;
-    size_t unit = 0;
+    unsigned shift = size < (1 << 20) ? 10 : size < (1 << 30) ? 20 : 30;
 
     if (item->is_folder) {
         weir_builder_printf(builder, "%*s", autoindex->exact_size ? 20 : 8, "-");
@@ -180,14 +179,13 @@ static void add_size(weir_builder *builder, const autoindex_conf *autoindex, con
         weir_builder_printf(builder, "%20llu", (unsigned long long) size);
         return;
     }
-    if (size < 1024) {
+    if (size < 10000) {
         weir_builder_printf(builder, "%8llu", (unsigned long long) size);
         return;
     }
-    for (size = (size + 512) / 1024; size >= 1024 && unit < 2; unit++) {
-        size = (size + 512) / 1024;
-    }
-    weir_builder_printf(builder, "%7llu%c", (unsigned long long) size, units[unit]);
+    /* Rounded, half of a unit up. */
+    size = (size >> shift) + (size >> (shift - 1) & 1);
+    weir_builder_printf(builder, "%7llu%c", (unsigned long long) size, "KMG"[shift / 10 - 1]);
 }
 
 static struct tm entry_time(const autoindex_conf *autoindex, const entry *item)
