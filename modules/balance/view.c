@@ -294,19 +294,18 @@ static bool records_add(view_making *making,
     return true;
 }
 
-/* Servers first, then the addresses of their names. */
+/* Servers first, then the addresses of their names, which have one order in all views. */
 static bool extras_add(view_making *making)
 {
-    if (atomic_load(&making->group->words->extras) == 0) {
-        return true;
-    }
-    if (!records_add(making, added_add)) {
+    bool has_extras = atomic_load(&making->group->words->extras) != 0;
+
+    if (has_extras && !records_add(making, added_add)) {
         return false;
     }
     if (making->names.count > 1) {
         qsort(making->names.items, making->names.count, sizeof(balance_name), name_compare);
     }
-    return records_add(making, resolved_add);
+    return !has_extras || records_add(making, resolved_add);
 }
 
 /* ---- who takes requests, for how long */
