@@ -21,6 +21,7 @@
 typedef struct access_buffer {
     struct access_buffer *next;
     weir_log_file *file;
+    const weir_log *log; /* the worker's, once there are lines */
     char *bytes;
     size_t len, size;
     uint64_t flush_ms; /* 0: only when it is full */
@@ -185,12 +186,20 @@ bool weir_access_log_call(weir_conf *conf, const weir_access_log_kind *kind, wei
            && access_parameters(conf, kind, statement, log);
 }
 
+static void file_write(weir_log_file *file, weir_str lines, const weir_log *log)
+{
+    if (!weir_log_file_write(file, lines)) {
+        weir_log_line(log, WEIR_LOG_ALERT, errno, "write() to \"%.*s\" failed",
+                      WEIR_STR_ARG(weir_log_file_path(file)));
+    }
+}
+
 /* ---- buffers */
 
 static void buffer_flush(access_buffer *buffer)
 {
     if (buffer->len != 0) {
-        (void) weir_log_file_write(buffer->file, weir_str_of(buffer->bytes, buffer->len));
+        file_write(buffer->file, weir_str_of(buffer->bytes, buffer->len), buffer->log);
         buffer->len = 0;
     }
 }
@@ -202,12 +211,13 @@ static void buffer_expired(weir_timer *timer)
 
 static void buffer_add(access_buffer *buffer, weir_str line, weir_loop *loop)
 {
+    buffer->log = weir_loop_log(loop);
     if (line.len > buffer->size - buffer->len) {
         weir_timer_clear(loop, &buffer->timer);
         buffer_flush(buffer);
     }
     if (line.len > buffer->size) {
-        (void) weir_log_file_write(buffer->file, line);
+        file_write(buffer->file, line, buffer->log);
         return;
     }
     memcpy(buffer->bytes + buffer->len, line.data, line.len);
@@ -289,7 +299,7 @@ static void access_write(const access_log *log, weir_script *script, weir_loop *
     if (log->buffer != NULL) {
         buffer_add(log->buffer, line, loop);
     } else if (log->file != NULL) {
-        (void) weir_log_file_write(log->file, line);
+        file_write(log->file, line, script->log);
     } else if (log->syslog != NULL) {
         line.len--;
         weir_syslog_send(log->syslog, weir_syslog_severity(log->syslog), line);

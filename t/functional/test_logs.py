@@ -101,6 +101,14 @@ def test_a_buffered_log_is_written_at_the_end(weir):
     assert "/one" in server.access_log(name="b.log")[0]
 
 
+@pytest.mark.parametrize("how", ["", "buffer=4k flush=10ms"])
+def test_the_error_log_says_that_lines_are_lost(weir, how):
+    server = weir(f"location / {{ access_log /dev/full combined {how}; return 200 x; }}",
+                  alerts=[r'write\(\) to "/dev/full" failed'])
+    server.get("/")
+    server.wait_log(r'\[alert\] .*write\(\) to "/dev/full" failed \(28: No space left on device\)')
+
+
 def test_a_log_may_be_named_by_a_variable(weir, folder):
     os.mkdir(folder.file("by-host"))
     os.chmod(folder.file("by-host"), 0o777)
