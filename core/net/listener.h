@@ -131,10 +131,11 @@ void weir_listeners_stop(weir_listeners *listeners, weir_loop *loop);
 /* Whose connections those to `addr` are: its own listener, or that of the wildcard of its port; NULL: there is none. */
 weir_listener *weir_listeners_for(const weir_listeners *listeners, const weir_addr *addr);
 /*
- * Gives a connection of another listener's to this one, as if it had been accepted here; it takes what was given back,
- * and a PROXY header that was read, along.  Its owner, state and time-out are void before.  One that goes in a circle is
- * closed, logged.
+ * Gives a connection of another listener's to this one, as if it had been accepted here for `addr`, which is kept and must
+ * live as long; it takes what was given back, and a PROXY header that was read, along.  Its owner, state and time-out are
+ * void before.  One that goes in a circle is closed, logged.
  */
-void weir_listener_take(weir_listener *listener, weir_connection *connection);
+void weir_listener_take(weir_listener *listener, const weir_addr *addr,
+                        weir_connection *connection);
 
 #endif

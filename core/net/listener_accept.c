@@ -228,7 +228,7 @@ weir_listener *weir_listeners_for(const weir_listeners *listeners, const weir_ad
     return wildcard;
 }
 
-void weir_listener_take(weir_listener *listener, weir_connection *connection)
+void weir_listener_take(weir_listener *listener, const weir_addr *addr, weir_connection *connection)
 {
     if (++connection->passes > PASSES_MAX) {
         weir_log_line(&connection->log, WEIR_LOG_ERR, 0,
@@ -242,6 +242,7 @@ void weir_listener_take(weir_listener *listener, weir_connection *connection)
     weir_connection_enter(connection, &weir_connection_new);
     connection->owner = NULL;
     connection->listener = listener;
+    connection->passed_to = addr;
     connection->log = listener->log;
     connection->log.connection = connection->number;
     connection->log.describe = weir_connection_describe;

@@ -454,9 +454,16 @@ static void relay_stall_expired(weir_timer *timer)
     relay_end(direction->relay, direction->to_stalled);
 }
 
+/* Where a rate is used up nobody is silent: it is we who do not read, for a second at most. */
 static void relay_idle_expired(weir_timer *timer)
 {
-    relay_end(WEIR_OWNER(timer, weir_relay, idle), WEIR_RELAY_TIMED_OUT);
+    weir_relay *relay = WEIR_OWNER(timer, weir_relay, idle);
+
+    if (weir_timer_is_set(&relay->up.rate_wait) || weir_timer_is_set(&relay->down.rate_wait)) {
+        relay_touch(relay);
+    } else {
+        relay_end(relay, WEIR_RELAY_TIMED_OUT);
+    }
 }
 
 static void direction_init(relay_direction *direction, weir_relay *relay, weir_connection *from,

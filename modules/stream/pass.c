@@ -75,19 +75,34 @@ static bool pass_configured(weir_conf *conf)
     return true;
 }
 
-/* NULL, logged: there is none. */
-static weir_listener *find_listener(weir_stream_session *session, const pass_conf *pass)
+/* In the session's pool, for a text with variables; NULL: `text` is none. */
+static const weir_addr *find_addr(weir_stream_session *session, const pass_conf *pass,
+                                  weir_str *text)
 {
-    const weir_cycle *cycle = weir_stream_of_address(session->address)->cycle;
-    weir_addr addr = pass->to.addr;
-    weir_listener *listener = NULL;
-    weir_str text = pass->to.text;
+    weir_addr *addr;
 
-    if (addr.len == 0 && !weir_template_text(pass->to.template, &session->script, &text)) {
+    *text = pass->to.text;
+    if (pass->to.addr.len != 0) {
+        return &pass->to.addr;
+    }
+    if (!weir_template_text(pass->to.template, &session->script, text)) {
         return NULL;
     }
-    if (addr.len != 0 || addr_parse(text, &addr)) {
-        listener = weir_listeners_for(cycle->listeners, &addr);
+    addr = WEIR_NEW(session->pool, weir_addr);
+    return addr != NULL && addr_parse(*text, addr) ? addr : NULL;
+}
+
+/* NULL, logged: there is none. */
+static weir_listener *find_listener(weir_stream_session *session, const pass_conf *pass,
+                                    const weir_addr **addr)
+{
+    const weir_cycle *cycle = weir_stream_of_address(session->address)->cycle;
+    weir_listener *listener = NULL;
+    weir_str text;
+
+    *addr = find_addr(session, pass, &text);
+    if (*addr != NULL) {
+        listener = weir_listeners_for(cycle->listeners, *addr);
     }
     if (listener == NULL) {
         weir_log_line(weir_stream_log(session), WEIR_LOG_ERR, 0, "nothing listens on \"%.*s\"",
@@ -99,15 +114,16 @@ static weir_listener *find_listener(weir_stream_session *session, const pass_con
 static weir_stream_verdict pass_judge(weir_stream_session *session, const void *server)
 {
     const pass_conf *pass = server;
+    const weir_addr *addr;
     weir_listener *listener;
 
     session->doing = "passing to a listener";
-    listener = find_listener(session, pass);
+    listener = find_listener(session, pass, &addr);
     if (listener == NULL) {
         session->status = WEIR_STREAM_INTERNAL_ERROR;
         return WEIR_STREAM_REFUSED;
     }
-    weir_listener_take(listener, weir_stream_hand_over(session, WEIR_STREAM_OK));
+    weir_listener_take(listener, addr, weir_stream_hand_over(session, WEIR_STREAM_OK));
     return WEIR_STREAM_SETTLED;
 }
 

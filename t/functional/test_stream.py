@@ -287,6 +287,19 @@ def test_a_rate_is_kept(stream, upstream, direction):
         connection.read_exactly(1000)
 
 
+@pytest.mark.parametrize("direction", ["upload", "download"])
+def test_a_rate_that_is_used_up_is_no_silence(stream, upstream, direction):
+    upstream.speaks(silent if direction == "upload" else lambda peer: (peer.send(bytes(2500)), silent(peer)))
+    server = stream(f"proxy_timeout 300ms; proxy_{direction}_rate 1000;" + PASS)
+    connection = server.connect()
+    if direction == "upload":
+        connection.send(bytes(2500))
+    got = connection.read_until_close()
+    wait_until(lambda: upstream.connections[0].closed)
+    assert len(got if direction == "download" else upstream.connections[0].received) == 2500
+    server.wait_log("connection timed out")
+
+
 # Small modules
 
 def test_a_text_is_returned(stream):

@@ -231,6 +231,18 @@ def test_tls_that_ends_in_stream_is_https_to_http(stream):
 
 
 @pytest.mark.weir_only("since nginx 1.25.5")
+@pytest.mark.parametrize("to", ["127.0.0.1:@port2@", "$to"])
+def test_a_connection_is_passed_to_the_servers_of_the_address_that_is_named(stream, to):
+    """Where a wildcard's socket stands for an address of its own, too."""
+    server = stream(f"""server {{ listen 127.0.0.1:@port@; set $to 127.0.0.1:@port2@; pass {to}; }}
+        server {{ listen 127.0.0.1:@tls_port@; pass 127.0.0.2:@port2@; }}
+        server {{ listen @port2@; return all; }}
+        server {{ listen 127.0.0.1:@port2@; return one; }}""")
+    assert server.connect().read_until_close() == b"one"
+    assert server.connect("tls_port").read_until_close() == b"all"
+
+
+@pytest.mark.weir_only("since nginx 1.25.5")
 def test_a_connection_is_not_passed_in_a_circle(stream):
     server = stream("server { listen 127.0.0.1:@port@; pass 127.0.0.1:@port@; }")
     assert server.connect().read_until_close() == b""
