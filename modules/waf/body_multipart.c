@@ -348,14 +348,12 @@ static bool multipart_feed(weir_waf_body *body, weir_str piece)
     multipart *m = body->state;
 
     while (piece.len > 0) {
-        const char *end = weir_str_find_byte(piece, '\n');
-        size_t len = end == NULL ? piece.len : (size_t) (end - piece.data) + 1;
-        size_t room = LINE_MAX_BYTES - m->line.len;
-        bool is_whole = end != NULL && len <= room;
+        /* No further than is taken: what has no line's end would be searched to its own each time. */
+        weir_str near = weir_str_slice(piece, 0, LINE_MAX_BYTES - m->line.len);
+        const char *end = weir_str_find_byte(near, '\n');
+        size_t len = end == NULL ? near.len : (size_t) (end - near.data) + 1;
+        bool is_whole = end != NULL;
 
-        if (len > room) {
-            len = room;
-        }
         if (!weir_waf_gather(body, &m->line, weir_str_slice(piece, 0, len))
             || ((is_whole || m->line.len == LINE_MAX_BYTES)
                 && !multipart_line(body, m, is_whole))) {

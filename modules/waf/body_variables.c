@@ -117,7 +117,10 @@ static void say_over_limit(weir_waf_transaction *tx)
         tx, WEIR_STR("Request body excluding files is bigger than the maximum expected."));
 }
 
-void weir_waf_parse_body(weir_waf_transaction *tx)
+/* So many bytes are parsed in about a millisecond; what is no multipart is seldom longer, and is parsed as a whole. */
+#define PIECE_BYTES ((size_t) 256 * 1024)
+
+void weir_waf_parse_begin(weir_waf_transaction *tx)
 {
     const weir_waf_body_sink sink = {
         .argument = take_argument,
@@ -136,7 +139,6 @@ void weir_waf_parse_body(weir_waf_transaction *tx)
     };
     weir_str processor = weir_waf_scalar(tx, WEIR_WAF_VAR_REQBODY_PROCESSOR);
     weir_waf_body_kind kind;
-    weir_waf_body *body;
 
     if (processor.len == 0 || !weir_waf_body_kind_find(processor, &kind)) {
         return;
@@ -146,16 +148,37 @@ void weir_waf_parse_body(weir_waf_transaction *tx)
         return;
     }
     tx->parses_json = kind == WEIR_WAF_JSON;
-    body = weir_waf_body_new(kind, &limits, &sink, tx, tx->content_type);
-    if (body == NULL) {
+    tx->parsed_bytes = 0;
+    tx->parsed_kind = kind;
+    tx->parsed_body = weir_waf_body_new(kind, &limits, &sink, tx, tx->content_type);
+    if (tx->parsed_body == NULL) {
         weir_waf_exhausted(tx, "memory");
-        return;
     }
-    weir_waf_body_feed(body, tx->request_body);
+}
+
+weir_result weir_waf_parse(weir_waf_transaction *tx)
+{
+    weir_waf_body *body = tx->parsed_body;
+
+    while (body != NULL && tx->parsed_bytes < tx->request_body.len && !tx->is_exhausted) {
+        weir_str piece =
+            weir_str_slice(tx->request_body, tx->parsed_bytes, tx->parsed_bytes + PIECE_BYTES);
+
+        weir_waf_body_feed(body, piece);
+        tx->parsed_bytes += piece.len;
+        tx->work += piece.len * 8;
+        if (weir_waf_turn_is_over(tx)) {
+            return WEIR_WAIT;
+        }
+    }
+    if (body == NULL) {
+        return WEIR_OK;
+    }
+    tx->parsed_body = NULL;
     weir_waf_body_end(body);
-    tx->work += tx->request_body.len * 8;
-    set_report(tx, kind, weir_waf_body_report_of(body));
-    if (kind == WEIR_WAF_MULTIPART && is_over_limit(tx)) {
+    set_report(tx, tx->parsed_kind, weir_waf_body_report_of(body));
+    if (tx->parsed_kind == WEIR_WAF_MULTIPART && is_over_limit(tx)) {
         say_over_limit(tx);
     }
+    return WEIR_OK;
 }

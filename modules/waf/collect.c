@@ -353,7 +353,7 @@ static void set_full_request(weir_waf_transaction *tx)
             && weir_waf_set_number(tx, WEIR_WAF_VAR_FULL_REQUEST_LENGTH, (int64_t) text.len));
 }
 
-void weir_waf_collect_body(weir_waf_transaction *tx)
+void weir_waf_collect_body_begin(weir_waf_transaction *tx)
 {
     if (tx->program->names_full_request && tx->values[WEIR_WAF_VAR_FULL_REQUEST].count == 0) {
         set_full_request(tx);
@@ -361,13 +361,25 @@ void weir_waf_collect_body(weir_waf_transaction *tx)
     if (!tx->has_request_body || !tx->request_body_access || tx->body_is_parsed) {
         return;
     }
-    tx->body_is_parsed = true;
+    tx->body_is_parsed = tx->collects_body = true;
     set_raw_body(tx);
-    weir_waf_parse_body(tx);
+    weir_waf_parse_begin(tx);
+}
+
+weir_result weir_waf_collect_body(weir_waf_transaction *tx)
+{
+    if (!tx->collects_body) {
+        return WEIR_OK;
+    }
+    if (weir_waf_parse(tx) == WEIR_WAIT) {
+        return WEIR_WAIT;
+    }
+    tx->collects_body = false;
     if (tx->request_body_is_cut) {
         (void) weir_waf_set(tx, WEIR_WAF_VAR_INBOUND_DATA_ERROR, WEIR_STR("1"));
     }
     sum_arguments(tx);
+    return WEIR_OK;
 }
 
 /* ---- the response */

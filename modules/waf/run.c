@@ -554,7 +554,7 @@ static void phase_begin(weir_waf_transaction *tx, unsigned phase)
     if (phase == WEIR_WAF_PHASE_REQUEST_HEAD) {
         weir_waf_collect_head(tx);
     } else if (phase == WEIR_WAF_PHASE_REQUEST_BODY) {
-        weir_waf_collect_body(tx);
+        weir_waf_collect_body_begin(tx);
     } else if (phase == WEIR_WAF_PHASE_RESPONSE_BODY && tx->has_response_body) {
         (void) weir_waf_set(tx, WEIR_WAF_VAR_RESPONSE_BODY, tx->response_body);
         (void) weir_waf_set_number(tx, WEIR_WAF_VAR_RESPONSE_CONTENT_LENGTH,
@@ -681,7 +681,12 @@ weir_result weir_waf_run_phase(weir_waf_transaction *tx, weir_waf_phase phase)
         phase_begin(tx, phase);
     }
     if (tx->at.phase == phase) {
-        result = run_rules(tx);
+        if (phase == WEIR_WAF_PHASE_REQUEST_BODY) {
+            result = weir_waf_collect_body(tx);
+        }
+        if (result == WEIR_OK) {
+            result = run_rules(tx);
+        }
         if (result == WEIR_OK && phase == WEIR_WAF_PHASE_REQUEST_BODY) {
             request_end(tx);
         }

@@ -173,6 +173,10 @@ struct weir_waf_transaction {
 
     weir_str request_body, response_body;
     bool has_request_body, has_response_body, request_body_is_cut, body_is_parsed, parses_json;
+    bool collects_body;         /* what follows is under way */
+    weir_waf_body *parsed_body; /* NULL: none, or all of it is parsed */
+    weir_waf_body_kind parsed_kind;
+    size_t parsed_bytes;
     unsigned response_status;
     weir_str content_type; /* of the request */
     uint64_t files_bytes;
@@ -265,14 +269,18 @@ void weir_waf_kept_age(weir_waf_transaction *tx, const weir_waf_effect *effect, 
 
 /* ---- collect.c: from what was received to variables */
 void weir_waf_collect_head(weir_waf_transaction *tx);
-void weir_waf_collect_body(weir_waf_transaction *tx);
+void weir_waf_collect_body_begin(weir_waf_transaction *tx);
+/* WAIT: the turn is over. */
+weir_result weir_waf_collect_body(weir_waf_transaction *tx);
 void weir_waf_collect_zeroes(weir_waf_transaction *tx);
 void weir_waf_add_arguments(weir_waf_transaction *tx, weir_str text, bool is_get);
 /* False: no more are taken. */
 bool weir_waf_add_argument(weir_waf_transaction *tx, bool is_get, weir_str name, weir_str value);
 
 /* ---- body_variables.c: what the processor of the body makes of it */
-void weir_waf_parse_body(weir_waf_transaction *tx);
+void weir_waf_parse_begin(weir_waf_transaction *tx);
+/* WAIT: the turn is over. */
+weir_result weir_waf_parse(weir_waf_transaction *tx);
 void weir_waf_body_is_wrong(weir_waf_transaction *tx, weir_str message);
 
 /* ---- report.c */

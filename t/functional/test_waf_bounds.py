@@ -65,6 +65,20 @@ def test_fields_of_a_multipart_body_have_the_limit_of_other_bodies_and_files_do_
     assert server.request("/", "POST", kind, part % (disposition, b"x" * 2000)).status == status
 
 
+def test_a_file_without_line_ends_takes_no_longer_than_one_with_them(weir):
+    server = weir("client_body_buffer_size 32m;" + waf("SecRequestBodyLimit 33554432", BODY_IS_WRONG) + FINE,
+                  main="worker_processes 1;")
+    kind = [("Content-Type", "multipart/form-data; boundary=b")]
+    part = b'--b\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n\r\n%s\r\n--b--\r\n'
+
+    def cost(line):
+        before = cpu_ns(server.workers()[0])
+        assert server.request("/", "POST", kind, part % (line * (30_000_000 // len(line)))).status == 200
+        return cpu_ns(server.workers()[0]) - before
+    with_ends = min(cost(b"a" * 4000 + b"\r\n") for _ in range(3))
+    assert cost(b"a" * 4002) < 4 * with_ends
+
+
 @pytest.mark.parametrize("limit, what", [("modsecurity_work_limit 100k;", "work"),
                                          ("modsecurity_memory_limit 64k;", "memory")])
 def test_what_takes_more_than_its_budget_is_refused_and_logged(weir, limit, what):
@@ -151,6 +165,26 @@ def test_others_are_served_while_the_worst_body_is_looked_at(weir):
     large, small = server.connect(), server.connect()
     assert small.request("/").status == 200
     large.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+               b"Content-Length: %d\r\n\r\n" % len(body) + body[:-1])
+    large.wait_read()
+    assert small.request("/").status == 200
+    large.send(body[-1:])
+    served = 0
+    while not select.select([large.sock], [], [], 0)[0] and served < 5:
+        assert small.request("/").status == 200
+        served += 1
+    assert served == 5
+    assert large.read_response().status == 200
+
+
+def test_others_are_served_while_a_large_body_is_parsed(weir):
+    """Without turns all of the parsing would lie between two small requests."""
+    server = weir(main="worker_processes 1;", server=waf("SecRequestBodyLimit 33554432", BODY_IS_WRONG)
+                  + "modsecurity_work_limit 1000g; client_body_buffer_size 32m;" + FINE)
+    body = (b'--b\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n\r\n' + b"\r\n--" * 7_000_000
+            + b"\r\n--b--\r\n")
+    large, small = server.connect(), server.connect()
+    large.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n"
                b"Content-Length: %d\r\n\r\n" % len(body) + body[:-1])
     large.wait_read()
     assert small.request("/").status == 200
