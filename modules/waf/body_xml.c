@@ -13,8 +13,16 @@
 #include <libxml/parser.h>
 #include <libxml/xmlerror.h>
 
-#define PIECE_MAX (1 << 20) /* libxml2 counts in int */
-#define START_BYTES 4       /* libxml2 tells the encoding by as many, if it sees them at once */
+/*
+ * libxml2 compares each attribute of a tag with all before it, and each namespace, once it has the whole tag.  So no more
+ * "=" may be in a tag that is not whole yet, and a piece of the document has no more, nor, unless as much waits for its end
+ * already, more bytes.
+ */
+#define TAG_EQUALS_MAX 4096
+#define PIECE_EQUALS_MAX 1024
+#define PIECE_BYTES ((size_t) 16 * 1024)
+#define PIECE_MAX ((size_t) 1 << 20) /* libxml2 counts in int */
+#define START_BYTES 4 /* libxml2 tells the encoding by as many, if it sees them at once */
 
 /* An element that is open. */
 typedef struct {
@@ -30,6 +38,8 @@ typedef struct {
     size_t start_len;
     weir_waf_gathered text;
     size_t depth;
+    size_t tags;       /* that began */
+    size_t tag_equals; /* in pieces since the one in which the tag began that is not whole yet */
     bool is_undecodable;
 
     /* With xml_arguments alone. */
@@ -118,6 +128,7 @@ static void xml_start(void *subject, const xmlChar *name, const xmlChar *prefix,
     (void) namespaces;
     (void) defaulted_count;
 
+    x->tags++;
     if (goes_on && ++x->depth > body->limits.depth_max) {
         goes_on = weir_waf_body_fail(body, "XML parsing error: elements too deep");
     }
@@ -289,21 +300,47 @@ static bool xml_start_with(weir_waf_body *body, xml *x, weir_str *piece)
            || (xml_open(body, x) && xml_parse(body, x->start, x->start_len, false));
 }
 
-static bool xml_feed(weir_waf_body *body, weir_str piece)
+/* What waits for its end is searched for it again with each piece: by pieces as long as that it is few times. */
+static weir_str next_piece(const xml *x, weir_str rest, size_t *equals)
+{
+    size_t waits = (size_t) (x->parser->input->end - x->parser->input->cur);
+    weir_str piece = weir_str_slice(rest, 0, waits < PIECE_BYTES ? PIECE_BYTES : waits);
+
+    piece = weir_str_slice(piece, 0, PIECE_MAX);
+    *equals = 0;
+    for (size_t i = 0; i < piece.len; i++) {
+        if (piece.data[i] == '=' && ++*equals == PIECE_EQUALS_MAX) {
+            return weir_str_slice(piece, 0, i + 1);
+        }
+    }
+    return piece;
+}
+
+static bool xml_feed(weir_waf_body *body, weir_str rest)
 {
     xml *x = body->state;
 
-    if (x->start_len < START_BYTES && !xml_start_with(body, x, &piece)) {
+    if (x->start_len < START_BYTES && !xml_start_with(body, x, &rest)) {
         return false;
     }
 
-    while (piece.len > 0) {
-        size_t len = piece.len < PIECE_MAX ? piece.len : PIECE_MAX;
+    while (rest.len > 0) {
+        size_t equals, tags = x->tags;
+        weir_str piece = next_piece(x, rest, &equals);
 
-        if (!xml_parse(body, piece.data, len, false)) {
+        if (!xml_parse(body, piece.data, piece.len, false)) {
             return false;
         }
-        piece = weir_str_from(piece, len);
+        if (x->parser->instate != XML_PARSER_START_TAG) {
+            x->tag_equals = 0;
+        } else {
+            x->tag_equals = (x->tags == tags ? x->tag_equals : 0) + equals;
+        }
+        if (x->tag_equals > TAG_EQUALS_MAX) {
+            return weir_waf_body_fail(body, "XML parsing error: more than %d attributes",
+                                      TAG_EQUALS_MAX);
+        }
+        rest = weir_str_from(rest, piece.len);
     }
 
     return true;

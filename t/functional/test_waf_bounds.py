@@ -46,6 +46,20 @@ def test_deep_json_is_an_error_that_rules_see(weir):
     assert server.request("/", "POST", JSON, b"[" * 100000 + b"]" * 100000).status == 400
 
 
+def test_xml_with_a_tag_of_very_many_attributes_is_an_error_that_rules_see_before_they_are_compared(weir):
+    as_xml = AS_JSON.replace("json", "xml").replace("JSON", "XML")
+    server = weir(waf("SecRequestBodyNoFilesLimit 10000000", as_xml, BODY_IS_WRONG) + FINE, main="worker_processes 1;")
+    kind = [("Content-Type", "text/xml")]
+
+    def status(name, count, value=b"x"):
+        tag = b"<a %s/>" % b" ".join(b'%s%d="%s"' % (name, i, value) for i in range(count))
+        return server.request("/", "POST", kind, b"<r>" + tag + b"x=y " * 100000 + b"<b c='d'/>" * 10000 + b"</r>").status
+    before = cpu_ns(server.workers()[0])
+    assert [status(name, count) for name in (b"a", b"xmlns:a") for count in (3000, 60000)] == [200, 400, 200, 400]
+    assert status(b"a", 3, b"iVBO/+w0" * 100000 + b"==") == 200
+    assert cpu_ns(server.workers()[0]) - before < 300_000_000
+
+
 def test_a_form_of_many_parts_is_an_error_that_rules_see(weir):
     server = weir(waf("SecArgumentsLimit 100000", "SecUploadFileLimit 10",
                       'SecRule MULTIPART_STRICT_ERROR "!@eq 0" "id:5,phase:2,deny,log,status:400"') + FINE)
