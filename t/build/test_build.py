@@ -199,13 +199,15 @@ def test_a_folder_without_config_is_no_module(tree):
     ("core/base/odd.c", '#include "odd.h"', "is not named from the root"),
     ("core/base/odd.c", '#include "core/conf/odd_internal.h"', "is internal to its folder"),
     ("modules/balance/odd.c", '#include "modules/waf/odd.h"', "is of waf: balance may include"),
+    ("modules/balance/odd.c", '#include "modules/api/odd.h"', "is of api: balance may include"),
+    ("modules/control/odd.c", '#include "modules/balance/odd.h"', "is of balance: control may include"),
     ("modules/http/engine/odd.c", '#include "modules/http/wire/odd.h"', "is of http wire"),
     ("modules/http/filter/odd.c", '#include "modules/http/access/odd.h"', "is another module's"),
     ("modules/http/filter/odd.c", '#  include "modules/http/wire/odd.h"', "is of http wire"),
     ("core/odd/odd.c", '#include "core/even/odd.h"', "a circle of folders: core/even, core/odd"),
 ])
 def test_an_include_against_the_layers_is_found(tree, path, line, fault):
-    for header in ("modules/balance/odd.h", "modules/waf/odd.h", "modules/http/wire/odd.h",
+    for header in ("modules/balance/odd.h", "modules/waf/odd.h", "modules/api/odd.h", "modules/http/wire/odd.h",
                    "modules/http/access/odd.h", "core/conf/odd_internal.h", "core/odd/odd.h"):
         tree.write(header, "")
     tree.write("core/even/odd.h", '#include "core/odd/odd.h"\n')
