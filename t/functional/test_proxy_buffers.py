@@ -230,6 +230,15 @@ def test_method_and_body_may_be_replaced(weir, upstream):
     assert (upstream.last.method, upstream.last.body) == ("PUT", b"was POST")
 
 
+@pytest.mark.parametrize("how", ["", "proxy_request_buffering off;", "proxy_pass_request_body off;"])
+def test_a_body_may_be_made_of_the_one_that_came(weir, upstream, how):
+    server = weir(how + """location / { proxy_pass http://@upstream@; proxy_set_body "user=x&$request_body"; }""")
+    server.request("/", "POST", body=b"a=b")
+    assert (upstream.last.headers["Content-Length"], upstream.last.body) == ("10", b"user=x&a=b")
+    server.request("/", "POST", [("Transfer-Encoding", "chunked")], b"3\r\na=c\r\n0\r\n\r\n")
+    assert upstream.last.body == b"user=x&a=c"
+
+
 def test_the_body_may_stay_here(weir, upstream):
     server = weir("""proxy_pass_request_body off; proxy_set_header Content-Length "";""" + PROXY)
     assert server.request("/", "POST", body=b"secret").status == 200

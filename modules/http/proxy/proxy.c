@@ -380,10 +380,11 @@ static weir_http_verdict proxy_begin(proxy_state *proxy)
     const proxy_conf *conf = proxy->conf;
     bool is_chunked = ex->request.content_length < 0;
 
-    if (ex->request.has_body && conf->pass_request_body && conf->set_body == NULL
+    if (ex->request.has_body && (conf->pass_request_body || conf->set_body != NULL)
         && !ex->request.body_is_collected) {
-        /* HTTP/1.0 has no frame for a body of unknown length. */
-        if (!conf->request_buffering && !(is_chunked && conf->http_version == WEIR_HTTP_10)) {
+        /* HTTP/1.0 has no frame for a body of unknown length; and what takes its place may be made of it ($request_body). */
+        if (!conf->request_buffering && conf->set_body == NULL
+            && !(is_chunked && conf->http_version == WEIR_HTTP_10)) {
             proxy->body_is_streamed = true;
         } else {
             switch (weir_http_collect_body(ex, body_collected)) {
