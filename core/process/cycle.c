@@ -104,8 +104,7 @@ static bool cycle_begin_log(weir_cycle *cycle)
         return true;
     }
 
-    return weir_log_target_add_console(target,
-                                       cycle->options.is_quiet ? WEIR_LOG_ERR : WEIR_LOG_WARN);
+    return weir_log_target_add_console(target, WEIR_LOG_WARN);
 }
 
 void weir_cycle_log_to_files(weir_cycle *cycle)

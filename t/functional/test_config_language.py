@@ -186,6 +186,13 @@ def test_t_with_q_says_what_is_wrong(check):
     assert 'unknown directive "bogus"' in result.err
 
 
+def test_t_with_q_says_what_is_doubtful(check):
+    server = "server { listen 127.0.0.1:@port@; server_name a; }"
+    result = check(f"pid @dir@/pid; events {{}} http {{ access_log off; {server} {server} }}", "-t", "-q")
+    assert result.code == 0
+    assert 'conflicting server name "a"' in result.err and "is ok" not in result.err
+
+
 def test_capital_t_prints_each_file_once_under_its_name(check, folder):
     folder.write("inc/a.conf", "# a of its own\n")
     text = OK + "include inc/*.conf;\ninclude inc/a.conf;"
