@@ -440,3 +440,31 @@ def test_explain_says_why_there_is_nothing_to_explain(explain, request_text, why
 def test_explain_needs_rules(check, config, why):
     result = check(config, "waf", "explain", stdin=b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert result.code == 2 and why in result.err
+
+
+HELD = """
+    modsecurity on; modsecurity_rules 'SecRuleEngine On\nSecRequestBodyAccess Off
+        SecResponseBodyAccess On\nSecResponseBodyMimeType text/plain
+        SecRule RESPONSE_HEADERS:X-Of "origin" "id:1,phase:3,pass,log"';
+    client_max_body_size 10; client_body_timeout %s;
+    location / { proxy_pass http://@upstream@; proxy_request_buffering off; }
+"""
+
+
+@pytest.mark.parametrize("more, timeout, status", [
+    (b"xyz\r\n", "60s", 400), (b"c\r\nover the top\r\n", "60s", 413), (b"", "300ms", 408)],
+    ids=["invalid", "too large", "too slow"])
+def test_a_body_that_fails_while_the_answer_is_held_back_is_told_of(weir, upstream, more, timeout, status):
+    def begin(peer):
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Of: origin\r\nContent-Length: 9\r\n\r\nhalf")
+        peer.wait_gone()
+
+    upstream.answers_early(begin)
+    server = weir(HELD % timeout)
+    client = server.connect()
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n")
+    server.wait_log(r'\[id "1"\]')
+    client.send(more)
+    response = client.read_response()
+    assert response.status == status
+    assert "X-Of" not in response.headers and b"half" not in response.body

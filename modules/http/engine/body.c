@@ -60,6 +60,20 @@ uint64_t weir_http_body_patience_ms(const weir_http_exchange *ex)
     return left_ms < timeout_ms ? left_ms : timeout_ms;
 }
 
+/* Instead of what was begun: a response that a filter of heads holds back, too. */
+static void answer_instead(weir_http_exchange *ex, unsigned status, const char *why)
+{
+    weir_http_holds_cancel(ex);
+    if (!ex->is_responding) {
+        weir_http_respond_status(ex, status, why);
+        return;
+    }
+    ex->ahead_ready = NULL;
+    weir_http_fields_remove_all(&ex->response.fields);
+    weir_http_fields_remove_all(&ex->response.trailers);
+    (void) weir_http_filter_answer(ex, status, why);
+}
+
 bool weir_http_body_timed_out(weir_http_exchange *ex)
 {
     uint64_t waited_ms = weir_clock_now()->monotonic_ms - ex->body_waits_since_ms;
@@ -84,18 +98,17 @@ bool weir_http_body_timed_out(weir_http_exchange *ex)
         ex->wire->abort(ex);
         return true;
     }
-    weir_http_holds_cancel(ex);
-    weir_http_respond_status(ex, 408, "client timed out");
+    answer_instead(ex, 408, "client timed out");
     return true;
 }
 
 void weir_http_body_failed(weir_http_exchange *ex)
 {
-    weir_http_holds_cancel(ex);
     if (ex->response.head_is_sent || ex->client_is_gone) {
+        weir_http_holds_cancel(ex);
         ex->wire->abort(ex);
     } else {
-        weir_http_respond_status(ex, ex->response.status, ex->end_reason);
+        answer_instead(ex, ex->response.status, ex->end_reason);
     }
 }
 
