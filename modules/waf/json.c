@@ -40,7 +40,8 @@ static void add_code(weir_builder *to, const char *high, unsigned low)
 static void add_text(weir_builder *to, weir_str text)
 {
     weir_builder_add_byte(to, '"');
-    for (size_t i = 0; i < text.len; i++) {
+    /* What is full takes nothing of it, and would take long to. */
+    for (size_t i = 0; i < text.len && !to->failed; i++) {
         unsigned char c = (unsigned char) text.data[i];
         size_t len = c >= 0x80 ? utf8_len(text, i) : 0;
 

@@ -13,7 +13,7 @@ void weir_waf_add_escaped_where(weir_builder *line, weir_str text,
 {
     size_t from = 0;
 
-    for (size_t i = 0; i < text.len; i++) {
+    for (size_t i = 0; i < text.len && !line->failed; i++) {
         if (is_escaped(text, i)) {
             weir_builder_add(line, weir_str_slice(text, from, i));
             weir_builder_add(line, WEIR_STR("\\x"));

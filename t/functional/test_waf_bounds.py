@@ -211,6 +211,18 @@ def test_others_are_served_while_a_large_body_is_parsed(weir):
     assert large.read_response().status == 200
 
 
+@pytest.mark.parametrize("form", ["JSON", "Native"])
+def test_an_entry_of_the_audit_log_that_is_full_takes_no_time_for_more(weir, folder, form):
+    folder.write("messages.conf", "\n".join(f"SecRule ARGS \"@contains evil\" \"id:{i},phase:2,pass,log,msg:'%{{MATCHED_VAR}}'\"" for i in range(100, 500)) + "\n")
+    server = weir("client_body_buffer_size 2m;" + waf(
+        "SecRequestBodyNoFilesLimit 10000000", "SecAuditEngine On", "SecAuditLog audit.log",
+        f"SecAuditLogFormat {form}") + "modsecurity_rules_file messages.conf;" + FINE, main="worker_processes 1;")
+    before = cpu_ns(server.workers()[0])
+    assert server.request("/", "POST", FORM, b"a=" + b"evil" * 250000).status == 200
+    wait_until(lambda: server.read("audit.log").endswith("\n"))
+    assert cpu_ns(server.workers()[0]) - before < 500_000_000
+
+
 # ---- what one reader sees and another does not
 
 def test_the_query_of_an_absolute_target_without_a_path_is_looked_at(weir):
