@@ -282,6 +282,17 @@ def test_trailers_of_the_origin_pass_where_it_is_said_or_around(weir, upstream):
         assert (response.body, "X-Sum" in response.trailers) == (b"hi", passes)
 
 
+@pytest.mark.weir_only("since nginx 1.27.2")
+def test_trailers_that_a_head_would_not_pass_are_kept_back(weir, upstream):
+    upstream.answers(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 1\r\nX-Secret: 1\r\n"
+                     b"Server: back\r\nX-Accel-Redirect: /x\r\nConnection: close\r\nUpgrade: x\r\n\r\n")
+    server = weir("proxy_pass_trailers on; proxy_hide_header X-Secret;" + PROXY,
+                  http="log_format t '$upstream_trailer_x_secret'; access_log @dir@/t.log t;")
+    response = server.get("/", headers={"TE": "trailers", "Connection": "TE"})
+    assert (response.body, list(response.trailers)) == (b"hi", [("X-Sum", "1")])
+    assert server.access_log(1, name="t.log") == ["1"]
+
+
 # Behind the body of a request: what passes, and what would mean something in its head.
 TRAILERS = """X-Sum: 1\r\nX-Sum: 2\r\nContent-Digest: sha-256=:aa=:\r\n"""
 NO_TRAILERS = """Host: evil\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nAuthorization: Basic x\r\nCookie: a=b

@@ -59,6 +59,17 @@ def test_bytes_pass_both_ways_after_a_switch(weir, upstream):
     assert upstream.last.headers["Connection"] == "upgrade"
 
 
+@pytest.mark.weir_only("nginx begins the tunnel in the middle of the request")
+def test_a_switch_before_the_request_is_whole_is_no_answer(weir, upstream):
+    upstream.answers_early(SWITCH)
+    server = weir("proxy_request_buffering off;" + UPGRADE)
+    connection = server.connect()
+    connection.send(b"POST /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                    b"Content-Length: 10\r\n\r\nhello")
+    assert connection.read_response().status == 502
+    server.wait_log("upstream switched protocols before it had the request")
+
+
 def test_limit_rate_does_not_break_the_head_of_a_switch(weir, upstream):
     upstream.answers(echo)
     connection = weir("limit_rate 16;" + UPGRADE).connect()

@@ -91,7 +91,7 @@ void proxy_body_end(proxy_state *proxy)
         proxy->keeps = false;
     }
     if (proxy->takes_trailers) {
-        ex->response.trailers = proxy->trailers;
+        proxy_pass_trailers(proxy);
     }
     proxy_release(proxy);
     proxy_buffer_release(proxy);

@@ -425,6 +425,8 @@ proxy_hidden *proxy_hidden_make(weir_conf *conf, const proxy_conf *settings);
 
 /* Gives the parsed head to the engine: the exchange may be gone afterwards. */
 void proxy_respond(proxy_state *proxy);
+/* To the response: of the trailer fields that came, what a head would pass on. */
+void proxy_pass_trailers(proxy_state *proxy);
 
 /* ---- body.c: bodies on their way to the client */
 

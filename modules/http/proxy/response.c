@@ -124,6 +124,10 @@ static void head_complete(proxy_state *proxy)
         head_invalid(proxy, "upstream switched protocols without being asked to");
         return;
     }
+    if (proxy->answer.status == 101 && !proxy->is_sent) {
+        head_invalid(proxy, "upstream switched protocols before it had the request");
+        return;
+    }
     /* There are no further tries. */
     weir_chain_clear(&proxy->replay);
     proxy_respond(proxy);
@@ -313,6 +317,22 @@ static bool pass_field(proxy_state *proxy, const weir_http_field *field)
     }
     return is_hidden(proxy->conf->hidden, field)
            || weir_http_fields_add_parsed(&response->fields, field->name, field->text, value);
+}
+
+void proxy_pass_trailers(proxy_state *proxy)
+{
+    const weir_http_fields *all = &proxy->trailers;
+    weir_http_fields *passed = &proxy->ex->response.trailers;
+
+    weir_http_fields_init(passed, proxy->ex->pool, PROXY_FIELDS_MAX);
+    for (size_t i = 0; i < all->count; i++) {
+        const weir_http_field *field = &all->items[i];
+
+        if (!ends_here(field->name) && !is_hidden(proxy->conf->hidden, field)
+            && !weir_http_fields_add_parsed(passed, field->name, field->text, field->value)) {
+            return;
+        }
+    }
 }
 
 static weir_str accel(const proxy_state *proxy, weir_http_name name, unsigned ignored)
