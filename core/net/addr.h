@@ -46,7 +46,7 @@ weir_str weir_addr_text(const weir_addr *addr, bool with_port,
 uint16_t weir_addr_port(const weir_addr *addr); /* 0 for unix: */
 void weir_addr_set_port(weir_addr *addr, uint16_t port);
 bool weir_addr_eq(const weir_addr *a, const weir_addr *b);
-/* An order, as of strcmp(): by family, address, port.  0 exactly where weir_addr_eq() is true. */
+/* An order of IPv4, IPv6 and unix addresses, as of strcmp(): by family, address, port.  0 exactly where weir_addr_eq() is true. */
 int weir_addr_compare(const weir_addr *a, const weir_addr *b);
 bool weir_addr_is_wildcard(const weir_addr *addr);
 static inline bool weir_addr_is_unix(const weir_addr *addr)

@@ -57,8 +57,8 @@ struct weir_connection {
     const weir_addr *socket_peer;
     const weir_addr *proxy_peer, *proxy_local;
     weir_str proxy_tlvs; /* the raw TLVs of a PROXY v2 header */
-    const weir_addr *
-        passed_to; /* the address of the listener that it was given to, as it was named; it outlives it */
+    /* The address of the listener that it was given to, as it was named; it outlives the connection. */
+    const weir_addr *passed_to;
     const weir_addr *local; /* private: see weir_connection_local() */
     weir_tls *tls;          /* NULL: plain */
 

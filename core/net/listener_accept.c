@@ -216,6 +216,9 @@ weir_listener *weir_listeners_for(const weir_listeners *listeners, const weir_ad
     weir_listener *wildcard = NULL;
 
     for (WEIR_LISTENERS_EACH(listeners, listener)) {
+        if (listener->accepted == NULL) {
+            continue; /* who wants it accepts from it: weir_listener_apart */
+        }
         if (weir_addr_eq(&listener->addr, addr)) {
             return listener;
         }

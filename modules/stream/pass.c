@@ -75,21 +75,23 @@ static bool pass_configured(weir_conf *conf)
     return true;
 }
 
-/* In the session's pool, for a text with variables; NULL: `text` is none. */
-static const weir_addr *find_addr(weir_stream_session *session, const pass_conf *pass,
-                                  weir_str *text)
+/* In the session's pool, for a text with variables; `*addr` NULL: it is no address.  False, logged: there is no text. */
+static bool find_addr(weir_stream_session *session, const pass_conf *pass, weir_str *text,
+                      const weir_addr **addr)
 {
-    weir_addr *addr;
+    weir_addr *parsed;
 
     *text = pass->to.text;
     if (pass->to.addr.len != 0) {
-        return &pass->to.addr;
+        *addr = &pass->to.addr;
+        return true;
     }
-    if (!weir_template_text(pass->to.template, &session->script, text)) {
-        return NULL;
+    parsed = WEIR_NEW(session->pool, weir_addr);
+    if (parsed == NULL || !weir_template_text(pass->to.template, &session->script, text)) {
+        return false;
     }
-    addr = WEIR_NEW(session->pool, weir_addr);
-    return addr != NULL && addr_parse(*text, addr) ? addr : NULL;
+    *addr = addr_parse(*text, parsed) ? parsed : NULL;
+    return true;
 }
 
 /* NULL, logged: there is none. */
@@ -100,7 +102,9 @@ static weir_listener *find_listener(weir_stream_session *session, const pass_con
     weir_listener *listener = NULL;
     weir_str text;
 
-    *addr = find_addr(session, pass, &text);
+    if (!find_addr(session, pass, &text, addr)) {
+        return NULL;
+    }
     if (*addr != NULL) {
         listener = weir_listeners_for(cycle->listeners, *addr);
     }

@@ -249,6 +249,14 @@ def test_a_connection_is_not_passed_in_a_circle(stream):
     server.wait_log("was passed from listener to listener 10 times")
 
 
+@pytest.mark.weir_only("a socket of weir's own")
+def test_the_control_socket_is_no_listener_to_pass_to(stream):
+    server = stream("server { listen 127.0.0.1:@port@; set $to unix:@dir@/ctl; pass $to; }",
+                    main="control unix:@dir@/ctl;")
+    assert server.connect().read_until_close() == b""
+    server.wait_log('nothing listens on "unix:')
+
+
 @pytest.mark.weir_only("since nginx 1.25.5")
 def test_the_address_of_the_proxy_header_goes_along(stream):
     server = stream("server { listen 127.0.0.1:@port2@ proxy_protocol; pass 127.0.0.1:@port@; }",
