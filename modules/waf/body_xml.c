@@ -21,6 +21,7 @@
 #define TAG_EQUALS_MAX 4096
 #define PIECE_EQUALS_MAX 1024
 #define PIECE_BYTES ((size_t) 16 * 1024)
+#define SEARCHED_MAX ((size_t) 64 * 1024 * 1024)
 #define PIECE_MAX ((size_t) 1 << 20) /* libxml2 counts in int */
 #define START_BYTES 4 /* libxml2 tells the encoding by as many, if it sees them at once */
 
@@ -38,8 +39,8 @@ typedef struct {
     size_t start_len;
     weir_waf_gathered text;
     size_t depth;
-    size_t tags;       /* that began */
-    size_t tag_equals; /* in pieces since the one in which the tag began that is not whole yet */
+    size_t
+        searched; /* bytes that libxml2 has looked at for the end of something, again and again */
     bool is_undecodable;
 
     /* With xml_arguments alone. */
@@ -128,7 +129,6 @@ static void xml_start(void *subject, const xmlChar *name, const xmlChar *prefix,
     (void) namespaces;
     (void) defaulted_count;
 
-    x->tags++;
     if (goes_on && ++x->depth > body->limits.depth_max) {
         goes_on = weir_waf_body_fail(body, "XML parsing error: elements too deep");
     }
@@ -300,20 +300,41 @@ static bool xml_start_with(weir_waf_body *body, xml *x, weir_str *piece)
            || (xml_open(body, x) && xml_parse(body, x->start, x->start_len, false));
 }
 
-/* What waits for its end is searched for it again with each piece: by pieces as long as that it is few times. */
-static weir_str next_piece(const xml *x, weir_str rest, size_t *equals)
+static size_t bytes_waiting(const xml *x)
 {
-    size_t waits = (size_t) (x->parser->input->end - x->parser->input->cur);
+    return (size_t) (x->parser->input->end - x->parser->input->cur);
+}
+
+/* What waits for its end is searched for it again with each piece: long pieces make that few times. */
+static weir_str next_piece(const xml *x, weir_str rest)
+{
+    /* The "=" below are those of the document only where it is not converted. */
+    const xmlParserInputBuffer *buffer = x->parser->input->buf;
+    bool may_be_long = buffer != NULL && buffer->encoder == NULL;
+    size_t waits = may_be_long ? bytes_waiting(x) : 0;
     weir_str piece = weir_str_slice(rest, 0, waits < PIECE_BYTES ? PIECE_BYTES : waits);
+    size_t equals = 0;
 
     piece = weir_str_slice(piece, 0, PIECE_MAX);
-    *equals = 0;
     for (size_t i = 0; i < piece.len; i++) {
-        if (piece.data[i] == '=' && ++*equals == PIECE_EQUALS_MAX) {
+        if (piece.data[i] == '=' && ++equals == PIECE_EQUALS_MAX) {
             return weir_str_slice(piece, 0, i + 1);
         }
     }
     return piece;
+}
+
+/* Of the tag that is not whole yet. */
+static size_t count_equals(const xml *x)
+{
+    size_t count = 0;
+
+    if (x->parser->instate == XML_PARSER_START_TAG) {
+        for (const xmlChar *at = x->parser->input->cur; at < x->parser->input->end; at++) {
+            count += *at == '=';
+        }
+    }
+    return count;
 }
 
 static bool xml_feed(weir_waf_body *body, weir_str rest)
@@ -325,20 +346,18 @@ static bool xml_feed(weir_waf_body *body, weir_str rest)
     }
 
     while (rest.len > 0) {
-        size_t equals, tags = x->tags;
-        weir_str piece = next_piece(x, rest, &equals);
+        weir_str piece = next_piece(x, rest);
 
         if (!xml_parse(body, piece.data, piece.len, false)) {
             return false;
         }
-        if (x->parser->instate != XML_PARSER_START_TAG) {
-            x->tag_equals = 0;
-        } else {
-            x->tag_equals = (x->tags == tags ? x->tag_equals : 0) + equals;
-        }
-        if (x->tag_equals > TAG_EQUALS_MAX) {
+        if (count_equals(x) > TAG_EQUALS_MAX) {
             return weir_waf_body_fail(body, "XML parsing error: more than %d attributes",
                                       TAG_EQUALS_MAX);
+        }
+        x->searched += bytes_waiting(x);
+        if (x->searched > SEARCHED_MAX) {
+            return weir_waf_body_fail(body, "XML parsing error: too much without an end");
         }
         rest = weir_str_from(rest, piece.len);
     }

@@ -60,6 +60,20 @@ def test_xml_with_a_tag_of_very_many_attributes_is_an_error_that_rules_see_befor
     assert cpu_ns(server.workers()[0]) - before < 300_000_000
 
 
+@pytest.mark.parametrize("document", [
+    b"<!--" + b"a=>" * 1_500_000 + b"--><r/>", b"<?a " + b"a=>" * 1_500_000 + b"?><r/>", b"<r><![CDATA[" + b"a=>" * 1_500_000 + b"]]></r>",
+    b'<?xml version="1.0" encoding="UTF-7"?><r ' + b" ".join(b"a%d+AD0-''" % i for i in range(60_000)) + b"/>",
+    '<?xml version="1.0" encoding="UTF-16"?><r '.encode("utf-16")
+    + " ".join(f"a{i}=''" for i in range(60_000)).encode("utf-16-le") + "/>".encode("utf-16-le")],
+    ids=["comment", "instruction", "CDATA", "UTF-7", "UTF-16"])
+def test_xml_is_not_searched_for_one_end_again_and_again(weir, document):
+    as_xml = AS_JSON.replace("json", "xml").replace("JSON", "XML")
+    server = weir(waf("SecRequestBodyNoFilesLimit 10000000", as_xml) + FINE, main="worker_processes 1;")
+    before = cpu_ns(server.workers()[0])
+    assert server.request("/", "POST", [("Content-Type", "text/xml")], document).status == 200
+    assert cpu_ns(server.workers()[0]) - before < 300_000_000
+
+
 def test_a_form_of_many_parts_is_an_error_that_rules_see(weir):
     server = weir(waf("SecArgumentsLimit 100000", "SecUploadFileLimit 10",
                       'SecRule MULTIPART_STRICT_ERROR "!@eq 0" "id:5,phase:2,deny,log,status:400"') + FINE)

@@ -232,10 +232,11 @@ bool weir_http_parse_target(weir_http_request *request, weir_str target, bool me
                             weir_pool *pool) WEIR_MUST_USE;
 
 /*
- * The target that an origin names, of X-Accel-Redirect: splits and decodes.  Nothing is normalised, as one that a client may have
- * had a part in must not lead elsewhere.  False for a bad escape, a NUL, a ".." among the segments, and without a slash in front.
+ * The target that an origin names, of X-Accel-Redirect: as one of a request line, but it may lead to no other folder than it
+ * names, as a client may have had a part in it.  False for a bad escape, a NUL, a ".." among the segments, and without a slash in
+ * front.
  */
-bool weir_http_split_target(weir_str target, weir_pool *pool, weir_str *path,
+bool weir_http_split_target(weir_str target, bool merge_slashes, weir_pool *pool, weir_str *path,
                             weir_str *args) WEIR_MUST_USE;
 
 /* All lines of a field by its name in variables ("accept_language"), joined; left not found when there is none. */

@@ -201,7 +201,8 @@ static bool names_parent(weir_str path)
     return false;
 }
 
-bool weir_http_split_target(weir_str target, weir_pool *pool, weir_str *path, weir_str *args)
+bool weir_http_split_target(weir_str target, bool merge_slashes, weir_pool *pool, weir_str *path,
+                            weir_str *args)
 {
     const char *mark = weir_str_find_byte(target, '?');
     weir_str raw = mark == NULL ? target : weir_str_slice(target, 0, (size_t) (mark - target.data));
@@ -216,10 +217,9 @@ bool weir_http_split_target(weir_str target, weir_pool *pool, weir_str *path, we
             return false;
         }
     }
-    if (names_parent(weir_str_of(text, len))) {
+    if (names_parent(weir_str_of(text, len)) || !path_normalise(raw, merge_slashes, pool, path)) {
         return false;
     }
-    *path = weir_str_of(text, len);
     *args = mark == NULL ? WEIR_STR_EMPTY : weir_str_from(target, raw.len + 1);
     return true;
 }

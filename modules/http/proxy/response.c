@@ -356,7 +356,8 @@ static bool redirect_inside(proxy_state *proxy)
     if (target.len == 0) {
         return false;
     }
-    if (target.data[0] != '@' && !weir_http_split_target(target, ex->pool, &path, &args)) {
+    if (target.data[0] != '@'
+        && !weir_http_split_target(target, ex->core->merge_slashes, ex->pool, &path, &args)) {
         weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "unsafe URI \"%.*s\" in X-Accel-Redirect",
                       WEIR_STR_ARG(target));
         proxy_answer(proxy, 404, "unsafe X-Accel-Redirect");
