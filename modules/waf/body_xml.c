@@ -39,8 +39,9 @@ typedef struct {
     size_t start_len;
     weir_waf_gathered text;
     size_t depth;
-    size_t
-        searched; /* bytes that libxml2 has looked at for the end of something, again and again */
+    size_t tags;            /* that were whole */
+    size_t counted, equals; /* bytes of the tag that is not whole yet, and "=" among them */
+    size_t searched;        /* bytes of other things, for their ends, again and again */
     bool is_undecodable;
 
     /* With xml_arguments alone. */
@@ -129,6 +130,7 @@ static void xml_start(void *subject, const xmlChar *name, const xmlChar *prefix,
     (void) namespaces;
     (void) defaulted_count;
 
+    x->tags++;
     if (goes_on && ++x->depth > body->limits.depth_max) {
         goes_on = weir_waf_body_fail(body, "XML parsing error: elements too deep");
     }
@@ -324,17 +326,21 @@ static weir_str next_piece(const xml *x, weir_str rest)
     return piece;
 }
 
-/* Of the tag that is not whole yet. */
-static size_t count_equals(const xml *x)
+/* Those "=" of the tag that is not whole yet which have come since it was asked last. */
+static void count_equals(xml *x, size_t tags_before)
 {
-    size_t count = 0;
+    size_t waits = bytes_waiting(x);
 
-    if (x->parser->instate == XML_PARSER_START_TAG) {
-        for (const xmlChar *at = x->parser->input->cur; at < x->parser->input->end; at++) {
-            count += *at == '=';
-        }
+    if (x->parser->instate != XML_PARSER_START_TAG || x->tags != tags_before) {
+        x->counted = x->equals = 0;
     }
-    return count;
+    if (x->parser->instate == XML_PARSER_START_TAG) {
+        for (; x->counted < waits; x->counted++) {
+            x->equals += x->parser->input->cur[x->counted] == '=';
+        }
+    } else {
+        x->searched += waits;
+    }
 }
 
 static bool xml_feed(weir_waf_body *body, weir_str rest)
@@ -347,15 +353,16 @@ static bool xml_feed(weir_waf_body *body, weir_str rest)
 
     while (rest.len > 0) {
         weir_str piece = next_piece(x, rest);
+        size_t tags = x->tags;
 
         if (!xml_parse(body, piece.data, piece.len, false)) {
             return false;
         }
-        if (count_equals(x) > TAG_EQUALS_MAX) {
+        count_equals(x, tags);
+        if (x->equals > TAG_EQUALS_MAX) {
             return weir_waf_body_fail(body, "XML parsing error: more than %d attributes",
                                       TAG_EQUALS_MAX);
         }
-        x->searched += bytes_waiting(x);
         if (x->searched > SEARCHED_MAX) {
             return weir_waf_body_fail(body, "XML parsing error: too much without an end");
         }
