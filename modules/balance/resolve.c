@@ -166,7 +166,9 @@ static balance_resolved resolved_of(const lookup *self, const news *publishing, 
         .weight = self->port != 0      ? 0
                   : found->weight == 0 ? 1
                                        : found->weight,
-        .is_backup = self->is_backup || found->priority != publishing->found[0].priority,
+        .is_backup =
+            self->is_backup
+            || (publishing->count != 0 && found->priority != publishing->found[0].priority),
         .target = found->target,
     };
 }

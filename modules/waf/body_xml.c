@@ -351,6 +351,9 @@ static bool xml_feed(weir_waf_body *body, weir_str rest)
         return false;
     }
 
+    if (x->parser == NULL) {
+        return true; /* too short to begin with */
+    }
     while (rest.len > 0) {
         weir_str piece = next_piece(x, rest);
         size_t tags = x->tags;
