@@ -183,17 +183,11 @@ def test_a_coded_body_is_not_decoded_and_the_log_says_so(weir):
     server.wait_log("the request's body is coded with \"gzip\"")
 
 
-def test_others_are_served_while_the_worst_body_is_looked_at(weir):
-    """Without turns of 2 ms the large request's whole inspection would lie between two small ones."""
-    slow = 'SecRule ARGS "@rx (x).*\\1.*[YZ]" "id:100,phase:2,deny"'
-    server = weir(main="worker_processes 1;", http="modsecurity_prefilter off;", server=waf(
-        "SecArgumentsLimit 100000", "SecRequestBodyNoFilesLimit 10000000", slow)
-        + "modsecurity_work_limit 1000g; modsecurity_memory_limit 1000m; client_body_buffer_size 2m;" + FINE)
-    body = b"&".join(b"a%d=%s" % (i, b"xmnopqrstuv0" * 80) for i in range(300))
+def assert_others_are_served(server, content_type, body):
+    """Five small requests, one after the other, from the last byte of a large one to its answer."""
     large, small = server.connect(), server.connect()
-    assert small.request("/").status == 200
-    large.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-               b"Content-Length: %d\r\n\r\n" % len(body) + body[:-1])
+    large.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
+               % (content_type.encode(), len(body)) + body[:-1])
     large.wait_read()
     assert small.request("/").status == 200
     large.send(body[-1:])
@@ -203,6 +197,16 @@ def test_others_are_served_while_the_worst_body_is_looked_at(weir):
         served += 1
     assert served == 5
     assert large.read_response().status == 200
+
+
+def test_others_are_served_while_the_worst_body_is_looked_at(weir):
+    """Without turns of 2 ms the large request's whole inspection would lie between two small ones."""
+    slow = 'SecRule ARGS "@rx (x).*\\1.*[YZ]" "id:100,phase:2,deny"'
+    server = weir(main="worker_processes 1;", http="modsecurity_prefilter off;", server=waf(
+        "SecArgumentsLimit 100000", "SecRequestBodyNoFilesLimit 10000000", slow)
+        + "modsecurity_work_limit 1000g; modsecurity_memory_limit 1000m; client_body_buffer_size 2m;" + FINE)
+    body = b"&".join(b"a%d=%s" % (i, b"xmnopqrstuv0" * 80) for i in range(300))
+    assert_others_are_served(server, "application/x-www-form-urlencoded", body)
 
 
 def test_others_are_served_while_a_large_body_is_parsed(weir):
@@ -211,18 +215,7 @@ def test_others_are_served_while_a_large_body_is_parsed(weir):
                   + "modsecurity_work_limit 1000g; client_body_buffer_size 32m;" + FINE)
     body = (b'--b\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n\r\n' + b"\r\n--" * 7_000_000
             + b"\r\n--b--\r\n")
-    large, small = server.connect(), server.connect()
-    large.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n"
-               b"Content-Length: %d\r\n\r\n" % len(body) + body[:-1])
-    large.wait_read()
-    assert small.request("/").status == 200
-    large.send(body[-1:])
-    served = 0
-    while not select.select([large.sock], [], [], 0)[0] and served < 5:
-        assert small.request("/").status == 200
-        served += 1
-    assert served == 5
-    assert large.read_response().status == 200
+    assert_others_are_served(server, "multipart/form-data; boundary=b", body)
 
 
 @pytest.mark.parametrize("form", ["JSON", "Native"])
