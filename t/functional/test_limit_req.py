@@ -44,7 +44,7 @@ def test_within_the_burst_a_request_waits_its_turn(weir):
                   http="limit_req_zone $arg_key zone=one:1m rate=5r/s; "
                        "log_format t '$request_time $limit_req_status'; access_log @dir@/t.log t;")
     assert statuses(server, 3) == [200, 200, 200]
-    assert server.wait_log(r'\[warn\] .*delaying request, excess: 0\.\d\d\d, by zone "one", client')
+    assert server.wait_log(r'\[warn\] .*delaying request, excess: (0\.\d\d\d|1\.000), by zone "one", client')
     lines = [line.split() for line in server.access_log(3, "t.log")]
     assert [line[1] for line in lines] == ["PASSED", "DELAYED", "DELAYED"]
     assert all(float(line[0]) > 0.1 for line in lines[1:])
