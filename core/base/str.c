@@ -3,6 +3,12 @@
 #include "core/base/bytes_internal.h"
 #include "core/base/pool.h"
 
+/* Most words that are compared are the same to begin with. */
+static bool words_eq_nocase(uint64_t a, uint64_t b)
+{
+    return a == b || bytes_lower8(a) == bytes_lower8(b);
+}
+
 bool weir_str_eq_nocase(weir_str a, weir_str b)
 {
     if (a.len != b.len) {
@@ -10,19 +16,17 @@ bool weir_str_eq_nocase(weir_str a, weir_str b)
     }
 
     if (a.len < 8) {
-        return bytes_lower8(bytes_load_short(a.data, a.len))
-               == bytes_lower8(bytes_load_short(b.data, b.len));
+        return words_eq_nocase(bytes_load_short(a.data, a.len), bytes_load_short(b.data, b.len));
     }
 
     for (size_t i = 0; i < a.len - 8; i += 8) {
-        if (bytes_lower8(bytes_load8(a.data + i)) != bytes_lower8(bytes_load8(b.data + i))) {
+        if (!words_eq_nocase(bytes_load8(a.data + i), bytes_load8(b.data + i))) {
             return false;
         }
     }
 
     /* The last word may overlap the one before: no tail to treat apart. */
-    return bytes_lower8(bytes_load8(a.data + a.len - 8))
-           == bytes_lower8(bytes_load8(b.data + b.len - 8));
+    return words_eq_nocase(bytes_load8(a.data + a.len - 8), bytes_load8(b.data + b.len - 8));
 }
 
 bool weir_str_starts(weir_str s, weir_str prefix)

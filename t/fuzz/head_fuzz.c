@@ -47,22 +47,23 @@ static void status_line(weir_str line)
 
 static void field_line(weir_str line)
 {
-    weir_str name;
-    weir_str value;
+    weir_http_field_line parsed;
 
-    switch (weir_http_parse_field_line(line, &name, &value)) {
+    switch (weir_http_parse_field_line(line, &parsed)) {
     case WEIR_HTTP_FIELD_MALFORMED:
         return;
     case WEIR_HTTP_FIELD_VALID:
-        must(weir_http_is_token(name));
+        must(weir_http_is_token(parsed.name));
         break;
     case WEIR_HTTP_FIELD_ODD_NAME:
-        must(name.len != 0 && !weir_http_is_token(name));
+        must(parsed.name.len != 0 && !weir_http_is_token(parsed.name));
         break;
     }
-    must(weir_str_find_byte(name, ' ') == NULL && weir_str_find_byte(name, ':') == NULL);
-    must(weir_http_is_field_value(value) && is_within(value, line));
-    must(value.len == weir_str_trim(value).len);
+    must(parsed.known == weir_http_name_find(parsed.name));
+    must(weir_str_find_byte(parsed.name, ' ') == NULL);
+    must(weir_str_find_byte(parsed.name, ':') == NULL);
+    must(weir_http_is_field_value(parsed.value) && is_within(parsed.value, line));
+    must(parsed.value.len == weir_str_trim(parsed.value).len);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

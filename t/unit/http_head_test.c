@@ -150,25 +150,46 @@ static void what_is_no_status_line_is_refused(void **state)
 
 static weir_http_field_verdict field_line(weir_str line)
 {
-    weir_str name;
-    weir_str value;
+    weir_http_field_line parsed;
 
-    return weir_http_parse_field_line(line, &name, &value);
+    return weir_http_parse_field_line(line, &parsed);
 }
 
 static void a_value_loses_the_space_around_it(void **state)
 {
-    weir_str name;
-    weir_str value;
+    weir_http_field_line parsed;
 
     (void) state;
-    assert_int_equal(weir_http_parse_field_line(WEIR_STR("A-b: \t x y \t"), &name, &value),
+    assert_int_equal(weir_http_parse_field_line(WEIR_STR("A-b: \t x y \t"), &parsed),
                      WEIR_HTTP_FIELD_VALID);
-    assert_str(name, "A-b");
-    assert_str(value, "x y");
-    assert_int_equal(weir_http_parse_field_line(WEIR_STR("A_b:"), &name, &value),
+    assert_int_equal(parsed.known, WEIR_HTTP_OTHER);
+    assert_str(parsed.name, "A-b");
+    assert_str(parsed.value, "x y");
+    assert_int_equal(weir_http_parse_field_line(WEIR_STR("A_b:"), &parsed), WEIR_HTTP_FIELD_VALID);
+    assert_str(parsed.value, "");
+    assert_int_equal(weir_http_parse_field_line(WEIR_STR("hOST:a"), &parsed),
                      WEIR_HTTP_FIELD_VALID);
-    assert_str(value, "");
+    assert_int_equal(parsed.known, WEIR_HTTP_HOST);
+    assert_str(parsed.name, "hOST");
+}
+
+/* Values are read in words, the last of which overlaps the one before. */
+static void a_control_is_found_wherever_it_stands(void **state)
+{
+    char line[2 + 40] = "a:";
+
+    (void) state;
+    for (size_t len = 1; len <= 40; len++) {
+        for (size_t place = 0; place < len; place++) {
+            memset(line + 2, 'x', len);
+            line[2 + place] = '\t';
+            assert_int_equal(field_line(weir_str_of(line, 2 + len)), WEIR_HTTP_FIELD_VALID);
+            line[2 + place] = '\x7f';
+            assert_int_equal(field_line(weir_str_of(line, 2 + len)), WEIR_HTTP_FIELD_MALFORMED);
+            line[2 + place] = '\x1f';
+            assert_int_equal(field_line(weir_str_of(line, 2 + len)), WEIR_HTTP_FIELD_MALFORMED);
+        }
+    }
 }
 
 static void what_two_could_read_differently_is_malformed(void **state)
@@ -367,6 +388,7 @@ int main(void)
         cmocka_unit_test(a_status_line_may_lack_its_reason),
         cmocka_unit_test(what_is_no_status_line_is_refused),
         cmocka_unit_test(a_value_loses_the_space_around_it),
+        cmocka_unit_test(a_control_is_found_wherever_it_stands),
         cmocka_unit_test(what_two_could_read_differently_is_malformed),
         cmocka_unit_test(a_name_that_is_no_token_is_odd),
         cmocka_unit_test(a_length_is_digits_and_nothing_else),

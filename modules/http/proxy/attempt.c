@@ -640,18 +640,6 @@ static bool attempt_reuse(proxy_state *proxy)
     return false;
 }
 
-/* "back.test:8080" without its port; a literal address, a path, as they are. */
-static bool server_name_keep(proxy_state *proxy)
-{
-    weir_str name = proxy->pick.peer->name;
-    weir_addr addr;
-
-    if (!weir_addr_parse(name, 1, &addr)) {
-        name = weir_addr_host(name);
-    }
-    return weir_str_copy(proxy->ex->pool, name, &proxy->server_name);
-}
-
 /* For each try, as the name may be that of the peer. */
 static bool make_tls_name(proxy_state *proxy)
 {
@@ -709,7 +697,8 @@ static void attempt_begin(proxy_state *proxy)
 {
     weir_http_exchange *ex = proxy->ex;
 
-    if (!attempt_add(proxy, proxy->pick.peer->text) || !note(proxy) || !server_name_keep(proxy)
+    if (!attempt_add(proxy, proxy->pick.peer->text) || !note(proxy)
+        || !weir_str_copy(ex->pool, proxy->pick.peer->name, &proxy->server_name)
         || !make_tls_name(proxy) || (proxy->conf->bind_dynamic && !make_bound(proxy))) {
         weir_balance_done(&proxy->pick, WEIR_BALANCE_ABANDONED, &ex->log);
         proxy_answer(proxy, 500, "internal failure");

@@ -58,21 +58,20 @@ static bool fields_of_lines(weir_str lines, weir_http_h2_field *fields, size_t *
                             weir_str *host)
 {
     weir_str rest = lines;
-    weir_str line, name, value;
+    weir_str line;
 
     while (rest.len != 0 && weir_str_split(&rest, '\n', &line)) {
-        weir_http_name known;
+        weir_http_field_line parsed;
 
         line = line.len != 0 ? weir_str_slice(line, 0, line.len - 1) : line;
-        if (weir_http_parse_field_line(line, &name, &value) != WEIR_HTTP_FIELD_VALID) {
+        if (weir_http_parse_field_line(line, &parsed) != WEIR_HTTP_FIELD_VALID) {
             return false;
         }
-        known = weir_http_name_find(name);
-        if (known == WEIR_HTTP_HOST && host != NULL) {
-            *host = value;
+        if (parsed.known == WEIR_HTTP_HOST && host != NULL) {
+            *host = parsed.value;
         }
-        if (!stays_out(known, value)) {
-            fields[(*count)++] = (weir_http_h2_field){name, value};
+        if (!stays_out(parsed.known, parsed.value)) {
+            fields[(*count)++] = (weir_http_h2_field){parsed.name, parsed.value};
         }
     }
     return true;

@@ -226,7 +226,7 @@ struct weir_http_upstream_state {
     weir_balance_host *asked;  /* for them; NULL: none were */
     weir_balance_pick pick;
     weir_balance_key key;
-    weir_str server_name; /* of the last peer, as `server` says it, without a port */
+    weir_str server_name; /* of the last peer, as `server` says it */
     weir_balance_link *link;
     weir_connection *origin; /* NULL: none */
     weir_origin_opening opening;

@@ -107,10 +107,9 @@ static const char *take_status_line(weir_http_response_head *head, weir_str line
 
 static const char *take_field(weir_http_response_head *head, weir_str line)
 {
-    weir_str name;
-    weir_str value;
+    weir_http_field_line parsed;
 
-    switch (weir_http_parse_field_line(line, &name, &value)) {
+    switch (weir_http_parse_field_line(line, &parsed)) {
     case WEIR_HTTP_FIELD_MALFORMED:
         return "upstream sent invalid header";
     case WEIR_HTTP_FIELD_ODD_NAME:
@@ -119,7 +118,7 @@ static const char *take_field(weir_http_response_head *head, weir_str line)
     case WEIR_HTTP_FIELD_VALID:
         break;
     }
-    return weir_http_fields_add_parsed(&head->fields, weir_http_name_find(name), name, value)
+    return weir_http_fields_add_parsed(&head->fields, parsed.known, parsed.name, parsed.value)
                ? NULL
                : "upstream sent too many header lines";
 }

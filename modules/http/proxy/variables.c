@@ -150,12 +150,19 @@ static bool get_last_addr(weir_script *script, uintptr_t arg, weir_value *value)
            || give(value, proxy_attempt_now(proxy)->addr);
 }
 
+/* "back.test:8080" without its port; a literal address, a path, as they are. */
 static bool get_last_server_name(weir_script *script, uintptr_t arg, weir_value *value)
 {
     const proxy_state *proxy = state_of(script);
+    weir_addr addr;
 
     (void) arg;
-    return proxy == NULL || proxy->server_name.len == 0 || give(value, proxy->server_name);
+    if (proxy == NULL || proxy->server_name.len == 0) {
+        return true;
+    }
+    return give(value, weir_addr_parse(proxy->server_name, 1, &addr)
+                           ? proxy->server_name
+                           : weir_addr_host(proxy->server_name));
 }
 
 static bool get_queue_time(weir_script *script, uintptr_t arg, weir_value *value)

@@ -98,10 +98,9 @@ static void begin_chunk(weir_http_chunked *chunked)
 /* The trailer section is kept until it is whole: it is small, or refused. */
 static bool trailer_line(weir_http_chunked *chunked, weir_str line)
 {
-    weir_str name;
-    weir_str value;
+    weir_http_field_line parsed;
 
-    switch (weir_http_parse_field_line(line, &name, &value)) {
+    switch (weir_http_parse_field_line(line, &parsed)) {
     case WEIR_HTTP_FIELD_MALFORMED:
         return false;
     case WEIR_HTTP_FIELD_ODD_NAME:
@@ -110,8 +109,8 @@ static bool trailer_line(weir_http_chunked *chunked, weir_str line)
         break;
     }
     return chunked->trailers == NULL
-           || weir_http_fields_add_parsed(chunked->trailers, weir_http_name_find(name), name,
-                                          value);
+           || weir_http_fields_add_parsed(chunked->trailers, parsed.known, parsed.name,
+                                          parsed.value);
 }
 
 /* True; `is_complete` once the empty line came. */

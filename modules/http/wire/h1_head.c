@@ -176,11 +176,9 @@ static bool take_request_line(h1_connection *h1, weir_str line)
 static bool take_field_line(h1_connection *h1, weir_str line)
 {
     weir_http_request *request = &h1->ex->request;
-    weir_http_name known = WEIR_HTTP_OTHER;
-    weir_str name;
-    weir_str value;
+    weir_http_field_line parsed;
 
-    switch (weir_http_parse_field_line(line, &name, &value)) {
+    switch (weir_http_parse_field_line(line, &parsed)) {
     case WEIR_HTTP_FIELD_MALFORMED:
         head_refuse(h1, 400, "client sent invalid header line");
         return false;
@@ -193,13 +191,12 @@ static bool take_field_line(h1_connection *h1, weir_str line)
                       WEIR_STR_ARG(line));
         return true;
     case WEIR_HTTP_FIELD_VALID:
-        known = weir_http_name_find(name);
-        if (known == WEIR_HTTP_OTHER && weir_http_name_is_odd(name, false)) {
+        if (parsed.known == WEIR_HTTP_OTHER && weir_http_name_is_odd(parsed.name, false)) {
             request->has_odd_names = true;
         }
         break;
     }
-    if (!weir_http_fields_add_parsed(&request->fields, known, name, value)) {
+    if (!weir_http_fields_add_parsed(&request->fields, parsed.known, parsed.name, parsed.value)) {
         head_refuse(h1, 494, "client sent too many header lines");
         return false;
     }

@@ -48,32 +48,38 @@ static size_t span_of(weir_str text, uint8_t class)
     return i;
 }
 
-/*
- * Whether all bytes may stand in a value: eight at a time, as nearly all may.  A word with a control
- * byte in it (a tab, at best) is looked at byte by byte.
- */
-static bool are_value(weir_str text)
+/* Whether one of eight bytes is a control (a tab as well). */
+static bool has_control(const char *eight)
 {
     const uint64_t ones = 0x0101010101010101;
     const uint64_t tops = ones * 0x80;
+    uint64_t word;
+    uint64_t del;
+
+    memcpy(&word, eight, sizeof(word));
+    del = word ^ (ones * 0x7f);
+    return ((((word - ones * 0x20) & ~word) | ((del - ones) & ~del)) & tops) != 0;
+}
+
+/*
+ * Whether all bytes may stand in a value: eight at a time, the last of which may be seen twice, as nearly all may.
+ * Behind a control (a tab, at best) it is byte by byte.
+ */
+static bool are_value(weir_str text)
+{
     size_t i = 0;
 
-    for (; i + 8 <= text.len; i += 8) {
-        uint64_t word;
-        uint64_t del;
+    if (text.len >= 8) {
+        size_t last = text.len - 8;
 
-        memcpy(&word, text.data + i, sizeof(word));
-        del = word ^ (ones * 0x7f);
-        if ((((word - ones * 0x20) & ~word) | ((del - ones) & ~del)) & tops) {
-            break;
+        while (i < last && !has_control(text.data + i)) {
+            i += 8;
+        }
+        if (i >= last && !has_control(text.data + last)) {
+            return true;
         }
     }
-    for (; i < text.len; i++) {
-        if (!is(text.data[i], VALUE)) {
-            return false;
-        }
-    }
-    return true;
+    return span_of(weir_str_from(text, i), VALUE) == text.len - i;
 }
 
 static weir_str without_space(weir_str text)
@@ -248,38 +254,42 @@ bool weir_http_parse_status_line(weir_str line, weir_http_status_line *parsed)
 
 /* ---- field lines */
 
-weir_http_field_verdict weir_http_parse_field_line(weir_str line, weir_str *name, weir_str *value)
+/* Of a name that is not known. */
+static weir_http_field_verdict judge_name(weir_str name)
 {
-    bool is_odd = false;
-    size_t colon;
+    weir_http_field_verdict verdict = WEIR_HTTP_FIELD_VALID;
 
-    for (colon = 0; colon < line.len; colon++) {
-        char c = line.data[colon];
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.data[i];
 
         if (WEIR_LIKELY(is(c, NAME))) {
             continue;
-        }
-        if (c == ':') {
-            break;
         }
         /* Folding and a space before the colon are what attacks are made of. */
         if (c == ' ' || c == '\t' || !is(c, VALUE)) {
             return WEIR_HTTP_FIELD_MALFORMED;
         }
-        is_odd = true;
+        verdict = WEIR_HTTP_FIELD_ODD_NAME;
     }
-    if (colon == 0 || colon == line.len) {
+    return verdict;
+}
+
+weir_http_field_verdict weir_http_parse_field_line(weir_str line, weir_http_field_line *parsed)
+{
+    const char *colon = weir_str_find_byte(line, ':');
+    weir_str content;
+
+    if (colon == NULL || colon == line.data) {
         return WEIR_HTTP_FIELD_MALFORMED;
     }
-
-    weir_str content = weir_str_of(line.data + colon + 1, line.len - colon - 1);
-
+    parsed->name = weir_str_slice(line, 0, (size_t) (colon - line.data));
+    content = weir_str_from(line, parsed->name.len + 1);
     if (!are_value(content)) {
         return WEIR_HTTP_FIELD_MALFORMED;
     }
-    *name = weir_str_of(line.data, colon);
-    *value = without_space(content);
-    return is_odd ? WEIR_HTTP_FIELD_ODD_NAME : WEIR_HTTP_FIELD_VALID;
+    parsed->value = without_space(content);
+    parsed->known = weir_http_name_find(parsed->name);
+    return parsed->known != WEIR_HTTP_OTHER ? WEIR_HTTP_FIELD_VALID : judge_name(parsed->name);
 }
 
 bool weir_http_parse_content_length(weir_str value, int64_t *length)

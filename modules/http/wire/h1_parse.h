@@ -37,8 +37,13 @@ typedef enum {
     WEIR_HTTP_FIELD_MALFORMED, /* no colon, space before it, folding, controls: refuse the message */
 } weir_http_field_verdict;
 
-/* `name` and `value` are set unless malformed. */
-weir_http_field_verdict weir_http_parse_field_line(weir_str line, weir_str *name, weir_str *value);
+typedef struct {
+    weir_http_name known; /* WEIR_HTTP_OTHER: none of those that weir knows */
+    weir_str name, value;
+} weir_http_field_line;
+
+/* `parsed` is set unless malformed. */
+weir_http_field_verdict weir_http_parse_field_line(weir_str line, weir_http_field_line *parsed);
 
 /* Content-Length: digits only (RFC 9110, 8.6). */
 bool weir_http_parse_content_length(weir_str value, int64_t *length) WEIR_MUST_USE;
