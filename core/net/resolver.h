@@ -106,7 +106,7 @@ typedef struct weir_resolver_query {
 
     /* private */
     weir_resolver *resolver; /* NULL: does not wait */
-    struct resolver_name *name;
+    struct weir_resolver_name *name;
     weir_list link;
     weir_timer timer;
     weir_resolved literal;

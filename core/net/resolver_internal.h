@@ -51,4 +51,99 @@ void weir_resolver_ask_start(weir_resolver_ask *ask, weir_resolver_servers *serv
 /* Harmless when nothing is under way. */
 void weir_resolver_ask_cancel(weir_resolver_ask *ask);
 
+/* ---- names, and who waits for them */
+
+#define WEIR_RESOLVER_BUCKETS 1024
+
+typedef struct weir_resolver_name weir_resolver_name;
+
+/* A target of a service while its addresses are asked for. */
+typedef struct {
+    weir_resolver_query query;
+    weir_resolver_name *service;
+    uint16_t priority, weight, port;
+    weir_dns_name name;
+} weir_resolver_target;
+
+/* While it is asked for. */
+typedef struct {
+    weir_resolver_ask asks[2]; /* for A and AAAA, or one for SRV */
+    size_t left;               /* asks, and targets */
+    weir_resolved *found;
+    size_t count;
+    bool has_addr; /* one of them at least */
+    uint32_t ttl_s;
+    unsigned error;
+    unsigned unheard; /* families: no server has said yet */
+    weir_resolver_target *targets;
+    size_t targets_count;
+    uint64_t again_ms;      /* a target that was not found may be then */
+    uint64_t failing;       /* such targets, a bit each of their numbers */
+    weir_resolved *partial; /* what is known so far, for who waits no longer */
+    bool is_counted;        /* what came of it */
+} weir_resolver_asking;
+
+struct weir_resolver_name {
+    weir_resolver_name *chain;
+    weir_list used; /* in the resolver's list */
+    weir_list waiting;
+    weir_resolver *resolver;
+    weir_resolver_kind kind;
+    weir_dns_name name;
+    weir_resolver_asking *asking; /* NULL: it is known */
+    bool is_told;                 /* its queries are being called */
+
+    /* Known. */
+    uint64_t until_ms;
+    unsigned error;
+    unsigned unheard;
+    weir_resolved *found;
+    size_t count;
+    uint64_t failing; /* of a service: as above, for the log */
+};
+
+struct weir_resolver {
+    weir_resolver *next;
+    weir_loop *loop;
+    weir_resolver_settings settings; /* a copy */
+    weir_resolver_servers servers;
+    uint64_t key[2];
+    weir_resolver_name *buckets[WEIR_RESOLVER_BUCKETS];
+    weir_list used; /* the longest unused first */
+    size_t bytes;
+};
+
+/* ---- resolver_names.c: what is known, and telling it */
+
+/* NULL: nothing is known of it, and it is not asked for. */
+weir_resolver_name *weir_resolver_name_find(weir_resolver *resolver, const weir_dns_name *name,
+                                            weir_resolver_kind kind);
+/* Of which nothing is known yet.  NULL: no memory. */
+weir_resolver_name *weir_resolver_name_add(weir_resolver *resolver, const weir_dns_name *text,
+                                           weir_resolver_kind kind);
+void weir_resolver_name_forget(weir_resolver_name *name);
+/* What it has; `found` is of malloc(), and taken. */
+void weir_resolver_name_put(weir_resolver_name *name, weir_resolved *found, size_t count);
+/* Forgets the names used longest ago, but none that is being asked for or told: the number of those has its own bound. */
+void weir_resolver_make_room(weir_resolver *resolver);
+
+/* All that can be known of a name is: who waits for it is told. */
+void weir_resolver_known(weir_resolver_name *name);
+/* The outcome of a query for a name that is known. */
+void weir_resolver_tell(weir_resolver_name *name, weir_resolver_query *query);
+/* It waits no longer. */
+void weir_resolver_query_end(weir_resolver_query *query);
+/* What came of an asking, once, for its status_zone. */
+void weir_resolver_count(const weir_resolver_name *name, unsigned error);
+
+/* ---- resolver_gather.c: one asking for a name */
+
+/* Asks servers for it; weir_resolver_known() will be called.  False: no memory. */
+bool weir_resolver_gather(weir_resolver_name *name) WEIR_MUST_USE;
+/*
+ * Into `partial`, and its count: what has come so far.  Targets of a service that are still asked for stand for themselves, so
+ * that they keep what they had.  False: no memory.
+ */
+bool weir_resolver_partial(weir_resolver_asking *asking, size_t *count) WEIR_MUST_USE;
+
 #endif
