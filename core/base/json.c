@@ -200,17 +200,68 @@ bool weir_json_object_read(weir_str text, weir_pool *pool,
     return weir_cursor_left(&cursor) == 0;
 }
 
+/* ---- writing */
+
+/* The bytes of a well-formed character that is not ASCII (RFC 3629, 4); 0: it is none. */
+static size_t utf8_len(weir_str text, size_t at)
+{
+    unsigned char first = (unsigned char) text.data[at];
+    size_t len = first >= 0xc2 && first <= 0xdf   ? 2
+                 : first >= 0xe0 && first <= 0xef ? 3
+                 : first >= 0xf0 && first <= 0xf4 ? 4
+                                                  : 0;
+
+    if (len == 0 || text.len - at < len) {
+        return 0;
+    }
+    for (size_t i = 1; i < len; i++) {
+        if (((unsigned char) text.data[at + i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    unsigned char second = (unsigned char) text.data[at + 1];
+
+    if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f)
+        || (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f)) {
+        return 0;
+    }
+    return len;
+}
+
+/* \uHHLL */
+static void add_code(weir_builder *to, const char *high, unsigned low)
+{
+    static const char hex[] = "0123456789abcdef";
+    const char code[] = {'\\', 'u', high[0], high[1], hex[low >> 4 & 15], hex[low & 15]};
+
+    weir_builder_add(to, weir_str_of(code, sizeof(code)));
+}
+
 void weir_json_write_string(weir_builder *builder, weir_str text)
 {
     weir_builder_add_byte(builder, '"');
-    for (size_t i = 0; i < text.len; i++) {
+    /* What is full takes nothing of it, and would take long to. */
+    for (size_t i = 0; i < text.len && !builder->failed; i++) {
         unsigned char c = (unsigned char) text.data[i];
+        size_t len = c >= 0x80 ? utf8_len(text, i) : 0;
 
-        if (c == '"' || c == '\\') {
+        if (len == 2 && c == 0xc2 && (unsigned char) text.data[i + 1] < 0xa0) {
+            /* U+0080 to U+009F: terminals obey some of them. */
+            i++;
+            add_code(builder, "00", (unsigned char) text.data[i]);
+        } else if (len == 3 && weir_str_eq(weir_str_slice(text, i, i + 2), WEIR_STR("\xe2\x80"))
+                   && ((unsigned char) text.data[i + 2] & 0xfe) == 0xa8) {
+            /* U+2028 and U+2029 end lines, for some. */
+            add_code(builder, "20", (unsigned char) text.data[i + 2] - 0x80);
+            i += 2;
+        } else if (len != 0) {
+            weir_builder_add(builder, weir_str_of(text.data + i, len));
+            i += len - 1;
+        } else if (c == '"' || c == '\\') {
             weir_builder_add_byte(builder, '\\');
             weir_builder_add_byte(builder, (char) c);
-        } else if (c < 0x20 || c == 0x7f) {
-            weir_builder_printf(builder, "\\u%04x", c);
+        } else if (c < ' ' || c >= 0x7f) {
+            add_code(builder, "00", c);
         } else {
             weir_builder_add_byte(builder, (char) c);
         }

@@ -27,7 +27,10 @@ bool weir_json_object_read(weir_str text, weir_pool *pool,
                            bool (*take)(const weir_json_member *member, void *subject),
                            void *subject, const char **why) WEIR_MUST_USE;
 
-/* A string with its quotes; bytes that are no ASCII are left as they are. */
+/*
+ * A string with its quotes.  Bytes that are not UTF-8 are written as the characters U+0080 to U+00FF, so that what is written can
+ * always be read; controls, of C1 too, and what ends lines for some (U+2028, U+2029) are escaped.
+ */
 void weir_json_write_string(weir_builder *builder, weir_str text);
 
 #endif

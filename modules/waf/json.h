@@ -3,10 +3,7 @@
 
 #include "core/base/builder.h"
 
-/*
- * Writes JSON (RFC 8259) into a builder: commas are put where they belong.  Bytes that are not UTF-8 are written as the characters U+0080 to
- * U+00FF, so that each line can be read.  `name` NULL: in a list.
- */
+/* Writes JSON (RFC 8259) into a builder: commas are put where they belong.  `name` NULL: in a list. */
 typedef struct {
     weir_builder *to;
     bool needs_comma;

@@ -1,4 +1,4 @@
-#include "t/unit/unit.h"
+#include "t/unit/base_unit.h"
 
 #include "core/base/json.h"
 
@@ -125,16 +125,37 @@ static void every_beginning_of_an_object_is_refused(void **state)
     }
 }
 
-static void strings_are_written_so_that_they_can_be_read(void **state)
+static void assert_written(const char *text, const char *wanted)
 {
-    char text[64];
+    char written[128];
     weir_builder builder;
 
+    weir_builder_over(&builder, written, sizeof(written));
+    weir_json_write_string(&builder, weir_str_from_z(text));
+    assert_str_eq(weir_builder_text(&builder), weir_str_from_z(wanted));
+}
+
+static void strings_are_written_so_that_they_can_be_read(void **state)
+{
     (void) state;
-    weir_builder_over(&builder, text, sizeof(text));
-    weir_json_write_string(&builder, WEIR_STR("a\"b\\c\nd\x7f"));
-    assert_true(
-        weir_str_eq(weir_builder_text(&builder), WEIR_STR("\"a\\\"b\\\\c\\u000ad\\u007f\"")));
+    assert_written("a\"b\\c\nd\x7f", "\"a\\\"b\\\\c\\u000ad\\u007f\"");
+}
+
+static void bytes_that_are_not_utf8_are_written_as_latin1(void **state)
+{
+    (void) state;
+    assert_written("\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80",
+                   "\"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\"");
+    assert_written("\xe9\xc3", "\"\\u00e9\\u00c3\"");
+    assert_written("\xc0\xaf \xed\xa0\x80 \xf4\x90\x80\x80",
+                   "\"\\u00c0\\u00af \\u00ed\\u00a0\\u0080 \\u00f4\\u0090\\u0080\\u0080\"");
+}
+
+static void what_terminals_obey_and_what_ends_lines_is_escaped(void **state)
+{
+    (void) state;
+    assert_written("\xc2\x9b\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa",
+                   "\"\\u009b\\u2028\\u2029\xe2\x80\xaa\"");
 }
 
 int main(void)
@@ -146,6 +167,8 @@ int main(void)
         cmocka_unit_test(nested_values_are_told_and_end_it),
         cmocka_unit_test(every_beginning_of_an_object_is_refused),
         cmocka_unit_test(strings_are_written_so_that_they_can_be_read),
+        cmocka_unit_test(bytes_that_are_not_utf8_are_written_as_latin1),
+        cmocka_unit_test(what_terminals_obey_and_what_ends_lines_is_escaped),
     };
 
     return cmocka_run_group_tests_name("base json", tests, setup, teardown);

@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/base/json.h"
+
 /* Names longer than this are cut in the page, as nginx cuts them. */
 #define NAME_SHOWN 50
 
@@ -132,22 +134,6 @@ static void add_html(weir_builder *builder, weir_str text)
         default:
             weir_builder_add_byte(builder, text.data[i]);
             break;
-        }
-    }
-}
-
-static void add_json(weir_builder *builder, weir_str text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        char byte = text.data[i];
-
-        if (byte == '"' || byte == '\\') {
-            weir_builder_add_byte(builder, '\\');
-            weir_builder_add_byte(builder, byte);
-        } else if ((unsigned char) byte < 0x20) {
-            weir_builder_printf(builder, "\\u%04x", (unsigned) (unsigned char) byte);
-        } else {
-            weir_builder_add_byte(builder, byte);
         }
     }
 }
@@ -281,10 +267,10 @@ static void write_json(weir_builder *builder, const autoindex_conf *autoindex,
 
         text[strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &time)] = '\0';
         weir_builder_add(builder,
-                         is_first ? WEIR_STR("\r\n{ \"name\":\"") : WEIR_STR(",\r\n{ \"name\":\""));
+                         is_first ? WEIR_STR("\r\n{ \"name\":") : WEIR_STR(",\r\n{ \"name\":"));
         is_first = false;
-        add_json(builder, item->name);
-        weir_builder_printf(builder, "\", \"type\":\"%.*s\", \"mtime\":\"%s\"",
+        weir_json_write_string(builder, item->name);
+        weir_builder_printf(builder, ", \"type\":\"%.*s\", \"mtime\":\"%s\"",
                             WEIR_STR_ARG(entry_kind(item)), text);
         if (item->is_file) {
             weir_builder_printf(builder, ", \"size\":%llu", (unsigned long long) item->bytes);
