@@ -107,6 +107,22 @@ static void the_extension_is_of_the_last_segment(void **state)
     assert_str(request.extension, "gz");
 }
 
+static void a_target_that_an_origin_names_may_not_climb(void **state)
+{
+    static const char *const refused[] = {"/a/../b", "/a/%2e%2E/b", "/a/..", "/a%2f..", "/..", "a",
+                                          "",        "/%zz",        "/a%00"};
+    weir_str path, args;
+
+    for (size_t i = 0; i < WEIR_COUNT(refused); i++) {
+        if (weir_http_split_target(weir_str_from_z(refused[i]), true, *state, &path, &args)) {
+            fail_msg("taken: \"%s\"", refused[i]);
+        }
+    }
+    assert_true(
+        weir_http_split_target(WEIR_STR("/a/./..b//%63#d?e=%20"), true, *state, &path, &args));
+    assert_str(path, "/a/..b/c#d");
+    assert_str(args, "e=%20");
+}
 
 int main(void)
 {
@@ -119,6 +135,7 @@ int main(void)
         unit_test_with_pool(what_leads_above_the_root_or_nowhere_is_refused),
         unit_test_with_pool(a_nul_is_refused_as_it_is_and_escaped),
         unit_test_with_pool(the_extension_is_of_the_last_segment),
+        unit_test_with_pool(a_target_that_an_origin_names_may_not_climb),
     };
 
     return cmocka_run_group_tests_name("http target", tests, NULL, NULL);

@@ -60,9 +60,9 @@ static bool take_decoded(weir_str raw, size_t *position, char *byte)
 
 /*
  * The segment that ends at text[len] is complete: a "." is dropped, a ".." takes the one before with it.
- * False when that leads above the root.
+ * False when that leads above the root, or may not be.
  */
-static bool end_segment(char *text, size_t *len)
+static bool end_segment(char *text, size_t *len, bool may_climb)
 {
     size_t start = *len;
 
@@ -75,7 +75,7 @@ static bool end_segment(char *text, size_t *len)
     if (segment == 1 && text[start] == '.') {
         *len = start;
     } else if (segment == 2 && text[start] == '.' && text[start + 1] == '.') {
-        if (start == 1) {
+        if (start == 1 || !may_climb) {
             return false;
         }
         start--;
@@ -87,7 +87,8 @@ static bool end_segment(char *text, size_t *len)
     return true;
 }
 
-static bool path_normalise(weir_str raw, bool merge_slashes, weir_pool *pool, weir_str *path)
+static bool path_normalise(weir_str raw, bool merge_slashes, bool may_climb, weir_pool *pool,
+                           weir_str *path)
 {
     char *text = weir_pool_bytes(pool, raw.len);
     size_t len = 0;
@@ -109,7 +110,7 @@ static bool path_normalise(weir_str raw, bool merge_slashes, weir_pool *pool, we
 
         size_t before = len;
 
-        if (len != 0 && !end_segment(text, &len)) {
+        if (len != 0 && !end_segment(text, &len, may_climb)) {
             return false;
         }
         /* A removed dot segment has left its slash behind. */
@@ -117,7 +118,7 @@ static bool path_normalise(weir_str raw, bool merge_slashes, weir_pool *pool, we
             text[len++] = '/';
         }
     }
-    if (!end_segment(text, &len)) {
+    if (!end_segment(text, &len, may_climb)) {
         return false;
     }
 
@@ -175,7 +176,7 @@ bool weir_http_parse_target(weir_http_request *request, weir_str target, bool me
 
     if (is_plain) {
         path = raw;
-    } else if (!path_normalise(raw, merge_slashes, pool, &path)) {
+    } else if (!path_normalise(raw, merge_slashes, true, pool, &path)) {
         return false;
     }
 
@@ -187,37 +188,14 @@ bool weir_http_parse_target(weir_http_request *request, weir_str target, bool me
     return true;
 }
 
-static bool names_parent(weir_str path)
-{
-    while (path.len != 0) {
-        const char *slash = weir_str_find_byte(path, '/');
-        size_t len = slash == NULL ? path.len : (size_t) (slash - path.data);
-
-        if (weir_str_eq(weir_str_slice(path, 0, len), WEIR_STR(".."))) {
-            return true;
-        }
-        path = weir_str_from(path, slash == NULL ? len : len + 1);
-    }
-    return false;
-}
-
 bool weir_http_split_target(weir_str target, bool merge_slashes, weir_pool *pool, weir_str *path,
                             weir_str *args)
 {
     const char *mark = weir_str_find_byte(target, '?');
     weir_str raw = mark == NULL ? target : weir_str_slice(target, 0, (size_t) (mark - target.data));
-    char *text = weir_pool_bytes(pool, raw.len);
-    size_t len = 0;
 
-    if (raw.len == 0 || raw.data[0] != '/' || text == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < raw.len;) {
-        if (!take_decoded(raw, &i, &text[len++])) {
-            return false;
-        }
-    }
-    if (names_parent(weir_str_of(text, len)) || !path_normalise(raw, merge_slashes, pool, path)) {
+    if (raw.len == 0 || raw.data[0] != '/'
+        || !path_normalise(raw, merge_slashes, false, pool, path)) {
         return false;
     }
     *args = mark == NULL ? WEIR_STR_EMPTY : weir_str_from(target, raw.len + 1);
