@@ -237,19 +237,6 @@ bool weir_chain_add_memory(weir_chain *chain, weir_str bytes)
     return true;
 }
 
-bool weir_chain_prepend_memory(weir_chain *chain, weir_str bytes)
-{
-    weir_chain before = {0};
-
-    if (!weir_chain_add_memory(&before, bytes)) {
-        return false;
-    }
-
-    weir_chain_append(&before, chain);
-    *chain = before;
-    return true;
-}
-
 /* The unused end of the last block, if nobody else has a reference to it. */
 static size_t chain_tail_room(const weir_chain *chain)
 {

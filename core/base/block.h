@@ -70,7 +70,6 @@ bool weir_chain_add_block(weir_chain *chain, weir_block *block, const char *data
 bool weir_chain_add_memory(weir_chain *chain, weir_str bytes) WEIR_MUST_USE; /* borrowed */
 bool weir_chain_add_copy(weir_chain *chain, weir_str bytes) WEIR_MUST_USE;   /* into blocks */
 bool weir_chain_add_file(weir_chain *chain, int fd, off_t offset, uint64_t len) WEIR_MUST_USE;
-bool weir_chain_prepend_memory(weir_chain *chain, weir_str bytes) WEIR_MUST_USE;
 
 /* Adds bytes `from` up to, and without, `to` of another chain, which keeps them.  False: some may have been added. */
 bool weir_chain_add_part(weir_chain *chain, const weir_chain *source, uint64_t from,

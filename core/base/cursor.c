@@ -94,11 +94,6 @@ bool weir_cursor_take_u16(weir_cursor *cursor, uint16_t *number)
     return true;
 }
 
-bool weir_cursor_take_u24(weir_cursor *cursor, uint32_t *number)
-{
-    return cursor_take_number(cursor, 3, number);
-}
-
 bool weir_cursor_take_u32(weir_cursor *cursor, uint32_t *number)
 {
     return cursor_take_number(cursor, 4, number);

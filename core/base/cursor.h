@@ -34,7 +34,6 @@ bool weir_cursor_take_until(weir_cursor *cursor, char byte, weir_str *taken) WEI
 /* Big-endian numbers, as protocols write them. */
 bool weir_cursor_take_u8(weir_cursor *cursor, uint8_t *number) WEIR_MUST_USE;
 bool weir_cursor_take_u16(weir_cursor *cursor, uint16_t *number) WEIR_MUST_USE;
-bool weir_cursor_take_u24(weir_cursor *cursor, uint32_t *number) WEIR_MUST_USE;
 bool weir_cursor_take_u32(weir_cursor *cursor, uint32_t *number) WEIR_MUST_USE;
 
 #endif

@@ -26,11 +26,6 @@ weir_cycle *weir_conf_cycle(weir_conf *conf)
     return conf->home.cycle;
 }
 
-const weir_log *weir_conf_log(weir_conf *conf)
-{
-    return conf->home.log;
-}
-
 weir_level *weir_conf_level(weir_conf *conf)
 {
     return conf->level;
@@ -46,11 +41,6 @@ void weir_conf_point_at(weir_conf *conf, const weir_statement *statement)
     if (statement != NULL) {
         conf->statement = statement;
     }
-}
-
-bool weir_conf_is_test(const weir_conf *conf)
-{
-    return conf->options.is_test;
 }
 
 void *weir_conf_kept(const weir_conf *conf, const void *key)

@@ -252,19 +252,12 @@ const void *weir_level_settings(const weir_level *level, const weir_module *modu
 void *weir_level_own_settings(weir_conf *conf, weir_level *level, const weir_module *module);
 /* Whether this level itself set the member. */
 bool weir_level_has_set(const weir_level *level, const weir_module *module, size_t member_offset);
-/*
- * The last statement that set the member, at this level or at the outer one that it was inherited
- * from: what a refusal should point at.  NULL: it is the preset.
- */
-const weir_statement *weir_level_set_by(const weir_level *level, const weir_module *module,
-                                        size_t member_offset);
 
 /* ---- for functions of directives */
 
 weir_pool *weir_conf_pool(weir_conf *conf);      /* the cycle's */
 weir_pool *weir_conf_temp_pool(weir_conf *conf); /* freed when reading is done */
 weir_cycle *weir_conf_cycle(weir_conf *conf);
-const weir_log *weir_conf_log(weir_conf *conf);
 weir_level *weir_conf_level(weir_conf *conf); /* the one being read */
 const weir_statement *
 weir_conf_statement(weir_conf *conf); /* the one being applied; NULL in `configured` */
@@ -273,8 +266,6 @@ weir_conf_statement(weir_conf *conf); /* the one being applied; NULL in `configu
  * NULL is ignored.
  */
 void weir_conf_point_at(weir_conf *conf, const weir_statement *statement);
-/* -t and -T: do not open or make what only a running weir needs. */
-bool weir_conf_is_test(const weir_conf *conf);
 
 /*
  * Logs "MESSAGE in FILE:LINE" at emerg, the source line with a caret, and how the file came to be

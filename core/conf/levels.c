@@ -194,21 +194,6 @@ bool weir_level_has_set(const weir_level *level, const weir_module *module, size
     return plan != NULL && levels_set_here(whole, plan, member_offset) != NULL;
 }
 
-const weir_statement *weir_level_set_by(const weir_level *level, const weir_module *module,
-                                        size_t member_offset)
-{
-    const weir_level_whole *whole = levels_of_const(level);
-    const weir_conf_plan *plan = weir_modules_plan(whole->modules, module);
-    const weir_statement *statement = NULL;
-
-    while (plan != NULL && whole != NULL && statement == NULL) {
-        statement = levels_set_here(whole, plan, member_offset);
-        whole = levels_outer(whole);
-    }
-
-    return statement;
-}
-
 /* ---- applying statements */
 
 static bool levels_is_duplicate(const weir_conf_row *row, const weir_conf_settings *settings)

@@ -79,27 +79,6 @@ void weir_loop_stop(weir_loop *loop)
     loop->stopping = true;
 }
 
-/* The shorter of two waits, where -1 is for ever. */
-static int loop_shorter(int a, int b)
-{
-    if (a < 0 || b < 0) {
-        return a < 0 ? b : a;
-    }
-    return a < b ? a : b;
-}
-
-void weir_loop_turn(weir_loop *loop, int wait_ms)
-{
-    if (!weir_list_is_empty(&loop->posted)) {
-        wait_ms = 0;
-    }
-
-    weir_epoll_turn(loop, loop_shorter(wait_ms, weir_timers_wait_ms(loop)));
-    weir_timers_run(loop);
-    weir_tasks_run(loop);
-    weir_slow_turn(loop);
-}
-
 /* ---- slow handlers */
 
 void weir_loop_set_slow_ms(weir_loop *loop, unsigned slow_ms)
@@ -117,7 +96,7 @@ void weir_slow_check(weir_loop *loop, const char *kind, const char *name, uint64
     }
 }
 
-void weir_slow_turn(weir_loop *loop)
+static void slow_turn(weir_loop *loop)
 {
     uint64_t took_ms;
 
@@ -140,4 +119,27 @@ void weir_slow_turn(weir_loop *loop)
                       loop->batch_count, (unsigned long long) took_ms);
     }
     loop->watched_turns = SLOW_WATCHED_TURNS;
+}
+
+/* ---- a turn */
+
+/* The shorter of two waits, where -1 is for ever. */
+static int loop_shorter(int a, int b)
+{
+    if (a < 0 || b < 0) {
+        return a < 0 ? b : a;
+    }
+    return a < b ? a : b;
+}
+
+void weir_loop_turn(weir_loop *loop, int wait_ms)
+{
+    if (!weir_list_is_empty(&loop->posted)) {
+        wait_ms = 0;
+    }
+
+    weir_epoll_turn(loop, loop_shorter(wait_ms, weir_timers_wait_ms(loop)));
+    weir_timers_run(loop);
+    weir_tasks_run(loop);
+    slow_turn(loop);
 }

@@ -73,6 +73,5 @@ static inline void weir_slow_end(weir_loop *loop, const char *kind, const char *
         weir_slow_check(loop, kind, name, begin_us);
     }
 }
-void weir_slow_turn(weir_loop *loop);
 
 #endif

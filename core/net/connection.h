@@ -184,7 +184,7 @@ typedef struct {
     bool socket_keepalive;
     /* There is something to be sent at once: it acknowledges the peer's SYN, which saves a packet. */
     bool speaks_first;
-    int sndlowat, rcvbuf, sndbuf; /* 0: default */
+    int rcvbuf, sndbuf; /* 0: default */
 } weir_connect_options;
 
 /*

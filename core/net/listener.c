@@ -100,8 +100,9 @@ static void listener_log(const weir_listener *listener, const weir_log *log, int
     weir_log_line(log, WEIR_LOG_EMERG, error, "%s %.*s failed", call, WEIR_STR_ARG(addr));
 }
 
-bool weir_listener_set_option(const weir_listener *listener, int fd, int level, int option,
-                              int value, const char *name, const weir_log *log)
+/* `setsockopt(NAME) failed` for the listener's address. */
+static bool listener_set_option(const weir_listener *listener, int fd, int level, int option,
+                                int value, const char *name, const weir_log *log)
 {
     char text[WEIR_ADDR_TEXT_MAX];
     weir_str addr;
@@ -124,19 +125,19 @@ static void listener_apply_keepalive(const weir_listener *listener,
     if (options->keepalive == -1 && (before == NULL || before->keepalive == -1)) {
         return;
     }
-    weir_listener_set_option(listener, fd, SOL_SOCKET, SO_KEEPALIVE, options->keepalive == 1,
-                             "SO_KEEPALIVE", log);
+    listener_set_option(listener, fd, SOL_SOCKET, SO_KEEPALIVE, options->keepalive == 1,
+                        "SO_KEEPALIVE", log);
     if (options->keepalive_idle_s != 0) {
-        weir_listener_set_option(listener, fd, IPPROTO_TCP, TCP_KEEPIDLE, options->keepalive_idle_s,
-                                 "TCP_KEEPIDLE", log);
+        listener_set_option(listener, fd, IPPROTO_TCP, TCP_KEEPIDLE, options->keepalive_idle_s,
+                            "TCP_KEEPIDLE", log);
     }
     if (options->keepalive_interval_s != 0) {
-        weir_listener_set_option(listener, fd, IPPROTO_TCP, TCP_KEEPINTVL,
-                                 options->keepalive_interval_s, "TCP_KEEPINTVL", log);
+        listener_set_option(listener, fd, IPPROTO_TCP, TCP_KEEPINTVL, options->keepalive_interval_s,
+                            "TCP_KEEPINTVL", log);
     }
     if (options->keepalive_probes != 0) {
-        weir_listener_set_option(listener, fd, IPPROTO_TCP, TCP_KEEPCNT, options->keepalive_probes,
-                                 "TCP_KEEPCNT", log);
+        listener_set_option(listener, fd, IPPROTO_TCP, TCP_KEEPCNT, options->keepalive_probes,
+                            "TCP_KEEPCNT", log);
     }
 }
 
@@ -147,12 +148,10 @@ static void listener_apply(const weir_listener *listener, const weir_listener_op
     const weir_listener_options *options = &listener->options;
 
     if (options->rcvbuf != 0) {
-        weir_listener_set_option(listener, fd, SOL_SOCKET, SO_RCVBUF, options->rcvbuf, "SO_RCVBUF",
-                                 log);
+        listener_set_option(listener, fd, SOL_SOCKET, SO_RCVBUF, options->rcvbuf, "SO_RCVBUF", log);
     }
     if (options->sndbuf != 0) {
-        weir_listener_set_option(listener, fd, SOL_SOCKET, SO_SNDBUF, options->sndbuf, "SO_SNDBUF",
-                                 log);
+        listener_set_option(listener, fd, SOL_SOCKET, SO_SNDBUF, options->sndbuf, "SO_SNDBUF", log);
     }
     listener_apply_keepalive(listener, before, fd, log);
 
@@ -161,16 +160,16 @@ static void listener_apply(const weir_listener *listener, const weir_listener_op
     }
 
     /* Accepted sockets have what their listening socket has: no call for each of them. */
-    weir_listener_set_option(listener, fd, IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY", log);
+    listener_set_option(listener, fd, IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY", log);
 
     if (options->deferred || (before != NULL && before->deferred)) {
-        weir_listener_set_option(listener, fd, IPPROTO_TCP, TCP_DEFER_ACCEPT,
-                                 options->deferred ? LISTENER_DEFER_SECONDS : 0, "TCP_DEFER_ACCEPT",
-                                 log);
+        listener_set_option(listener, fd, IPPROTO_TCP, TCP_DEFER_ACCEPT,
+                            options->deferred ? LISTENER_DEFER_SECONDS : 0, "TCP_DEFER_ACCEPT",
+                            log);
     }
     if (options->fastopen != 0 || (before != NULL && before->fastopen != 0)) {
-        weir_listener_set_option(listener, fd, IPPROTO_TCP, TCP_FASTOPEN, options->fastopen,
-                                 "TCP_FASTOPEN", log);
+        listener_set_option(listener, fd, IPPROTO_TCP, TCP_FASTOPEN, options->fastopen,
+                            "TCP_FASTOPEN", log);
     }
 }
 
@@ -204,8 +203,8 @@ static void listener_let_in(const weir_listener *listener, const weir_listeners 
             continue;
         }
         for (size_t i = 0; i < other->fd_count; i++) {
-            weir_listener_set_option(other, other->fds[i], SOL_SOCKET, SO_REUSEPORT,
-                                     let_in || other->options.reuseport, "SO_REUSEPORT", log);
+            listener_set_option(other, other->fds[i], SOL_SOCKET, SO_REUSEPORT,
+                                let_in || other->options.reuseport, "SO_REUSEPORT", log);
         }
     }
 }
@@ -309,13 +308,13 @@ static int listener_bind_beside(const weir_listener *listener, int fd, const wei
     int error;
 
     listener_let_in(listener, old, true, log);
-    weir_listener_set_option(listener, fd, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT", log);
+    listener_set_option(listener, fd, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT", log);
     error = listener_bind(listener, fd);
     if (error == 0 && listen(fd, listener->options.backlog) == -1) {
         error = errno;
     }
-    weir_listener_set_option(listener, fd, SOL_SOCKET, SO_REUSEPORT, listener->options.reuseport,
-                             "SO_REUSEPORT", log);
+    listener_set_option(listener, fd, SOL_SOCKET, SO_REUSEPORT, listener->options.reuseport,
+                        "SO_REUSEPORT", log);
     listener_let_in(listener, old, false, log);
     return error;
 }
@@ -481,8 +480,8 @@ static void listener_take_over(weir_listener *listener, const weir_listener *bef
 
         /* The new ones are bound beside it. */
         if (listener->options.reuseport && !before->options.reuseport) {
-            weir_listener_set_option(listener, before->fds[i], SOL_SOCKET, SO_REUSEPORT, 1,
-                                     "SO_REUSEPORT", log);
+            listener_set_option(listener, before->fds[i], SOL_SOCKET, SO_REUSEPORT, 1,
+                                "SO_REUSEPORT", log);
         }
     }
 }
@@ -529,8 +528,7 @@ void weir_listeners_undo(weir_listeners *listeners, const weir_listeners *old, c
                 close(fd);
                 is_new = true;
             } else if (listener->options.reuseport && !before->options.reuseport) {
-                weir_listener_set_option(before, fd, SOL_SOCKET, SO_REUSEPORT, 0, "SO_REUSEPORT",
-                                         log);
+                listener_set_option(before, fd, SOL_SOCKET, SO_REUSEPORT, 0, "SO_REUSEPORT", log);
             }
         }
         listener->fd_count = 0;

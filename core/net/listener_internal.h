@@ -36,8 +36,5 @@ weir_listener *weir_listeners_add(weir_listeners *listeners, const weir_addr *ad
 /* Of a unix socket that was just opened or inherited: the file at its path is its own. */
 void weir_listener_note_file(weir_listener *listener);
 
-/* `setsockopt(NAME) failed` for the listener's address. */
-bool weir_listener_set_option(const weir_listener *listener, int fd, int level, int option,
-                              int value, const char *name, const weir_log *log);
 
 #endif

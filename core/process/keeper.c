@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "core/process/slots_internal.h"
 #include "core/process/worker_internal.h"
@@ -46,7 +45,8 @@ bool weir_chore_register(weir_cycle *cycle, weir_chore *chore)
     return true;
 }
 
-weir_chore *weir_chores_at(const weir_chores *chores, size_t i)
+/* NULL past the end. */
+static weir_chore *chores_at(const weir_chores *chores, size_t i)
 {
     return i < chores->list.count ? *WEIR_ARRAY_AT(&chores->list, weir_chore *, i) : NULL;
 }
@@ -73,7 +73,6 @@ static bool keeping_take_lease(const weir_keeping *keeping)
         return false;
     }
 
-    weir_slots_name_keeper(cycle, getpid());
     return true;
 }
 
@@ -82,7 +81,6 @@ static void keeping_give_lease(const weir_keeping *keeping)
     const weir_cycle *cycle = keeping->worker->cycle;
     const struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
 
-    weir_slots_name_keeper(cycle, 0);
     if (fcntl(weir_zone_fd(cycle->zone), F_SETLK, &lock) == -1) {
         weir_log_line(&keeping->worker->log, WEIR_LOG_ALERT, errno,
                       "fcntl(F_UNLCK) of the keeper's lease failed");
@@ -94,7 +92,7 @@ static void keeping_begin(weir_keeping *keeping)
     weir_worker *worker = keeping->worker;
     weir_chore *chore;
 
-    for (size_t i = 0; (chore = weir_chores_at(worker->cycle->chores, i)) != NULL; i++) {
+    for (size_t i = 0; (chore = chores_at(worker->cycle->chores, i)) != NULL; i++) {
         keeping->is_started[i] = chore->start(worker, chore);
         if (!keeping->is_started[i]) {
             weir_log_line(&worker->log, WEIR_LOG_ERR, 0, "the keeper's task \"%s\" did not start",
@@ -148,7 +146,7 @@ void weir_keeping_stop(weir_keeping *keeping)
     const weir_chores *chores = worker->cycle->chores;
 
     for (size_t i = chores->list.count; i-- > 0;) {
-        weir_chore *chore = weir_chores_at(chores, i);
+        weir_chore *chore = chores_at(chores, i);
 
         if (keeping->is_started[i] && chore->stop != NULL) {
             chore->stop(worker, chore);

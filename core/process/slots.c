@@ -11,7 +11,6 @@
 
 typedef struct {
     _Atomic uint64_t connections;
-    _Atomic uint64_t keeper_pid;
     _Atomic uint64_t generation;              /* the greatest there was */
     _Atomic uint32_t used;                    /* one more than the highest that was ever taken */
     _Atomic uint32_t pids[WEIR_WORKER_SLOTS]; /* 0: free */
@@ -55,7 +54,7 @@ bool weir_worker_on_gone(weir_cycle *cycle, void (*gone)(unsigned slot, void *su
 bool weir_slots_declare_zone(weir_cycle *cycle)
 {
     cycle->zone = weir_zones_add(cycle->zones, WEIR_STR("weir process"), sizeof(slots_zone),
-                                 "process 1", NULL, NULL, &cycle->log);
+                                 "process 2", NULL, NULL, &cycle->log);
     return cycle->zone != NULL;
 }
 
@@ -67,11 +66,6 @@ static slots_zone *slots_zone_of(const weir_cycle *cycle)
 _Atomic uint64_t *weir_slots_connections(const weir_cycle *cycle)
 {
     return &slots_zone_of(cycle)->connections;
-}
-
-void weir_slots_name_keeper(const weir_cycle *cycle, pid_t pid)
-{
-    slots_zone_of(cycle)->keeper_pid = (uint64_t) pid;
 }
 
 uint64_t weir_slots_generation(const weir_cycle *cycle)

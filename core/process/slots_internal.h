@@ -17,8 +17,6 @@ _Atomic uint64_t *weir_slots_connections(const weir_cycle *cycle);
  */
 uint64_t weir_slots_generation(const weir_cycle *cycle);
 void weir_slots_note_generation(const weir_cycle *cycle);
-/* Who has the keeper's lease, for people; its lock decides. */
-void weir_slots_name_keeper(const weir_cycle *cycle, pid_t pid);
 
 /* The lowest that is free; false: there is none. It is this process's until it is named another's. */
 bool weir_slot_take(const weir_cycle *cycle, unsigned *slot) WEIR_MUST_USE;

@@ -25,7 +25,7 @@ typedef struct {
 typedef struct {
     weir_worker worker;
     weir_channel *channel; /* NULL: the master is gone, or there is none */
-    weir_list holds, drains, cuts;
+    weir_list drains, cuts;
     weir_timer shutdown;
     bool is_accepting;
     bool has_ended; /* leave the loop, whatever there is */
@@ -43,18 +43,7 @@ static worker_process *worker_process_of(weir_worker *worker)
     return WEIR_OWNER(worker, worker_process, worker);
 }
 
-/* ---- holds, and who is called when it drains or is cut */
-
-void weir_worker_hold_add(weir_worker *worker, weir_worker_hold *hold, const char *name)
-{
-    hold->name = name;
-    weir_list_append(&worker_process_of(worker)->holds, &hold->link);
-}
-
-void weir_worker_hold_drop(weir_worker_hold *hold)
-{
-    weir_list_remove(&hold->link);
-}
+/* ---- who is called when it drains or is cut */
 
 static bool told_add(weir_worker *worker, weir_list *list,
                      void (*call)(weir_worker *worker, void *subject), void *subject)
@@ -165,8 +154,7 @@ static bool worker_is_done(const worker_process *process)
         return true;
     }
 
-    return process->worker.is_draining && weir_list_is_empty(&process->holds)
-           && weir_connections_open(process->worker.loop) == 0;
+    return process->worker.is_draining && weir_connections_open(process->worker.loop) == 0;
 }
 
 /* ---- what it is told */
@@ -356,7 +344,6 @@ static void worker_init(worker_process *process, weir_cycle *cycle, unsigned ind
     process->worker.index = index;
     process->worker.slot = slot;
     process->worker.log = cycle->log;
-    weir_list_init(&process->holds);
     weir_list_init(&process->drains);
     weir_list_init(&process->cuts);
     worker_this = process;

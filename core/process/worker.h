@@ -18,23 +18,12 @@ struct weir_worker {
     unsigned slot;
     bool is_keeper;
     bool is_draining; /* QUIT: accepts no more, keep-alive ends */
-    bool
-        is_operator_quit; /* idle connections are closed at once, not kept for keepalive_min_timeout */
+    /* Idle connections are closed at once, not kept for keepalive_min_timeout. */
+    bool is_operator_quit;
 };
 
 /* The worker of this process; NULL in the master. */
 weir_worker *weir_worker_current(void);
-
-/*
- * What keeps a draining worker from its end: connections count by themselves; other work (a subrequest in
- * the background, a cache write) holds by name, for the log.
- */
-typedef struct {
-    weir_list link;
-    const char *name;
-} weir_worker_hold;
-void weir_worker_hold_add(weir_worker *worker, weir_worker_hold *hold, const char *name);
-void weir_worker_hold_drop(weir_worker_hold *hold);
 
 /*
  * Calls back when the worker begins to drain: once per registration, in the loop.  Registrations are made in

@@ -27,8 +27,6 @@ void weir_messages_deliver(const weir_messages *messages, weir_worker *worker, w
                            weir_str bytes);
 
 weir_chores *weir_chores_new(weir_pool *pool);
-/* NULL past the end. */
-weir_chore *weir_chores_at(const weir_chores *chores, size_t i);
 
 /* ---- processes */
 

@@ -196,7 +196,7 @@ static bool jit_is_built_in(void)
 }
 
 static regex_program *program_new(weir_conf *conf, struct weir_regex_engine *engine,
-                                  weir_str pattern, uint32_t options, bool with_jit)
+                                  weir_str pattern, uint32_t options)
 {
     weir_pool *pool = weir_conf_pool(conf);
     regex_program *program = WEIR_NEW(pool, regex_program);
@@ -218,7 +218,7 @@ static regex_program *program_new(weir_conf *conf, struct weir_regex_engine *eng
         return NULL;
     }
 
-    if (with_jit && jit_is_built_in()) {
+    if (jit_is_built_in()) {
         program_jit(conf, program);
     }
 
@@ -226,13 +226,12 @@ static regex_program *program_new(weir_conf *conf, struct weir_regex_engine *eng
 }
 
 /* The pattern with a byte for the options before it. */
-static bool program_key(weir_pool *pool, weir_str pattern, bool nocase, bool with_jit,
-                        weir_str *key)
+static bool program_key(weir_pool *pool, weir_str pattern, bool nocase, weir_str *key)
 {
     weir_builder builder;
 
     weir_builder_open(&builder, pool, pattern.len + 1);
-    weir_builder_add_byte(&builder, (char) ('a' + (nocase ? 1 : 0) + (with_jit ? 2 : 0)));
+    weir_builder_add_byte(&builder, nocase ? 'i' : 'a');
     weir_builder_add(&builder, pattern);
     return weir_builder_close(&builder, key);
 }
@@ -251,8 +250,7 @@ static const regex_program *program_get(weir_conf *conf, weir_str pattern, bool 
     if (scripting->engine == NULL) {
         scripting->engine = engine_new(pool);
     }
-    if (scripting->engine == NULL
-        || !program_key(pool, pattern, nocase, !scripting->jit_is_off, &key)) {
+    if (scripting->engine == NULL || !program_key(pool, pattern, nocase, &key)) {
         regex_refuse_memory(conf, pattern);
         return NULL;
     }
@@ -262,8 +260,8 @@ static const regex_program *program_get(weir_conf *conf, weir_str pattern, bool 
         return program;
     }
 
-    program = program_new(conf, scripting->engine, weir_str_from(key, 1),
-                          nocase ? PCRE2_CASELESS : 0, !scripting->jit_is_off);
+    program =
+        program_new(conf, scripting->engine, weir_str_from(key, 1), nocase ? PCRE2_CASELESS : 0);
     if (program != NULL && !weir_map_put(scripting->engine->programs, key, program)) {
         regex_refuse_memory(conf, pattern);
         return NULL;
@@ -321,28 +319,6 @@ weir_regex *weir_regex_new(weir_conf *conf, weir_space *space, weir_str pattern,
 
     regex->program = program;
     return space == NULL || regex_define_names(conf, space, regex) ? regex : NULL;
-}
-
-bool weir_regex_set_jit(weir_conf *conf, bool is_on)
-{
-    weir_scripting *scripting = weir_scripting_of(conf);
-
-    if (scripting == NULL) {
-        return false;
-    }
-
-    scripting->jit_is_off = !is_on;
-    return true;
-}
-
-bool weir_regex_has_jit(const weir_regex *regex)
-{
-    return regex->program->has_jit;
-}
-
-unsigned weir_regex_group_count(const weir_regex *regex)
-{
-    return regex->program->group_count;
 }
 
 /* ---- at run time */

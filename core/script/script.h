@@ -52,8 +52,6 @@ typedef struct {
     bool is_fallback;
 } weir_variable;
 
-/* NULL: no memory. */
-weir_space *weir_space_new(weir_pool *pool);
 /* The space of a family ("http", "stream"), made at first use; NULL: no memory, refused. */
 weir_space *weir_space_of(weir_conf *conf, const char *family);
 
@@ -81,7 +79,6 @@ int weir_space_slot(weir_conf *conf, weir_space *space, weir_str name);
 /* To be called once all of the file was read; nothing can be evaluated before. */
 bool weir_space_close(weir_conf *conf, weir_space *space) WEIR_MUST_USE;
 size_t weir_space_slot_count(const weir_space *space);
-weir_str weir_space_slot_name(const weir_space *space, int slot); /* in lower case */
 
 /* ---- at run time */
 
@@ -100,7 +97,6 @@ struct weir_script {
     void *subject;
     weir_pool *pool;
     const weir_log *log;
-    weir_script *parent;    /* whose values are shared; NULL: own ones */
     unsigned capture_count; /* 0: nothing matched; else the groups of the regex, plus one */
     weir_str captures[WEIR_CAPTURES_MAX];
     /* Private. */
@@ -112,17 +108,10 @@ struct weir_script {
 /* The values are allocated at first use. */
 void weir_script_begin(weir_script *script, const weir_space *space, void *subject, weir_pool *pool,
                        const weir_log *log);
-/*
- * For a child exchange: pool, log and values are the parent's, so that what one of them evaluates
- * or sets holds for both; captures are its own.  The parent must outlive it.
- */
-void weir_script_begin_child(weir_script *script, weir_script *parent, void *subject);
 /* False only without memory; a variable that refers to itself is logged and not found. */
 bool weir_script_get(weir_script *script, int slot, weir_value *value) WEIR_MUST_USE;
 /* `set`: keeps `text` (borrowed) for the slot, or calls the definition's set. */
 bool weir_script_set(weir_script *script, int slot, weir_str text) WEIR_MUST_USE;
-/* Forgets an evaluated value (-1: all of them), unless set by hand: after an internal redirect, say. */
-void weir_script_forget(weir_script *script, int slot);
 /* By name, at run time (SSI, logs of modules); not for hot paths.  Unknown names are not found. */
 bool weir_script_find(weir_script *script, weir_str name, weir_value *value) WEIR_MUST_USE;
 /* Makes "$1" to "$9" empty, as an `if` or a `rewrite` of nginx does that did not match. */
@@ -186,10 +175,6 @@ typedef struct weir_regex weir_regex;
  */
 weir_regex *weir_regex_new(weir_conf *conf, weir_space *space, weir_str pattern, bool nocase);
 
-/* `pcre_jit off`: what this cycle compiles from now on is interpreted.  On unless said. */
-bool weir_regex_set_jit(weir_conf *conf, bool is_on) WEIR_MUST_USE;
-bool weir_regex_has_jit(const weir_regex *regex);
-
 typedef enum {
     WEIR_REGEX_MATCH,
     WEIR_REGEX_NO_MATCH,
@@ -204,6 +189,5 @@ typedef enum {
 weir_regex_result weir_regex_match(const weir_regex *regex, weir_script *script, weir_str text);
 /* Without captures. */
 weir_regex_result weir_regex_test(const weir_regex *regex, weir_str text, const weir_log *log);
-unsigned weir_regex_group_count(const weir_regex *regex);
 
 #endif

@@ -20,7 +20,6 @@ void weir_script_save_captures(weir_script *script);
 typedef struct {
     weir_map *spaces;                 /* by family */
     struct weir_regex_engine *engine; /* see regex.c; NULL: no regex yet */
-    bool jit_is_off;
 } weir_scripting;
 
 /* Made at first use; NULL: refused. */

@@ -65,7 +65,8 @@ weir_scripting *weir_scripting_of(weir_conf *conf)
     return scripting;
 }
 
-weir_space *weir_space_new(weir_pool *pool)
+/* NULL: no memory. */
+static weir_space *space_new(weir_pool *pool)
 {
     weir_space *space = WEIR_NEW(pool, weir_space);
 
@@ -98,7 +99,7 @@ weir_space *weir_space_of(weir_conf *conf, const char *family)
         return space;
     }
 
-    space = weir_space_new(pool);
+    space = space_new(pool);
     if (space == NULL || !weir_str_copy(pool, weir_str_from_z(family), &key)
         || !weir_map_put(scripting->spaces, key, space)) {
         weir_conf_refuse(conf, "no memory for variables");
@@ -435,11 +436,6 @@ static const space_slot *space_slot_at(const weir_space *space, int slot)
     return WEIR_ARRAY_AT(&space->slots, const space_slot, slot);
 }
 
-weir_str weir_space_slot_name(const weir_space *space, int slot)
-{
-    return space_slot_at(space, slot)->name;
-}
-
 /* ---- at run time */
 
 void weir_script_begin(weir_script *script, const weir_space *space, void *subject, weir_pool *pool,
@@ -450,28 +446,18 @@ void weir_script_begin(weir_script *script, const weir_space *space, void *subje
     script->subject = subject;
     script->pool = pool;
     script->log = log;
-    script->parent = NULL;
     script->capture_count = 0;
     script->depth = 0;
     script->frame = NULL;
     script->values = NULL;
 }
 
-void weir_script_begin_child(weir_script *script, weir_script *parent, void *subject)
-{
-    weir_script_begin(script, parent->space, subject, parent->pool, parent->log);
-    script->parent = parent;
-}
-
 static struct weir_script_value *script_values(weir_script *script)
 {
-    if (WEIR_LIKELY(script->values != NULL)) {
-        return script->values;
+    if (WEIR_UNLIKELY(script->values == NULL)) {
+        script->values = WEIR_NEW_ARRAY(script->pool, struct weir_script_value,
+                                        weir_space_slot_count(script->space));
     }
-
-    script->values = script->parent != NULL ? script_values(script->parent)
-                                            : WEIR_NEW_ARRAY(script->pool, struct weir_script_value,
-                                                             weir_space_slot_count(script->space));
     return script->values;
 }
 
@@ -626,25 +612,6 @@ bool weir_script_set(weir_script *script, int slot, weir_str text)
     value_keep(kept, &value);
     kept->is_set = true;
     return true;
-}
-
-void weir_script_forget(weir_script *script, int slot)
-{
-    size_t first = slot < 0 ? 0 : (size_t) slot;
-    size_t end = slot < 0 ? weir_space_slot_count(script->space) : first + 1;
-
-    while (script->values == NULL) {
-        if (script->parent == NULL) {
-            return; /* nothing was evaluated yet */
-        }
-        script = script->parent;
-    }
-
-    for (size_t i = first; i < end; i++) {
-        if (!script->values[i].is_set) {
-            script->values[i].is_known = false;
-        }
-    }
 }
 
 bool weir_script_find(weir_script *script, weir_str name, weir_value *value)

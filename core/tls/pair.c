@@ -276,8 +276,9 @@ bool weir_tls_pair_check(weir_tls_pair *pair, const weir_tls_pair_text *text,
            || say(why, "cannot use certificate key", text->key_name, "TLS has no such kind of key");
 }
 
-bool weir_tls_pair_parse(weir_tls_pair *pair, const weir_tls_pair_text *text,
-                         char why[static WEIR_TLS_WHY_BYTES])
+/* Fills all of it. False, with the reason in `why`: nothing is held. */
+static bool pair_parse(weir_tls_pair *pair, const weir_tls_pair_text *text,
+                       char why[static WEIR_TLS_WHY_BYTES])
 {
     weir_tls_pair made = {0};
 
@@ -345,7 +346,7 @@ bool weir_tls_pair_load(weir_tls_pair *pair, char why[static WEIR_TLS_WHY_BYTES]
         if (pair->passwords.len == 0
             || text_read(pair->passwords, "cannot load password file", &text.passwords, &ignored,
                          why)) {
-            done = weir_tls_pair_parse(pair, &text, why);
+            done = pair_parse(pair, &text, why);
             text_done(pair->passwords, text.passwords);
         }
         text_done(pair->key, text.key_pem);

@@ -29,11 +29,6 @@ bool weir_tls_server_verifies_like(const weir_tls_server *a, const weir_tls_serv
     return a == b || memcmp(a->verify_digest, b->verify_digest, sizeof(a->verify_digest)) == 0;
 }
 
-bool weir_tls_server_verifies(const weir_tls_server *server)
-{
-    return server->verify != WEIR_TLS_VERIFY_OFF;
-}
-
 bool weir_tls_server_can_be_default(const weir_tls_server *server)
 {
     return server->has_certificate || server->rejects;

@@ -53,7 +53,8 @@ weir_tls_store *weir_tls_store_of(weir_conf *conf)
     return store;
 }
 
-const weir_tls_store *weir_tls_store_previous(weir_conf *conf)
+/* Of the cycle that runs now; NULL: there is none, or it had no TLS. */
+static const weir_tls_store *store_previous(weir_conf *conf)
 {
     const weir_cycle *previous = weir_conf_cycle(conf)->previous;
 
@@ -171,7 +172,7 @@ static bool loan_end(weir_tls_loan *loan)
 /* From the configuration before, if the files are as they were. */
 static bool pair_inherit(weir_conf *conf, weir_str key, weir_tls_pair *pair)
 {
-    const weir_tls_store *previous = weir_tls_store_previous(conf);
+    const weir_tls_store *previous = store_previous(conf);
     weir_tls_pair *before = previous == NULL ? NULL : weir_map_find(previous->pairs, key);
 
     if (before == NULL
@@ -235,7 +236,7 @@ weir_tls_pair *weir_tls_store_pair(weir_conf *conf, weir_str certificate, weir_s
 
 static bool trust_inherit(weir_conf *conf, weir_str key, weir_tls_trust *trust)
 {
-    const weir_tls_store *previous = weir_tls_store_previous(conf);
+    const weir_tls_store *previous = store_previous(conf);
     weir_tls_trust *before = previous == NULL ? NULL : weir_map_find(previous->trusts, key);
 
     if (before == NULL || !weir_tls_file_is_unchanged(before->named, &before->stamps[0])
@@ -309,7 +310,7 @@ static void context_release(void *subject)
 
 static bool context_inherit(weir_conf *conf, weir_str key, weir_tls_context *context)
 {
-    const weir_tls_store *previous = weir_tls_store_previous(conf);
+    const weir_tls_store *previous = store_previous(conf);
     weir_tls_context *before = previous == NULL ? NULL : weir_map_find(previous->contexts, key);
     weir_tls_context now;
 

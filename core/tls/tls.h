@@ -30,7 +30,6 @@ weir_tls_server *weir_tls_server_new(weir_conf *conf, const weir_tls_server_conf
 bool weir_tls_server_can_be_default(const weir_tls_server *server);
 /* Two servers with equal digests verify clients alike: sessions and 421 (RFC 9110, 15.5.20) go by it. */
 bool weir_tls_server_verifies_like(const weir_tls_server *a, const weir_tls_server *b);
-bool weir_tls_server_verifies(const weir_tls_server *server);
 
 /*
  * How a connection finds its server, and what is offered to it; borrowed for as long as connections that
@@ -114,9 +113,6 @@ weir_tls_refusal weir_tls_connect_refusal(const weir_connection *connection);
 
 /* ---- what a connection has agreed on; for variables. All borrow from the connection. */
 
-const char *weir_tls_version(const weir_connection *connection); /* "TLSv1.3" */
-const char *weir_tls_cipher(const weir_connection *connection);
-weir_str weir_tls_server_name(const weir_connection *connection); /* SNI, lower case */
 weir_str weir_tls_alpn(const weir_connection *connection);
 bool weir_tls_is_resumed(const weir_connection *connection);
 /* Whether close_notify has gone out, and all before it: closing has nothing to wait for. */

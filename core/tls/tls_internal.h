@@ -71,8 +71,6 @@ typedef enum {
 } weir_tls_step;
 /* As far as the handshake gets; what it has to send is sent. */
 weir_tls_step weir_tls_handshake(weir_tls *tls);
-/* Sends what is still in the worker's buffer for this connection. */
-weir_result weir_tls_flush(weir_tls *tls);
 /* For accept: reads what the socket has; the bytes stay unread for the handshake. WAIT, FAIL as usual. */
 weir_result weir_tls_peek(weir_tls *tls, weir_str *bytes);
 
@@ -117,9 +115,6 @@ typedef struct {
 
 /* Fills digest, signature and not_after from chain and key, which must belong together. */
 bool weir_tls_pair_check(weir_tls_pair *pair, const weir_tls_pair_text *text,
-                         char why[static WEIR_TLS_WHY_BYTES]);
-/* Fills all of it. False, with the reason in `why`: nothing is held. */
-bool weir_tls_pair_parse(weir_tls_pair *pair, const weir_tls_pair_text *text,
                          char why[static WEIR_TLS_WHY_BYTES]);
 /* Reads the files and parses them. */
 bool weir_tls_pair_load(weir_tls_pair *pair, char why[static WEIR_TLS_WHY_BYTES]);
@@ -262,8 +257,6 @@ typedef struct {
 
 /* Made at first use; NULL, refused, without memory. */
 weir_tls_store *weir_tls_store_of(weir_conf *conf);
-/* Of the cycle that runs now; NULL: there is none, or it had no TLS. */
-const weir_tls_store *weir_tls_store_previous(weir_conf *conf);
 /* Loaded, or taken over unchanged from the cycle before.  NULL: refused. */
 weir_tls_pair *weir_tls_store_pair(weir_conf *conf, weir_str certificate, weir_str key,
                                    weir_str passwords);

@@ -216,7 +216,8 @@ static void flight_adapt(weir_tls *tls, bool all_went)
     }
 }
 
-weir_result weir_tls_flush(weir_tls *tls)
+/* Sends what is still in the worker's buffer for this connection. */
+static weir_result tls_flush(weir_tls *tls)
 {
     weir_result result = out_resume(tls);
     size_t len, sent = 0;
@@ -243,7 +244,7 @@ static void out_flush(weir_task *task)
 {
     (void) task;
 
-    if (io.out_owner != NULL && weir_tls_flush(io.out_owner) == WEIR_FAIL) {
+    if (io.out_owner != NULL && tls_flush(io.out_owner) == WEIR_FAIL) {
         weir_log_debug(&io.out_owner->connection->log, "TLS: the end of a flight was lost");
     }
 }
@@ -287,7 +288,7 @@ static int bio_write(BIO *bio, const char *data, int len)
     BIO_clear_retry_flags(bio);
     out_acquire(tls);
     /* Writes see to it that there is room; a handshake with a long chain may need this. */
-    if (size > sizeof(io.out) - io.out_len && weir_tls_flush(tls) == WEIR_FAIL) {
+    if (size > sizeof(io.out) - io.out_len && tls_flush(tls) == WEIR_FAIL) {
         io.failure = WEIR_FAIL;
         return -1;
     }
@@ -446,7 +447,7 @@ weir_tls_step weir_tls_handshake(weir_tls *tls)
 
     /* An alert to tell why, too. */
     if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
-        sent = weir_tls_flush(tls);
+        sent = tls_flush(tls);
         return sent == WEIR_FAIL ? WEIR_TLS_STEP_FAILED : WEIR_TLS_STEP_WAIT;
     }
 
@@ -458,7 +459,7 @@ weir_tls_step weir_tls_handshake(weir_tls *tls)
     }
 
     (void) fail(tls, "SSL_do_handshake");
-    if (io.failure != WEIR_FAIL && weir_tls_flush(tls) == WEIR_FAIL) {
+    if (io.failure != WEIR_FAIL && tls_flush(tls) == WEIR_FAIL) {
         weir_log_debug(&tls->connection->log, "TLS: the alert was lost");
     }
     return WEIR_TLS_STEP_FAILED;
@@ -506,7 +507,7 @@ static weir_result tls_read(weir_connection *connection, char *buffer, size_t si
     }
 
     /* Early data ends with the handshake; keys are updated. */
-    if (io.out_owner == tls && io.out_len != 0 && weir_tls_flush(tls) == WEIR_FAIL) {
+    if (io.out_owner == tls && io.out_len != 0 && tls_flush(tls) == WEIR_FAIL) {
         return WEIR_FAIL;
     }
 
@@ -610,7 +611,7 @@ static weir_result write_encrypt(weir_tls *tls, weir_str bytes)
     if (io.out_owner == tls
         && (io.out_len >= tls->flight
             || write_room(tls, bytes.len) > sizeof(io.out) - io.out_len)) {
-        weir_result result = weir_tls_flush(tls);
+        weir_result result = tls_flush(tls);
 
         if (result != WEIR_OK) {
             return result;
@@ -666,7 +667,7 @@ static weir_result tls_write(weir_connection *connection, weir_chain *chain, uin
     if (connection->write_is_last && weir_chain_is_empty(chain) && !SSL_in_init(tls->ssl)) {
         shut_notify(tls);
     }
-    flushed = weir_tls_flush(tls);
+    flushed = tls_flush(tls);
     return flushed != WEIR_OK ? flushed : result;
 }
 
@@ -684,7 +685,7 @@ static weir_result tls_shut(weir_connection *connection)
     weir_result result;
 
     shut_notify(tls);
-    result = weir_tls_flush(tls);
+    result = tls_flush(tls);
     return result == WEIR_OK ? weir_socket_shut(connection) : result;
 }
 
@@ -727,7 +728,7 @@ static void tls_close(weir_connection *connection)
             shut_notify(tls);
         }
         /* What the peer's kernel has no room for is lost, as it is with a plain connection. */
-        if (weir_tls_flush(tls) == WEIR_FAIL) {
+        if (tls_flush(tls) == WEIR_FAIL) {
             weir_log_debug(&connection->log, "TLS: the last flight was lost");
         }
     }

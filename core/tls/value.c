@@ -19,7 +19,7 @@ static const weir_tls *tls_with_ssl(const weir_connection *connection)
     return connection->tls != NULL && connection->tls->ssl != NULL ? connection->tls : NULL;
 }
 
-const char *weir_tls_version(const weir_connection *connection)
+static const char *tls_version(const weir_connection *connection)
 {
     const weir_tls *tls = tls_with_ssl(connection);
 
@@ -33,7 +33,7 @@ static const char *name_of_cipher(const SSL_CIPHER *cipher)
                                                                 : SSL_CIPHER_get_name(cipher);
 }
 
-const char *weir_tls_cipher(const weir_connection *connection)
+static const char *tls_cipher(const weir_connection *connection)
 {
     const weir_tls *tls = tls_with_ssl(connection);
     const SSL_CIPHER *cipher = tls == NULL ? NULL : SSL_get_current_cipher(tls->ssl);
@@ -41,7 +41,7 @@ const char *weir_tls_cipher(const weir_connection *connection)
     return cipher == NULL ? "" : name_of_cipher(cipher);
 }
 
-weir_str weir_tls_server_name(const weir_connection *connection)
+static weir_str tls_server_name(const weir_connection *connection)
 {
     const weir_tls *tls = tls_with_ssl(connection);
 
@@ -165,17 +165,17 @@ static bool put_z(const value *v, const char *z)
 
 static bool value_protocol(const value *v)
 {
-    return put_z(v, weir_tls_version(v->connection));
+    return put_z(v, tls_version(v->connection));
 }
 
 static bool value_cipher(const value *v)
 {
-    return put_z(v, weir_tls_cipher(v->connection));
+    return put_z(v, tls_cipher(v->connection));
 }
 
 static bool value_server_name(const value *v)
 {
-    weir_str name = weir_tls_server_name(v->connection);
+    weir_str name = tls_server_name(v->connection);
 
     weir_builder_add_lower(v->out, name);
     return name.len != 0;

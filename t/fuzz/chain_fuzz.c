@@ -81,7 +81,7 @@ static void do_one(uint8_t operation, pair *to, pair *from, size_t amount)
         return;
     }
 
-    switch (operation % 7) {
+    switch (operation % 6) {
     case 0:
         expect(weir_chain_add_copy(&to->chain, weir_str_of(source + at, len)));
         model_append(to, source + at, len);
@@ -106,12 +106,6 @@ static void do_one(uint8_t operation, pair *to, pair *from, size_t amount)
         weir_chain_append(&to->chain, &from->chain);
         model_append(to, from->bytes, from->len);
         from->len = 0;
-        break;
-    case 6:
-        expect(weir_chain_prepend_memory(&to->chain, weir_str_of(source + at, len)));
-        memmove(to->bytes + len, to->bytes, to->len);
-        memcpy(to->bytes, source + at, len);
-        to->len += len;
         break;
     }
 }

@@ -209,20 +209,6 @@ static void it_is_known_what_a_level_set_itself(void **state)
     assert_false(weir_level_has_set(seen.levels[1], &conf_unit_lone_module, 0));
 }
 
-static void what_set_a_member_is_known(void **state)
-{
-    const weir_module *values = &conf_unit_values_module;
-    size_t number = offsetof(conf_unit_values, number), rules = offsetof(conf_unit_values, rules);
-
-    (void) state;
-    reads("http {\n number 7;\n server {\n allow a;\n deny a;\n location / { number 8; } } }");
-    assert_int_equal(weir_level_set_by(seen.levels[1], values, number)->line, 2);
-    assert_int_equal(weir_level_set_by(seen.levels[2], values, number)->line, 6);
-    assert_int_equal(weir_level_set_by(seen.levels[2], values, rules)->line, 5);
-    assert_null(weir_level_set_by(seen.levels[0], values, rules));
-    assert_null(weir_level_set_by(seen.levels[2], values, offsetof(conf_unit_values, flag)));
-}
-
 static void statements_are_applied_level_by_level(void **state)
 {
     (void) state;
@@ -267,7 +253,6 @@ int main(void)
         cmocka_unit_test(check_runs_once_for_distinct_settings),
         cmocka_unit_test(a_refusal_of_check_names_what_made_the_settings),
         cmocka_unit_test(it_is_known_what_a_level_set_itself),
-        cmocka_unit_test(what_set_a_member_is_known),
         cmocka_unit_test(statements_are_applied_level_by_level),
         cmocka_unit_test(a_level_has_its_family_s_settings_only),
         cmocka_unit_test(repeated_words_in_bits_are_warned_of),

@@ -99,7 +99,6 @@ static void who_is_refused_fills_no_bucket(void **state)
         assert_int_equal(judge(&limits, &delay_ms), WEIR_LIMIT_REJECTED);
     }
     limits.ex->request.args = WEIR_STR("a=1&b=3");
-    weir_script_forget(&limits.ex->script, -1);
     assert_int_equal(judge(&limits, &delay_ms), WEIR_LIMIT_PASSED);
     limits_free(&limits);
 }

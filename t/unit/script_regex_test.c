@@ -63,28 +63,11 @@ static void case_matters_unless_said(void **state)
     assert_int_equal(weir_regex_test(exact, WEIR_STR("ann"), &t->log), WEIR_REGEX_MATCH);
 }
 
-static void jit_can_be_switched_off(void **state)
-{
-    traveller *t = *state;
-    const weir_regex *before = traveller_regex(t, "^(.)(.)");
-    const weir_regex *after;
-
-    assert_true(weir_regex_set_jit(&t->conf, false));
-    after = traveller_regex(t, "^(.)(.)");
-    assert_true(weir_regex_has_jit(before));
-    assert_false(weir_regex_has_jit(after));
-
-    traveller_depart(t);
-    assert_true(traveller_matches(t, after, "ab"));
-    assert_str(t->script.captures[2], "b");
-}
-
 static void a_pattern_may_refuse_jit_itself(void **state)
 {
     traveller *t = *state;
     const weir_regex *regex = traveller_regex(t, "(*NO_JIT)^a$");
 
-    assert_false(weir_regex_has_jit(regex));
     assert_int_equal(weir_regex_test(regex, WEIR_STR("a"), &t->log), WEIR_REGEX_MATCH);
 }
 
@@ -129,10 +112,8 @@ static void utf_is_asked_for_by_the_pattern(void **state)
 static void utf_interpreted_takes_what_is_not_utf_too(void **state)
 {
     traveller *t = *state;
-    const weir_regex *regex;
+    const weir_regex *regex = traveller_regex(t, "(*NO_JIT)(*UTF)^.$");
 
-    assert_true(weir_regex_set_jit(&t->conf, false));
-    regex = traveller_regex(t, "(*UTF)^.$");
     assert_int_equal(weir_regex_test(regex, WEIR_STR("\xc3\xa9"), &t->log), WEIR_REGEX_MATCH);
     assert_int_equal(weir_regex_test(regex, WEIR_STR("\xc3"), &t->log), WEIR_REGEX_NO_MATCH);
 }
@@ -174,7 +155,6 @@ static void groups_beyond_nine_match_but_are_no_captures(void **state)
     int last = traveller_slot(t, "last");
 
     traveller_depart(t);
-    assert_int_equal(weir_regex_group_count(regex), 11);
     assert_true(traveller_matches(t, regex, "abcdefghijk"));
     assert_int_equal(t->script.capture_count, WEIR_CAPTURES_MAX);
     assert_str(t->script.captures[9], "i");
@@ -227,20 +207,6 @@ static void testing_leaves_captures_alone(void **state)
     traveller_depart(t);
     assert_true(traveller_matches(t, traveller_regex(t, "(a)"), "a"));
     assert_int_equal(weir_regex_test(traveller_regex(t, "(b)"), WEIR_STR("b"), &t->log),
-                     WEIR_REGEX_MATCH);
-    assert_str(t->script.captures[1], "a");
-}
-
-static void a_child_has_captures_of_its_own(void **state)
-{
-    traveller *t = *state;
-    weir_script child;
-
-    traveller_depart(t);
-    assert_true(traveller_matches(t, traveller_regex(t, "(a)"), "a"));
-    weir_script_begin_child(&child, &t->script, t);
-    assert_int_equal(child.capture_count, 0);
-    assert_int_equal(weir_regex_match(traveller_regex(t, "(b)"), &child, WEIR_STR("b")),
                      WEIR_REGEX_MATCH);
     assert_str(t->script.captures[1], "a");
 }
@@ -344,29 +310,26 @@ static char *repeated(char byte, size_t times, char last)
     return text;
 }
 
-static void refuses_endless_backtracking(traveller *t)
+static void refuses_endless_backtracking(traveller *t, const char *pattern)
 {
-    const weir_regex *regex = traveller_regex(t, "^(?:a|aa)+$");
+    const weir_regex *regex = traveller_regex(t, pattern);
     char *text = repeated('a', 3000, 'b');
 
     assert_int_equal(weir_regex_test(regex, weir_str_from_z(text), &t->log), WEIR_REGEX_ERROR);
     assert_true(traveller_log_has(t, "[error]"));
     assert_true(traveller_log_has(t, "pcre2_match() failed: -47 (match limit exceeded) on \"aaa"));
-    assert_true(traveller_log_has(t, "\" using \"^(?:a|aa)+$\""));
+    assert_true(traveller_log_has(t, pattern));
     free(text);
 }
 
 static void backtracking_is_bounded(void **state)
 {
-    refuses_endless_backtracking(*state);
+    refuses_endless_backtracking(*state, "^(?:a|aa)+$");
 }
 
 static void backtracking_is_bounded_without_jit(void **state)
 {
-    traveller *t = *state;
-
-    assert_true(weir_regex_set_jit(&t->conf, false));
-    refuses_endless_backtracking(t);
+    refuses_endless_backtracking(*state, "(*NO_JIT)^(?:a|aa)+$");
 }
 
 static void long_texts_match_with_much_to_remember(void **state)
@@ -437,7 +400,7 @@ static void each_allocation_of_pcre2_may_fail(void **state)
             assert_int_not_equal(conf.message[0], '\0');
         } else {
             assert_int_equal(weir_regex_test(regex, WEIR_STR("abc"), NULL), WEIR_REGEX_MATCH);
-            assert_true(weir_regex_has_jit(regex) || conf.notices == 1);
+            assert_in_range(conf.notices, 0, 1); /* that it is interpreted */
         }
         weir_pool_free(pool);
     }
@@ -479,7 +442,6 @@ int main(void)
         unit_test_with_traveller(a_pattern_need_not_outlive_compiling),
         unit_test_with_traveller(equal_patterns_are_compiled_once),
         unit_test_with_traveller(case_matters_unless_said),
-        unit_test_with_traveller(jit_can_be_switched_off),
         unit_test_with_traveller(a_pattern_may_refuse_jit_itself),
         unit_test_with_traveller(the_empty_text_can_match),
         unit_test_with_traveller(patterns_match_bytes),
@@ -492,7 +454,6 @@ int main(void)
         unit_test_with_traveller(a_match_without_groups_empties_the_captures),
         unit_test_with_traveller(captures_can_be_dropped),
         unit_test_with_traveller(testing_leaves_captures_alone),
-        unit_test_with_traveller(a_child_has_captures_of_its_own),
         unit_test_with_traveller(named_groups_are_variables),
         unit_test_with_traveller(a_named_group_that_took_no_part_is_empty),
         unit_test_with_traveller(of_groups_with_one_name_that_which_matched_counts),

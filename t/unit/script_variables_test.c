@@ -11,7 +11,6 @@ static void a_name_has_one_slot_whatever_its_case(void **state)
     assert_int_equal(traveller_slot(t, "NAME"), slot);
     assert_int_equal(traveller_slot(t, "Name"), slot);
     assert_int_equal(weir_space_slot_count(t->space), 1);
-    assert_str(weir_space_slot_name(t->space, slot), "name");
 }
 
 static void families_of_modules_have_a_space_each(void **state)
@@ -289,47 +288,6 @@ static void a_variable_without_value_is_not_found_until_it_is_set(void **state)
     assert_true(traveller_get(t, slot).found);
 }
 
-static void what_is_forgotten_is_evaluated_anew(void **state)
-{
-    traveller *t = *state;
-    int name = traveller_slot(t, "name"), tricks = traveller_slot(t, "bag_of_tricks");
-
-    traveller_depart(t);
-    weir_script_forget(&t->script, -1); /* with nothing to forget */
-    traveller_get(t, name);
-    assert_true(weir_script_set(&t->script, tricks, WEIR_STR("by hand")));
-
-    t->name = WEIR_STR("Bob");
-    weir_script_forget(&t->script, tricks);
-    assert_str(traveller_get(t, name).text, "Ann");
-    weir_script_forget(&t->script, -1);
-    assert_str(traveller_get(t, name).text, "Bob");
-    assert_str(traveller_get(t, tricks).text, "by hand");
-}
-
-static void a_child_shares_the_values_of_its_parent(void **state)
-{
-    traveller *t = *state, other = {.name = WEIR_STR_INIT("Child")};
-    int name = traveller_slot(t, "name"), tricks = traveller_slot(t, "bag_of_tricks");
-    weir_script child, grandchild;
-    weir_value value;
-
-    traveller_depart(t);
-    weir_script_begin_child(&child, &t->script, &other);
-    weir_script_begin_child(&grandchild, &child, &other);
-
-    /* Evaluated for the child; it holds for the parent. */
-    assert_true(weir_script_get(&grandchild, name, &value));
-    assert_str(value.text, "Child");
-    assert_str(traveller_get(t, name).text, "Child");
-
-    assert_true(weir_script_set(&child, tricks, WEIR_STR("by the child")));
-    assert_str(traveller_get(t, tricks).text, "by the child");
-
-    weir_script_forget(&child, name);
-    assert_str(traveller_get(t, name).text, "Ann");
-}
-
 /* ---- by name */
 
 static void finds_variables_by_name(void **state)
@@ -467,8 +425,6 @@ int main(void)
         unit_test_with_traveller(what_is_set_by_hand_is_the_value),
         unit_test_with_traveller(a_built_in_variable_sees_what_it_is_set_to),
         unit_test_with_traveller(a_variable_without_value_is_not_found_until_it_is_set),
-        unit_test_with_traveller(what_is_forgotten_is_evaluated_anew),
-        unit_test_with_traveller(a_child_shares_the_values_of_its_parent),
         unit_test_with_traveller(finds_variables_by_name),
         unit_test_with_traveller(an_unknown_name_is_not_found),
         unit_test_with_traveller(a_variable_that_refers_to_itself_is_logged_and_empty),
