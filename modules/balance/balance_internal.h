@@ -247,7 +247,6 @@ struct balance_kept {
     _Atomic uint32_t *told; /* that, for all workers to see; NULL: nowhere */
 };
 
-void balance_kept_init(balance_kept *kept);
 
 struct weir_balance_group {
     weir_str name;

@@ -30,6 +30,15 @@ balance_registry *balance_registry_of_cycle(const weir_cycle *cycle,
     return registry;
 }
 
+static void kept_init(balance_kept *kept)
+{
+    weir_list_init(&kept->idle);
+    kept->max = KEEPALIVE_MAX;
+    kept->requests = KEEPALIVE_REQUESTS;
+    kept->time_ms = KEEPALIVE_TIME_MS;
+    kept->timeout_ms = KEEPALIVE_TIMEOUT_MS;
+}
+
 static bool registry_init(balance_registry *registry, weir_pool *pool,
                           const weir_balance_family *family)
 {
@@ -40,7 +49,7 @@ static bool registry_init(balance_registry *registry, weir_pool *pool,
     registry->implied = weir_map_new(pool, true, 16);
     registry->zones = weir_map_new(pool, false, 4);
     weir_array_init(&registry->groups, pool, sizeof(weir_balance_group *), 16);
-    balance_kept_init(&registry->kept);
+    kept_init(&registry->kept);
     registry->own.is_own = true;
     weir_array_init(&registry->own.groups, pool, sizeof(weir_balance_group *), 16);
     weir_builder_open(&name, pool, SIZE_MAX);
@@ -99,15 +108,6 @@ const weir_balance_family *weir_balance_group_family(const weir_balance_group *g
 
 /* ---- groups */
 
-void balance_kept_init(balance_kept *kept)
-{
-    weir_list_init(&kept->idle);
-    kept->max = KEEPALIVE_MAX;
-    kept->requests = KEEPALIVE_REQUESTS;
-    kept->time_ms = KEEPALIVE_TIME_MS;
-    kept->timeout_ms = KEEPALIVE_TIMEOUT_MS;
-}
-
 static void group_end(void *subject)
 {
     weir_balance_group *group = subject;
@@ -131,7 +131,7 @@ static weir_balance_group *group_new(weir_conf *conf, balance_registry *registry
     group->family = registry->family;
     group->method = &balance_round_robin;
     weir_array_init(&group->read, weir_conf_temp_pool(conf), sizeof(balance_seat), 4);
-    balance_kept_init(&group->own_kept);
+    kept_init(&group->own_kept);
     group->kept = &group->own_kept;
     return group;
 }

@@ -117,7 +117,7 @@ void balance_talking_cancel(talking *self)
 }
 
 /* Nothing of it may be looked at any more. */
-void balance_talking_end(talking *self, const char *failure)
+static void talking_end(talking *self, const char *failure)
 {
     balance_probe *probe = self->probe;
 
@@ -137,13 +137,13 @@ static void talking_broke(talking *self, const char *failure)
         connection_drop(self);
         talking_begin(self);
     } else {
-        balance_talking_end(self, failure);
+        talking_end(self, failure);
     }
 }
 
 static void talking_timeout(weir_connection *connection)
 {
-    balance_talking_end(connection->owner, "it timed out");
+    talking_end(connection->owner, "it timed out");
 }
 
 /* For the next step, or what is left for all of them. */
@@ -168,15 +168,15 @@ static bool answer_take(talking *self, bool is_at_end)
         if (!is_at_end) {
             return true;
         }
-        balance_talking_end(self, "its answer is not complete");
+        talking_end(self, "its answer is not complete");
         return false;
     case WEIR_BALANCE_TALK_OVER:
-        balance_talking_end(self, NULL);
+        talking_end(self, NULL);
         return false;
     case WEIR_BALANCE_TALK_BAD:
         break;
     }
-    balance_talking_end(self, self->talk.failure);
+    talking_end(self, self->talk.failure);
     return false;
 }
 
@@ -213,7 +213,7 @@ static void receiving_readable(weir_connection *connection)
 static void talking_receive(talking *self)
 {
     if (self->question->answer_max == 0) {
-        balance_talking_end(self, NULL);
+        talking_end(self, NULL);
         return;
     }
     timeout_set(self, self->question->read_ms);
@@ -244,7 +244,7 @@ static void talking_send(talking *self)
     }
     timeout_set(self, self->question->send_ms);
     if (!weir_chain_add_memory(&self->out, self->question->request)) {
-        balance_talking_end(self, "no memory");
+        talking_end(self, "no memory");
         return;
     }
     weir_connection_enter(self->connection, &talking_sending);
@@ -281,10 +281,10 @@ static void opened(weir_origin_opening *opening, weir_origin_outcome outcome)
         talking_send(self);
         return;
     case WEIR_ORIGIN_TIMED_OUT:
-        balance_talking_end(self, "it timed out");
+        talking_end(self, "it timed out");
         return;
     case WEIR_ORIGIN_FAILED:
-        balance_talking_end(self, why_not_open(opening));
+        talking_end(self, why_not_open(opening));
         return;
     }
 }
@@ -296,7 +296,7 @@ static void talking_open(talking *self)
     balance_probe *probe = self->probe;
 
     if (question->preamble.len != 0 && !weir_chain_add_memory(&self->out, question->preamble)) {
-        balance_talking_end(self, "no memory");
+        talking_end(self, "no memory");
         return;
     }
     self->opening = (weir_origin_opening){

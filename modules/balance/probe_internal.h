@@ -24,7 +24,6 @@ typedef struct {
 
 void balance_talking_start(balance_probe *probe);
 void balance_talking_cancel(struct balance_talking *self);
-void balance_talking_end(struct balance_talking *self, const char *failure);
 /* A connection that is kept is closed. */
 void balance_probe_forget(balance_probe *probe);
 

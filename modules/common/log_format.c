@@ -116,7 +116,7 @@ static bool needs_escape(char byte, weir_log_escape escape)
            || (escape == WEIR_LOG_ESCAPE_DEFAULT && number > 0x7e);
 }
 
-void weir_log_escape_add(weir_builder *line, weir_log_escape escape, weir_str text)
+static void add_text(weir_builder *line, weir_log_escape escape, weir_str text)
 {
     size_t from = 0;
 
@@ -156,7 +156,7 @@ bool weir_log_format_write(const weir_log_format *format, weir_script *script, w
             }
             continue;
         }
-        weir_log_escape_add(line, format->escape, value.text);
+        add_text(line, format->escape, value.text);
     }
     return true;
 }

@@ -32,6 +32,5 @@ bool weir_log_format_write(const weir_log_format *format, weir_script *script,
                            weir_builder *line) WEIR_MUST_USE;
 
 /* Adds a value as `escape` says: for who logs otherwise. */
-void weir_log_escape_add(weir_builder *line, weir_log_escape escape, weir_str text);
 
 #endif

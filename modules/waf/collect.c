@@ -69,7 +69,7 @@ bool weir_waf_add_argument(weir_waf_transaction *tx, bool is_get, weir_str name,
                            name, name);
 }
 
-void weir_waf_add_arguments(weir_waf_transaction *tx, weir_str text, bool is_get)
+static void add_arguments(weir_waf_transaction *tx, weir_str text, bool is_get)
 {
     bool is_wrong = false;
     weir_str piece;
@@ -160,7 +160,7 @@ static void collect_target(weir_waf_transaction *tx)
             && weir_waf_set(tx, WEIR_WAF_VAR_PATH_INFO, file)
             && weir_waf_set(tx, WEIR_WAF_VAR_REQUEST_BASENAME, weir_str_from(file, base))
             && weir_waf_set(tx, WEIR_WAF_VAR_QUERY_STRING, query));
-    weir_waf_add_arguments(tx, query, true);
+    add_arguments(tx, query, true);
 }
 
 static void collect_cookies(weir_waf_transaction *tx, weir_str text)

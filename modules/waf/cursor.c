@@ -352,7 +352,8 @@ weir_str weir_waf_find_name(weir_waf_transaction *tx, const weir_waf_find *find)
 
 /* ---- macros */
 
-weir_str weir_waf_reference(weir_waf_transaction *tx, const weir_waf_macro_part *part)
+/* The value of a variable, or of one of its members, in a macro; empty if there is none. */
+static weir_str reference(weir_waf_transaction *tx, const weir_waf_macro_part *part)
 {
     weir_waf_target target = {
         .kind = WEIR_WAF_TARGET_VALUES,
@@ -383,14 +384,13 @@ weir_str weir_waf_expand(weir_waf_transaction *tx, const weir_waf_macro *macro)
         return macro->text;
     }
     if (macro->count == 1) {
-        return weir_waf_reference(tx, macro->parts);
+        return reference(tx, macro->parts);
     }
     weir_builder_open(&builder, tx->pool, 1024 * 1024);
     for (unsigned i = 0; i < macro->count; i++) {
         const weir_waf_macro_part *part = &macro->parts[i];
 
-        weir_builder_add(&builder,
-                         part->is_variable ? weir_waf_reference(tx, part) : part->literal);
+        weir_builder_add(&builder, part->is_variable ? reference(tx, part) : part->literal);
     }
     if (!weir_builder_close(&builder, &text)) {
         weir_waf_exhausted(tx, "memory");

@@ -338,12 +338,8 @@ bool weir_waf_refuse(weir_waf_reader *reader, const char *at, const char *format
     WEIR_PRINTF(3, 4);
 void weir_waf_say(weir_waf_reader *reader, const char *format, ...) WEIR_PRINTF(2, 3);
 
-/* seclang_directives.c: does what a statement says. */
-bool weir_waf_apply(weir_waf_reader *reader, const weir_waf_statement *statement) WEIR_MUST_USE;
+/* seclang_directives.c: does what its statements say. */
 bool weir_waf_read_part(weir_waf_reader *reader, const weir_waf_part *part) WEIR_MUST_USE;
-bool weir_waf_include(weir_waf_reader *reader, weir_str pattern, const weir_waf_source *by,
-                      unsigned line, bool is_optional) WEIR_MUST_USE;
-bool weir_waf_read_file(weir_waf_reader *reader, weir_str path, weir_str *text) WEIR_MUST_USE;
 
 /* seclang_targets.c, seclang_test.c, seclang_actions.c: the three words of a rule. */
 bool weir_waf_read_targets(weir_waf_reader *reader, weir_str text,

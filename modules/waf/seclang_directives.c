@@ -220,6 +220,45 @@ static bool path_beside(weir_waf_reader *reader, weir_str path, const weir_waf_s
            || weir_waf_refuse(reader, path.data, "the path is too long");
 }
 
+static bool read_file(weir_waf_reader *reader, weir_str path, weir_str *text)
+{
+    const char *name = weir_str_z(reader->temp, path);
+    int fd = name == NULL ? -1 : open(name, O_RDONLY | O_CLOEXEC);
+    struct stat found;
+    char *bytes;
+    size_t len = 0;
+
+    if (fd == -1 || fstat(fd, &found) != 0) {
+        int error = errno;
+
+        if (fd != -1) {
+            (void) close(fd);
+        }
+        return weir_waf_refuse(reader, NULL, "open() \"%.*s\" failed (%d: %s)", WEIR_STR_ARG(path),
+                               error, strerror(error));
+    }
+    if (!S_ISREG(found.st_mode) || (uint64_t) found.st_size > FILE_BYTES_MAX) {
+        (void) close(fd);
+        return weir_waf_refuse(reader, NULL, "\"%.*s\" is no file, or too large",
+                               WEIR_STR_ARG(path));
+    }
+    bytes = weir_pool_bytes(reader->pool, (size_t) found.st_size + 1);
+    while (bytes != NULL && len < (size_t) found.st_size) {
+        ssize_t got = read(fd, bytes + len, (size_t) found.st_size - len);
+
+        if (got <= 0) {
+            break;
+        }
+        len += (size_t) got;
+    }
+    (void) close(fd);
+    if (bytes == NULL) {
+        return no_memory(reader);
+    }
+    *text = weir_str_of(bytes, len);
+    return true;
+}
+
 /* FILE CODEPAGE */
 static bool set_unicode_map(weir_waf_reader *reader, const weir_waf_statement *statement,
                             const directive *row)
@@ -232,7 +271,7 @@ static bool set_unicode_map(weir_waf_reader *reader, const weir_waf_statement *s
         return weir_waf_refuse(reader, statement->words[2].data, "the code page is a number");
     }
     if (!path_beside(reader, statement->words[1], statement->source, &path)
-        || !weir_waf_read_file(reader, path, &text)) {
+        || !read_file(reader, path, &text)) {
         return false;
     }
     reader->program->settings.unicode_map =
@@ -286,14 +325,16 @@ static bool read_amendment(weir_waf_reader *reader, const weir_waf_statement *st
                                    (weir_waf_amend_by) (row->offset % 3));
 }
 
+static bool include_files(weir_waf_reader *reader, weir_str pattern, const weir_waf_source *by,
+                          unsigned line, bool is_optional);
+
 static bool include(weir_waf_reader *reader, const weir_waf_statement *statement,
                     const directive *row)
 {
     weir_str pattern;
 
     return path_beside(reader, statement->words[1], statement->source, &pattern)
-           && weir_waf_include(reader, pattern, statement->source, statement->line,
-                               row->offset != 0);
+           && include_files(reader, pattern, statement->source, statement->line, row->offset != 0);
 }
 
 /* ---- those that do nothing here */
@@ -447,7 +488,7 @@ static const directive directives[] = {
     {"SecGuardianLog", 1, 2, refuse, 0, not_of_v3},
 };
 
-bool weir_waf_apply(weir_waf_reader *reader, const weir_waf_statement *statement)
+static bool apply_statement(weir_waf_reader *reader, const weir_waf_statement *statement)
 {
     weir_str name = statement->words[0];
 
@@ -478,45 +519,6 @@ bool weir_waf_apply(weir_waf_reader *reader, const weir_waf_statement *statement
 
 /* ---- files */
 
-bool weir_waf_read_file(weir_waf_reader *reader, weir_str path, weir_str *text)
-{
-    const char *name = weir_str_z(reader->temp, path);
-    int fd = name == NULL ? -1 : open(name, O_RDONLY | O_CLOEXEC);
-    struct stat found;
-    char *bytes;
-    size_t len = 0;
-
-    if (fd == -1 || fstat(fd, &found) != 0) {
-        int error = errno;
-
-        if (fd != -1) {
-            (void) close(fd);
-        }
-        return weir_waf_refuse(reader, NULL, "open() \"%.*s\" failed (%d: %s)", WEIR_STR_ARG(path),
-                               error, strerror(error));
-    }
-    if (!S_ISREG(found.st_mode) || (uint64_t) found.st_size > FILE_BYTES_MAX) {
-        (void) close(fd);
-        return weir_waf_refuse(reader, NULL, "\"%.*s\" is no file, or too large",
-                               WEIR_STR_ARG(path));
-    }
-    bytes = weir_pool_bytes(reader->pool, (size_t) found.st_size + 1);
-    while (bytes != NULL && len < (size_t) found.st_size) {
-        ssize_t got = read(fd, bytes + len, (size_t) found.st_size - len);
-
-        if (got <= 0) {
-            break;
-        }
-        len += (size_t) got;
-    }
-    (void) close(fd);
-    if (bytes == NULL) {
-        return no_memory(reader);
-    }
-    *text = weir_str_of(bytes, len);
-    return true;
-}
-
 static bool apply_all(weir_waf_reader *reader, const weir_waf_source *source)
 {
     weir_waf_lexer lexer;
@@ -526,7 +528,7 @@ static bool apply_all(weir_waf_reader *reader, const weir_waf_source *source)
     for (;;) {
         switch (weir_waf_lexer_next(&lexer, &statement)) {
         case WEIR_WAF_STATEMENT:
-            if (!weir_waf_apply(reader, &statement)) {
+            if (!apply_statement(reader, &statement)) {
                 return false;
             }
             break;
@@ -585,7 +587,7 @@ static bool read_one(weir_waf_reader *reader, weir_str path, const weir_waf_sour
     if (reader->depth == INCLUDE_DEPTH_MAX) {
         return weir_waf_refuse(reader, NULL, "too many files include one another");
     }
-    if (!weir_waf_read_file(reader, source->name, &source->text)) {
+    if (!read_file(reader, source->name, &source->text)) {
         return false;
     }
     reader->depth++;
@@ -597,8 +599,8 @@ static bool read_one(weir_waf_reader *reader, weir_str path, const weir_waf_sour
     return true;
 }
 
-bool weir_waf_include(weir_waf_reader *reader, weir_str pattern, const weir_waf_source *by,
-                      unsigned line, bool is_optional)
+static bool include_files(weir_waf_reader *reader, weir_str pattern, const weir_waf_source *by,
+                          unsigned line, bool is_optional)
 {
     const char *text = weir_str_z(reader->temp, pattern);
     glob_t found = {.gl_pathc = 0};
@@ -642,7 +644,7 @@ bool weir_waf_read_part(weir_waf_reader *reader, const weir_waf_part *part)
 
     reader->statement = &statement;
     if (part->is_file) {
-        return weir_waf_include(reader, part->text, NULL, 0, false);
+        return include_files(reader, part->text, NULL, 0, false);
     }
     source = WEIR_NEW(reader->pool, weir_waf_source);
     if (source == NULL) {

@@ -234,8 +234,6 @@ bool weir_waf_said_may_match(weir_waf_transaction *tx, weir_waf_value *value,
 /* ---- cursor.c */
 weir_waf_value *weir_waf_next_value(weir_waf_transaction *tx, const weir_array *targets,
                                     weir_waf_cursor *cursor);
-/* The value of a variable, or of one of its members, in a macro; empty if there is none. */
-weir_str weir_waf_reference(weir_waf_transaction *tx, const weir_waf_macro_part *part);
 bool weir_waf_target_fits(weir_waf_transaction *tx, const weir_waf_target *target, weir_str name);
 
 /* "ARGS:id" */
@@ -273,7 +271,6 @@ void weir_waf_collect_body_begin(weir_waf_transaction *tx);
 /* WAIT: the turn is over. */
 weir_result weir_waf_collect_body(weir_waf_transaction *tx);
 void weir_waf_collect_zeroes(weir_waf_transaction *tx);
-void weir_waf_add_arguments(weir_waf_transaction *tx, weir_str text, bool is_get);
 /* False: no more are taken. */
 bool weir_waf_add_argument(weir_waf_transaction *tx, bool is_get, weir_str name, weir_str value);
 

@@ -115,21 +115,6 @@ bool weir_http_method_is_idempotent(weir_http_method method)
     return false;
 }
 
-weir_str weir_http_version_name(weir_http_version version)
-{
-    switch (version) {
-    case WEIR_HTTP_09:
-        return WEIR_STR("0.9");
-    case WEIR_HTTP_10:
-        return WEIR_STR("1.0");
-    case WEIR_HTTP_11:
-        return WEIR_STR("1.1");
-    case WEIR_HTTP_20:
-        return WEIR_STR("2.0");
-    }
-    return WEIR_STR_EMPTY;
-}
-
 weir_str weir_http_version_text(weir_http_version version)
 {
     switch (version) {

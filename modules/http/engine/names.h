@@ -134,8 +134,7 @@ typedef enum {
     WEIR_HTTP_20,
 } weir_http_version;
 
-/* "1.1" as Via takes it, and "HTTP/1.1" as logs do. */
-weir_str weir_http_version_name(weir_http_version version);
+/* "HTTP/1.1", as logs have it. */
 weir_str weir_http_version_text(weir_http_version version);
 
 /* The reason phrase; empty when there is none for the code. */

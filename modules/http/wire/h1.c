@@ -104,7 +104,7 @@ void h1_wait_for_nothing(h1_connection *h1)
     h1->deadline_ms = 0;
 }
 
-bool h1_deadline_has_passed(h1_connection *h1)
+static bool deadline_has_passed(h1_connection *h1)
 {
     uint64_t now = weir_clock_now()->monotonic_ms;
 
@@ -204,7 +204,7 @@ static void h1_head_timeout(weir_connection *connection)
 {
     h1_connection *h1 = connection->owner;
 
-    if (!h1_deadline_has_passed(h1)) {
+    if (!deadline_has_passed(h1)) {
         return;
     }
     if (h1->ex == NULL) {
@@ -230,7 +230,7 @@ static void h1_idle_timeout(weir_connection *connection)
         h1_end_connection(h1, false);
         return;
     }
-    if (!connection->is_idle || h1->deadline_ms == 0 || h1_deadline_has_passed(h1)) {
+    if (!connection->is_idle || h1->deadline_ms == 0 || deadline_has_passed(h1)) {
         h1_end_connection(h1, false);
     }
 }
@@ -356,7 +356,7 @@ static void h1_discard_timeout(weir_connection *connection)
 {
     h1_connection *h1 = connection->owner;
 
-    if (h1_deadline_has_passed(h1)) {
+    if (deadline_has_passed(h1)) {
         h1_close(h1);
     }
 }

@@ -63,7 +63,6 @@ extern const weir_connection_state h1_idle, h1_head, h1_exchange;
 void h1_wait_for(h1_connection *h1, uint64_t from_now_ms);
 void h1_wait_for_body(h1_connection *h1, uint64_t from_now_ms);
 void h1_wait_for_nothing(h1_connection *h1);
-bool h1_deadline_has_passed(h1_connection *h1);
 
 /* Each may free the connection: nothing of it is touched afterwards. */
 void h1_close(h1_connection *h1);

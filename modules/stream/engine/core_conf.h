@@ -63,8 +63,6 @@ static inline weir_stream_cycle *weir_stream_of_address(const weir_server_addres
     return WEIR_OWNER(address->of, weir_stream_cycle, servers);
 }
 
-/* The server being read; NULL at stream level. */
-weir_stream_server *weir_stream_conf_server(weir_conf *conf);
 
 extern const weir_module weir_stream_block;
 extern const weir_stream_module weir_stream_core;

@@ -20,7 +20,6 @@ void weir_stream_settle_acceptor(const weir_server_address *address, weir_tls_ac
 
 /* Runs phases from where the session is, until it waits, is taken over, or has ended: it may be gone then. */
 void weir_stream_run(weir_stream_session *session);
-void weir_stream_enter_server(weir_stream_session *session, const weir_stream_server *server);
 
 /* A module wants more bytes: reads them, now or once they come, and runs the phases again.  The session may be gone. */
 void weir_stream_preread_more(weir_stream_session *session);

@@ -114,7 +114,8 @@ const weir_module weir_stream_block = {
 
 /* ---- server { } */
 
-weir_stream_server *weir_stream_conf_server(weir_conf *conf)
+/* The server being read; NULL at stream level. */
+static weir_stream_server *server_being_read(weir_conf *conf)
 {
     const weir_level *level = weir_conf_level(conf);
 
@@ -247,14 +248,14 @@ const weir_server_family weir_stream_servers = {
 static bool listen_call(weir_conf *conf, void *settings, const weir_statement *statement)
 {
     (void) settings;
-    return weir_server_listen(conf, &weir_stream_servers, &weir_stream_conf_server(conf)->base,
+    return weir_server_listen(conf, &weir_stream_servers, &server_being_read(conf)->base,
                               statement);
 }
 
 static bool server_name_call(weir_conf *conf, void *settings, const weir_statement *statement)
 {
     (void) settings;
-    return weir_server_add_names(conf, &weir_stream_servers, &weir_stream_conf_server(conf)->base,
+    return weir_server_add_names(conf, &weir_stream_servers, &server_being_read(conf)->base,
                                  statement);
 }
 

@@ -25,7 +25,7 @@ static void session_describe(weir_builder *line, const void *subject)
 
 /* ---- servers */
 
-void weir_stream_enter_server(weir_stream_session *session, const weir_stream_server *server)
+static void enter_server(weir_stream_session *session, const weir_stream_server *server)
 {
     session->server = server;
     session->core = server->core;
@@ -50,7 +50,7 @@ void weir_stream_choose_server(weir_stream_session *session, weir_str name)
     }
     server = weir_stream_server_of(weir_server_find(session->address, kept, &session->script));
     if (server != NULL && server != session->server) {
-        weir_stream_enter_server(session, server);
+        enter_server(session, server);
     }
 }
 
@@ -294,7 +294,7 @@ static weir_stream_session *session_new(weir_connection *connection, void *subje
     connection->log.takes_all =
         stream->debugs_some && weir_core_debugs(stream->cycle->core, &connection->peer);
     weir_script_begin(&session->script, stream->space, session, session->pool, &connection->log);
-    weir_stream_enter_server(session, weir_stream_server_of(address->default_server));
+    enter_server(session, weir_stream_server_of(address->default_server));
 
     connection->log.describe = session_describe;
     connection->log.subject = session;
