@@ -8,6 +8,7 @@ import pytest
 
 from harness import wait_until
 from harness.upstream import answer
+from harness.h2 import H2, post
 
 pytestmark = pytest.mark.weir_only("nginx has no WAF of its own")
 
@@ -443,28 +444,52 @@ def test_explain_needs_rules(check, config, why):
 
 
 HELD = """
-    modsecurity on; modsecurity_rules 'SecRuleEngine On\nSecRequestBodyAccess Off
-        SecResponseBodyAccess On\nSecResponseBodyMimeType text/plain
-        SecRule RESPONSE_HEADERS:X-Of "origin" "id:1,phase:3,pass,log"';
-    client_max_body_size 10; client_body_timeout %s;
+    http2 on; modsecurity on; modsecurity_rules 'SecRuleEngine On\nSecRequestBodyAccess Off
+        SecResponseBodyAccess On\nSecResponseBodyMimeType text/plain text/html
+        SecAuditEngine On\nSecAuditLogFormat JSON\nSecAuditLogParts ABFHZ\nSecAuditLog @dir@/audit.log
+        SecRule RESPONSE_HEADERS:X-Of "origin" "id:1,phase:3,pass,log"
+        SecAction "id:2,phase:3,pass,log"\nSecAction "id:3,phase:4,pass,log"
+        SecRule RESPONSE_STATUS "@unconditionalMatch" "id:4,phase:5,pass,log,logdata:\\'it was %%{RESPONSE_STATUS}\\'"';
+    client_max_body_size 10; client_body_timeout %s; %s
     location / { proxy_pass http://@upstream@; proxy_request_buffering off; }
 """
 
 
-@pytest.mark.parametrize("more, timeout, status", [
-    (b"xyz\r\n", "60s", 400), (b"c\r\nover the top\r\n", "60s", 413), (b"", "300ms", 408)],
-    ids=["invalid", "too large", "too slow"])
-def test_a_body_that_fails_while_the_answer_is_held_back_is_told_of(weir, upstream, more, timeout, status):
+def http1_body(server, more):
+    client = server.connect()
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n")
+    server.wait_log(r'\[id "2"\]')
+    client.send(more)
+    return client.read_response()
+
+
+def http2_body(server, more):
+    client = H2(server.connect())
+    stream = client.headers(post(), end=False)
+    client.data(stream, b"ab")
+    server.wait_log(r'\[id "2"\]')
+    if more:
+        client.data(stream, more)
+    return client.read_response(stream)
+
+
+@pytest.mark.parametrize("page", ["", "error_page 400 408 413 /sorry;"], ids=["", "error_page"])
+@pytest.mark.parametrize("wire, more, timeout, status", [
+    (http1_body, b"xyz\r\n", "60s", 400), (http1_body, b"c\r\nover the top\r\n", "60s", 413), (http1_body, b"", "300ms", 408),
+    (http2_body, b"over the top", "60s", 413), (http2_body, b"", "300ms", 408)],
+    ids=["invalid", "too large", "too slow", "too large, HTTP/2", "too slow, HTTP/2"])
+def test_a_body_that_fails_while_the_answer_is_held_back_is_told_of(weir, upstream, wire, more, timeout, status, page):
+    location = /sorry { return 200 sorry; }
     def begin(peer):
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Of: origin\r\nContent-Length: 9\r\n\r\nhalf")
         peer.wait_gone()
 
     upstream.answers_early(begin)
-    server = weir(HELD % timeout)
-    client = server.connect()
-    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n")
-    server.wait_log(r'\[id "1"\]')
-    client.send(more)
-    response = client.read_response()
+    server = weir(HELD % (timeout, page))
+    response = wire(server, more)
     assert response.status == status
     assert "X-Of" not in response.headers and b"half" not in response.body
+    assert (response.text == "sorry") == (page != "")
+    assert json.loads(written(server, "audit.log"))["transaction"]["response"]["http_code"] == status
+    assert matched(server) == [1, 2, 4]
+    assert f"it was {status}" in server.log()

@@ -274,6 +274,7 @@ void weir_http_waf_add_response(weir_http_waf_state *state)
     weir_str length;
 
     state->response_is_added = true;
+    state->status_added = response->status;
     weir_waf_set_response(state->tx, response->status, weir_http_version_text(response->version));
     for (size_t i = 0; i < response->fields.count; i++) {
         const weir_http_field *field = &response->fields.items[i];

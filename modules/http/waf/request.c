@@ -211,12 +211,14 @@ static weir_http_verdict go_on(weir_http_waf_state *state, bool let_by)
 
 static void log_phase(weir_http_waf_state *state)
 {
-    /* Of what was refused, the log is to tell how it was answered. */
+    const weir_http_response *response = &state->ex->response;
+
+    /* The log is to tell how it was answered in the end. */
     if (!state->response_is_added) {
         weir_http_waf_add_response(state);
-    } else if (state->has_answered) {
-        weir_waf_set_response(state->tx, state->ex->response.status,
-                              weir_http_version_text(state->ex->response.version));
+    } else if (response->status != state->status_added) {
+        weir_waf_set_response(state->tx, response->status,
+                              weir_http_version_text(response->version));
     }
     /* Nobody waits for it but the next request of this connection. */
     while (weir_waf_run_phase(state->tx, WEIR_WAF_PHASE_LOGGING) == WEIR_WAIT) {

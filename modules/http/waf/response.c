@@ -54,12 +54,16 @@ static void later(weir_http_waf_state *state)
     weir_task_post(state->ex->client->connection->loop, &state->task);
 }
 
+/* The response is not to go out: what takes its place (of a body that failed) has no phase for the second time. */
 static void cancelled(weir_http_exchange *ex, weir_http_hold *hold)
 {
     weir_http_waf_state *state = WEIR_OWNER(hold, weir_http_waf_state, hold);
 
     (void) ex;
     weir_task_cancel(&state->task);
+    if (state->response_is_added) {
+        state->step = WEIR_HTTP_WAF_RESPONSE_DONE;
+    }
 }
 
 static void ahead_ready(weir_http_exchange *ex)

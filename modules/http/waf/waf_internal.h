@@ -68,7 +68,8 @@ typedef struct {
     weir_http_exchange *ex;
     weir_http_waf_step step;
     bool response_is_added;
-    bool has_answered; /* the intervention was answered */
+    unsigned status_added; /* of the response that rules of phase 3 saw */
+    bool has_answered;     /* the intervention was answered */
     bool ahead_ended, ahead_is_cut, is_too_large;
     weir_http_hold hold;
     weir_task task; /* goes on with the response */
