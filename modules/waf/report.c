@@ -203,6 +203,7 @@ void weir_waf_exhausted(weir_waf_transaction *tx, const char *what)
     if (tx->is_exhausted) {
         return;
     }
+    tx->gave_up = true;
     tx->is_exhausted = true;
     tx->would_be_blocked = true;
     tx->is_relevant = true;

@@ -551,6 +551,9 @@ static bool phase_is_off(const weir_waf_transaction *tx, unsigned phase)
 static void phase_begin(weir_waf_transaction *tx, unsigned phase)
 {
     tx->at = (weir_waf_position){.phase = phase};
+    if (phase > WEIR_WAF_PHASE_REQUEST_BODY) {
+        tx->gave_up = false; /* of a request that was let by all the same */
+    }
     if (phase == WEIR_WAF_PHASE_REQUEST_HEAD) {
         weir_waf_collect_head(tx);
     } else if (phase == WEIR_WAF_PHASE_REQUEST_BODY) {
@@ -656,10 +659,19 @@ static weir_result run_rules(weir_waf_transaction *tx)
     return WEIR_OK;
 }
 
-/* What a regex gave up on was not looked at: that is no reason to let the request by. */
-static void request_end(weir_waf_transaction *tx)
+/*
+ * What a regex gave up on was not looked at: that is no reason to let the request by, nor the response.  A response may have no phase 4, so
+ * it is judged after each; of the request, phase 2 may find out more.
+ */
+static void judge_given_up(weir_waf_transaction *tx)
 {
-    if (!tx->pcre_limit_was_hit || phase_is_off(tx, tx->at.phase)) {
+    bool gave_up = tx->gave_up;
+
+    if (tx->at.phase == WEIR_WAF_PHASE_REQUEST_HEAD) {
+        return;
+    }
+    tx->gave_up = false;
+    if (!gave_up || tx->at.phase == WEIR_WAF_PHASE_LOGGING || phase_is_off(tx, tx->at.phase)) {
         return;
     }
     if (tx->engine == WEIR_WAF_ENGINE_ON) {
@@ -687,8 +699,8 @@ weir_result weir_waf_run_phase(weir_waf_transaction *tx, weir_waf_phase phase)
         if (result == WEIR_OK) {
             result = run_rules(tx);
         }
-        if (result == WEIR_OK && phase == WEIR_WAF_PHASE_REQUEST_BODY) {
-            request_end(tx);
+        if (result == WEIR_OK) {
+            judge_given_up(tx);
         }
     }
     tx->spent_us += weir_clock_monotonic_us() - begin_us;

@@ -189,6 +189,7 @@ struct weir_waf_transaction {
     bool is_exhausted; /* of work or memory: decided, logged */
     bool pool_is_raised;
     bool pcre_limit_was_hit;
+    bool gave_up; /* a regex did, and what it gave up on has no verdict yet */
     weir_str session_id, user_id, resource_id;
     struct weir_waf_kept *kept[5]; /* collections that initcol named */
 };

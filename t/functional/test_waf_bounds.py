@@ -148,6 +148,29 @@ def test_what_a_regex_gave_up_on_is_refused_unless_rules_allow_it(weir, mode, ru
 
 
 def test_what_a_regex_gave_up_on_is_refused_with_the_rules_that_come_with_weir(weir, folder):
+@pytest.mark.parametrize("mode, rules, status", [
+    ("on", "", 403), ("detection", "", 200), ("on", 'SecRule TX:MSC_PCRE_LIMITS_EXCEEDED "!@eq 0" "id:2,phase:4,allow,nolog"', 200)])
+@pytest.mark.parametrize("phase, variable", [(3, "RESPONSE_HEADERS:X-Slow"), (4, "RESPONSE_BODY")])
+def test_of_a_response_too_what_a_regex_gave_up_on_is_refused_unless_rules_allow_it(weir, upstream, phase, variable, mode, rules, status):
+    slow = b"a" * 60 + b"b"
+    upstream.answers(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Slow: %s\r\nContent-Length: %d\r\n\r\n%s"
+                     % (slow, len(slow), slow))
+    rules = rules.replace("phase:4", f"phase:{phase}")
+    server = weir(waf("SecResponseBodyAccess On", "SecResponseBodyMimeType text/plain",
+                      f'SecRule {variable} "@rx ^(?:a|aa)+$" "id:1,phase:{phase},pass,nolog"', rules)
+                  .replace("modsecurity on", f"modsecurity {mode}") + "location / { proxy_pass http://@upstream@; }")
+    response = server.get("/")
+    assert (response.status, slow in response.body) == (status, status == 200)
+    assert ("budget of steps of a regex is used up in phase %d" % phase in server.log()) == (status == 403)
+
+
+def test_a_regex_that_gave_up_on_a_request_that_rules_allowed_refuses_no_response(weir):
+    server = weir(waf('SecRule ARGS "@rx ^(?:a|aa)+$" "id:1,phase:1,pass,nolog"', 'SecAction "id:2,phase:1,allow:request,nolog"',
+                      'SecAction "id:3,phase:3,pass,nolog"') + FINE)
+    assert server.get("/?a=" + "a" * 60 + "b").status == 200
+    assert "the regex gave up at its match limit" in server.log()
+
+
     """This regex stands where a site's own rules do, behind CRS."""
     with open(CONF_WAF, "rb") as file:
         folder.write("waf/main.conf", file.read())
