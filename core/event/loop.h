@@ -118,6 +118,8 @@ typedef struct weir_task {
 /* Runs once at the end of this turn, however often it was posted before. */
 void weir_task_post(weir_loop *loop, weir_task *task);
 void weir_task_cancel(weir_task *task);
+/* Some are posted: the next turn will not wait. */
+bool weir_loop_has_tasks(const weir_loop *loop);
 
 /* ---- the small pool of threads for disk I/O */
 

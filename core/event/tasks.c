@@ -10,6 +10,11 @@ void weir_task_post(weir_loop *loop, weir_task *task)
     }
 }
 
+bool weir_loop_has_tasks(const weir_loop *loop)
+{
+    return !weir_list_is_empty(&loop->posted);
+}
+
 void weir_task_cancel(weir_task *task)
 {
     if (task->posted) {

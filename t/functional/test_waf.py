@@ -3,12 +3,13 @@
 import hashlib
 import json
 import re
+import time
 
 import pytest
 
 from harness import wait_until
-from harness.upstream import answer
 from harness.h2 import H2, post
+from harness.upstream import answer
 
 pytestmark = pytest.mark.weir_only("nginx has no WAF of its own")
 
@@ -427,11 +428,17 @@ def test_explain_tells_what_detection_would_have_blocked(check):
     ("GET / HTTP/1.1\nHost: other.test\n\n", "no rules judged the request"),
     ("NO REQUEST\n\n", "no rules judged the request"),
     ("", "there is no request on stdin"),
+    ("GET / HTTP/1.1\nHost: shop.test\n", "the request is truncated: its head has no end"),
+    ("POST / HTTP/1.1\nHost: shop.test\nContent-Length: 6\n\nq=ev", "the request is truncated: 4 of 6 bytes of its body came"),
+    ("POST / HTTP/1.1\nHost: shop.test\nTransfer-Encoding: chunked\n\n6\nq=evil\n",
+     "the request is truncated: the last chunk of its body did not come"),
 ])
-def test_explain_says_why_there_is_nothing_to_explain(explain, request_text, why):
+def test_explain_says_at_once_why_there_is_nothing_to_explain(explain, request_text, why):
+    began = time.monotonic()
     result = explain(request_text)
     assert result.code == 2 and result.out == ""
     assert why in result.err
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("config, why", [
@@ -452,6 +459,7 @@ HELD = """
         SecRule RESPONSE_STATUS "@unconditionalMatch" "id:4,phase:5,pass,log,logdata:\\'it was %%{RESPONSE_STATUS}\\'"';
     client_max_body_size 10; client_body_timeout %s; %s
     location / { proxy_pass http://@upstream@; proxy_request_buffering off; }
+    location = /sorry { return 200 sorry; }
 """
 
 
@@ -479,7 +487,6 @@ def http2_body(server, more):
     (http2_body, b"over the top", "60s", 413), (http2_body, b"", "300ms", 408)],
     ids=["invalid", "too large", "too slow", "too large, HTTP/2", "too slow, HTTP/2"])
 def test_a_body_that_fails_while_the_answer_is_held_back_is_told_of(weir, upstream, wire, more, timeout, status, page):
-    location = /sorry { return 200 sorry; }
     def begin(peer):
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Of: origin\r\nContent-Length: 9\r\n\r\nhalf")
         peer.wait_gone()

@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -39,6 +40,7 @@ typedef struct {
     weir_cycle *cycle;
     weir_loop *loop;
     int fd;            /* the client's end */
+    int server_fd;     /* the connection's, while there is one */
     bool was_answered; /* something came back */
 } explain;
 
@@ -46,6 +48,8 @@ typedef struct {
 static bool is_explaining;
 static unsigned explained; /* lines written */
 static bool is_refusal;    /* what one of them says */
+static bool is_truncated;  /* the request ended before its rules did */
+static bool body_is_short; /* in its body: said */
 
 bool weir_http_waf_is_explaining(void)
 {
@@ -59,14 +63,30 @@ static bool explain_fail(const char *what, weir_str name)
     return false;
 }
 
+static void explain_truncated(const weir_http_request *request)
+{
+    char text[128];
+    weir_builder builder;
+
+    body_is_short = true;
+    weir_builder_over(&builder, text, sizeof(text));
+    if (request->content_length >= 0) {
+        weir_builder_printf(&builder, "%llu of %lld bytes of its body came",
+                            (unsigned long long) request->body_received,
+                            (long long) request->content_length);
+    } else {
+        weir_builder_add(&builder, WEIR_STR("the last chunk of its body did not come"));
+    }
+    (void) explain_fail("the request is truncated:", weir_builder_cut(&builder));
+}
+
 void weir_http_waf_explain_verdict(weir_http_waf_state *state)
 {
     weir_http_exchange *ex = state->ex;
     weir_str line;
 
-    if (state->step < WEIR_HTTP_WAF_BODY_DONE && !state->has_answered) {
-        (void) explain_fail("the rules did not come to an end: is the request complete?",
-                            WEIR_STR_EMPTY);
+    if (is_truncated || (state->step < WEIR_HTTP_WAF_BODY_DONE && !state->has_answered)) {
+        explain_truncated(&ex->request);
         return;
     }
     explained++;
@@ -156,6 +176,7 @@ static bool connection_open(explain *self)
         return explain_fail("socketpair() failed", WEIR_STR_EMPTY);
     }
     self->fd = fds[1];
+    self->server_fd = fds[0];
     connection = weir_connection_adopt(self->loop, fds[0], 512, &self->cycle->log);
     if (connection == NULL) {
         close(fds[0]);
@@ -197,6 +218,15 @@ static bool is_over(const explain *self, uint64_t until_ms)
     return weir_connections_open(self->loop) == 0 || now_ms() >= until_ms;
 }
 
+/* All was read, nothing is on its way, and nobody has answered: more of the request is waited for. */
+static bool is_waited_for(const explain *self)
+{
+    int unread = 0;
+
+    return weir_connections_open(self->loop) != 0 && !weir_loop_has_tasks(self->loop)
+           && ioctl(self->server_fd, FIONREAD, &unread) == 0 && unread == 0;
+}
+
 static void replay(explain *self)
 {
     weir_str rest = self->request;
@@ -213,8 +243,9 @@ static void replay(explain *self)
         }
         turn(self);
     }
-    while (!self->was_answered && !is_over(self, until_ms)) {
+    while (!self->was_answered && !is_truncated && !is_over(self, until_ms)) {
         turn(self);
+        is_truncated = !self->was_answered && is_waited_for(self);
     }
     /* Closed behind the answer: a client that goes before it would not be answered. */
     close(self->fd);
@@ -247,11 +278,12 @@ static bool explain_do(explain *self)
         return false;
     }
     replay(self);
-    return explained != 0
-           || explain_fail(self->was_answered
-                               ? "no rules judged the request (another listener: --port)"
-                               : "the request is not complete: it was not answered",
-                           WEIR_STR_EMPTY);
+    if (explained != 0 || body_is_short) {
+        return explained != 0;
+    }
+    return explain_fail(is_truncated ? "the request is truncated: its head has no end"
+                                     : "no rules judged the request (another listener: --port)",
+                        WEIR_STR_EMPTY);
 }
 
 static bool options_take(explain *self, const weir_str *arguments, size_t count)
