@@ -11,18 +11,30 @@
 
 /* The audit log: what a request and its response were, and which rules matched; in ModSecurity's two forms. */
 
+/*
+ * An entry is written at once, while others wait: it has a share of each body, and of each text of the rules that matched;
+ * from ROOMY_BYTES on less of those.  An attack is not to hide its entry by making it too long.
+ */
 #define ENTRY_MAX ((size_t) 32 * 1024 * 1024)
+#define BODY_MAX ((size_t) 1024 * 1024)
+#define ROOMY_BYTES ((size_t) 4 * 1024 * 1024)
+#define TEXT_MAX 4096
+#define TEXT_MAX_LATER 256
 
-/* How much of a body, and of each text of a rule that matched, an entry has.  An attack is not to hide its entry by making it too long. */
-typedef struct {
-    size_t body, text;
-} audit_share;
+static size_t text_max(const weir_builder *entry)
+{
+    return weir_builder_text(entry).len < ROOMY_BYTES ? TEXT_MAX : TEXT_MAX_LATER;
+}
 
-static const audit_share shares[] = {
-    {SIZE_MAX, SIZE_MAX},
-    {(size_t) 1024 * 1024, 4096},
-    {(size_t) 64 * 1024, 256},
-};
+static weir_str body_share(weir_str body)
+{
+    return weir_str_slice(body, 0, BODY_MAX);
+}
+
+static size_t left_out(weir_str body)
+{
+    return body.len - body_share(body).len;
+}
 
 void weir_waf_change_parts(weir_waf_transaction *tx, weir_str change)
 {
@@ -177,7 +189,40 @@ static void add_head_part(const weir_waf_transaction *tx, weir_builder *entry,
     weir_builder_printf(entry, " %u\n", tx->connection.server_port);
 }
 
-static void add_native(weir_waf_transaction *tx, weir_builder *entry, const audit_share *share)
+static bool has_response_body(const weir_waf_transaction *tx)
+{
+    return has_part(tx, 'E') && tx->has_response_body;
+}
+
+/* Of what is in other parts, too: nothing in them could be told from what a client wrote. */
+static void add_left_out(const weir_waf_transaction *tx, weir_builder *entry, uint32_t rules)
+{
+    size_t request = has_request_body(tx) ? left_out(tx->request_body) : 0;
+    size_t response = has_response_body(tx) ? left_out(tx->response_body) : 0;
+
+    if (rules != 0 || request != 0 || response != 0) {
+        weir_builder_printf(entry,
+                            "Left out: %u rules, %zu bytes of the request's body, %zu bytes of "
+                            "the response's body\n",
+                            rules, request, response);
+    }
+}
+
+static void add_messages(weir_waf_transaction *tx, weir_builder *entry)
+{
+    weir_waf_selection selection = weir_waf_select(tx);
+
+    for (const weir_waf_match *match = tx->first_match; match != NULL; match = match->next) {
+        if (match->is_audited && weir_waf_selects(&selection, match)) {
+            weir_builder_add(entry, WEIR_STR("ModSecurity: "));
+            weir_waf_add_rule(tx, entry, match, text_max(entry));
+            weir_builder_add_byte(entry, '\n');
+        }
+    }
+    add_left_out(tx, entry, selection.left_out);
+}
+
+static void add_native(weir_waf_transaction *tx, weir_builder *entry)
 {
     boundary between = boundary_make();
 
@@ -190,14 +235,12 @@ static void add_native(weir_waf_transaction *tx, weir_builder *entry, const audi
     }
     if (has_request_body(tx)) {
         add_boundary(entry, &between, has_part(tx, 'C') ? 'C' : 'I');
-        weir_waf_add_escaped_where(entry, weir_str_slice(tx->request_body, 0, share->body),
-                                   breaks_entry);
+        weir_waf_add_escaped_where(entry, body_share(tx->request_body), breaks_entry);
         weir_builder_add(entry, WEIR_STR("\n\n"));
     }
-    if (has_part(tx, 'E') && tx->has_response_body) {
+    if (has_response_body(tx)) {
         add_boundary(entry, &between, 'E');
-        weir_waf_add_escaped_where(entry, weir_str_slice(tx->response_body, 0, share->body),
-                                   is_no_ascii);
+        weir_waf_add_escaped_where(entry, body_share(tx->response_body), is_no_ascii);
         weir_builder_add(entry, WEIR_STR("\n\n"));
     }
     if (has_part(tx, 'F')) {
@@ -209,13 +252,7 @@ static void add_native(weir_waf_transaction *tx, weir_builder *entry, const audi
     }
     if (has_part(tx, 'H')) {
         add_boundary(entry, &between, 'H');
-        for (const weir_waf_match *match = tx->first_match; match != NULL; match = match->next) {
-            if (match->is_audited) {
-                weir_builder_add(entry, WEIR_STR("ModSecurity: "));
-                weir_waf_add_rule(tx, entry, match, share->text);
-                weir_builder_add_byte(entry, '\n');
-            }
-        }
+        add_messages(tx, entry);
         weir_builder_add_byte(entry, '\n');
     }
     add_boundary(entry, &between, 'Z');
@@ -293,8 +330,16 @@ static bool is_decimal(weir_str text)
            && text.data[2] >= '0' && text.data[2] <= '9';
 }
 
-static void add_json_request(const weir_waf_transaction *tx, weir_waf_json *json,
-                             const audit_share *share, weir_pool *pool)
+/* A member of its own says that the body is longer. */
+static void add_json_body(weir_waf_json *json, weir_str body)
+{
+    weir_waf_json_text(json, "body", body_share(body));
+    if (left_out(body) != 0) {
+        weir_waf_json_number(json, "body_bytes_left_out", (int64_t) left_out(body));
+    }
+}
+
+static void add_json_request(const weir_waf_transaction *tx, weir_waf_json *json, weir_pool *pool)
 {
     weir_str version = tx->request.protocol;
     weir_str name;
@@ -306,7 +351,7 @@ static void add_json_request(const weir_waf_transaction *tx, weir_waf_json *json
     }
     weir_waf_json_text(json, "uri", tx->request.target);
     if (has_request_body(tx) || has_part(tx, 'C')) {
-        weir_waf_json_text(json, "body", weir_str_slice(tx->request_body, 0, share->body));
+        add_json_body(json, tx->request_body);
     }
     if (has_part(tx, 'B')) {
         add_json_headers(json, &tx->values[WEIR_WAF_VAR_REQUEST_HEADERS], pool);
@@ -314,12 +359,11 @@ static void add_json_request(const weir_waf_transaction *tx, weir_waf_json *json
     weir_waf_json_close(json, '}');
 }
 
-static void add_json_response(const weir_waf_transaction *tx, weir_waf_json *json,
-                              const audit_share *share, weir_pool *pool)
+static void add_json_response(const weir_waf_transaction *tx, weir_waf_json *json, weir_pool *pool)
 {
     weir_waf_json_open(json, "response", '{');
     if (has_part(tx, 'E')) {
-        weir_waf_json_text(json, "body", weir_str_slice(tx->response_body, 0, share->body));
+        add_json_body(json, tx->response_body);
     }
     weir_waf_json_number(json, "http_code", tx->response_status);
     if (has_part(tx, 'F')) {
@@ -335,29 +379,30 @@ static void add_json_number_text(weir_waf_transaction *tx, weir_waf_json *json, 
 }
 
 static void add_json_message(weir_waf_transaction *tx, weir_waf_json *json,
-                             const weir_waf_match *match, const audit_share *share)
+                             const weir_waf_match *match)
 {
     const weir_waf_rule *rule = match->rule;
+    size_t most = text_max(json->to);
     char line[WEIR_WAF_MATCHED_MAX];
     weir_builder matched;
 
     weir_builder_over(&matched, line, sizeof(line));
     weir_waf_add_matched(tx, &matched, match);
     weir_waf_json_open(json, NULL, '{');
-    weir_waf_json_text(json, "message", weir_str_slice(match->message, 0, share->text));
+    weir_waf_json_text(json, "message", weir_str_slice(match->message, 0, most));
     weir_waf_json_open(json, "details", '{');
     weir_waf_json_text(json, "match", weir_builder_cut(&matched));
     weir_waf_json_text(json, "reference", WEIR_STR_EMPTY);
     add_json_number_text(tx, json, "ruleId", (int64_t) rule->id);
     weir_waf_json_text(json, "file", rule->file);
     add_json_number_text(tx, json, "lineNumber", rule->line);
-    weir_waf_json_text(json, "data", weir_str_slice(match->data, 0, share->text));
+    weir_waf_json_text(json, "data", weir_str_slice(match->data, 0, most));
     add_json_number_text(tx, json, "severity", rule->severity < 0 ? 0 : rule->severity);
     weir_waf_json_text(json, "ver", rule->version);
     weir_waf_json_text(json, "rev", rule->revision);
     weir_waf_json_open(json, "tags", '[');
     for (WEIR_ARRAY_EACH(&rule->tags, const weir_waf_macro, tag)) {
-        weir_waf_json_text(json, NULL, weir_str_slice(weir_waf_expand(tx, tag), 0, share->text));
+        weir_waf_json_text(json, NULL, weir_str_slice(weir_waf_expand(tx, tag), 0, most));
     }
     weir_waf_json_close(json, ']');
     weir_waf_json_text(json, "maturity", rule->maturity.len == 0 ? WEIR_STR("0") : rule->maturity);
@@ -404,8 +449,23 @@ static weir_str server_id(weir_waf_worker *worker)
     return worker->server_id;
 }
 
-static void add_json(weir_waf_transaction *tx, weir_builder *entry, const audit_share *share,
-                     weir_pool *pool)
+static void add_json_messages(weir_waf_transaction *tx, weir_waf_json *json)
+{
+    weir_waf_selection selection = weir_waf_select(tx);
+
+    weir_waf_json_open(json, "messages", '[');
+    for (const weir_waf_match *match = tx->first_match; match != NULL; match = match->next) {
+        if (match->is_audited && weir_waf_selects(&selection, match)) {
+            add_json_message(tx, json, match);
+        }
+    }
+    weir_waf_json_close(json, ']');
+    if (selection.left_out != 0) {
+        weir_waf_json_number(json, "messages_left_out", selection.left_out);
+    }
+}
+
+static void add_json(weir_waf_transaction *tx, weir_builder *entry, weir_pool *pool)
 {
     weir_waf_json json = {.to = entry};
     weir_str server = server_id(tx->worker);
@@ -427,17 +487,11 @@ static void add_json(weir_waf_transaction *tx, weir_builder *entry, const audit_
     weir_waf_json_text(&json, "host_ip", tx->connection.server_addr);
     weir_waf_json_number(&json, "host_port", tx->connection.server_port);
     weir_waf_json_text(&json, "unique_id", tx->options.unique_id);
-    add_json_request(tx, &json, share, pool);
-    add_json_response(tx, &json, share, pool);
+    add_json_request(tx, &json, pool);
+    add_json_response(tx, &json, pool);
     if (has_part(tx, 'H')) {
         add_json_producer(tx, &json);
-        weir_waf_json_open(&json, "messages", '[');
-        for (const weir_waf_match *match = tx->first_match; match != NULL; match = match->next) {
-            if (match->is_audited) {
-                add_json_message(tx, &json, match, share);
-            }
-        }
-        weir_waf_json_close(&json, ']');
+        add_json_messages(tx, &json);
     }
     weir_waf_json_close(&json, '}');
     weir_waf_json_close(&json, '}');
@@ -446,18 +500,13 @@ static void add_json(weir_waf_transaction *tx, weir_builder *entry, const audit_
 
 bool weir_waf_audit_entry(weir_waf_transaction *tx, weir_pool *pool, weir_str *text)
 {
-    for (size_t i = 0; i < WEIR_COUNT(shares); i++) {
-        weir_builder entry;
+    weir_builder entry;
 
-        weir_builder_open(&entry, pool, ENTRY_MAX);
-        if (tx->settings->audit.is_json) {
-            add_json(tx, &entry, &shares[i], pool);
-        } else {
-            add_native(tx, &entry, &shares[i]);
-        }
-        if (weir_builder_close(&entry, text)) {
-            return true;
-        }
+    weir_builder_open(&entry, pool, ENTRY_MAX);
+    if (tx->settings->audit.is_json) {
+        add_json(tx, &entry, pool);
+    } else {
+        add_native(tx, &entry);
     }
-    return false;
+    return weir_builder_close(&entry, text);
 }

@@ -150,6 +150,32 @@ void weir_waf_add_rule(weir_waf_transaction *tx, weir_builder *line, const weir_
     add_part(line, "ref", WEIR_STR_EMPTY);
 }
 
+weir_waf_selection weir_waf_select(const weir_waf_transaction *tx)
+{
+    weir_waf_selection selection = {.deciding = NULL};
+
+    for (const weir_waf_match *match = tx->first_match; match != NULL; match = match->next) {
+        if (match->is_disruptive) {
+            selection.deciding = match;
+            break;
+        }
+        if (match->decides) {
+            selection.deciding = match;
+        }
+    }
+    return selection;
+}
+
+bool weir_waf_selects(weir_waf_selection *selection, const weir_waf_match *match)
+{
+    if (selection->shown == WEIR_WAF_SHOWN_MAX && match != selection->deciding) {
+        selection->left_out++;
+        return false;
+    }
+    selection->shown += match != selection->deciding;
+    return true;
+}
+
 static void tell(weir_waf_transaction *tx, weir_builder *line, bool is_disruptive)
 {
     tx->options.log(tx->options.subject, weir_builder_cut(line), is_disruptive);
@@ -177,6 +203,7 @@ void weir_waf_limit_was_hit(weir_waf_transaction *tx)
     if (slot != 0) {
         weir_waf_slot_set_number(tx, (uint32_t) slot - 1, 1);
     }
+    tx->gave_up = true;
     if (tx->pcre_limit_was_hit) {
         return;
     }
@@ -203,7 +230,6 @@ void weir_waf_exhausted(weir_waf_transaction *tx, const char *what)
     if (tx->is_exhausted) {
         return;
     }
-    tx->gave_up = true;
     tx->is_exhausted = true;
     tx->would_be_blocked = true;
     tx->is_relevant = true;

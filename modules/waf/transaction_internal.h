@@ -293,6 +293,18 @@ void weir_waf_add_rule(weir_waf_transaction *tx, weir_builder *line, const weir_
 #define WEIR_WAF_MATCHED_MAX 8192
 void weir_waf_add_matched(weir_waf_transaction *tx, weir_builder *line,
                           const weir_waf_match *match);
+/*
+ * Which matches a line of a log has: where very many rules matched, the first ones, and that which decided.  The error log, which is written as they
+ * match, has them all.
+ */
+#define WEIR_WAF_SHOWN_MAX 256
+typedef struct {
+    const weir_waf_match *deciding; /* NULL: none */
+    uint32_t shown, left_out;
+} weir_waf_selection;
+weir_waf_selection weir_waf_select(const weir_waf_transaction *tx);
+/* Asked of each match once, in their order. */
+bool weir_waf_selects(weir_waf_selection *selection, const weir_waf_match *match);
 /* A regex was given up. */
 void weir_waf_limit_was_hit(weir_waf_transaction *tx);
 

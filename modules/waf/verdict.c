@@ -5,9 +5,15 @@
 
 /* Why a request was blocked, and what would let it pass. */
 
+/* A line is written at once, while others wait: from ROOMY_BYTES on it has less of each rule. */
 #define LINE_MAX_BYTES ((size_t) 4 * 1024 * 1024)
+#define ROOMY_BYTES ((size_t) 512 * 1024)
 #define MATCHES_SHOWN 16 /* of a rule */
 #define SHOWN_MAX 512
+#define MATCHES_SHOWN_LATER 1
+#define SHOWN_MAX_LATER 64
+#define EXCLUSIONS_MAX ((size_t) 512 * 1024)
+#define EXCLUSION_RULES_MAX 1024
 
 bool weir_waf_verdict_is_due(const weir_waf_transaction *tx)
 {
@@ -76,12 +82,15 @@ static void add_target(weir_builder *text, const weir_waf_find *find)
     weir_builder_add_byte(text, '"');
 }
 
-/* The same target was named for this rule before. */
-static bool was_named(const weir_waf_match *match, uint32_t number)
+/* The same target was named for this rule before.  `*seen` has a bit for some of those that were: most need no comparing. */
+static bool was_named(const weir_waf_match *match, uint32_t number, uint64_t *seen)
 {
     const weir_waf_find *find = &match->finds[number];
+    uint64_t bit = UINT64_C(1) << (weir_str_hash_nocase(find->name) + find->variable) % 64;
+    bool may_be_seen = (*seen & bit) != 0;
 
-    for (uint32_t i = 0; i < number; i++) {
+    *seen |= bit;
+    for (uint32_t i = 0; may_be_seen && i < number; i++) {
         if (match->finds[i].variable == find->variable
             && weir_str_eq_nocase(match->finds[i].name, find->name)) {
             return true;
@@ -94,11 +103,12 @@ static void add_exclusions(weir_builder *text, const weir_waf_match *match)
 {
     const weir_waf_link *head = WEIR_ARRAY_AT(&match->rule->links, weir_waf_link, 0);
     bool is_named = false;
+    uint64_t seen = 0;
 
     for (uint32_t i = 0; i < match->find_count; i++) {
         if (match->finds[i].link == head && is_of_request(&match->finds[i])) {
             is_named = true;
-            if (!was_named(match, i)) {
+            if (!was_named(match, i, &seen)) {
                 weir_builder_printf(text, "SecRuleUpdateTargetById %llu ",
                                     (unsigned long long) match->rule->id);
                 add_target(text, &match->finds[i]);
@@ -126,45 +136,66 @@ static bool is_reason(const weir_waf_match *match)
 bool weir_waf_exclusions(weir_waf_transaction *tx, weir_pool *pool, weir_str *text)
 {
     weir_builder builder;
+    uint32_t rules = 0;
 
-    weir_builder_open(&builder, pool, LINE_MAX_BYTES);
-    for (const weir_waf_match *match = tx->first_match; match != NULL; match = match->next) {
-        if (is_reason(match)) {
+    weir_builder_open(&builder, pool, EXCLUSIONS_MAX);
+    for (const weir_waf_match *match = tx->first_match; match != NULL && !builder.failed;
+         match = match->next) {
+        if (is_reason(match) && ++rules <= EXCLUSION_RULES_MAX) {
             add_exclusions(&builder, match);
         }
     }
-    return weir_builder_close(&builder, text);
+    return rules <= EXCLUSION_RULES_MAX && weir_builder_close(&builder, text);
 }
 
 /* ---- the line */
 
-static void add_find(weir_waf_transaction *tx, weir_waf_json *json, const weir_waf_find *find)
+static void add_find(weir_waf_transaction *tx, weir_waf_json *json, const weir_waf_find *find,
+                     size_t most)
 {
     weir_waf_json_open(json, NULL, '{');
-    weir_waf_json_text(json, "variable",
-                       weir_str_slice(weir_waf_find_name(tx, find), 0, SHOWN_MAX));
-    weir_waf_json_text(json, "matched", weir_str_slice(find->matched, 0, SHOWN_MAX));
-    weir_waf_json_text(json, "value", weir_str_slice(find->value, 0, SHOWN_MAX));
+    weir_waf_json_text(json, "variable", weir_str_slice(weir_waf_find_name(tx, find), 0, most));
+    weir_waf_json_text(json, "matched", weir_str_slice(find->matched, 0, most));
+    weir_waf_json_text(json, "value", weir_str_slice(find->value, 0, most));
     weir_waf_json_close(json, '}');
 }
 
-static void add_rule(weir_waf_transaction *tx, weir_waf_json *json, const weir_waf_match *match,
-                     uint32_t matches_shown)
+static void add_rule(weir_waf_transaction *tx, weir_waf_json *json, const weir_waf_match *match)
 {
+    bool is_roomy = weir_builder_text(json->to).len < ROOMY_BYTES;
+    uint32_t matches = is_roomy ? MATCHES_SHOWN : MATCHES_SHOWN_LATER;
+    size_t most = is_roomy ? SHOWN_MAX : SHOWN_MAX_LATER;
+
     weir_waf_json_open(json, NULL, '{');
     weir_waf_json_number(json, "id", (int64_t) match->rule->id);
-    weir_waf_json_text(json, "msg", weir_str_slice(match->message, 0, SHOWN_MAX));
-    weir_waf_json_text(json, "data", weir_str_slice(match->data, 0, SHOWN_MAX));
+    weir_waf_json_text(json, "msg", weir_str_slice(match->message, 0, most));
+    weir_waf_json_text(json, "data", weir_str_slice(match->data, 0, most));
     weir_waf_json_text(json, "file", match->rule->file);
     weir_waf_json_number(json, "line", match->rule->line);
     weir_waf_json_number(json, "score", match->score);
     weir_waf_json_number(json, "sum", match->sum);
     weir_waf_json_open(json, "matches", '[');
-    for (uint32_t i = 0; i < match->find_count && i < matches_shown; i++) {
-        add_find(tx, json, &match->finds[i]);
+    for (uint32_t i = 0; i < match->find_count && i < matches; i++) {
+        add_find(tx, json, &match->finds[i], most);
     }
     weir_waf_json_close(json, ']');
     weir_waf_json_close(json, '}');
+}
+
+static void add_rules(weir_waf_transaction *tx, weir_waf_json *json)
+{
+    weir_waf_selection selection = weir_waf_select(tx);
+
+    weir_waf_json_open(json, "rules", '[');
+    for (const weir_waf_match *match = tx->first_match; match != NULL; match = match->next) {
+        if (weir_waf_selects(&selection, match)) {
+            add_rule(tx, json, match);
+        }
+    }
+    weir_waf_json_close(json, ']');
+    if (selection.left_out != 0) {
+        weir_waf_json_number(json, "rules_left_out", selection.left_out);
+    }
 }
 
 static int64_t threshold(const weir_waf_transaction *tx)
@@ -183,11 +214,12 @@ static weir_str outcome(const weir_waf_transaction *tx)
     return tx->would_be_blocked ? WEIR_STR("would be blocked") : WEIR_STR("passed");
 }
 
-static bool line_make(weir_waf_transaction *tx, weir_pool *pool, uint32_t matches_shown,
-                      weir_str exclusions, weir_str *line)
+bool weir_waf_verdict_line(weir_waf_transaction *tx, weir_pool *pool, weir_str *line)
 {
     weir_builder builder;
     weir_waf_json json = {.to = &builder};
+    weir_str exclusions = WEIR_STR_EMPTY;
+    bool has_exclusions = weir_waf_exclusions(tx, pool, &exclusions);
 
     weir_builder_open(&builder, pool, LINE_MAX_BYTES);
     weir_waf_json_open(&json, NULL, '{');
@@ -205,23 +237,12 @@ static bool line_make(weir_waf_transaction *tx, weir_pool *pool, uint32_t matche
     weir_waf_json_number(&json, "threshold", threshold(tx));
     weir_waf_json_number(&json, "time_us", (int64_t) tx->spent_us);
     weir_waf_json_number(&json, "work", (int64_t) tx->work);
-    weir_waf_json_open(&json, "rules", '[');
-    for (const weir_waf_match *match = tx->first_match; match != NULL; match = match->next) {
-        add_rule(tx, &json, match, matches_shown);
-    }
-    weir_waf_json_close(&json, ']');
+    add_rules(tx, &json);
     weir_waf_json_text(&json, "exclusion", exclusions);
+    if (!has_exclusions) {
+        weir_waf_json_word(&json, "exclusion_is_left_out", WEIR_STR("true"));
+    }
     weir_waf_json_close(&json, '}');
     weir_builder_add_byte(&builder, '\n');
     return weir_builder_close(&builder, line);
-}
-
-bool weir_waf_verdict_line(weir_waf_transaction *tx, weir_pool *pool, weir_str *line)
-{
-    weir_str exclusions;
-
-    /* An attack is not to hide its line by making it too long. */
-    return (weir_waf_exclusions(tx, pool, &exclusions)
-            && line_make(tx, pool, MATCHES_SHOWN, exclusions, line))
-           || line_make(tx, pool, 1, WEIR_STR_EMPTY, line);
 }

@@ -15,7 +15,7 @@ bool weir_waf_verdict_line(weir_waf_transaction *tx, weir_pool *pool, weir_str *
 
 /*
  * Directives that take out of the rules that scored what they matched on, one a line, in memory of the pool: to be included after the
- * rules.  Empty when nothing scored.
+ * rules.  Empty when nothing scored.  False: no memory, or over 1024 rules or 512 KiB.
  */
 bool weir_waf_exclusions(weir_waf_transaction *tx, weir_pool *pool, weir_str *text) WEIR_MUST_USE;
 

@@ -102,9 +102,11 @@ def test_no_body_is_too_long_for_an_entry(weir, form):
     assert len(text) < 32 << 20
     if form == "JSON":
         entry = json.loads(text)["transaction"]
+        assert len(entry["request"]["body"]) == 1 << 20 and entry["request"]["body_bytes_left_out"] == size - (1 << 20)
         assert entry["messages"][0]["details"]["ruleId"] == "1" and entry["request"]["body"].startswith("\0\0")
     else:
         assert boundaries(text) == list("ABCEFHZ") and '[id "1"]' in text
+        assert f"\nLeft out: 0 rules, {size - (1 << 20)} bytes of the request's body, 0 bytes of the response's body\n" in text
 
 
 def test_who_uses_up_the_budget_is_in_the_audit_log(weir):

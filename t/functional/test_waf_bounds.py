@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import select
 import signal
 
@@ -147,7 +148,6 @@ def test_what_a_regex_gave_up_on_is_refused_unless_rules_allow_it(weir, mode, ru
     assert server.request("/", "POST", FORM, b"a=sc" + b"<" * 8000).status == status
 
 
-def test_what_a_regex_gave_up_on_is_refused_with_the_rules_that_come_with_weir(weir, folder):
 @pytest.mark.parametrize("mode, rules, status", [
     ("on", "", 403), ("detection", "", 200), ("on", 'SecRule TX:MSC_PCRE_LIMITS_EXCEEDED "!@eq 0" "id:2,phase:4,allow,nolog"', 200)])
 @pytest.mark.parametrize("phase, variable", [(3, "RESPONSE_HEADERS:X-Slow"), (4, "RESPONSE_BODY")])
@@ -171,6 +171,7 @@ def test_a_regex_that_gave_up_on_a_request_that_rules_allowed_refuses_no_respons
     assert "the regex gave up at its match limit" in server.log()
 
 
+def test_what_a_regex_gave_up_on_is_refused_with_the_rules_that_come_with_weir(weir, folder):
     """This regex stands where a site's own rules do, behind CRS."""
     with open(CONF_WAF, "rb") as file:
         folder.write("waf/main.conf", file.read())
@@ -251,6 +252,34 @@ def test_an_entry_of_the_audit_log_that_is_full_takes_no_time_for_more(weir, fol
     assert server.request("/", "POST", FORM, b"a=" + b"evil" * 250000).status == 200
     wait_until(lambda: server.read("audit.log").endswith("\n"))
     assert cpu_ns(server.workers()[0]) - before < 500_000_000
+
+
+VERY_MANY = "\n".join(
+    f'SecRule ARGS "@contains evil" "id:{i},phase:2,{action},log,auditlog,msg:\'rule {i}\',setvar:tx.anomaly_score=+1"'
+    for i, action in [(i, "pass") for i in range(10_000, 20_000)] + [(9, "deny")]) + "\n"
+
+
+@pytest.mark.parametrize("form", ["JSON", "Native"])
+def test_of_very_many_rules_that_match_a_line_has_some_and_says_how_many_it_leaves_out(weir, folder, form):
+    folder.write("very-many.conf", VERY_MANY)
+    server = weir("modsecurity_verdict_log verdicts.json; modsecurity_learn learnt.conf;" + waf(
+        "SecAuditEngine On", "SecAuditLog audit.log", "SecAuditLogParts ABHZ", f"SecAuditLogFormat {form}", "SecArgumentsLimit 10000")
+        + "modsecurity_work_limit 100g; modsecurity_memory_limit 1000m; modsecurity_rules_file very-many.conf;" + FINE)
+    assert server.request("/", "POST", FORM, b"&".join(b"a%d=evil" % i for i in range(990))).status == 200
+    wait_until(lambda: server.read("verdicts.json").endswith("\n"))
+    verdict = json.loads(server.read("verdicts.json"))
+    ids = list(range(10_000, 10_256)) + [9]
+    assert [rule["id"] for rule in verdict["rules"]] == ids and verdict["rules_left_out"] == 9744
+    assert verdict["exclusion"] == "" and verdict["exclusion_is_left_out"]
+    if form == "JSON":
+        entry = json.loads(server.read("audit.log"))["transaction"]
+        assert [int(message["details"]["ruleId"]) for message in entry["messages"]] == ids
+        assert entry["messages_left_out"] == 9744
+    else:
+        assert [int(number) for number in re.findall(r'\[id "(\d+)"\]', server.read("audit.log"))] == ids
+        assert "\nLeft out: 9744 rules, 0 bytes of the request's body, 0 bytes of the response's body\n" in server.read("audit.log")
+    assert server.log().count('ModSecurity: Warning. Matched') == 10_001
+    assert "nothing is learnt of the request" in server.log() and server.read("learnt.conf") == ""
 
 
 # ---- what one reader sees and another does not

@@ -258,7 +258,16 @@ static void learn(weir_http_waf_state *state)
     weir_builder builder;
     bool has_new = false;
 
-    if (file == NULL || !weir_waf_exclusions(state->tx, ex->pool, &rest) || rest.len == 0) {
+    if (file == NULL) {
+        return;
+    }
+    if (!weir_waf_exclusions(state->tx, ex->pool, &rest)) {
+        weir_log_line(
+            &ex->log, WEIR_LOG_ERR, 0,
+            "nothing is learnt of the request: too many rules matched, or too long names");
+        return;
+    }
+    if (rest.len == 0) {
         return;
     }
     weir_builder_open(&builder, ex->pool, SIZE_MAX);
