@@ -28,8 +28,8 @@ static void the_time_is_there_without_an_update(void **state)
 {
     (void) state;
 
-    /* time() may lag a tick behind clock_gettime(). */
-    assert_in_range(weir_clock_now()->wall_s, time(NULL) - 2, time(NULL) + 1);
+    /* It may have been read when the program began: a minute ago, if the machine stood still. */
+    assert_in_range(weir_clock_now()->wall_s, time(NULL) - 60, time(NULL) + 1);
     assert_true(weir_clock_now()->wall_ms < 1000);
     assert_true(weir_clock_now()->monotonic_ms > 0);
 }

@@ -12,7 +12,7 @@
 
 #include "core/base/clock.h"
 
-#define PATIENCE_US (10 * 1000000ULL)
+#define PATIENCE_US (30 * 1000000ULL)
 
 static void net_accepted(weir_connection *connection, void *subject)
 {

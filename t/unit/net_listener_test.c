@@ -137,7 +137,7 @@ static void an_address_in_use_is_named(void **state)
 
     listen_at(listeners, &f->addr);
     assert_false(weir_listeners_open(listeners, NULL, 1, &f->log));
-    assert_in_range(weir_clock_monotonic_us() - begin_us, 400000, 3000000);
+    assert_true(weir_clock_monotonic_us() - begin_us >= 400000);
 
     snprintf(expected, sizeof(expected),
              "bind() to 127.0.0.1:%u failed (98: Address already in use)",
@@ -154,12 +154,12 @@ static void an_address_that_is_not_ours_is_named_even_by_a_test(void **state)
 {
     net_fixture *f = *state;
     weir_listeners *listeners = listeners_new(f);
-    weir_addr addr = addr_of("192.0.2.1:80");
+    weir_addr addr = addr_of("203.0.113.1:80");
 
     listen_at(listeners, &addr);
     assert_false(weir_listeners_try(listeners, &f->log));
     assert_true(
-        net_log_has(f, "bind() to 192.0.2.1:80 failed (99: Cannot assign requested address)"));
+        net_log_has(f, "bind() to 203.0.113.1:80 failed (99: Cannot assign requested address)"));
 }
 
 /* ---- reloads */
@@ -215,7 +215,7 @@ static void a_reload_that_fails_changes_nothing(void **state)
 {
     net_fixture *f = *state;
     weir_listeners *next = listeners_new(f);
-    weir_addr foreign = addr_of("192.0.2.1:80"), any = addr_of("127.0.0.2");
+    weir_addr foreign = addr_of("203.0.113.1:80"), any = addr_of("127.0.0.2");
     weir_listener *listener;
     int old = f->listener->fds[0];
     int highest = dup(0);
@@ -517,7 +517,7 @@ static void a_reload_that_fails_leaves_the_path_what_it_was(void **state)
         net_fixture *f = *state;
         unix_place place;
         weir_listeners *first = listeners_new(f), *next = listeners_new(f);
-        weir_addr foreign = addr_of("192.0.2.1:80");
+        weir_addr foreign = addr_of("203.0.113.1:80");
         ino_t inode;
 
         unix_place_make(&place);
@@ -822,7 +822,7 @@ static void without_descriptors_it_waits_and_says_so_once(void **state)
     assert_true(net_log_has(f, "accept4() failed (24: Too many open files)"));
 
     net_turn_until(f, has_accepted, f);
-    assert_in_range(weir_clock_monotonic_us() - begin_us, 400000, 5000000);
+    assert_true(weir_clock_monotonic_us() - begin_us >= 400000);
     weir_connection_enter(f->accepted, &idle_state);
     weir_connection_close(f->accepted);
     close(client);

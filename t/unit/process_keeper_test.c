@@ -8,7 +8,7 @@
 
 #include "core/process/worker_internal.h"
 
-#define PATIENCE_MS 10000
+#define PATIENCE_MS 30000
 
 /* A keeper in a process of its own. */
 typedef struct {

@@ -11,22 +11,42 @@ static void turn_for(scene *s, uint64_t ms)
     }
 }
 
+/* False: the machine stood still so long that the first change could be told by itself. */
+static bool one_change_is_told_of_two_files(scene *s)
+{
+    static const char *const names[] = {"a.crt", "a.key"};
+    uint64_t began_us, second_us;
+
+    process_write("a.crt", "1");
+    process_write("a.key", "1");
+    scene_begin(s, names, 2);
+    began_us = weir_clock_monotonic_us();
+    process_write("a.crt", "2");
+    turn_for(s, 700);
+    process_write("a.key", "2");
+    second_us = weir_clock_monotonic_us();
+    turn_for(s, 700);
+
+    /* Looks are a second apart. */
+    if (second_us - began_us >= 950000 || weir_clock_monotonic_us() - second_us >= 950000) {
+        scene_end(s);
+        return false;
+    }
+    assert_int_equal(s->changes, 0);
+    scene_wait(s, 1);
+    return true;
+}
+
 /* One change is told though two files change, and only once they are still. */
 static void a_set_that_is_renewed_is_told_once(void **state)
 {
-    static const char *const names[] = {"a.crt", "a.key"};
     scene s;
+    unsigned tries = 0;
 
     (void) state;
-    process_write("a.crt", "1");
-    process_write("a.key", "1");
-    scene_begin(&s, names, 2);
-    process_write("a.crt", "2");
-    turn_for(&s, 700);
-    process_write("a.key", "2");
-    turn_for(&s, 700);
-    assert_int_equal(s.changes, 0);
-    scene_wait(&s, 1);
+    while (!one_change_is_told_of_two_files(&s)) {
+        assert_in_range(++tries, 1, 20);
+    }
     turn_for(&s, 1200);
     assert_int_equal(s.changes, 1);
 

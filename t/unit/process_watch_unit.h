@@ -7,7 +7,7 @@
 
 #include "core/process/watch_internal.h"
 
-#define PATIENCE_MS 10000
+#define PATIENCE_MS 30000
 
 typedef struct {
     weir_watch watch;
