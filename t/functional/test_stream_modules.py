@@ -343,16 +343,18 @@ def test_a_variable_without_a_value_is_no_host(stream):
 
 @pytest.mark.weir_only("a bound of weir's own")
 def test_a_thousand_stalled_sessions_hold_little_memory(stream, upstream):
-    """Nobody reads at the other end, and clients send what the kernels on the way take."""
+    """Nobody reads at the other end, and clients send what the kernels on the way take: little, as all sockets share its memory."""
     over = threading.Event()
     upstream.speaks(lambda peer: over.wait())
-    server = stream("server { listen 127.0.0.1:@port@; proxy_pass @upstream@; }",
+    upstream.takes_at_most(8192)
+    server = stream("server { listen 127.0.0.1:@port@ rcvbuf=8k; proxy_pass @upstream@; proxy_socket_sndbuf 8k; }",
                     events="worker_connections 4096;", main="worker_rlimit_nofile 8192;")
     worker, = server.workers()
     before = kernel.rss_kib(worker)
     try:
         connections = [server.connect() for _ in range(1000)]
         for connection in connections:
+            connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
             connection.sock.setblocking(False)
             _send_what_fits(connection.sock)
         wait_until(lambda: len(upstream.connections) == 1000)

@@ -228,6 +228,10 @@ class Upstream:
         self._protocol = protocol
         return self
 
+    def takes_at_most(self, count):
+        """Makes the kernel hold no more bytes, or twice as many, of each connection to come while nobody reads them."""
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, count)
+
     @property
     def received(self):
         """The raw bytes of every connection, in order of connecting."""
