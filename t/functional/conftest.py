@@ -1,6 +1,8 @@
 """The fixtures.  Each test gets its own folder, ports and processes."""
 
+import ctypes
 import os
+import resource
 import shutil
 import tempfile
 
@@ -14,7 +16,26 @@ from harness.upstream import Deaf
 _TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
+_PR_SET_THP_DISABLE = 41
+
+
+def _same_everywhere():
+    """What the programs that are started inherit, and what is not to depend on who runs the tests, and where."""
+    os.umask(0o022)
+    for name in list(os.environ):
+        if name.lower() in ("http_proxy", "https_proxy", "all_proxy", "no_proxy") or name == "SSLKEYLOGFILE":
+            del os.environ[name]
+    # A name that is nowhere is asked for in vain: not for long, where the machine's name server is out of reach.
+    os.environ.setdefault("RES_OPTIONS", "timeout:2 attempts:1")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = 16384 if hard == resource.RLIM_INFINITY else min(hard, 16384)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+    # Memory is measured in pages of one size: a huge one would look like 2 MiB that the program asked for.
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_THP_DISABLE, 1, 0, 0, 0)
+
+
 def pytest_configure(config):
+    _same_everywhere()
     config.addinivalue_line(
         "markers", "weir_only(reason): nginx 1.22 is not expected to pass, for the reason given")
     config.addinivalue_line("markers", "needs_root: starts as root to give up privileges")

@@ -52,6 +52,7 @@ def seen(server):
 def test_groups_are_shown_as_tables(served, ctl):
     server, (one, two, _) = served
     assert server.get("/").text in "01"
+    wait_until(lambda: sorted(re.findall(r"up +1 +0 +([01]) ", ctl("upstreams", "back"))) == ["0", "1"], "it to be counted")
     text = ctl("upstreams")
     assert "http upstream back, zone back\n" in text
     assert "stream upstream lines, zone lines\n" in text
@@ -136,10 +137,10 @@ def test_a_socket_for_everybody_and_that_for_control_are_never_one(weir, folder,
     path = folder.file("ctl")
     listen = f"server {{ listen unix:{path}; return 204; }}"
     served = f"{group('127.0.0.1:9')} {listen}"
-    server = weir("", http=served, alerts=["192.0.2.1"])
+    server = weir("", http=served, alerts=["203.0.113.9"])
     served = server.config
     control = CONTROL.replace("@dir@", folder.path) + served.replace(listen, "")
-    unbindable = "server { listen 192.0.2.1:80; }"
+    unbindable = "server { listen 203.0.113.9:80; }"
 
     assert mode_of(path) == 0o666 and status_at(path) == b"204"
     server.reload(control.replace("http {", f"http {{ {unbindable}"), fails=True)

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from harness import Connection, request_bytes
+from harness import Connection, kernel, request_bytes
 from harness.upstream import answer
 
 IPPROTO_MPTCP, SOL_MPTCP, MPTCP_INFO = 262, 284, 1 # of the kernel's headers
@@ -140,7 +140,7 @@ def test_a_wildcard_address_takes_what_no_other_has(weir):
 
 @pytest.mark.parametrize("said", [
     "127.0.0.1:@port@", "*:@port@", "@port@", "0.0.0.0:@port@", "localhost:@port@",
-    "[::]:@port@ ipv6only=off"])
+    pytest.param("[::]:@port@ ipv6only=off", marks=pytest.mark.skipif(not kernel.has_ipv6(), reason="no IPv6 here"))])
 def test_listen_takes_addresses_of_many_forms(weir, said):
     assert weir(f"listen {said}; return 200 x;").get("/").text == "x"
 

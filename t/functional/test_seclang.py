@@ -67,7 +67,7 @@ def test_each_word_does_what_the_page_says(check, tmp_path):
 
     def load(*names):
         path.write_text("".join(used(name).replace("id:1", f"id:{i}") + "\n" for i, name in enumerate(names, 1)))
-        return check(f"events {{}} http {{ modsecurity_rules_file {path}; server {{ listen 127.0.0.1:1; }} }}")
+        return check(f"events {{}} http {{ modsecurity_rules_file {path}; server {{ listen 127.0.0.1:@port@; }} }}")
 
     accepted = [name for name, becomes in words.items() if becomes == "a warning"]
     result = load(*accepted)

@@ -3,6 +3,7 @@
 import os
 import socket
 import struct
+import time
 
 
 def processes():
@@ -29,6 +30,23 @@ def bytes_between(hops):
     """The most that the buffers of so many TCP connections in a row take, as far as they may grow."""
     return hops * sum(int(_read(f"/proc/sys/net/ipv4/{name}").split()[2])
                       for name in ("tcp_rmem", "tcp_wmem"))
+
+
+def has_ipv6():
+    """Whether there is an address ::1 to listen on."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def is_calm(pid, seconds=0.5):
+    """Whether the process uses less than 2 % of a processor: one that spins has more, among however many others."""
+    begun, used = time.monotonic(), cpu_ns(pid)
+    time.sleep(seconds)
+    return (cpu_ns(pid) - used) / 1e9 < (time.monotonic() - begun) / 50
 
 
 def title(pid):

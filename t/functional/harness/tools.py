@@ -17,7 +17,7 @@ def _need(name):
 def curl(*arguments, check=True):
     """Runs curl, silent but for errors; returns the finished process."""
     _need("curl")
-    done = subprocess.run(["curl", "-sS", "--max-time", str(int(TIMEOUT)), *map(str, arguments)],
+    done = subprocess.run(["curl", "-q", "-sS", "--max-time", str(int(TIMEOUT)), *map(str, arguments)],
                           capture_output=True, check=False, timeout=TIMEOUT * 2)
     assert not check or done.returncode == 0, done.stderr.decode()
     return done
