@@ -10,7 +10,7 @@ from signal import SIGKILL
 
 import pytest
 
-from harness import wait_until
+from harness import succeeds_once, wait_until
 from harness.upstream import answer
 
 PASS = "location / { proxy_pass http://back; }"
@@ -446,8 +446,11 @@ def test_the_quick_server_gets_nearly_all(weir, new_upstream, method, slow):
     one, two = named(new_upstream, 2)
     one.answers(slowly("0", **slow))
     server = weir(PASS, main="worker_processes 2;", http=group([one, two], method))
-    texts = [server.get("/").text for _ in range(30)]
-    assert "0" in texts and texts.count("1") >= 24, texts
+    assert "0" in [server.get("/").text for _ in range(4)]
+
+    def gets_nearly_all():
+        return [server.get("/").text for _ in range(30)].count("1") >= 27
+    succeeds_once(gets_nearly_all)
 
 
 @pytest.mark.weir_only("nginx has it in NGINX Plus")
@@ -455,7 +458,7 @@ def test_a_server_that_is_silent_now_counts_as_slow_with_inflight(weir, new_upst
     one, two = named(new_upstream, 2)
     two.answers(slowly("1", before=0.2))
     server = weir(PASS, http=group([one, two], "least_time header inflight;"))
-    assert [server.get("/").text for _ in range(10)].count("0") >= 8
+    succeeds_once(lambda: [server.get("/").text for _ in range(10)].count("0") >= 8, "the quick one to have most")
     one.answers(lambda peer: peer.wait_gone())
     for _ in range(20):
         connection = server.connect()

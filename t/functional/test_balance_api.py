@@ -198,6 +198,8 @@ def test_what_went_to_a_server_and_came_back_is_counted(weir, new_upstream):
     server = weir(CONFIG, main="worker_processes 3;", http=f"upstream back {{ zone back 64k; server {origin}; }}")
     for status in ["200-Fine"] * 5 + ["204-None", "302-There", "404-No", "404-No", "500-Sick"]:
         assert server.get("/" + status).status == int(status[:3])
+    # A worker counts once it has sent the answer: another may be asked before.
+    wait_until(lambda: server.get("/api/9/http/upstreams/back").json["peers"][0]["responses"]["total"] == 10, "all to be counted")
     shown = server.get("/api/9/http/upstreams/back").json
     peer, = shown["peers"]
     assert peer["requests"] == 10
@@ -220,9 +222,10 @@ def test_counts_outlive_workers_and_reloads_until_they_are_reset(weir, new_upstr
     def counted():
         return [peer["responses"]["codes"].get("200", 0) for peer in server.get(path).json["peers"]]
     assert [server.get("/").status for _ in range(10)] == [200] * 10
-    assert counted() == [5, 5]
+    wait_until(lambda: counted() == [5, 5], "all to be counted")
     server.reload()
     assert [server.get("/").status for _ in range(4)] == [200] * 4
+    wait_until(lambda: counted() == [7, 7], "all to be counted")
     server.signal(SIGKILL, server.wait_workers(2)[0])
     server.wait_workers(2)
     assert counted() == [7, 7]
@@ -314,7 +317,8 @@ def test_stream_tells_sessions(weir, folder, new_upstream):
         client.sendall(b"hello")
         assert client.recv(100, socket.MSG_WAITALL) == b"helloworld"
     path = "/api/9/stream/upstreams/lines"
-    wait_until(lambda: server.get(path).json["peers"][0]["sent"], "the session to be counted")
+    wait_until(lambda: server.get(path).json["peers"][0]["sent"] and not server.get(path).json["peers"][0]["active"],
+               "the session to be counted")
     peer, = server.get(path).json["peers"]
     assert (peer["connections"], peer["sent"], peer["received"], peer["active"]) == (1, 5, 10, 0)
     assert {"connect_time", "first_byte_time", "response_time", "selected"} <= set(peer)
@@ -640,8 +644,10 @@ RESOLVERS = "/api/9/resolvers"
 def test_what_resolvers_asked_for_and_heard_is_counted(weir, upstream, dns):
     dns.has("back.test", "127.0.0.1")
     dns.has("_http._tcp.serve.test", f"SRV 1 1 {upstream.port} back.test")
-    server = weir(f"""location /to/ {{ resolver {dns} status_zone=names valid=1h; resolver_timeout 300ms;
-                                     proxy_pass http://$arg_n:{upstream.port}; }} location /api {{ api write=on; }}""",
+    server = weir(f"""resolver {dns} status_zone=names valid=1h;
+                      location /to/ {{ proxy_pass http://$arg_n:{upstream.port};
+                          location /to/late {{ resolver_timeout 300ms; proxy_pass http://$arg_n:{upstream.port}; }} }}
+                      location /api {{ api write=on; }}""",
                   main="worker_processes 1;", http=f"upstream back {{ zone back 64k; resolver {dns} valid=1h status_zone=services; "
                   "server serve.test service=http resolve; }")
 
@@ -655,7 +661,7 @@ def test_what_resolvers_asked_for_and_heard_is_counted(weir, upstream, dns):
     dns.failing = {"sick.test"}
     assert server.get("/to/?n=sick.test").status == 502
     dns.silent = True
-    assert server.get("/to/?n=late.test").status == 502
+    assert server.get("/to/late?n=late.test").status == 502
     assert counts() == ([4, 0, 0], {"noerror": 1, "nxdomain": 1, "servfail": 1, "timedout": 1})
     assert counts("services") == ([1, 1, 0], {"noerror": 2})
 

@@ -233,13 +233,17 @@ def test_an_origin_with_tls_is_asked_by_tls(weir, new_upstream, certs):
     server.wait_log("is unhealthy: the status is not good")
 
 
-def test_only_one_process_asks(weir, upstream):
-    server = weir(location(), main="worker_processes 4;",
-                  http="upstream back { server @upstream@; }")
-    upstream.wait_requests(8)
+def test_only_one_process_asks(weir, new_upstream):
+    """Of a server that does not answer each would wait for an answer of its own."""
+    one, silent = new_upstream(), new_upstream()
+    silent.answers(lambda peer: peer.wait_gone())
+    server = weir(location() + " location /silent { proxy_pass http://silent; health_check interval=50ms; }",
+                  main="worker_processes 4;", http=f"upstream back {{ server {one}; }} upstream silent {{ server {silent}; }}")
+    silent.wait_requests(1)
+    one.wait_requests(len(one.requests) + 8)
     assert server.get("/").status == 200
-    assert len({peer.number for peer in upstream.connections}) >= 8
-    assert len(upstream.open_connections()) <= 2
+    assert len(checks(silent)) == 1
+    assert len({request.connection for request in checks(one)}) >= 8
 
 
 def test_a_check_may_keep_its_connection(weir, upstream):

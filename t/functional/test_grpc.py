@@ -272,7 +272,7 @@ def two(weir, new_upstream):
     """Calls the first of two servers, which behaves so, and has the second one beside."""
     def start(behaviour, said):
         first, second = speaks_h2(new_upstream(), behaviour), speaks_h2(new_upstream(), echo)
-        impatient = "grpc_read_timeout 200ms;" if behaviour is CONDITIONS["timeout"][0] else ""
+        impatient = "grpc_read_timeout 1s;" if behaviour is CONDITIONS["timeout"][0] else ""
         server = weir(LISTEN + said + impatient + "location / { grpc_pass back; }",
                       http="upstream back { server @first@ max_fails=0; server @second@ backup; }", first=first, second=second)
         start.asked = lambda: (len(first.requests), len(second.requests))

@@ -5,7 +5,7 @@ from concurrent import futures
 
 import pytest
 
-from harness import TIMEOUT
+from harness import TIMEOUT, wait_until
 
 grpc = pytest.importorskip("grpc")
 
@@ -152,9 +152,13 @@ def test_a_client_that_gives_up_is_heard_by_the_service(channel, service):
 
 
 def test_a_deadline_that_is_over_is_heard_by_the_service(channel, service):
-    with pytest.raises(grpc.RpcError) as failed:
-        channel.unary_unary("/t/waits")(b"", timeout=0.3)
-    assert failed.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    def is_over():
+        """False: it was over before the service had heard of it."""
+        with pytest.raises(grpc.RpcError) as failed:
+            channel.unary_unary("/t/waits")(b"", timeout=0.3)
+        assert failed.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        return service.waiting.is_set()
+    wait_until(is_over, "a call that the service takes up")
     assert service.cancelled.wait(TIMEOUT)
 
 

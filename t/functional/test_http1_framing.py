@@ -1,8 +1,5 @@
 """Where a request ends: what is doubtful is refused, what is right passes, however cut."""
 
-import os
-import time
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -376,7 +373,7 @@ def test_what_is_refused_whole_is_refused_however_cut(weir, upstream, name):
 
 
 @settings(max_examples=30, deadline=None, database=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])
+          suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(chunks=st.lists(st.binary(min_size=1, max_size=40), max_size=8), data=st.data())
 def test_any_chunking_of_a_body_cut_anywhere_is_the_same_body(running, chunks, data):
     server, upstream = running
@@ -754,10 +751,11 @@ def test_a_client_that_reads_nothing_is_ended_by_send_timeout(weir, upstream):
     upstream.answers(site)
     server = weir("send_timeout 300ms;" + PROXY)
     connection = server.connect()
-    connection.send(request_bytes("/b/30000000"))
+    size = kernel.bytes_between(hops=1) + 10_000_000
+    connection.send(request_bytes(f"/b/{size}"))
     line = server.access_log()[0]
-    assert '"GET /b/30000000 HTTP/1.1" 200' in line
-    assert len(connection.read_until_close()) < 30_000_000
+    assert f'"GET /b/{size} HTTP/1.1" 200' in line
+    assert len(connection.read_until_close()) < size
 
 
 def test_a_client_that_leaves_ends_the_origins_work(weir, upstream):
@@ -771,7 +769,7 @@ def test_a_client_that_leaves_ends_the_origins_work(weir, upstream):
 
 
 @settings(max_examples=60, deadline=None, database=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])
+          suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(noise=st.binary(max_size=300), head=st.sampled_from(sorted(WHOLE)),
        place=st.integers(0, 120))
 def test_noise_anywhere_hurts_nobody_else(running, noise, head, place):
@@ -799,18 +797,7 @@ def test_connections_that_wait_cost_no_processor_time(weir, upstream):
     waiting[5].finish_sending()
     upstream.wait_requests(2)
     worker, = server.wait_workers()
-    # A spinning process uses all of the second it is looked at, or half of it.
-    spent = cpu_seconds_within(worker, 1.0)
-    assert spent < 0.2
-
-
-def cpu_seconds_within(pid, seconds):
-    """The processor time that the process uses in the next seconds, once calm."""
-    ticks = os.sysconf("SC_CLK_TCK")
-    end = time.monotonic() + seconds
-    before = kernel.cpu_ticks(pid)
-    wait_until(lambda: time.monotonic() > end, "the time to pass")
-    return (kernel.cpu_ticks(pid) - before) / ticks
+    wait_until(lambda: kernel.is_calm(worker), "the worker to be calm")
 
 
 def test_aborted_requests_leave_no_descriptor_behind(weir, upstream):

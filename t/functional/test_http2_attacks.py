@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness import TIMEOUT, h2, kernel
+from harness import TIMEOUT, h2, kernel, wait_until
 from harness.h2 import (
     CONTINUATION,
     DATA,
@@ -100,13 +100,8 @@ class Attack:
         assert self.server.binary.is_sanitized or grown <= 1024, f"{grown} KiB more"
         # Not even the first second is used.
         assert self.server.binary.is_sanitized or used_ms < 1000, f"{used_ms} ms of a core"
-        assert any(self.is_calm() for _ in range(6)), "the worker is still busy"
-
-    def is_calm(self):
-        """It uses less than 1 % of a core, also while the client is there still."""
-        begun, used = time.monotonic(), kernel.cpu_ns(self.pid)
-        time.sleep(0.3)
-        return (kernel.cpu_ns(self.pid) - used) / 1e9 < (time.monotonic() - begun) / 100
+        # Also while the client is there still.
+        wait_until(lambda: kernel.is_calm(self.pid, 0.3), "the worker to be calm")
 
 
 @pytest.fixture

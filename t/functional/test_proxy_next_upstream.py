@@ -28,7 +28,7 @@ def two(weir, new_upstream):
     def start(behaviour, settings="", parameters="max_fails=0", **more):
         start.first = new_upstream().answers(behaviour)
         start.second = new_upstream().answers(answer("second"))
-        impatient = "proxy_read_timeout 200ms;" if behaviour is CONDITIONS["timeout"][0] else ""
+        impatient = "proxy_read_timeout 1s;" if behaviour is CONDITIONS["timeout"][0] else ""
         return weir(f"location / {{ proxy_pass http://back; {settings} {impatient} }}",
                     http=GROUP % parameters + more.pop("http", ""), first=start.first, second=start.second, **more)
     return start
@@ -179,7 +179,7 @@ def test_no_server_is_tried_when_the_time_is_over(two, time, status):
     ("proxy_next_upstream_tries 1;", "proxy_next_upstream_tries 2;"),
     ("proxy_next_upstream_timeout 100ms;", "proxy_next_upstream_timeout 1m;")])
 def test_a_location_takes_the_word_around_it_unless_it_has_its_own(weir, new_upstream, said, other, level):
-    server = weir(f"""{said if level == "server" else ""} proxy_read_timeout 200ms;
+    server = weir(f"""{said if level == "server" else ""} proxy_read_timeout 1s;
                       location / {{ proxy_pass http://back; }}
                       location /own {{ proxy_pass http://back; {other} location /own/within {{ proxy_pass http://back; }} }}""",
                   http=GROUP % "max_fails=0" + (said if level == "http" else other),

@@ -140,6 +140,7 @@ def test_a_worker_killed_under_load_costs_its_own_connections_alone(weir, upstre
         server.signal(SIGKILL, victim)
         wait_until(lambda: victim not in server.workers(), "its end")
         server.wait_workers()
+        traffic.wait_round()
         before = len(traffic.failures)
         until = traffic.count + 50
         wait_until(lambda: traffic.count >= until, "more requests")
@@ -157,9 +158,10 @@ def test_old_generations_end_when_their_last_request_has(weir, upstream):
         connections[-1].send(request_bytes("/b/10"))
         upstream.wait_requests(len(connections))
         server.reload()
-    old = [pid for pid in kernel.children(server.master_pid)
-           if "shutting down" in kernel.title(pid)]
-    assert len(old) >= 3
+    def leaving():
+        return [pid for pid in kernel.children(server.master_pid) if "shutting down" in kernel.title(pid)]
+    wait_until(lambda: len(leaving()) >= 3, "three generations that have requests")
+    old = leaving()
     over.set()
     assert all(len(connection.read_response().body) == 10 for connection in connections)
     wait_until(lambda: not any(map(kernel.is_alive, old)), "the old workers to end")

@@ -5,7 +5,7 @@ from .ports import Ports
 from .server import Binary, Checked, Server, StartFailed
 from .traffic import Traffic
 from .upstream import Peer, Upstream, body_of
-from .wait import TIMEOUT, wait_until
+from .wait import TIMEOUT, succeeds_once, wait_until
 from .wire import (
     Connection,
     Headers,
@@ -18,5 +18,5 @@ from .wire import (
 __all__ = [
     "Binary", "Certs", "Checked", "Connection", "Headers", "Peer", "Ports",
     "Response", "Server", "StartFailed", "TIMEOUT", "Traffic", "Upstream", "body_of",
-    "request_bytes", "split_exchange", "tls_context", "wait_until",
+    "request_bytes", "split_exchange", "succeeds_once", "tls_context", "wait_until",
 ]

@@ -285,9 +285,12 @@ class Server:
     def url(self, path="/", tls=False, host="127.0.0.1"):
         return f"http{'s' if tls else ''}://{host}:{self.tls_port if tls else self.port}{path}"
 
-    def connect(self, port=None):
-        """A plain connection.  port may be a number or a name such as "port2"."""
-        return self._keep(Connection(self._socket(port or "port")))
+    def connect(self, port=None, receive_buffer=None):
+        """A plain connection.  port may be a number or a name such as "port2".
+
+        receive_buffer: as many bytes, or twice, as the kernel takes for who does not read, whatever its settings.
+        """
+        return self._keep(Connection(self._socket(port or "port", receive_buffer)))
 
     def tls_connect(self, sni="localhost", port="tls_port", session=None, context=None, **more):
         """A TLS connection; more is for tls_context()."""
@@ -302,9 +305,17 @@ class Server:
             raise
         return self._keep(Connection(sock))
 
-    def _socket(self, port):
+    def _socket(self, port, receive_buffer=None):
         number = self.folder.port(port) if isinstance(port, str) else port
-        sock = socket.create_connection(("127.0.0.1", number), TIMEOUT)
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if receive_buffer:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        sock.settimeout(TIMEOUT)
+        try:
+            sock.connect(("127.0.0.1", number))
+        except BaseException:
+            sock.close()
+            raise
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 

@@ -17,13 +17,15 @@ class Traffic:
     def __init__(self, connect, threads=2, kept=False, ask=None):
         self.count = 0
         self.failures = []
+        self.rounds = [0] * threads     # of each client, whatever came of them
         self.slowest_s = 0      # from before the connection to the end of an answer
         self._connect = connect
         self._kept = kept
         self._ask = ask or _get_root
         self._over = threading.Event()
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
+        self._threads = [threading.Thread(target=self._run, args=(number,), daemon=True)
+                         for number in range(threads)]
 
     def __enter__(self):
         for thread in self._threads:
@@ -44,7 +46,12 @@ class Traffic:
         wait_until(lambda: self.count >= until or self.failures, "more requests")
         assert not self.failures, self.failures[:3]
 
-    def _run(self):
+    def wait_round(self):
+        """Waits until whatever each client had under way has come to an end, good or bad."""
+        before = list(self.rounds)
+        wait_until(lambda: all(now > was for now, was in zip(self.rounds, before)), "each client to go on")
+
+    def _run(self, number):
         connection = None
         while not self._over.is_set():
             began = time.monotonic()
@@ -66,6 +73,7 @@ class Traffic:
                 connection = None
                 if len(self.failures) > 1000:
                     return
+            self.rounds[number] += 1
 
 
 def _get_root(connection):

@@ -8,6 +8,9 @@ TIMEOUT = 15.0 * float(os.environ.get("WEIR_TEST_PATIENCE", "1"))
 
 _PAUSE = 0.002
 
+# How often a thing is tried that a machine which stands still for a while may spoil.
+_TRIES = 6
+
 
 def wait_until(condition, what=None, timeout=TIMEOUT):
     """Returns the first true result of condition(); fails after timeout seconds."""
@@ -20,3 +23,16 @@ def wait_until(condition, what=None, timeout=TIMEOUT):
             name = what or getattr(condition, "__name__", "the condition")
             raise AssertionError(f"waited {timeout:g} s in vain for {name}")
         time.sleep(_PAUSE)      # between two looks at the condition
+
+
+def succeeds_once(attempt, what=None):
+    """Returns the first true result of some calls of attempt().
+
+    For what is quick or prompt where the program is right, and never so where it is wrong: a slow or busy machine may
+    spoil one attempt, and hardly all of them.
+    """
+    for _ in range(_TRIES):
+        result = attempt()
+        if result:
+            return result
+    raise AssertionError(f"tried {_TRIES} times in vain: {what or getattr(attempt, '__name__', 'it')}")
