@@ -25,7 +25,8 @@
 #define VERSION_MAX 9
 
 typedef struct {
-    bool is_on, writes;
+    const weir_http_location *location; /* that answers so; NULL: none */
+    bool writes;
 } api_conf;
 
 typedef struct {
@@ -215,13 +216,18 @@ static bool is_cross_origin(const weir_http_exchange *ex)
 
 static weir_http_verdict api_judge(weir_http_exchange *ex, const void *location)
 {
-    api_state *self = weir_http_state(ex, &weir_http_api, sizeof(*self));
+    const api_conf *api = location;
+    api_state *self;
     weir_str rest = ex->request.path;
     weir_str part = WEIR_STR_EMPTY;
     weir_value id = {0};
     weir_value fields = {0};
     uint64_t version;
 
+    if (!weir_http_is_content_of(ex, api->location)) {
+        return WEIR_HTTP_PASS;
+    }
+    self = weir_http_state(ex, &weir_http_api, sizeof(*self));
     if (self == NULL || !weir_script_find(&ex->script, WEIR_STR("request_id"), &id)
         || !weir_script_find(&ex->script, WEIR_STR("arg_fields"), &fields)) {
         return WEIR_HTTP_FAILED;
@@ -232,13 +238,13 @@ static weir_http_verdict api_judge(weir_http_exchange *ex, const void *location)
                                  .verb = verb_of(ex->request.method),
                                  .request_id = id.text,
                                  .fields = fields.found ? &self->fields : NULL,
-                                 .may_write = ((const api_conf *) location)->writes,
+                                 .may_write = api->writes,
                                  .done = call_done};
     if (is_cross_origin(ex)) {
         return refuse(self, 403, "CrossOrigin", WEIR_STR("requests of other sites are refused"));
     }
-    if (weir_str_starts(rest, ex->location->name)) {
-        rest = weir_str_from(rest, ex->location->name.len);
+    if (weir_str_starts(rest, api->location->name)) {
+        rest = weir_str_from(rest, api->location->name.len);
     }
     while (weir_str_starts(rest, WEIR_STR("/"))) {
         rest = weir_str_from(rest, 1);
@@ -255,7 +261,7 @@ static weir_http_verdict api_judge(weir_http_exchange *ex, const void *location)
 
 static bool api_applies(const void *location)
 {
-    return ((const api_conf *) location)->is_on;
+    return ((const api_conf *) location)->location != NULL;
 }
 
 /* ---- api [write=on|off] */
@@ -281,7 +287,7 @@ static bool api_call(weir_conf *conf, void *settings, const weir_statement *stat
     bool *writes = api_writes(conf);
     weir_str value;
 
-    api->is_on = true;
+    api->location = weir_http_conf_location(conf);
     api->writes = false;
     if (writes == NULL) {
         return false;
@@ -314,8 +320,7 @@ static const weir_directive api_directives[] = {
         .name = "api",
         .where = WEIR_HTTP_LOCATION,
         .takes = WEIR_TAKES(0, 1),
-        .slot = WEIR_SLOT_CALL(api_conf, is_on, api_call),
-        .inherit = WEIR_INHERIT_NONE,
+        .slot = WEIR_SLOT_CALL(api_conf, location, api_call),
         .syntax = "[write=on|off]",
         .doc = "Shows upstream groups as JSON, and has them changed.",
     },

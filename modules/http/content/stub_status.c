@@ -7,15 +7,14 @@
 #include "modules/http/engine/core_conf.h"
 
 typedef struct {
-    bool is_on;
+    const weir_http_location *location; /* that answers so; NULL: none */
 } status_conf;
 
 /* nginx 1.7.4 and earlier wanted an argument, and files still have one. */
 static bool stub_status_call(weir_conf *conf, void *settings, const weir_statement *statement)
 {
-    (void) conf;
     (void) statement;
-    ((status_conf *) settings)->is_on = true;
+    ((status_conf *) settings)->location = weir_http_conf_location(conf);
     return true;
 }
 
@@ -25,8 +24,8 @@ static const weir_directive status_directives[] = {
         .where = WEIR_HTTP_SERVER | WEIR_HTTP_LOCATION,
         .takes = WEIR_TAKES(0, 1),
         .syntax = "",
-        .slot = WEIR_SLOT_CALL(status_conf, is_on, stub_status_call),
-        .inherit = WEIR_INHERIT_NONE,
+        .slot = WEIR_SLOT_CALL(status_conf, location, stub_status_call),
+        .repeatable = true,
         .doc = "Answers with the numbers of connections and requests.",
     },
     {0},
@@ -47,14 +46,17 @@ static weir_http_counts_sum tell(const weir_http_exchange *ex)
 
 static weir_http_verdict status_judge(weir_http_exchange *ex, const void *location)
 {
-    weir_http_counts_sum sum = tell(ex);
+    weir_http_counts_sum sum;
     weir_builder builder;
     weir_str text;
 
-    (void) location;
+    if (!weir_http_is_content_of(ex, ((const status_conf *) location)->location)) {
+        return WEIR_HTTP_PASS;
+    }
     if (ex->request.method != WEIR_HTTP_GET && ex->request.method != WEIR_HTTP_HEAD) {
         return weir_http_answer_because(ex, 405, "the status is read only");
     }
+    sum = tell(ex);
     weir_builder_open(&builder, ex->pool, 512);
     weir_builder_printf(&builder,
                         "Active connections: %llu \nserver accepts handled requests\n %llu %llu "
@@ -70,7 +72,7 @@ static weir_http_verdict status_judge(weir_http_exchange *ex, const void *locati
 
 static bool status_applies(const void *location)
 {
-    return ((const status_conf *) location)->is_on;
+    return ((const status_conf *) location)->location != NULL;
 }
 
 /* ---- variables */

@@ -205,6 +205,11 @@ static inline weir_http_cycle *weir_http_of_address(const weir_server_address *a
 weir_http_location *weir_http_location_find(weir_http_exchange *ex, bool *needs_slash);
 /* "@name".  NULL: the server has none of that name. */
 weir_http_location *weir_http_location_named(const weir_http_server *server, weir_str name);
+/*
+ * The exchange is in this location (which may be NULL), or in a block of it that has no name (`if`, `limit_except`): where
+ * its content answers, but not that of locations around it.
+ */
+bool weir_http_is_content_of(const weir_http_exchange *ex, const weir_http_location *location);
 /* Puts an exchange into a location: settings, log, limits. */
 void weir_http_exchange_enter(weir_http_exchange *ex, const weir_http_location *location);
 /*

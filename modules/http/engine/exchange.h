@@ -362,6 +362,8 @@ bool weir_http_filter_body(weir_http_exchange *ex, const weir_http_module *modul
 
 /* The first value of an argument of the request, as it came; any case.  False: it has none. */
 bool weir_http_arg_find(const weir_http_exchange *ex, weir_str name, weir_str *value);
+/* The same of a cookie, in any line of Cookie. */
+bool weir_http_cookie_find(const weir_http_exchange *ex, weir_str name, weir_str *value);
 
 /* The client's address: that of the connection, unless realip knows better for this exchange. */
 const weir_addr *weir_http_client_addr(const weir_http_exchange *ex);

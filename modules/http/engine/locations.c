@@ -141,6 +141,16 @@ bool weir_http_location_leave(weir_conf *conf, weir_level *level, const weir_sta
            && weir_http_location_tree_make(conf, level->owner);
 }
 
+bool weir_http_is_content_of(const weir_http_exchange *ex, const weir_http_location *location)
+{
+    const weir_http_location *here = ex->location;
+
+    while (here->kind == WEIR_HTTP_LOCATION_UNNAMED && here != location) {
+        here = here->outer;
+    }
+    return here == location;
+}
+
 /* ---- the hooks that apply */
 
 static const weir_http_hook no_hooks[] = {{NULL, NULL}};

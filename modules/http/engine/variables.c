@@ -451,32 +451,25 @@ static bool get_sent_trailer(weir_script *script, uintptr_t arg, weir_value *val
                                  script->pool, value);
 }
 
-/* "a=1&b=2" or "a=1; b=2": the value of the first `name`. */
-static bool find_pair(weir_str text, char separator, weir_str name, weir_str *found)
+bool weir_http_arg_find(const weir_http_exchange *ex, weir_str name, weir_str *value)
 {
+    weir_str args = ex->request.args;
     weir_str pair;
 
-    while (weir_str_split(&text, separator, &pair)) {
-        const char *mark;
+    while (weir_str_split(&args, '&', &pair)) {
+        const char *mark = weir_str_find_byte(pair, '=');
         weir_str key;
 
-        pair = separator == ';' ? weir_str_trim(pair) : pair;
-        mark = weir_str_find_byte(pair, '=');
         if (mark == NULL) {
             continue;
         }
         key = weir_str_slice(pair, 0, (size_t) (mark - pair.data));
         if (weir_str_eq_nocase(key, name)) {
-            *found = weir_str_from(pair, key.len + 1);
+            *value = weir_str_from(pair, key.len + 1);
             return true;
         }
     }
     return false;
-}
-
-bool weir_http_arg_find(const weir_http_exchange *ex, weir_str name, weir_str *value)
-{
-    return find_pair(ex->request.args, '&', name, value);
 }
 
 static bool get_arg(weir_script *script, uintptr_t arg, weir_value *value)
@@ -485,14 +478,62 @@ static bool get_arg(weir_script *script, uintptr_t arg, weir_value *value)
     return true;
 }
 
-static bool get_cookie(weir_script *script, uintptr_t arg, weir_value *value)
+static size_t spaces_at(weir_str text, size_t at)
 {
-    const weir_http_fields *fields = &subject(script)->request.fields;
+    size_t count = 0;
+
+    while (at + count < text.len && text.data[at + count] == ' ') {
+        count++;
+    }
+    return count;
+}
+
+/*
+ * "a=1; b=2", read as nginx reads it: spaces may stand around "=", a comma, too, ends what is another cookie, and the value
+ * goes up to the semicolon, with the spaces before that.
+ */
+static bool cookie_in_line(weir_str line, weir_str name, weir_str *value)
+{
+    size_t at = 0;
+
+    while (at < line.len) {
+        size_t mark;
+
+        at += spaces_at(line, at);
+        mark = at + name.len + spaces_at(line, at + name.len);
+        if (weir_str_starts_nocase(weir_str_from(line, at), name) && mark < line.len
+            && line.data[mark] == '=') {
+            const char *end;
+
+            line = weir_str_from(line, mark + 1 + spaces_at(line, mark + 1));
+            end = weir_str_find_byte(line, ';');
+            *value = end == NULL ? line : weir_str_slice(line, 0, (size_t) (end - line.data));
+            return true;
+        }
+        while (at < line.len && line.data[at] != ';' && line.data[at] != ',') {
+            at++;
+        }
+        at++;
+    }
+    return false;
+}
+
+bool weir_http_cookie_find(const weir_http_exchange *ex, weir_str name, weir_str *value)
+{
+    const weir_http_fields *fields = &ex->request.fields;
 
     for (const weir_http_field *field = weir_http_fields_find(fields, WEIR_HTTP_COOKIE);
-         field != NULL && !value->found; field = weir_http_fields_next(fields, field)) {
-        value->found = find_pair(field->value, ';', *(const weir_str *) arg, &value->text);
+         field != NULL; field = weir_http_fields_next(fields, field)) {
+        if (cookie_in_line(field->value, name, value)) {
+            return true;
+        }
     }
+    return false;
+}
+
+static bool get_cookie(weir_script *script, uintptr_t arg, weir_value *value)
+{
+    value->found = weir_http_cookie_find(subject(script), *(const weir_str *) arg, &value->text);
     return true;
 }
 
