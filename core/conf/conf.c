@@ -43,6 +43,12 @@ void weir_conf_point_at(weir_conf *conf, const weir_statement *statement)
     }
 }
 
+void weir_conf_point_at_text(weir_conf *conf, weir_str text)
+{
+    conf->pointed.text = text;
+    conf->pointed.statement = conf->statement;
+}
+
 void *weir_conf_kept(const weir_conf *conf, const void *key)
 {
     for (WEIR_ARRAY_EACH(&conf->main->kept, weir_conf_keepsake, kept)) {

@@ -266,6 +266,11 @@ weir_conf_statement(weir_conf *conf); /* the one being applied; NULL in `configu
  * NULL is ignored.
  */
 void weir_conf_point_at(weir_conf *conf, const weir_statement *statement);
+/*
+ * The same for a text as the file has it: an argument, or a part of one, wherever it stands.  One that was made of another
+ * (by an escape) is ignored.
+ */
+void weir_conf_point_at_text(weir_conf *conf, weir_str text);
 
 /*
  * Logs "MESSAGE in FILE:LINE" at emerg, the source line with a caret, and how the file came to be

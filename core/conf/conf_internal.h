@@ -130,9 +130,12 @@ const weir_statement *weir_conf_parse_preset(weir_conf *conf, const weir_directi
 
 /* ---- lookup.c: statements and rows */
 
-/* The row of the statement's name in this context.  NULL: refused, logged. */
+/*
+ * The row of the statement's name in this context, which `block` has opened (NULL: no block of the same file).  NULL:
+ * refused, logged.
+ */
 const weir_conf_row *weir_conf_look_up(weir_conf *conf, const weir_statement *statement,
-                                       uint32_t context);
+                                       uint32_t context, const weir_statement *block);
 /* Whether it has a block, and as many arguments, as its directive says; refused otherwise. */
 bool weir_conf_check_form(weir_conf *conf, const weir_statement *statement) WEIR_MUST_USE;
 
@@ -193,8 +196,12 @@ struct weir_conf {
     weir_conf_main *main;
     weir_level *level;
     const weir_statement *statement;
-    size_t depth;     /* of includes, while parsing */
-    weir_map *files;  /* by name: the first weir_conf_file of it */
+    struct {
+        weir_str text;
+        const weir_statement *statement; /* that was the present one then */
+    } pointed;                           /* see weir_conf_point_at_text() */
+    size_t depth;                        /* of includes, while parsing */
+    weir_map *files;                     /* by name: the first weir_conf_file of it */
     weir_array words; /* of weir_conf_word: those of the statement that is being read */
 };
 

@@ -40,6 +40,24 @@ static errors_place errors_place_of(const weir_statement *statement, size_t arg)
     return (errors_place){statement->file, statement->offsets[arg < statement->count ? arg : 0]};
 }
 
+/* Where the text stands that was pointed at since this statement was; else the statement. */
+static errors_place errors_place_now(const weir_conf *conf)
+{
+    uintptr_t at = (uintptr_t) conf->pointed.text.data;
+
+    if (conf->pointed.statement != conf->statement || conf->main == NULL) {
+        return errors_place_of(conf->statement, 0);
+    }
+    for (WEIR_ARRAY_EACH(&conf->main->files, const weir_conf_file *, file)) {
+        uintptr_t begin = (uintptr_t) (*file)->text.data;
+
+        if (at >= begin && at - begin < (*file)->text.len) {
+            return (errors_place){*file, at - begin};
+        }
+    }
+    return errors_place_of(conf->statement, 0);
+}
+
 /* The line that the place is in, and where in it. */
 static weir_str errors_source_line(errors_place place, size_t *at)
 {
@@ -163,7 +181,7 @@ static void errors_remark(const weir_conf *conf, weir_log_level level, const cha
                           va_list args)
 {
     char buffer[ERRORS_LINE_MAX];
-    errors_place place = errors_place_of(conf->statement, 0);
+    errors_place place = errors_place_now(conf);
 
     weir_log_lines(conf->home.log, level, errors_message(conf, place, buffer, format, args),
                    WEIR_STR_EMPTY);
@@ -196,7 +214,7 @@ bool weir_conf_refuse(weir_conf *conf, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    errors_refuse(conf, errors_place_of(conf->statement, 0), WEIR_STR_EMPTY, format, args);
+    errors_refuse(conf, errors_place_now(conf), WEIR_STR_EMPTY, format, args);
     va_end(args);
     return false;
 }

@@ -4,8 +4,9 @@
 
 #define LOOKUP_NAMES_MAX 1024 /* bytes */
 
-/* "it is allowed in: http, server; this is main" */
-static weir_str lookup_where_hint(weir_conf *conf, const weir_conf_row *rows, uint32_t context)
+/* "it is allowed in: http, server; this is location, which began in line 5": a "}" may be missing there. */
+static weir_str lookup_where_hint(weir_conf *conf, const weir_conf_row *rows, uint32_t context,
+                                  const weir_statement *block)
 {
     const weir_context *here = weir_modules_context(conf->home.modules, context);
     weir_builder names;
@@ -18,8 +19,12 @@ static weir_str lookup_where_hint(weir_conf *conf, const weir_conf_row *rows, ui
     weir_builder_open(&names, conf->temp_pool, LOOKUP_NAMES_MAX);
     weir_conf_add_contexts(&names, conf->home.modules, where);
 
-    return weir_conf_hint(conf, "it is allowed in: %.*s; this is %s",
-                          WEIR_STR_ARG(weir_builder_cut(&names)), here->name);
+    if (block == NULL) {
+        return weir_conf_hint(conf, "it is allowed in: %.*s; this is %s",
+                              WEIR_STR_ARG(weir_builder_cut(&names)), here->name);
+    }
+    return weir_conf_hint(conf, "it is allowed in: %.*s; this is %s, which began in line %u",
+                          WEIR_STR_ARG(weir_builder_cut(&names)), here->name, block->line);
 }
 
 static bool lookup_unknown(weir_conf *conf, const weir_statement *statement, uint32_t context)
@@ -44,7 +49,7 @@ static bool lookup_unknown(weir_conf *conf, const weir_statement *statement, uin
 }
 
 const weir_conf_row *weir_conf_look_up(weir_conf *conf, const weir_statement *statement,
-                                       uint32_t context)
+                                       uint32_t context, const weir_statement *block)
 {
     weir_str name = statement->args[0];
     const weir_conf_row *rows = weir_modules_rows(conf->home.modules, name);
@@ -58,7 +63,7 @@ const weir_conf_row *weir_conf_look_up(weir_conf *conf, const weir_statement *st
     if (rows == NULL) {
         lookup_unknown(conf, statement, context);
     } else {
-        weir_conf_refuse_hint(conf, statement, 0, lookup_where_hint(conf, rows, context),
+        weir_conf_refuse_hint(conf, statement, 0, lookup_where_hint(conf, rows, context, block),
                               "\"%.*s\" directive is not allowed here", WEIR_STR_ARG(name));
     }
 

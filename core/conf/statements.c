@@ -9,9 +9,9 @@
 
 /* Where statements are being read. */
 typedef struct {
-    uint32_t context; /* 0: a raw block */
-    size_t depth;     /* of blocks */
-    bool in_block;    /* that the same file opened */
+    uint32_t context;            /* 0: a raw block */
+    size_t depth;                /* of blocks */
+    const weir_statement *block; /* the innermost that the same file opened; NULL: none */
 } statements_scope;
 
 static bool statements_parse(weir_conf *conf, weir_conf_lexer *lexer, statements_scope scope,
@@ -65,7 +65,7 @@ static bool statements_include_file(weir_conf *conf, weir_str name, const weir_s
         return false;
     }
 
-    scope.in_block = false;
+    scope.block = NULL;
     weir_conf_lexer_open(&lexer, file);
     conf->depth++;
     is_parsed = statements_parse(conf, &lexer, scope, list);
@@ -192,7 +192,7 @@ static bool statements_parse_block(weir_conf *conf, weir_conf_lexer *lexer, weir
     statements_scope scope = {
         .context = directive->block == WEIR_BLOCK_LEVEL ? directive->opens : 0,
         .depth = outer.depth + 1,
-        .in_block = true,
+        .block = &node->statement,
     };
 
     if (scope.depth > WEIR_CONF_BLOCKS_MAX) {
@@ -219,7 +219,7 @@ static bool statements_take_directive(weir_conf *conf, weir_conf_lexer *lexer, w
 {
     const weir_statement *statement = &node->statement;
 
-    node->row = weir_conf_look_up(conf, statement, scope.context);
+    node->row = weir_conf_look_up(conf, statement, scope.context, scope.block);
     if (node->row == NULL) {
         return false;
     }
@@ -262,7 +262,8 @@ static bool statements_take(weir_conf *conf, weir_conf_lexer *lexer, bool has_bl
 /* ---- all statements of a file or block */
 
 static bool statements_refuse_end(weir_conf *conf, const weir_conf_lexer *lexer,
-                                  const weir_conf_word *cut, bool in_statement)
+                                  const weir_conf_word *cut, const weir_statement *block,
+                                  bool in_statement)
 {
     weir_str hint = WEIR_STR_EMPTY;
     size_t end = lexer->file->text.len;
@@ -274,6 +275,9 @@ static bool statements_refuse_end(weir_conf *conf, const weir_conf_lexer *lexer,
 
     if (cut != NULL && cut->quoted) {
         hint = weir_conf_hint(conf, "the quote in line %u is not closed", cut->line);
+    } else if (block != NULL) {
+        hint = weir_conf_hint(conf, "the \"{\" of \"%.*s\" in line %u is not closed",
+                              WEIR_STR_ARG(block->args[0]), block->line);
     }
 
     return weir_conf_refuse_at(conf, lexer->file, end, hint, "unexpected end of file, expecting %s",
@@ -315,18 +319,18 @@ static bool statements_parse(weir_conf *conf, weir_conf_lexer *lexer, statements
             break;
 
         case WEIR_CONF_TOKEN_CLOSE:
-            if (in_statement || !scope.in_block) {
+            if (in_statement || scope.block == NULL) {
                 return weir_conf_refuse_at(conf, lexer->file, word.offset, WEIR_STR_EMPTY,
                                            "unexpected \"}\"");
             }
             return true;
 
         case WEIR_CONF_TOKEN_END:
-            return (!in_statement && !scope.in_block)
-                   || statements_refuse_end(conf, lexer, NULL, in_statement);
+            return (!in_statement && scope.block == NULL)
+                   || statements_refuse_end(conf, lexer, NULL, scope.block, in_statement);
 
         case WEIR_CONF_TOKEN_CUT:
-            return statements_refuse_end(conf, lexer, &word, true);
+            return statements_refuse_end(conf, lexer, &word, scope.block, true);
 
         case WEIR_CONF_TOKEN_BAD:
             return false;

@@ -358,13 +358,12 @@ static bool client_certificate(weir_conf *conf, weir_tls_client *client,
                                const weir_tls_client_conf *settings, const char *prefix,
                                const char *family, weir_tls_pair **pair)
 {
-    weir_str certificate, key, passwords;
-
     *pair = NULL;
     if (settings->certificate.len == 0) {
         return true;
     }
     if (settings->key.len == 0) {
+        weir_conf_point_at_text(conf, settings->certificate);
         return weir_conf_refuse(conf,
                                 "no \"%scertificate_key\" is defined for certificate \"%.*s\"",
                                 prefix, WEIR_STR_ARG(settings->certificate));
@@ -380,26 +379,19 @@ static bool client_certificate(weir_conf *conf, weir_tls_client *client,
                                  &settings->certificate_cache);
         return client->dynamic != NULL;
     }
-    if (!weir_tls_path(conf, settings->certificate, &certificate)
-        || !weir_tls_path(conf, settings->key, &key)
-        || !weir_tls_path(conf, settings->password_file, &passwords)) {
-        return false;
-    }
-    *pair = weir_tls_store_pair(conf, certificate, key, passwords);
+    *pair =
+        weir_tls_store_pair(conf, settings->certificate, settings->key, settings->password_file);
     return *pair != NULL;
 }
 
 static bool client_trust(weir_conf *conf, weir_tls_client *client,
                          const weir_tls_client_conf *settings, const char *prefix)
 {
-    weir_str trusted, crl;
+    weir_str trusted = settings->trusted_certificate;
+    weir_str crl = settings->crl;
 
     client->verify = settings->verify;
     client->verify_depth = (unsigned) settings->verify_depth;
-    if (!weir_tls_path(conf, settings->trusted_certificate, &trusted)
-        || !weir_tls_path(conf, settings->crl, &crl)) {
-        return false;
-    }
     if (client->verify && trusted.len == 0) {
         return weir_conf_refuse(conf, "no %strusted_certificate for %sverify", prefix, prefix);
     }

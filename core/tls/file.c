@@ -113,6 +113,16 @@ bool weir_tls_file_read(weir_str path, size_t max_bytes, weir_str *text, weir_fi
     return done;
 }
 
+BIO *weir_tls_pem_open(weir_str pem)
+{
+    const weir_str byte_order_mark = WEIR_STR("\xef\xbb\xbf");
+
+    if (weir_str_starts(pem, byte_order_mark)) {
+        pem = weir_str_from(pem, byte_order_mark.len);
+    }
+    return BIO_new_mem_buf(pem.data, (int) pem.len);
+}
+
 void weir_tls_file_free(weir_str text)
 {
     if (text.data != NULL) {

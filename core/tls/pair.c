@@ -56,7 +56,7 @@ static bool is_certificate(const char *type)
 static bool chain_read(weir_tls_pair *pair, weir_str pem)
 {
     CRYPTO_BUFFER *chain[CHAIN_MAX];
-    BIO *bio = BIO_new_mem_buf(pem.data, (int) pem.len);
+    BIO *bio = weir_tls_pem_open(pem);
     size_t count = 0;
     char *type, *header;
     uint8_t *der;
@@ -194,7 +194,7 @@ static int password_give(char *buffer, int size, int writing, void *subject)
 
 static EVP_PKEY *key_read_once(weir_str pem, passwords *given)
 {
-    BIO *bio = BIO_new_mem_buf(pem.data, (int) pem.len);
+    BIO *bio = weir_tls_pem_open(pem);
     EVP_PKEY *key;
 
     if (bio == NULL) {
@@ -266,12 +266,14 @@ bool weir_tls_pair_check(weir_tls_pair *pair, const weir_tls_pair_text *text,
     EVP_PKEY_free(public_key);
     if (!same) {
         ERR_clear_error();
+        pair->at_fault = WEIR_TLS_PAIR_KEY;
         return say(why, "cannot use certificate key", text->key_name,
                    "it is not the key of the certificate (SSL: key values mismatch)");
     }
 
     chain_digest(pair);
     pair->signature = key_signature(pair->private_key);
+    pair->at_fault = WEIR_TLS_PAIR_KEY;
     return pair->signature != 0
            || say(why, "cannot use certificate key", text->key_name, "TLS has no such kind of key");
 }
@@ -288,11 +290,13 @@ static bool pair_parse(weir_tls_pair *pair, const weir_tls_pair_text *text,
     made.private_key = key_read(text->key_pem, text->passwords);
     if (made.private_key == NULL) {
         weir_tls_pair_release(&made);
+        pair->at_fault = WEIR_TLS_PAIR_KEY;
         return say_library(why, "cannot load certificate key", text->key_name,
                            "PEM_read_bio_PrivateKey");
     }
     if (!weir_tls_pair_check(&made, text, why)) {
         weir_tls_pair_release(&made);
+        pair->at_fault = made.at_fault;
         return false;
     }
 
@@ -338,14 +342,20 @@ bool weir_tls_pair_load(weir_tls_pair *pair, char why[static WEIR_TLS_WHY_BYTES]
     weir_file_stamp ignored;
     bool done = false;
 
+    pair->at_fault = WEIR_TLS_PAIR_CERTIFICATE;
     if (!text_read(pair->certificate, "cannot load certificate", &text.certificate_pem,
                    &pair->certificate_stamp, why)) {
         return false;
     }
-    if (text_read(pair->key, "cannot load certificate key", &text.key_pem, &pair->key_stamp, why)) {
-        if (pair->passwords.len == 0
-            || text_read(pair->passwords, "cannot load password file", &text.passwords, &ignored,
-                         why)) {
+    if (!text_read(pair->key, "cannot load certificate key", &text.key_pem, &pair->key_stamp,
+                   why)) {
+        pair->at_fault = WEIR_TLS_PAIR_KEY;
+    } else {
+        if (pair->passwords.len != 0
+            && !text_read(pair->passwords, "cannot load password file", &text.passwords, &ignored,
+                          why)) {
+            pair->at_fault = WEIR_TLS_PAIR_PASSWORDS;
+        } else {
             done = pair_parse(pair, &text, why);
             text_done(pair->passwords, text.passwords);
         }

@@ -140,15 +140,10 @@ static bool server_add_context(weir_conf *conf, weir_tls_server *server, weir_tl
 static bool server_add_pair(weir_conf *conf, weir_tls_server *server,
                             const weir_tls_server_conf *settings, size_t i)
 {
-    weir_str certificate, key, passwords;
-    weir_tls_pair *pair;
+    weir_tls_pair *pair =
+        weir_tls_store_pair(conf, *WEIR_ARRAY_AT(&settings->certificates, weir_str, i),
+                            *WEIR_ARRAY_AT(&settings->keys, weir_str, i), settings->password_file);
 
-    if (!weir_tls_path(conf, *WEIR_ARRAY_AT(&settings->certificates, weir_str, i), &certificate)
-        || !weir_tls_path(conf, *WEIR_ARRAY_AT(&settings->keys, weir_str, i), &key)
-        || !weir_tls_path(conf, settings->password_file, &passwords)) {
-        return false;
-    }
-    pair = weir_tls_store_pair(conf, certificate, key, passwords);
     if (pair == NULL || !server_add_context(conf, server, pair)) {
         return false;
     }
@@ -174,6 +169,7 @@ static bool server_certificates(weir_conf *conf, weir_tls_server *server,
     if (settings->keys.count < certificates->count) {
         weir_str name = *WEIR_ARRAY_AT(certificates, weir_str, settings->keys.count);
 
+        weir_conf_point_at_text(conf, name);
         return weir_conf_refuse(conf,
                                 "no \"ssl_certificate_key\" is defined for certificate \"%.*s\"",
                                 WEIR_STR_ARG(name));
@@ -198,13 +194,10 @@ static bool server_certificates(weir_conf *conf, weir_tls_server *server,
 static bool server_trust(weir_conf *conf, weir_tls_server *server,
                          const weir_tls_server_conf *settings)
 {
-    weir_str named, trusted, crl;
+    weir_str named = settings->client_certificate;
+    weir_str trusted = settings->trusted_certificate;
+    weir_str crl = settings->crl;
 
-    if (!weir_tls_path(conf, settings->client_certificate, &named)
-        || !weir_tls_path(conf, settings->trusted_certificate, &trusted)
-        || !weir_tls_path(conf, settings->crl, &crl)) {
-        return false;
-    }
     server->verify = (weir_tls_verify_mode) settings->verify_client;
     server->verify_depth = (unsigned) settings->verify_depth;
     if (named.len == 0 && trusted.len == 0 && server->verify != WEIR_TLS_VERIFY_OFF

@@ -194,17 +194,39 @@ static void pair_release(void *subject)
     }
 }
 
+/* Absolute paths.  False: refused. */
+static bool paths_make(weir_conf *conf, const weir_str said[static 3], weir_str paths[static 3])
+{
+    for (size_t i = 0; i < 3; i++) {
+        weir_conf_point_at_text(conf, said[i]);
+        if (!weir_tls_path(conf, said[i], &paths[i])) {
+            return false;
+        }
+    }
+    weir_conf_point_at_text(conf, WEIR_STR_EMPTY);
+    return true;
+}
+
+/* Refuses at the one of the files' names in the configuration that was at fault. */
+static void refuse_file(weir_conf *conf, const weir_str said[static 3], unsigned at_fault,
+                        const char *why)
+{
+    weir_conf_point_at_text(conf, said[at_fault]);
+    (void) weir_conf_refuse(conf, "%s", why);
+}
+
 weir_tls_pair *weir_tls_store_pair(weir_conf *conf, weir_str certificate, weir_str key,
                                    weir_str passwords)
 {
-    const weir_str names[3] = {certificate, key, passwords};
+    const weir_str said[3] = {certificate, key, passwords};
+    weir_str names[3];
     weir_tls_store *store = weir_tls_store_of(conf);
     char why[WEIR_TLS_WHY_BYTES];
     weir_tls_pair *pair;
     weir_str map_key, rest;
     bool is_new;
 
-    if (store == NULL) {
+    if (store == NULL || !paths_make(conf, said, names)) {
         return NULL;
     }
     pair = thing_get(conf, &(things){store->pairs, &store->pair_list, sizeof(*pair), pair_release},
@@ -217,12 +239,12 @@ weir_tls_pair *weir_tls_store_pair(weir_conf *conf, weir_str certificate, weir_s
     }
     pair->index = store->pair_list.count - 1;
     rest = map_key;
-    key_part(&rest, certificate, &pair->certificate);
-    key_part(&rest, key, &pair->key);
-    key_part(&rest, passwords, &pair->passwords);
+    key_part(&rest, names[0], &pair->certificate);
+    key_part(&rest, names[1], &pair->key);
+    key_part(&rest, names[2], &pair->passwords);
 
     if (!pair_inherit(conf, map_key, pair) && !weir_tls_pair_load(pair, why)) {
-        (void) weir_conf_refuse(conf, "%s", why);
+        refuse_file(conf, said, pair->at_fault, why);
         return NULL;
     }
     if (!weir_tls_renew_pair(store, pair)) {
@@ -261,14 +283,15 @@ static void trust_release(void *subject)
 weir_tls_trust *weir_tls_store_trust(weir_conf *conf, weir_str named, weir_str trusted,
                                      weir_str crl)
 {
-    const weir_str names[3] = {named, trusted, crl};
+    const weir_str said[3] = {named, trusted, crl};
+    weir_str names[3];
     weir_tls_store *store = weir_tls_store_of(conf);
     char why[WEIR_TLS_WHY_BYTES];
     weir_tls_trust *trust;
     weir_str map_key, rest;
     bool is_new;
 
-    if (store == NULL) {
+    if (store == NULL || !paths_make(conf, said, names)) {
         return NULL;
     }
     trust =
@@ -282,12 +305,12 @@ weir_tls_trust *weir_tls_store_trust(weir_conf *conf, weir_str named, weir_str t
     }
     trust->index = store->trust_list.count - 1;
     rest = map_key;
-    key_part(&rest, named, &trust->named);
-    key_part(&rest, trusted, &trust->trusted);
-    key_part(&rest, crl, &trust->crl);
+    key_part(&rest, names[0], &trust->named);
+    key_part(&rest, names[1], &trust->trusted);
+    key_part(&rest, names[2], &trust->crl);
 
     if (!trust_inherit(conf, map_key, trust) && !weir_tls_trust_load(trust, why)) {
-        (void) weir_conf_refuse(conf, "%s", why);
+        refuse_file(conf, said, trust->at_fault, why);
         return NULL;
     }
     if (!weir_tls_renew_trust(store, trust)) {

@@ -94,6 +94,12 @@ typedef struct weir_tls_loan {
     struct weir_tls_loan *lender, *heir; /* NULL: there is none, or it is gone */
 } weir_tls_loan;
 
+typedef enum {
+    WEIR_TLS_PAIR_CERTIFICATE,
+    WEIR_TLS_PAIR_KEY,
+    WEIR_TLS_PAIR_PASSWORDS,
+} weir_tls_pair_file;
+
 typedef struct weir_tls_pair {
     weir_str certificate, key, passwords;         /* absolute paths, or "data:…" */
     weir_file_stamp certificate_stamp, key_stamp; /* zero for "data:" */
@@ -104,6 +110,7 @@ typedef struct weir_tls_pair {
     int64_t not_after;                     /* seconds since 1970 */
     uint8_t digest[WEIR_TLS_DIGEST_BYTES]; /* of the chain */
     size_t index;                          /* in the store */
+    weir_tls_pair_file at_fault;           /* after it could not be loaded */
     weir_tls_loan *loan;
 } weir_tls_pair;
 
@@ -136,6 +143,8 @@ bool weir_tls_name_is_data(weir_str name);
 bool weir_tls_name_is_file(weir_str name);
 /* free(), after the bytes were wiped: they may be secret. */
 void weir_tls_file_free(weir_str text);
+/* To read PEM from, which is borrowed; a byte order mark in front, which editors leave there, is passed over.  NULL: no memory. */
+BIO *weir_tls_pem_open(weir_str pem);
 
 #define WEIR_TLS_PEM_MAX (16u << 20)
 
@@ -149,6 +158,7 @@ bool weir_tls_path(weir_conf *conf, weir_str name, weir_str *path);
 typedef struct weir_tls_trust {
     weir_str named, trusted, crl; /* absolute paths; empty: none */
     weir_file_stamp stamps[3];
+    unsigned at_fault; /* after it could not be loaded: which of the three */
     X509_STORE *store;
     STACK_OF(CRYPTO_BUFFER) * names;       /* DER, of the authorities in `named`; may be NULL */
     uint8_t digest[WEIR_TLS_DIGEST_BYTES]; /* of the certificates and revocation lists */
@@ -257,7 +267,10 @@ typedef struct {
 
 /* Made at first use; NULL, refused, without memory. */
 weir_tls_store *weir_tls_store_of(weir_conf *conf);
-/* Loaded, or taken over unchanged from the cycle before.  NULL: refused. */
+/*
+ * Loaded, or taken over unchanged from the cycle before; files as the configuration names them.  NULL: refused, at the name
+ * of the file that was at fault.
+ */
 weir_tls_pair *weir_tls_store_pair(weir_conf *conf, weir_str certificate, weir_str key,
                                    weir_str passwords);
 weir_tls_trust *weir_tls_store_trust(weir_conf *conf, weir_str named, weir_str trusted,

@@ -65,7 +65,7 @@ static bool digest_certificate(SHA256_CTX *sha, const X509 *certificate)
 /* Each certificate of the PEM becomes an authority; one that is there twice is no error. */
 static bool authorities_read(weir_tls_trust *trust, SHA256_CTX *sha, weir_str pem, bool named)
 {
-    BIO *bio = BIO_new_mem_buf(pem.data, (int) pem.len);
+    BIO *bio = weir_tls_pem_open(pem);
     bool good = bio != NULL;
     size_t count = 0;
     X509 *certificate;
@@ -83,7 +83,7 @@ static bool authorities_read(weir_tls_trust *trust, SHA256_CTX *sha, weir_str pe
 
 static bool revoked_read(weir_tls_trust *trust, SHA256_CTX *sha, weir_str pem)
 {
-    BIO *bio = BIO_new_mem_buf(pem.data, (int) pem.len);
+    BIO *bio = weir_tls_pem_open(pem);
     bool good = bio != NULL;
     size_t count = 0;
     X509_CRL *crl;
@@ -115,14 +115,17 @@ bool weir_tls_trust_parse(weir_tls_trust *trust, const weir_tls_trust_text *text
     }
     SHA256_Init(&sha);
     if (trust->named.len != 0 && !authorities_read(&made, &sha, text->named_pem, true)) {
+        trust->at_fault = 0;
         good = say_library(why, trust->named, "SSL_CTX_load_verify_locations");
     }
     if (good && trust->trusted.len != 0
         && !authorities_read(&made, &sha, text->trusted_pem, false)) {
+        trust->at_fault = 1;
         good = say_library(why, trust->trusted, "SSL_CTX_load_verify_locations");
     }
     SHA256_Update(&sha, "crl", 3);
     if (good && trust->crl.len != 0 && !revoked_read(&made, &sha, text->crl_pem)) {
+        trust->at_fault = 2;
         good = say_library(why, trust->crl, "X509_load_crl_file");
     }
     if (!good) {
@@ -149,9 +152,16 @@ static bool text_read(weir_str path, weir_str *text, weir_file_stamp *stamp,
 bool weir_tls_trust_read(weir_tls_trust *trust, weir_tls_trust_text *text,
                          char why[static WEIR_TLS_WHY_BYTES])
 {
-    return text_read(trust->named, &text->named_pem, &trust->stamps[0], why)
-           && text_read(trust->trusted, &text->trusted_pem, &trust->stamps[1], why)
-           && text_read(trust->crl, &text->crl_pem, &trust->stamps[2], why);
+    const weir_str paths[] = {trust->named, trust->trusted, trust->crl};
+    weir_str *const texts[] = {&text->named_pem, &text->trusted_pem, &text->crl_pem};
+
+    for (unsigned i = 0; i < WEIR_COUNT(paths); i++) {
+        if (!text_read(paths[i], texts[i], &trust->stamps[i], why)) {
+            trust->at_fault = i;
+            return false;
+        }
+    }
+    return true;
 }
 
 void weir_tls_trust_text_free(const weir_tls_trust_text *text)

@@ -342,6 +342,15 @@ def test_an_encrypted_key_opens_with_the_password_file(weir, ca):
     assert running.get("/", tls=True, ca=ca).status == 200
 
 
+@pytest.mark.weir_only("OpenSSL finds no PEM behind one")
+def test_a_byte_order_mark_in_front_of_pem_is_passed_over(weir, certs, ca, folder):
+    for name in ("localhost.crt", "localhost.key", "ca.crt", "ca.crl"):
+        folder.write(f"marked/{name}", "\ufeff" + certs.read(name))
+    running = weir(tls(more="""ssl_verify_client optional; ssl_client_certificate @dir@/marked/ca.crt;
+                               ssl_crl @dir@/marked/ca.crl;""").replace("@certs@", "@dir@/marked") + SAY)
+    assert running.get("/", tls=True, ca=ca).status == 200
+
+
 def test_a_certificate_may_be_named_by_a_variable(weir, ca, certs, folder):
     for name in ("a", "b"):
         for kind in ("crt", "key"):

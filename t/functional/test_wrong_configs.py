@@ -322,6 +322,37 @@ def helped(check, config, **names):
     return result.err
 
 
+@pytest.mark.weir_only("nginx gives the last line only")
+@pytest.mark.parametrize("rest, block, line", [
+    ("", "location", 4), ("}", "server", 3), ("} }", "http", 2)])
+def test_what_is_not_closed_is_named(check, folder, rest, block, line):
+    said = helped(check, f"events {{}}\nhttp {{\nserver {{\nlocation / {{\nroot /;\n{rest}\n")
+    assert f'unexpected end of file, expecting "}}" in {folder.path}/weir.conf:7' in said
+    assert f'the "{{" of "{block}" in line {line} is not closed' in said
+
+
+@pytest.mark.weir_only("nginx gives the line only")
+def test_where_the_block_began_that_something_does_not_belong_to(check):
+    said = helped(check, "events {}\nhttp {\nserver {\nlocation / {\nroot /;\n}\nserver { }\n}\n}\n")
+    assert "this is server, which began in line 3" in said
+
+
+@pytest.mark.weir_only("nginx names no line")
+@pytest.mark.parametrize("changed, line", [
+    (("a.crt", "none.crt"), 6), (("a.key", "none.key"), 9), (("b.key", "a.key"), 10), (("ca.crt", "none.crt"), 11),
+    (("ca.crl", "none.crl"), 12), (("b.crt", "b.key"), 8)])
+def test_the_file_that_is_wrong_is_pointed_at(check, certs, changed, line):
+    lines = ["events {}", "http {", "server {", "listen 127.0.0.1:@port@ ssl;", "ssl_verify_client on;",
+             "ssl_certificate @certs@/a.crt;", "server_name a.test;", "ssl_certificate @certs@/b.crt;",
+             "ssl_certificate_key @certs@/a.key;", "ssl_certificate_key @certs@/b.key;",
+             "ssl_client_certificate @certs@/ca.crt;", "ssl_crl @certs@/ca.crl;", "} }"]
+    assert check("\n".join(lines)).code == 0
+    lines[line - 1] = lines[line - 1].replace(*changed)
+    said = helped(check, "\n".join(lines)).splitlines()
+    assert said[0].endswith(f"weir.conf:{line}"), said
+    assert said[2].index("^") == said[1].index(str(certs))
+
+
 @pytest.mark.weir_only("nginx gives the line only")
 def test_the_source_line_is_shown_with_a_caret(check):
     lines = helped(check, "events {}\nhttp {\n    sendfile yes;\n}\n").splitlines()

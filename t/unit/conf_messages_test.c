@@ -207,7 +207,7 @@ static void names_the_places_where_a_directive_may_stand(void **state)
               "weir: [emerg] \"upstream\" directive is not allowed here in weir.conf:3\n"
               "    upstream u {}\n"
               "    ^\n"
-              "    it is allowed in: http; this is server\n");
+              "    it is allowed in: http; this is server, which began in line 2\n");
     assert_non_null(
         strstr(conf_unit_refusal("server {}"), "it is allowed in: http, upstream; this is main\n"));
 }
