@@ -222,7 +222,9 @@ bool weir_parse_fixed(weir_str s, unsigned digits, uint64_t max, uint64_t *numbe
     char byte;
     unsigned digit;
 
-    if (!number_take(&cursor, max, &parsed)) {
+    if (weir_str_starts(s, WEIR_STR("."))) {
+        parsed = 0;
+    } else if (!number_take(&cursor, max, &parsed)) {
         return false;
     }
 

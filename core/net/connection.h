@@ -56,9 +56,7 @@ struct weir_connection {
      */
     const weir_addr *socket_peer;
     const weir_addr *proxy_peer, *proxy_local;
-    weir_str proxy_tlvs; /* the raw TLVs of a PROXY v2 header */
-    /* The address of the listener that it was given to, as it was named; it outlives the connection. */
-    const weir_addr *passed_to;
+    weir_str proxy_tlvs;    /* the raw TLVs of a PROXY v2 header */
     const weir_addr *local; /* private: see weir_connection_local() */
     weir_tls *tls;          /* NULL: plain */
 
@@ -159,7 +157,10 @@ void weir_connection_reset(weir_connection *connection);
 void weir_connection_set_timeout(weir_connection *connection, uint64_t from_now_ms);
 void weir_connection_clear_timeout(weir_connection *connection);
 
-/* The local address, asked from the kernel once. */
+/*
+ * The local address, asked from the kernel once; of a connection that was given to another listener, that one's as it was
+ * named.
+ */
 const weir_addr *weir_connection_local(weir_connection *connection);
 /* TCP_NODELAY, if the socket has it otherwise; accepted connections have it from their listening socket. */
 void weir_connection_set_nodelay(weir_connection *connection, bool is_on);

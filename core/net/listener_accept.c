@@ -239,13 +239,12 @@ void weir_listener_take(weir_listener *listener, const weir_addr *addr, weir_con
         weir_connection_close(connection);
         return;
     }
-    /* Where the client connected to is still what its socket says. */
-    (void) weir_connection_local(connection);
+    /* As if it had come in there, as in nginx: $server_addr, $server_port and redirects say so. */
+    connection->local = addr;
     weir_connection_clear_timeout(connection);
     weir_connection_enter(connection, &weir_connection_new);
     connection->owner = NULL;
     connection->listener = listener;
-    connection->passed_to = addr;
     connection->log = listener->log;
     connection->log.connection = connection->number;
     connection->log.describe = weir_connection_describe;

@@ -260,9 +260,7 @@ const weir_server_address *weir_server_port_address(const weir_server_port *port
     size_t last = port->addresses.count - 1;
 
     if (last != 0) {
-        const weir_addr *reached = connection->passed_to != NULL
-                                       ? connection->passed_to
-                                       : weir_connection_local(connection);
+        const weir_addr *reached = weir_connection_local(connection);
 
         for (size_t i = 0; i < last; i++) {
             if (weir_addr_eq(&addresses[i]->addr, reached)) {

@@ -83,6 +83,7 @@ static bool split_add(weir_conf *conf, weir_space *space, split_block *block,
         return false;
     }
     if (weir_str_eq(share, WEIR_STR("*"))) {
+        *sum = WHOLE;
         return true;
     }
     if (!weir_str_ends(share, WEIR_STR("%"))

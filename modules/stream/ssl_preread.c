@@ -16,7 +16,7 @@ typedef struct {
 
 typedef struct {
     weir_client_hello_reader reader;
-    bool is_read;
+    bool is_none; /* what came is no ClientHello */
     weir_str server_name, alpn;
     uint16_t version;
 } preread_state;
@@ -54,7 +54,6 @@ static void choose_server(weir_stream_session *session, weir_str name)
 /* The bytes themselves go on to where the session goes. */
 static bool keep(weir_stream_session *session, preread_state *state, const weir_client_hello *hello)
 {
-    state->is_read = true;
     state->version = hello->version;
     return weir_str_copy(session->pool, hello->server_name, &state->server_name)
            && weir_str_copy(session->pool, hello->alpn, &state->alpn);
@@ -70,6 +69,9 @@ static weir_stream_verdict preread_judge(weir_stream_session *session, const voi
     if (session->client->tls != NULL) {
         return WEIR_STREAM_PASS;
     }
+    if (session->preread.len == 0) {
+        return WEIR_STREAM_MORE;
+    }
     state = weir_stream_state(session, &weir_stream_ssl_preread, sizeof(*state));
     if (state == NULL) {
         session->status = WEIR_STREAM_INTERNAL_ERROR;
@@ -81,6 +83,7 @@ static weir_stream_verdict preread_judge(weir_stream_session *session, const voi
         return WEIR_STREAM_MORE;
     case WEIR_FAIL:
         weir_log_debug(weir_stream_log(session), "ssl preread: no ClientHello");
+        state->is_none = true;
         return WEIR_STREAM_PASS;
     case WEIR_OK:
         break;
@@ -100,11 +103,12 @@ static bool preread_applies(const void *server)
 
 /* ---- variables */
 
+/* While it is not complete all is empty; NULL: nothing came, or something else. */
 static const preread_state *state_of(const weir_script *script)
 {
     const preread_state *state = weir_stream_state_find(script->subject, &weir_stream_ssl_preread);
 
-    return state != NULL && state->is_read ? state : NULL;
+    return state != NULL && !state->is_none ? state : NULL;
 }
 
 static bool get_server_name(weir_script *script, uintptr_t arg, weir_value *value)

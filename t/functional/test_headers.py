@@ -12,6 +12,15 @@ def test_add_header_adds_in_order(weir):
         ("X-A", "1"), ("X-B", "two words"), ("X-A", "3")]
 
 
+@pytest.mark.parametrize("name, count", [("Server", 2), ("Date", 2)])
+def test_add_header_adds_to_the_proxys_own_fields(weir, upstream, name, count):
+    server = weir(f"""add_header {name} mine; location / {{ return 200 x; }}
+        location /up {{ proxy_pass http://@upstream@; }}""")
+    for path in ("/", "/up"):
+        values = server.get(path).headers.all(name)
+        assert len(values) == count and values[-1] == "mine"
+
+
 def test_add_header_may_hold_variables(weir):
     server = weir('add_header X-A "$request_method ${uri}!"; location / { return 200 x; }')
     assert server.get("/b?c").headers["X-A"] == "GET /b!"

@@ -85,6 +85,15 @@ def test_split_clients_has_nginxs_shares(weir):
         assert connection.request(f"/?k={key}").text == expected
 
 
+@pytest.mark.parametrize("rows, taken", [
+    ("10% a; .5% b; * c;", True), ("* a; * b;", True), ("100% a; * b;", True),
+    ("* a; 5% b;", False), ("10% a; * b; 5% c;", False), ("60% a; 40.1% b;", False)])
+def test_split_clients_has_no_share_behind_the_rest(check, rows, taken):
+    done = check(f"events {{}} http {{ split_clients $remote_addr $s {{ {rows} }} }}")
+    assert (done.code == 0) == taken
+    assert taken or "percent total is greater than 100%" in done.err
+
+
 # geo
 
 @pytest.mark.parametrize("addr, value", [

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 
 import pytest
 
@@ -55,6 +56,26 @@ def test_a_body_in_one_buffer_is_the_same(weir, upstream):
     server = weir(proxied("client_body_in_single_buffer on; client_body_buffer_size 1m;"))
     assert server.request("/", "POST", body=body_of(300000)).status == 200
     assert upstream.last.body == body_of(300000)
+
+
+@pytest.fixture
+def full_disk(folder):
+    """A folder on a disk that takes 64 KiB."""
+    path = folder.file("small")
+    os.mkdir(path)
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=777", "tmpfs", path],
+                                           capture_output=True, check=False).returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    yield path
+    subprocess.run(["umount", path], check=True)
+
+
+@pytest.mark.parametrize("kept", ["", "client_body_in_file_only on;"])
+def test_where_a_body_could_not_be_written_is_in_the_log(weir, upstream, full_disk, kept):
+    server = weir(proxied(f"{kept} client_body_temp_path {full_disk};"))
+    assert server.request("/", "POST", body=body_of(300000)).status == 500
+    server.wait_log(rf'\[crit\] .*write\w*\(\) .*"{full_disk}.*" failed \(28: No space left on device\)')
+    server.stop()
 
 
 @pytest.mark.weir_only("nginx 1.22 does not have them")

@@ -171,6 +171,16 @@ def test_server_name_chooses_by_the_preread_name(stream):
         assert connection.read_until_close().startswith(said)
 
 
+@pytest.mark.parametrize("sent, logged", [
+    (b"", "0 [-]"), (client_hello("a.test")[:40], "0 []"), (b"GET / HTTP/1.0\r\n\r\n", "0 [-]"),
+    (client_hello("a.test"), "0 [a.test]")], ids=["nothing", "a part", "no hello", "a hello"])
+def test_what_was_only_looked_at_is_not_received(stream, sent, logged):
+    server = stream("""log_format s '$bytes_received [$ssl_preread_server_name]'; access_log @dir@/s.log s;
+        server { listen 127.0.0.1:@port@; ssl_preread on; preread_timeout 200ms; return x; }""")
+    server.connect().send_what_fits(sent)
+    assert server.access_log(name="s.log") == [logged]
+
+
 # One port for both
 
 ONE_PORT = """
@@ -240,6 +250,16 @@ def test_a_connection_is_passed_to_the_servers_of_the_address_that_is_named(stre
         server {{ listen 127.0.0.1:@port2@; return one; }}""")
     assert server.connect().read_until_close() == b"one"
     assert server.connect("tls_port").read_until_close() == b"all"
+
+
+@pytest.mark.weir_only("since nginx 1.25.5")
+def test_a_passed_connection_came_in_at_the_address_that_is_named(stream):
+    server = stream("""server { listen 127.0.0.1:@tls_port@; pass 127.0.0.1:@port@; }
+        server { listen 127.0.0.1:@port3@; pass 127.0.0.1:@port2@; }
+        server { listen @port2@; return "$server_addr:$server_port"; }""",
+                    server='location / { return 200 "$server_addr:$server_port"; }')
+    assert server.get(port="tls_port").text == f"127.0.0.1:{server.port}"
+    assert server.connect("port3").read_until_close() == b"127.0.0.1:%d" % server.folder.port("port2")
 
 
 @pytest.mark.weir_only("since nginx 1.25.5")

@@ -255,13 +255,14 @@ static void fixed_numbers_have_digits_after_the_point(void **state)
     assert_int_equal(fixed_of("1.2", 2, UINT64_MAX), 120);
     assert_int_equal(fixed_of("1", 2, UINT64_MAX), 100);
     assert_int_equal(fixed_of("0.", 3, UINT64_MAX), 0);
+    assert_int_equal(fixed_of(".5", 2, UINT64_MAX), 50);
     assert_int_equal(fixed_of("0.001", 3, UINT64_MAX), 1);
     assert_int_equal(fixed_of("10.00", 2, 1000), 1000);
 }
 
 static void fixed_numbers_are_checked(void **state)
 {
-    const char *refused[] = {"", ".5", "1.255", "1.2.", "1,2", "-1", "1.a", "1. "};
+    const char *refused[] = {"", "1.255", "1.2.", "1,2", "-1", "1.a", "1. "};
 
     (void) state;
 

@@ -253,6 +253,16 @@ static bool file_open(weir_http_exchange *ex)
     return true;
 }
 
+/* Most likely the disk is full: which one, the path tells, or the folder of a file without a name. */
+static void say_unwritten(const weir_http_exchange *ex, int error)
+{
+    bool has_name = ex->request.body_file_path.len != 0;
+    weir_str path = has_name ? ex->request.body_file_path : ex->core->client_body_temp_path;
+
+    weir_log_line(&ex->log, WEIR_LOG_CRIT, error, "writev() %s\"%.*s\" failed",
+                  has_name ? "" : "of a temporary file in ", WEIR_STR_ARG(path));
+}
+
 static bool file_write(weir_http_exchange *ex)
 {
     weir_chain *chain = &ex->request.body;
@@ -270,7 +280,7 @@ static bool file_write(weir_http_exchange *ex)
             if (errno == EINTR) {
                 continue;
             }
-            weir_log_line(&ex->log, WEIR_LOG_CRIT, errno, "writev() of a request body failed");
+            say_unwritten(ex, errno);
             return false;
         }
         weir_chain_consume(chain, (uint64_t) written);

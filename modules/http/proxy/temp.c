@@ -90,9 +90,9 @@ static bool temp_finish(proxy_state *proxy, proxy_writing *writing)
 
     if (writing->error != 0) {
         weir_log_line(&proxy->ex->log, WEIR_LOG_CRIT, writing->error,
-                      "pwrite() to a temporary file failed while %s, the rest is read as the "
-                      "client takes it",
-                      proxy->doing);
+                      "pwrite() of a temporary file in \"%.*s\" failed while %s, the rest is read "
+                      "as the client takes it",
+                      WEIR_STR_ARG(proxy->conf->temp_path), proxy->doing);
         proxy->temp_failed = true;
     }
     proxy->writing = NULL;

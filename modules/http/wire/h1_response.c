@@ -148,16 +148,14 @@ static bool make_head(h1_connection *h1, weir_str *text)
     weir_builder_open(&head, ex->pool, SIZE_MAX);
     (void) weir_builder_room(&head, HEAD_BYTES);
     add_status_line(&head, ex);
-    if (!response->server_is_theirs
-        && weir_http_fields_find(&response->fields, WEIR_HTTP_SERVER_FIELD) == NULL) {
+    if (!response->server_is_theirs) {
         weir_str token = weir_http_server_token(ex);
 
         if (token.len != 0) {
             add_field(&head, WEIR_STR("Server"), token);
         }
     }
-    if (!response->date_is_theirs
-        && weir_http_fields_find(&response->fields, WEIR_HTTP_DATE) == NULL) {
+    if (!response->date_is_theirs) {
         add_field(&head, WEIR_STR("Date"), weir_clock_http_text());
     }
     if (response->content_type.len != 0) {

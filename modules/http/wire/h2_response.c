@@ -63,16 +63,14 @@ static size_t make_head(weir_http_exchange *ex, nghttp2_nv *fields, head_texts *
     size_t count = 0;
 
     add(fields, &count, WEIR_STR(":status"), status_text(texts, response->status));
-    if (!response->server_is_theirs
-        && weir_http_fields_find(&response->fields, WEIR_HTTP_SERVER_FIELD) == NULL) {
+    if (!response->server_is_theirs) {
         weir_str token = weir_http_server_token(ex);
 
         if (token.len != 0) {
             add(fields, &count, WEIR_STR("server"), token);
         }
     }
-    if (!response->date_is_theirs
-        && weir_http_fields_find(&response->fields, WEIR_HTTP_DATE) == NULL) {
+    if (!response->date_is_theirs) {
         add(fields, &count, WEIR_STR("date"), weir_clock_http_text());
     }
     if (response->content_type.len != 0) {

@@ -103,6 +103,8 @@ static void session_log(weir_stream_session *session, unsigned status)
     session->phase = WEIR_STREAM_PHASE_LOG;
     session->doing = "logging session";
     weir_list_remove(&session->link);
+    /* What was only looked at, nobody has received: $bytes_received, as in nginx. */
+    session->client->received -= session->preread.len;
     weir_stream_preread_release(session);
     for (const weir_stream_hook *hook = session->server->phases[WEIR_STREAM_PHASE_LOG];
          hook->module != NULL; hook++) {
