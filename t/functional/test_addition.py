@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from harness.h2 import H2
 from harness.upstream import answer, body_of
 from harness.wait import TIMEOUT, wait_until
 
@@ -150,3 +151,19 @@ def test_a_client_that_goes_away_meanwhile_leaves_nothing_behind(weir, upstream,
     upstream.wait_requests(1)
     connection.close()
     wait_until(lambda: not upstream.open_connections())
+
+
+@pytest.mark.weir_only("nginx 1.22 has no http2 directive")
+def test_texts_are_there_until_a_client_of_http_2_has_taken_them(weir, upstream, site):
+    upstream.answers(answer(b"ok", headers=[("Content-Type", "text/html")]))
+    response = H2(weir("http2 on;" + HTML).connect()).get("/ours")
+    assert response.body == b"<before /before>okok"
+
+
+def test_the_page_of_a_text_that_could_not_be_had_is_a_text(weir, upstream):
+    upstream.answers(lambda peer: (peer.send(b"nothing that is HTTP"), peer.close()))
+    server = weir("""default_type text/html;
+        location = /before { proxy_pass http://@upstream@; }
+        location / { add_before_body /before; add_after_body /before; return 200 "<text>"; }""")
+    page, _, rest = server.get("/").text.partition("<text>")
+    assert "502 Bad Gateway" in page and rest == page

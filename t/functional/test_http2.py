@@ -363,6 +363,21 @@ def test_a_client_that_resets_a_stream_is_gone_from_it_only(weir, upstream):
     assert '" 499 ' in running.access_log(2)[0] or '" 499 ' in running.access_log(2)[1]
 
 
+@pytest.mark.parametrize("is_tls", [False, True])
+def test_what_goes_on_without_its_client_ends_where_it_needs_one(weir, upstream, is_tls):
+    """The rest of a body comes from nobody, the rest of a response goes to nobody."""
+    upstream.answers(lambda peer: (peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"), peer.wait_gone())[0])
+    running = weir((TLS if is_tls else "") + PROXY + "proxy_ignore_client_abort on;")
+    client = speak_tls(running) if is_tls else speak(running)
+    client.headers(post(), end=False)
+    stream = client.headers(with_fields())
+    client.read_until(HEADERS, stream)
+    client.connection.reset()
+    statuses = [line.split('" ')[1].split()[0] for line in running.access_log(2)]
+    assert sorted(statuses) == ["200", "499"]
+    wait_until(lambda: not upstream.open_connections(), "the origin to be let go")
+
+
 def test_an_origin_that_breaks_off_resets_the_stream(weir, upstream):
     upstream.answers(lambda peer: (peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"), peer.close())[0])
     client = speak(weir(PROXY + "location /other { return 200 other; }"))

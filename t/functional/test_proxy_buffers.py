@@ -314,6 +314,21 @@ def test_a_client_that_goes_away_may_be_ignored(weir, upstream):
     assert server.access_log(name="t.log")[0].endswith(" 200")
 
 
+def test_a_client_that_is_ignored_may_end_its_data_before_it_resets(weir, upstream):
+    go = threading.Event()
+    upstream.answers(lambda peer: (peer.wait(go), answer("x"))[1])
+    http = "log_format t '$status $upstream_status'; access_log @dir@/t.log t;"
+    server = weir("location /other { access_log off; return 204; } proxy_ignore_client_abort on;" + PROXY, http=http)
+    connection = server.connect()
+    connection.send(request_bytes("/"))
+    upstream.wait_requests(1)
+    for goes in connection.finish_sending, connection.reset:
+        goes()
+        assert server.get("/other").status == 204       # the worker has seen it
+    go.set()
+    assert server.access_log(name="t.log")[0].endswith(" 200")
+
+
 @pytest.mark.parametrize("framing", ["b", "chunked"])
 def test_an_origin_may_be_read_from_slowly(weir, upstream, framing):
     """150 kB at 100 kB a second: a second at least, however the client reads."""

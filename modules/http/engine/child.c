@@ -144,6 +144,16 @@ static bool share_body(weir_http_exchange *child, const weir_http_exchange *pare
            && weir_chain_add_part(&own->body, &theirs->body, 0, theirs->body.len);
 }
 
+/* What is pulled of a child may lie in its pool, and waits in its parent's chains until the client has taken it. */
+static bool keep(weir_http_exchange *child, weir_http_exchange *parent)
+{
+    if ((child->child_flags & WEIR_HTTP_CHILD_HEAD_ONLY) != 0) {
+        return true;
+    }
+    child->is_kept = weir_pool_on_free(parent->pool, weir_http_exchange_parent_left, child) != NULL;
+    return child->is_kept;
+}
+
 weir_http_exchange *weir_http_child_new(weir_http_exchange *parent, weir_str path, weir_str args,
                                         unsigned flags, void (*done)(weir_http_exchange *child),
                                         void *subject)
@@ -183,7 +193,8 @@ weir_http_exchange *weir_http_child_new(weir_http_exchange *parent, weir_str pat
     child->request.body_ended = true;
     weir_http_set_path(&child->request, path);
     if (!copy_fields(child, parent)
-        || ((flags & WEIR_HTTP_CHILD_WITH_BODY) != 0 && !share_body(child, parent))) {
+        || ((flags & WEIR_HTTP_CHILD_WITH_BODY) != 0 && !share_body(child, parent))
+        || !keep(child, parent)) {
         weir_list_remove(&child->sibling);
         weir_chain_clear(&child->request.body);
         weir_pool_free(child->pool);

@@ -535,6 +535,22 @@ static void exchange_free(weir_http_exchange *ex)
     weir_pool_free(ex->pool);
 }
 
+/* The phases on the stack still look at it, or its parent has bytes of its pool: then whoever is last frees it. */
+static void exchange_leave(weir_http_exchange *ex)
+{
+    if (!ex->is_running && !ex->is_kept) {
+        exchange_free(ex);
+    }
+}
+
+void weir_http_exchange_parent_left(void *subject)
+{
+    weir_http_exchange *ex = subject;
+
+    ex->is_kept = false;
+    exchange_leave(ex);
+}
+
 bool weir_http_exchange_has_background(const weir_http_exchange *ex)
 {
     for (const weir_list *link = ex->children.next; link != &ex->children; link = link->next) {
@@ -580,15 +596,12 @@ void weir_http_exchange_end(weir_http_exchange *ex)
     /* With it, the connection may go. */
     ex->wire->ended(ex);
 
-    /* The phases on the stack still look at it: whoever runs them frees it. */
-    if (!ex->is_running) {
-        exchange_free(ex);
-    }
+    exchange_leave(ex);
 }
 
 void weir_http_exchange_left(weir_http_exchange *ex)
 {
-    exchange_free(ex);
+    exchange_leave(ex);
 }
 
 void weir_http_exchange_drop(void *ex)
@@ -598,7 +611,9 @@ void weir_http_exchange_drop(void *ex)
 
 void weir_http_client_gone(weir_http_exchange *ex)
 {
-    if (ex->ignores_client_abort && !ex->client_is_gone && !weir_list_is_empty(&ex->holds)) {
+    /* Without it neither can the rest of a body come, nor the rest of a response go. */
+    if (ex->ignores_client_abort && !ex->response.head_is_sent && ex->body_readable == NULL
+        && !weir_list_is_empty(&ex->holds)) {
         ex->client_is_gone = true;
         return;
     }

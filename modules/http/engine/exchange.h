@@ -196,6 +196,7 @@ struct weir_http_exchange {
     bool keepalive;           /* the client's connection may stay */
     bool is_running;          /* phases are on the stack */
     bool is_ended;
+    bool is_kept; /* a child, of whose pool its parent may have bytes: freed with the parent */
     bool ends_after_children; /* all was sent; what goes on in the background is waited for */
     bool client_is_gone;
     bool ignores_client_abort; /* proxy_ignore_client_abort: the content goes on without a client */
