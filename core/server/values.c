@@ -4,6 +4,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/cursor.h"
+#include "core/base/number.h"
 #include "core/base/version.h"
 #include "core/net/proxy_protocol.h"
 
@@ -154,6 +155,17 @@ static bool get_time_ms(weir_script *script, uintptr_t arg, weir_value *value)
     weir_builder_add(&builder, weir_str_from(text, seconds));
     value->found = true;
     return weir_builder_close(&builder, &value->text);
+}
+
+bool weir_rate_check(weir_conf *conf, const weir_template *text, const char *directive,
+                     uint64_t *rate)
+{
+    weir_str constant;
+
+    *rate = 0;
+    return !weir_template_is_constant(text, &constant)
+           || weir_parse_size(constant, true, INT64_MAX / 4096, rate)
+           || weir_conf_refuse(conf, "\"%s\" directive invalid value", directive);
 }
 
 const weir_variable weir_process_variables[] = {

@@ -39,6 +39,13 @@ bool weir_give_proxy_protocol(weir_script *script, weir_value *value,
 bool weir_give_proxy_protocol_tlv(weir_script *script, weir_value *value,
                                   const weir_connection *connection, weir_str name);
 
+/*
+ * At load, of a directive that takes bytes a second, or variables that say so: without these it must be a size, which is
+ * `*rate`; with them that is 0.  False: refused.
+ */
+bool weir_rate_check(weir_conf *conf, const weir_template *text, const char *directive,
+                     uint64_t *rate) WEIR_MUST_USE;
+
 /* Of the process and the clock: $pid, $hostname, $nginx_version, $msec, $time_local ... */
 extern const weir_variable weir_process_variables[];
 

@@ -163,10 +163,17 @@ static bool seats_look_up(weir_conf *conf, weir_balance_group *group, const bala
     weir_str host = server->name;
     weir_addr *list;
     const char *why;
+    weir_str name;
+    uint16_t port;
     size_t count;
 
     if (!weir_lookup_takes(host, &why)) {
         return weir_conf_refuse(conf, "%s in upstream \"%.*s\"", why, WEIR_STR_ARG(host));
+    }
+    /* Known before it is looked up, and wrong whatever that gives. */
+    if (weir_addr_split(host, default_port, &name, &port) && port == 0
+        && !weir_str_starts(host, WEIR_STR("unix:"))) {
+        return weir_conf_refuse(conf, "no port in upstream \"%.*s\"", WEIR_STR_ARG(host));
     }
     count = weir_lookup(weir_conf_pool(conf), host, default_port, &list, &why);
     if (count == 0) {

@@ -3,6 +3,7 @@
 #include "core/base/number.h"
 #include "core/process/error_log.h"
 #include "core/process/resolver_conf.h"
+#include "core/server/values.h"
 
 /*
  * The directives of nginx's core http module, as one table, and the calls of those that store
@@ -809,20 +810,6 @@ static const weir_directive core_directives[] = {
     {0},
 };
 
-/* Without variables a rate is known now. */
-static bool rate_check(weir_conf *conf, const weir_template *template, const char *name,
-                       uint64_t *rate, bool *varies)
-{
-    weir_str text;
-
-    if (!weir_template_is_constant(template, &text)) {
-        *varies = true;
-        return true;
-    }
-    return weir_parse_size(text, true, INT64_MAX / 4096, rate)
-           || weir_conf_refuse(conf, "\"%s\" directive invalid value", name);
-}
-
 static bool core_check(weir_conf *conf, const void *settings)
 {
     /* The preset of `types` is a table and not a text: it is put where nothing was said. */
@@ -831,9 +818,10 @@ static bool core_check(weir_conf *conf, const void *settings)
     if (core->types == NULL && !types_preset(conf, core)) {
         return false;
     }
-    if (!rate_check(conf, core->limit_rate, "limit_rate", &core->rate, &core->rates_vary)
-        || !rate_check(conf, core->limit_rate_after, "limit_rate_after", &core->rate_after,
-                       &core->rates_vary)) {
+    core->rates_vary = !weir_template_is_constant(core->limit_rate, NULL)
+                       || !weir_template_is_constant(core->limit_rate_after, NULL);
+    if (!weir_rate_check(conf, core->limit_rate, "limit_rate", &core->rate)
+        || !weir_rate_check(conf, core->limit_rate_after, "limit_rate_after", &core->rate_after)) {
         return false;
     }
     if ((core->directio_alignment & (core->directio_alignment - 1)) != 0) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "core/base/folders.h"
+#include "core/base/number.h"
 #include "core/process/core_conf.h"
 #include "core/process/cycle.h"
 
@@ -61,8 +62,9 @@ bool weir_http_temp_path(weir_conf *conf, const weir_statement *statement, weir_
 {
     for (size_t i = 2; i < statement->count; i++) {
         weir_str level = statement->args[i];
+        uint64_t digits;
 
-        if (level.len != 1 || level.data[0] < '1' || level.data[0] > '3') {
+        if (!weir_parse_uint(level, INT32_MAX, &digits) || digits == 0) {
             return weir_conf_refuse_arg(conf, statement, i, "invalid value \"%.*s\"",
                                         WEIR_STR_ARG(level));
         }

@@ -1,6 +1,7 @@
 #include "modules/http/proxy/directives.h"
 
 #include "core/base/clock.h"
+#include "core/server/values.h"
 
 /* The directives of proxy_pass, and the content handler that begins. */
 
@@ -285,8 +286,11 @@ static bool proxy_check(weir_conf *conf, const void *settings)
 {
     /* These settings are not shared yet: what is made of them is kept with them. */
     proxy_conf *proxy = (proxy_conf *) (uintptr_t) settings;
+    uint64_t rate;
 
     return check_sizes(conf, proxy)
+           && (proxy->limit_rate == NULL
+               || weir_rate_check(conf, proxy->limit_rate, "proxy_limit_rate", &rate))
            && (proxy->pass.location == NULL || proxy_settle(conf, proxy, &proxy_http));
 }
 

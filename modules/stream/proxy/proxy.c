@@ -1,6 +1,7 @@
 #include "modules/stream/proxy/proxy_internal.h"
 
 #include "core/base/clock.h"
+#include "core/server/values.h"
 
 /* The directives of proxy_pass, and the content handler that begins. */
 
@@ -95,7 +96,12 @@ static bool proxy_check(weir_conf *conf, const void *settings)
 {
     /* These settings are not shared yet: what is made of them is kept with them. */
     stream_proxy_conf *proxy = (stream_proxy_conf *) (uintptr_t) settings;
+    uint64_t rate;
 
+    if (!weir_rate_check(conf, proxy->upload_rate, "proxy_upload_rate", &rate)
+        || !weir_rate_check(conf, proxy->download_rate, "proxy_download_rate", &rate)) {
+        return false;
+    }
     if (proxy->buffer_size == 0) {
         return weir_conf_refuse(conf, "\"proxy_buffer_size\" must not be zero");
     }
