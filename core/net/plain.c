@@ -9,6 +9,8 @@
 /* As much as one sendmsg() takes; more than fits into a socket's buffer at once. */
 #define PLAIN_VECTORS 64
 
+#define PLAIN_GATHERED 1024
+
 /* ---- the socket */
 
 weir_result weir_connection_fail(weir_connection *connection, int error, const char *call)
@@ -77,11 +79,29 @@ weir_result weir_socket_recv(weir_connection *connection, char *buffer, size_t s
     return WEIR_OK;
 }
 
+/* One message.  Few bytes in several places are copied into one: dearer is what sendmsg() costs beyond send(). */
+static ssize_t plain_send(int fd, const struct iovec *vectors, int count, size_t bytes, int flags)
+{
+    struct msghdr message = {.msg_iov = (struct iovec *) vectors, .msg_iovlen = (size_t) count};
+    char gathered[PLAIN_GATHERED];
+    char *end = gathered;
+
+    if (count == 1) {
+        return send(fd, vectors[0].iov_base, vectors[0].iov_len, flags);
+    }
+    if (bytes > sizeof(gathered)) {
+        return sendmsg(fd, &message, flags);
+    }
+    for (int i = 0; i < count; i++) {
+        end = mempcpy(end, vectors[i].iov_base, vectors[i].iov_len);
+    }
+    return send(fd, gathered, bytes, flags);
+}
+
 weir_result weir_socket_send(weir_connection *connection, const struct iovec *vectors, int count,
                              size_t bytes, bool more, size_t *len)
 {
     int flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0);
-    struct msghdr message = {.msg_iov = (struct iovec *) vectors, .msg_iovlen = (size_t) count};
     ssize_t sent;
 
     *len = 0;
@@ -90,10 +110,7 @@ weir_result weir_socket_send(weir_connection *connection, const struct iovec *ve
     }
 
     do {
-        /* send() is the cheaper one of the two, and the usual one. */
-        sent = count == 1
-                   ? send(connection->event.fd, vectors[0].iov_base, vectors[0].iov_len, flags)
-                   : sendmsg(connection->event.fd, &message, flags);
+        sent = plain_send(connection->event.fd, vectors, count, bytes, flags);
     } while (sent == -1 && errno == EINTR);
 
     if (sent == -1) {

@@ -351,6 +351,32 @@ static void writes_up_to_a_limit(void **state)
     weir_connection_close(connection);
 }
 
+/* Few bytes are gathered before they are sent, many are not: it is the same to the peer. */
+static void writes_pieces_of_any_size_in_order(void **state)
+{
+    net_fixture *f = *state;
+    int client;
+    weir_connection *connection = net_accept(f, &client);
+    char out[3000], in[3000];
+
+    for (size_t i = 0; i < sizeof(out); i++) {
+        out[i] = (char) (i * 7 + (i >> 8));
+    }
+    for (size_t size = 1000; size < 1050; size++) {
+        weir_chain chain = {0};
+
+        assert_true(weir_chain_add_memory(&chain, weir_str_of(out, 600)));
+        assert_true(weir_chain_add_memory(&chain, weir_str_of(out + 600, 1)));
+        assert_true(weir_chain_add_memory(&chain, weir_str_of(out + 601, size - 601)));
+        assert_int_equal(weir_connection_write(connection, &chain, UINT64_MAX), WEIR_OK);
+        assert_true(weir_chain_is_empty(&chain));
+        assert_int_equal(net_receive(client, in, size), size);
+        assert_memory_equal(in, out, size);
+    }
+    close(client);
+    weir_connection_close(connection);
+}
+
 static void writes_memory_and_files_in_order(void **state)
 {
     net_fixture *f = *state;
@@ -861,6 +887,7 @@ int main(void)
         NET_TEST(writes_more_than_the_socket_holds),
         NET_TEST(is_not_woken_for_data_that_was_read_already),
         NET_TEST(writes_up_to_a_limit),
+        NET_TEST(writes_pieces_of_any_size_in_order),
         NET_TEST(writes_memory_and_files_in_order),
         NET_TEST(a_file_that_shrank_fails_and_does_not_spin),
         NET_TEST(shut_ends_one_direction_only),
