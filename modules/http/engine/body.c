@@ -107,8 +107,11 @@ void weir_http_body_failed(weir_http_exchange *ex)
     if (ex->response.head_is_sent || ex->client_is_gone) {
         weir_http_holds_cancel(ex);
         ex->wire->abort(ex);
-    } else {
+    } else if (ex->is_bare) {
         answer_instead(ex, ex->response.status, ex->end_reason);
+    } else {
+        /* Nothing was wrong with the body: whoever took it has no memory for more. */
+        answer_instead(ex, 500, "request body not taken");
     }
 }
 
