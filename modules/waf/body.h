@@ -80,6 +80,7 @@ typedef struct {
     weir_str message;      /* REQBODY_ERROR_MSG; empty unless failed */
     bool urlencoded_error; /* URLENCODED_ERROR: an escape that is none, which stays as it is */
     size_t argument_count; /* those told and those dropped */
+    uint64_t work;         /* beside what is due for the bytes: units of about half a nanosecond */
     weir_waf_multipart multipart;
 } weir_waf_body_report;
 
@@ -93,6 +94,8 @@ weir_waf_body *weir_waf_body_new(weir_waf_body_kind kind, const weir_waf_body_li
 
 /* The next piece.  After a failure pieces are ignored. */
 void weir_waf_body_feed(weir_waf_body *body, weir_str piece);
+/* As much of it as is parsed in about a millisecond, which is at least some; how much that was. */
+size_t weir_waf_body_feed_some(weir_waf_body *body, weir_str piece) WEIR_MUST_USE;
 
 /* The body is complete; what was held back is told.  An empty body is no failure. */
 void weir_waf_body_end(weir_waf_body *body);

@@ -19,6 +19,7 @@ struct weir_waf_body {
     void *owner;
     size_t memory_used;
     weir_waf_body_report report;
+    size_t left; /* of the last piece: its kind takes the turn to be over */
     void *state;
 };
 

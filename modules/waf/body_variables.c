@@ -117,9 +117,6 @@ static void say_over_limit(weir_waf_transaction *tx)
         tx, WEIR_STR("Request body excluding files is bigger than the maximum expected."));
 }
 
-/* So many bytes are parsed in about a millisecond; what is no multipart is seldom longer, and is parsed as a whole. */
-#define PIECE_BYTES ((size_t) 256 * 1024)
-
 void weir_waf_parse_begin(weir_waf_transaction *tx)
 {
     const weir_waf_body_sink sink = {
@@ -161,12 +158,13 @@ weir_result weir_waf_parse(weir_waf_transaction *tx)
     weir_waf_body *body = tx->parsed_body;
 
     while (body != NULL && tx->parsed_bytes < tx->request_body.len && !tx->is_exhausted) {
-        weir_str piece =
-            weir_str_slice(tx->request_body, tx->parsed_bytes, tx->parsed_bytes + PIECE_BYTES);
+        const weir_waf_body_report *report = weir_waf_body_report_of(body);
+        uint64_t work = report->work;
+        size_t bytes =
+            weir_waf_body_feed_some(body, weir_str_from(tx->request_body, tx->parsed_bytes));
 
-        weir_waf_body_feed(body, piece);
-        tx->parsed_bytes += piece.len;
-        tx->work += piece.len * 8;
+        tx->parsed_bytes += bytes;
+        tx->work += bytes * 8 + report->work - work;
         if (weir_waf_turn_is_over(tx)) {
             return WEIR_WAIT;
         }

@@ -16,12 +16,17 @@
 /*
  * libxml2 compares each attribute of a tag with all before it, and each namespace, once it has the whole tag.  So no more
  * "=" may be in a tag that is not whole yet, and a piece of the document has no more, nor, unless as much waits for its end
- * already, more bytes.
+ * already, more bytes.  It looks for the namespace of each element, and of each attribute with a prefix, among all that are
+ * declared around it: so those are few, and it looks at no more than COMPARED_MAX names in all.
  */
 #define TAG_EQUALS_MAX 4096
 #define PIECE_EQUALS_MAX 1024
 #define PIECE_BYTES ((size_t) 16 * 1024)
 #define SEARCHED_MAX ((size_t) 64 * 1024 * 1024)
+#define NAMESPACES_MAX 512
+#define COMPARED_MAX UINT64_C(64000000)
+#define COMPARED_TURN 500000 /* in a turn */
+#define COMPARED_WORK 2
 #define PIECE_MAX ((size_t) 1 << 20) /* libxml2 counts in int */
 #define START_BYTES 4 /* libxml2 tells the encoding by as many, if it sees them at once */
 
@@ -42,6 +47,7 @@ typedef struct {
     size_t tags;            /* that were whole */
     size_t counted, equals; /* bytes of the tag that is not whole yet, and "=" among them */
     size_t searched;        /* bytes of other things, for their ends, again and again */
+    uint64_t compared;      /* names of attributes and namespaces, with others */
     bool is_undecodable;
 
     /* With xml_arguments alone. */
@@ -116,6 +122,29 @@ static bool level_end(weir_waf_body *body, xml *x)
     return goes_on;
 }
 
+/* How many names libxml2 has looked at for a tag, at most.  Five pointers for each attribute: name, prefix, URI, and the value's first byte and end. */
+static bool count_names(weir_waf_body *body, const xmlChar **attributes, int attribute_count,
+                        int namespace_count)
+{
+    xml *x = body->state;
+    uint64_t in_scope = (uint64_t) x->parser->nsNr / 2, own = (uint64_t) attribute_count;
+    uint64_t declared = (uint64_t) namespace_count, looked_for = 1;
+    uint64_t compared;
+
+    for (int i = 0; i < attribute_count; i++) {
+        looked_for += attributes[5 * i + 1] != NULL;
+    }
+    compared = looked_for * in_scope + (own * own + declared * declared) / 2;
+    x->compared += compared;
+    body->report.work += compared * COMPARED_WORK;
+    if (in_scope > declared + NAMESPACES_MAX) {
+        return weir_waf_body_fail(body, "XML parsing error: more than %d namespaces in scope",
+                                  NAMESPACES_MAX);
+    }
+    return x->compared <= COMPARED_MAX
+           || weir_waf_body_fail(body, "XML parsing error: too many names to compare");
+}
+
 static void xml_start(void *subject, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri,
                       int namespace_count, const xmlChar **namespaces, int attribute_count,
                       int defaulted_count, const xmlChar **attributes)
@@ -126,17 +155,16 @@ static void xml_start(void *subject, const xmlChar *name, const xmlChar *prefix,
 
     (void) prefix;
     (void) uri;
-    (void) namespace_count;
     (void) namespaces;
     (void) defaulted_count;
 
     x->tags++;
+    goes_on = goes_on && count_names(body, attributes, attribute_count, namespace_count);
     if (goes_on && ++x->depth > body->limits.depth_max) {
         goes_on = weir_waf_body_fail(body, "XML parsing error: elements too deep");
     }
     goes_on = goes_on && (!body->limits.xml_arguments || level_begin(body, x, name));
 
-    /* Five pointers each: name, prefix, URI, and the value's first byte and end. */
     for (int i = 0; goes_on && i < attribute_count; i++) {
         const xmlChar *from = attributes[5 * i + 3], *to = attributes[5 * i + 4];
         weir_str value = weir_str_of((const char *) from, (size_t) (to - from));
@@ -346,6 +374,7 @@ static void count_equals(xml *x, size_t tags_before)
 static bool xml_feed(weir_waf_body *body, weir_str rest)
 {
     xml *x = body->state;
+    uint64_t compared;
 
     if (x->start_len < START_BYTES && !xml_start_with(body, x, &rest)) {
         return false;
@@ -354,7 +383,8 @@ static bool xml_feed(weir_waf_body *body, weir_str rest)
     if (x->parser == NULL) {
         return true; /* too short to begin with */
     }
-    while (rest.len > 0) {
+    compared = x->compared;
+    while (rest.len > 0 && x->compared - compared <= COMPARED_TURN) {
         weir_str piece = next_piece(x, rest);
         size_t tags = x->tags;
 
@@ -372,6 +402,7 @@ static bool xml_feed(weir_waf_body *body, weir_str rest)
         rest = weir_str_from(rest, piece.len);
     }
 
+    body->left = rest.len;
     return true;
 }
 

@@ -75,6 +75,22 @@ def test_xml_is_not_searched_for_one_end_again_and_again(weir, document):
     assert cpu_ns(server.workers()[0]) - before < 300_000_000
 
 
+@pytest.mark.parametrize("around, names, elements, status", [
+    (60, 1, 20_000, 200), (2000, 1, 1_000_000, 400), (500, 1, 1_000_000, 400), (400, 60, 200_000, 400)],
+    ids=["few", "many namespaces", "many elements", "many attributes"])
+def test_xml_namespaces_are_not_looked_for_among_very_many(weir, around, names, elements, status):
+    """libxml2 looks at all that are in scope, the innermost first, for each prefix."""
+    as_xml = AS_JSON.replace("json", "xml").replace("JSON", "XML")
+    server = weir(waf("SecRequestBodyNoFilesLimit 100000000", "SecRequestBodyLimit 100000000", as_xml, BODY_IS_WRONG)
+                  + "client_body_buffer_size 100m; modsecurity_memory_limit 1000m;" + FINE, main="worker_processes 1;")
+    declared = b" ".join(b'xmlns:n%d="%d"' % (i, i) for i in range(around))
+    attributes = b"".join(b' n0:a%d=""' % i for i in range(names - 1))
+    document = b"<r %s>%s</r>" % (declared, b"<n0:b%s/>" % attributes * (elements // names))
+    before = cpu_ns(server.workers()[0])
+    assert server.request("/", "POST", [("Content-Type", "text/xml")], document).status == status
+    assert cpu_ns(server.workers()[0]) - before < 400_000_000
+
+
 def test_a_form_of_many_parts_is_an_error_that_rules_see(weir):
     server = weir(waf("SecArgumentsLimit 100000", "SecUploadFileLimit 10",
                       'SecRule MULTIPART_STRICT_ERROR "!@eq 0" "id:5,phase:2,deny,log,status:400"') + FINE)
