@@ -261,6 +261,19 @@ def test_others_are_served_while_a_large_body_is_parsed(weir):
     assert_others_are_served(server, "multipart/form-data; boundary=b", body)
 
 
+@pytest.mark.parametrize("where", ["client_body_buffer_size 32m;", ""], ids=["memory", "file"])
+def test_others_are_served_while_a_large_body_is_handed_to_the_rules(weir, where):
+    server = weir(main="worker_processes 1;", server=waf("SecRequestBodyLimit 33554432") + where + FINE)
+    assert_others_are_served(server, "text/plain", b"x" * 33_000_000)
+
+
+def test_a_body_that_is_handed_over_in_turns_is_whole(weir):
+    server = weir(waf("SecRequestBodyNoFilesLimit 10000000", 'SecRule ARGS:z "@streq evil" "id:1,phase:2,deny"',
+                      'SecRule REQUEST_BODY_LENGTH "!@eq 5000008" "id:2,phase:2,deny,status:500"') + FINE)
+    for word, status in ((b"evil", 403), (b"good", 200)):
+        assert server.request("/", "POST", FORM, b"a=" + b"x" * 4_999_999 + b"&z=" + word).status == status
+
+
 @pytest.mark.parametrize("form", ["JSON", "Native"])
 def test_an_entry_of_the_audit_log_that_is_full_takes_no_time_for_more(weir, folder, form):
     folder.write("messages.conf", "\n".join(f"SecRule ARGS \"@contains evil\" \"id:{i},phase:2,pass,log,msg:'%{{MATCHED_VAR}}'\"" for i in range(100, 500)) + "\n")

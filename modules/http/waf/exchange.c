@@ -182,16 +182,21 @@ weir_http_waf_state *weir_http_waf_begin(weir_http_exchange *ex, const weir_http
 
 /* ---- bodies */
 
-static bool read_span(weir_http_exchange *ex, const weir_span *span, char *to, size_t bytes)
+#define JOINED_TURN                                                                                \
+    ((size_t) 1024 * 1024) /* most of the time goes to pages that are touched first */
+
+static bool read_span(weir_http_exchange *ex, const weir_span *span, uint64_t from, char *to,
+                      size_t bytes)
 {
     size_t done = 0;
 
     if (span->kind != WEIR_SPAN_FILE) {
-        memcpy(to, span->data, bytes);
+        memcpy(to, span->data + from, bytes);
         return true;
     }
     while (done < bytes) {
-        ssize_t got = pread(span->fd, to + done, bytes - done, span->offset + (off_t) done);
+        ssize_t got =
+            pread(span->fd, to + done, bytes - done, span->offset + (off_t) (from + done));
 
         if (got <= 0) {
             weir_log_line(&ex->log, WEIR_LOG_CRIT, got == 0 ? 0 : errno,
@@ -203,30 +208,57 @@ static bool read_span(weir_http_exchange *ex, const weir_span *span, char *to, s
     return true;
 }
 
-/* Copied, as whoever sends a chain on gives its blocks back.  False: the file cannot be read, logged. */
-static bool join(weir_http_waf_state *state, const weir_chain *chain, uint64_t limit,
-                 weir_str *text)
+/* No memory is a verdict, not a failure: where rules only detect, the request goes on. */
+static void join_begin(weir_http_waf_state *state, const weir_chain *chain, uint64_t limit)
 {
+    weir_http_waf_joined *joined = &state->joined;
     size_t bytes = chain->len < limit ? (size_t) chain->len : (size_t) limit;
-    char *to = weir_pool_bytes(weir_waf_transaction_pool(state->tx), bytes);
-    size_t len = 0;
 
-    /* A verdict, not a failure: where rules only detect, the request goes on. */
-    if (to == NULL) {
+    *joined = (weir_http_waf_joined){
+        .to = weir_pool_bytes(weir_waf_transaction_pool(state->tx), bytes),
+        .bytes = bytes,
+        .span = chain->first,
+        .is_begun = true,
+    };
+    if (joined->to == NULL) {
         weir_waf_exhausted(state->tx, "memory");
-        *text = WEIR_STR_EMPTY;
-        return true;
+        joined->bytes = 0;
     }
-    for (const weir_span *span = chain->first; span != NULL && len < bytes; span = span->next) {
-        size_t part = span->len < bytes - len ? span->len : bytes - len;
+}
 
-        if (!read_span(state->ex, span, to + len, part)) {
-            return false;
-        }
-        len += part;
+/* Copied, as whoever sends a chain on gives its blocks back.  WAIT: the turn is over.  FAIL: the file cannot be read, logged. */
+static weir_result join(weir_http_waf_state *state, const weir_chain *chain, uint64_t limit,
+                        weir_str *text)
+{
+    weir_http_waf_joined *joined = &state->joined;
+    size_t turn = JOINED_TURN;
+
+    if (!joined->is_begun) {
+        join_begin(state, chain, limit);
     }
-    *text = weir_str_of(to, len);
-    return true;
+    while (joined->len < joined->bytes) {
+        uint64_t in_span = joined->span->len - joined->from;
+        size_t part = joined->bytes - joined->len;
+
+        part = part < in_span ? part : (size_t) in_span;
+        part = part < turn ? part : turn;
+        if (part == 0 && turn == 0) {
+            return WEIR_WAIT;
+        }
+        if (!read_span(state->ex, joined->span, joined->from, joined->to + joined->len, part)) {
+            return WEIR_FAIL;
+        }
+        turn -= part;
+        joined->len += part;
+        joined->from += part;
+        if (joined->from == joined->span->len) {
+            joined->span = joined->span->next;
+            joined->from = 0;
+        }
+    }
+    joined->is_begun = false; /* the next is another body */
+    *text = weir_str_of(joined->to, joined->len);
+    return WEIR_OK;
 }
 
 static void add_trailers(weir_http_waf_state *state)
@@ -238,33 +270,32 @@ static void add_trailers(weir_http_waf_state *state)
     }
 }
 
-bool weir_http_waf_add_body(weir_http_waf_state *state)
+weir_result weir_http_waf_add_body(weir_http_waf_state *state)
 {
     const weir_chain *body = &state->ex->request.body;
     uint64_t limit = weir_waf_request_body_limit(state->tx);
-    weir_str text;
+    weir_str text = WEIR_STR_EMPTY;
+    weir_result result = weir_chain_is_empty(body) ? WEIR_OK : join(state, body, limit, &text);
 
-    add_trailers(state);
-
-    if (weir_chain_is_empty(body)) {
-        return true;
+    if (result == WEIR_OK) {
+        add_trailers(state);
+        if (!weir_chain_is_empty(body)) {
+            weir_waf_set_request_body(state->tx, text, body->len > limit);
+        }
     }
-    if (!join(state, body, limit, &text)) {
-        return false;
-    }
-    weir_waf_set_request_body(state->tx, text, body->len > limit);
-    return true;
+    return result;
 }
 
-bool weir_http_waf_add_ahead(weir_http_waf_state *state, uint64_t limit)
+weir_result weir_http_waf_add_ahead(weir_http_waf_state *state, uint64_t limit)
 {
+    const weir_chain *ahead = &state->ex->ahead;
     weir_str text = WEIR_STR_EMPTY;
+    weir_result result = weir_chain_is_empty(ahead) ? WEIR_OK : join(state, ahead, limit, &text);
 
-    if (!weir_chain_is_empty(&state->ex->ahead) && !join(state, &state->ex->ahead, limit, &text)) {
-        return false;
+    if (result == WEIR_OK) {
+        weir_waf_set_response_body(state->tx, text, state->ahead_is_cut);
     }
-    weir_waf_set_response_body(state->tx, text, state->ahead_is_cut);
-    return true;
+    return result;
 }
 
 void weir_http_waf_add_response(weir_http_waf_state *state)

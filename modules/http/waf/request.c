@@ -146,10 +146,19 @@ static weir_http_verdict add_body(weir_http_waf_state *state)
     if (body_is_refused(state, state->ex->request.body.len)) {
         return refuse_body(state);
     }
-    if (state->ex->request.body.len != 0) {
+    if (state->ex->request.body.len != 0 && !state->joined.is_begun) {
         note_coding(state);
     }
-    return weir_http_waf_add_body(state) ? WEIR_HTTP_PASS : WEIR_HTTP_FAILED;
+    switch (weir_http_waf_add_body(state)) {
+    case WEIR_OK:
+        return WEIR_HTTP_PASS;
+    case WEIR_WAIT:
+        weir_http_resume(state->ex);
+        return WEIR_HTTP_WAITING;
+    case WEIR_FAIL:
+        break;
+    }
+    return WEIR_HTTP_FAILED;
 }
 
 /* ---- phases */

@@ -167,13 +167,19 @@ static weir_result step(weir_http_waf_state *state)
     case WEIR_HTTP_WAF_AHEAD:
         result = read_ahead(state);
         if (result == WEIR_OK) {
-            state->step = WEIR_HTTP_WAF_RESPONSE_BODY;
+            state->step = WEIR_HTTP_WAF_AHEAD_READ;
             if (state->ahead_is_cut && weir_waf_rejects_response_over_limit(state->tx)) {
                 state->step = WEIR_HTTP_WAF_RESPONSE_DONE;
                 state->is_too_large = true;
-            } else if (!weir_http_waf_add_ahead(state, weir_waf_response_body_limit(state->tx))) {
-                return WEIR_FAIL;
             }
+        }
+        return result;
+    case WEIR_HTTP_WAF_AHEAD_READ:
+        result = weir_http_waf_add_ahead(state, weir_waf_response_body_limit(state->tx));
+        if (result == WEIR_OK) {
+            state->step = WEIR_HTTP_WAF_RESPONSE_BODY;
+        } else if (result == WEIR_WAIT) {
+            later(state);
         }
         return result;
     case WEIR_HTTP_WAF_RESPONSE_BODY:

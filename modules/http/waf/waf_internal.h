@@ -57,9 +57,19 @@ typedef enum {
     WEIR_HTTP_WAF_BODY_DONE,     /* phase 2 is over */
     WEIR_HTTP_WAF_RESPONSE_HEAD, /* phase 3 is over */
     WEIR_HTTP_WAF_AHEAD,         /* the response's body is being read */
+    WEIR_HTTP_WAF_AHEAD_READ,
     WEIR_HTTP_WAF_RESPONSE_BODY, /* and was, or is not looked at */
     WEIR_HTTP_WAF_RESPONSE_DONE,
 } weir_http_waf_step;
+
+/* A body that is being copied, in turns. */
+typedef struct {
+    char *to;
+    size_t len, bytes;     /* copied, of so many */
+    const weir_span *span; /* the next byte is of it */
+    uint64_t from;         /* and that one of it */
+    bool is_begun;
+} weir_http_waf_joined;
 
 /* One request's: it outlives internal redirects. */
 typedef struct {
@@ -71,6 +81,7 @@ typedef struct {
     unsigned status_added; /* of the response that rules of phase 3 saw */
     bool has_answered;     /* the intervention was answered */
     bool ahead_ended, ahead_is_cut, is_too_large;
+    weir_http_waf_joined joined;
     weir_http_hold hold;
     weir_task task; /* goes on with the response */
 } weir_http_waf_state;
@@ -86,11 +97,14 @@ static inline bool weir_http_waf_is_off(const weir_http_waf_conf *conf)
 /* exchange.c: from an exchange to a transaction */
 /* NULL: no memory, logged. */
 weir_http_waf_state *weir_http_waf_begin(weir_http_exchange *ex, const weir_http_waf_conf *conf);
-/* From request.body, up to the limit, and the trailer section; more than the budget allows is a verdict.  False: the file cannot be read; logged. */
-bool weir_http_waf_add_body(weir_http_waf_state *state) WEIR_MUST_USE;
+/*
+ * From request.body, up to the limit, and the trailer section; more than the budget allows is a verdict.  WAIT: the turn is over.  FAIL:
+ * the file cannot be read; logged.
+ */
+weir_result weir_http_waf_add_body(weir_http_waf_state *state) WEIR_MUST_USE;
 void weir_http_waf_add_response(weir_http_waf_state *state);
-/* What was read ahead of the response's body, up to `limit`. */
-bool weir_http_waf_add_ahead(weir_http_waf_state *state, uint64_t limit) WEIR_MUST_USE;
+/* What was read ahead of the response's body, up to `limit`.  As weir_http_waf_add_body(). */
+weir_result weir_http_waf_add_ahead(weir_http_waf_state *state, uint64_t limit) WEIR_MUST_USE;
 
 /* request.c: phases 1, 2 and 5 */
 weir_http_verdict weir_http_waf_judge(weir_http_exchange *ex, const void *location);
