@@ -55,6 +55,13 @@ def test_the_validator_becomes_weak_and_ranges_go(weir, www):
     assert "Accept-Ranges" not in headers and "Content-Length" not in headers
 
 
+@pytest.mark.parametrize("said, sent", [('"a"', 'W/"a"'), ('W/"a"', 'W/"a"'), ("a", None)])
+def test_what_is_no_validator_does_not_become_one(weir, upstream, said, sent):
+    upstream.answers(answer(b"x" * 1000, headers={"Content-Type": "text/html", "ETag": said}))
+    server = weir("gzip on; location / { proxy_pass http://@upstream@; }")
+    assert server.get("/", headers=ASKED).headers.get("ETag") == sent
+
+
 def test_vary_tells_caches_of_both_forms(weir, www):
     server = weir(CONFIG + "gzip_vary on;")
     assert server.get("/page.html", headers=ASKED).headers["Vary"] == "Accept-Encoding"

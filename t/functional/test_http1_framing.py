@@ -816,3 +816,27 @@ def test_aborted_requests_leave_no_descriptor_behind(weir, upstream):
         connection.reset() if n % 3 else connection.close()
     wait_until(lambda: count() <= baseline + 1, "the descriptors to be closed")
     assert server.get("/echo").status == 200
+
+
+# Whose answer a request gets that is refused
+
+OWN_PAGES = """log_format who '$server_name $status $request_method $server_protocol'; access_log @dir@/who.log who;
+    server { listen 127.0.0.1:@port@; server_name a.test; }
+    server { listen 127.0.0.1:@port@; server_name b.test; error_page 400 494 =200 /own;
+             location /own { return 200 "b $http_x"; } }"""
+TOO_LARGE = b"Large: " + b"x" * 9000 + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize("head, text, logged", [
+    (b"GET / HTTP/1.1\r\nHost: b.test\r\nX: 1\r\n" + TOO_LARGE, "b 1", "b.test 200 GET HTTP/1.1"),
+    (b"POST / HTTP/1.1\r\nHost: b.test\r\nContent-Length: x\r\n\r\n", "b ", "b.test 200 GET HTTP/1.1"),
+    (b"GET http://b.test/ HTTP/1.1\r\nHost: a.test\r\n" + TOO_LARGE, "b ", "b.test 200 GET HTTP/1.1"),
+    (b"GET / HTTP/1.1\r\n" + TOO_LARGE, None, "a.test 400 GET HTTP/1.1"),
+    (b"\x16\x03\x01\r\n", None, "a.test 400 - -")],
+    ids=["too large", "malformed length", "host in the target", "too large before Host", "no request line"])
+def test_a_head_that_is_refused_is_its_hosts(weir, head, text, logged):
+    server = weir(None, http=OWN_PAGES)
+    response = server.exchange(head)
+    assert response.status == (400 if text is None else 200)
+    assert text is None or response.text == text
+    assert server.access_log(name="who.log") == [logged]

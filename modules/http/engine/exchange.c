@@ -395,59 +395,7 @@ static unsigned connect_check(weir_http_exchange *ex, const char **why)
     return 0;
 }
 
-void weir_http_exchange_start(weir_http_exchange *ex)
-{
-    weir_http_request *request = &ex->request;
-    const char *why = host_check(ex);
-    unsigned status;
-
-    weir_list_append(&weir_http_of_address(ex->client->address)->exchanges, &ex->sibling);
-    if (ex->counted != NOT_COUNTED) {
-        count_as(ex, COUNTED_WRITING);
-    }
-    if (why != NULL) {
-        weir_http_exchange_refuse(ex, 400, why);
-        return;
-    }
-    status = server_choose(ex, &why);
-    if (WEIR_UNLIKELY(request->has_odd_names)) {
-        odd_names_drop(ex);
-    }
-    if (ex->client->plain_on_tls_port) {
-        /* By the server of its host, which may have an error_page for it. */
-        weir_http_exchange_refuse(ex, 497, "client sent plain HTTP request to HTTPS port");
-        return;
-    }
-    if (status != 0) {
-        weir_http_exchange_refuse(ex, status, why);
-        return;
-    }
-
-    if (WEIR_UNLIKELY(request->method == WEIR_HTTP_CONNECT) && request->protocol.len == 0) {
-        /* Its target has no path: the whole of the server is meant. */
-        weir_http_set_path(request, WEIR_STR("/"));
-        status = connect_check(ex, &why);
-        if (status != 0) {
-            weir_http_exchange_refuse(ex, status, why);
-            return;
-        }
-    } else if (weir_str_eq(request->target, WEIR_STR("*"))) {
-        weir_http_set_path(request, request->target);
-    } else if (!weir_http_parse_target(request, request->target, ex->core->merge_slashes,
-                                       ex->pool)) {
-        weir_http_exchange_refuse(ex, 400, "client sent invalid request target");
-        return;
-    }
-    if (request->method == WEIR_HTTP_TRACE) {
-        weir_http_exchange_refuse(ex, 405, "client sent TRACE method");
-        return;
-    }
-
-    weir_http_enter_phase(ex, WEIR_HTTP_PHASE_POST_READ);
-    weir_http_run(ex);
-}
-
-void weir_http_exchange_refuse(weir_http_exchange *ex, unsigned status, const char *reason)
+static void refuse(weir_http_exchange *ex, unsigned status, const char *reason)
 {
     weir_http_request *request = &ex->request;
 
@@ -465,6 +413,78 @@ void weir_http_exchange_refuse(weir_http_exchange *ex, unsigned status, const ch
                       reason);
     }
     weir_http_respond_status(ex, status, reason);
+}
+
+void weir_http_exchange_start(weir_http_exchange *ex)
+{
+    weir_http_request *request = &ex->request;
+    const char *why = host_check(ex);
+    unsigned status;
+
+    weir_list_append(&weir_http_of_address(ex->client->address)->exchanges, &ex->sibling);
+    if (ex->counted != NOT_COUNTED) {
+        count_as(ex, COUNTED_WRITING);
+    }
+    if (why != NULL) {
+        refuse(ex, 400, why);
+        return;
+    }
+    status = server_choose(ex, &why);
+    if (WEIR_UNLIKELY(request->has_odd_names)) {
+        odd_names_drop(ex);
+    }
+    if (ex->client->plain_on_tls_port) {
+        /* By the server of its host, which may have an error_page for it. */
+        refuse(ex, 497, "client sent plain HTTP request to HTTPS port");
+        return;
+    }
+    if (status != 0) {
+        refuse(ex, status, why);
+        return;
+    }
+
+    if (WEIR_UNLIKELY(request->method == WEIR_HTTP_CONNECT) && request->protocol.len == 0) {
+        /* Its target has no path: the whole of the server is meant. */
+        weir_http_set_path(request, WEIR_STR("/"));
+        status = connect_check(ex, &why);
+        if (status != 0) {
+            refuse(ex, status, why);
+            return;
+        }
+    } else if (weir_str_eq(request->target, WEIR_STR("*"))) {
+        weir_http_set_path(request, request->target);
+    } else if (!weir_http_parse_target(request, request->target, ex->core->merge_slashes,
+                                       ex->pool)) {
+        refuse(ex, 400, "client sent invalid request target");
+        return;
+    }
+    if (request->method == WEIR_HTTP_TRACE) {
+        refuse(ex, 405, "client sent TRACE method");
+        return;
+    }
+
+    weir_http_enter_phase(ex, WEIR_HTTP_PHASE_POST_READ);
+    weir_http_run(ex);
+}
+
+/*
+ * Of a head that was not read to its end the host may have come: whose the request was is whose the answer and the log are,
+ * unless that server would not have this client.
+ */
+static void server_guess(weir_http_exchange *ex)
+{
+    const weir_http_server *before = ex->server;
+    const char *why;
+
+    if (host_check(ex) == NULL && server_choose(ex, &why) != 0) {
+        weir_http_exchange_enter_server(ex, before);
+    }
+}
+
+void weir_http_exchange_refuse(weir_http_exchange *ex, unsigned status, const char *reason)
+{
+    server_guess(ex);
+    refuse(ex, status, reason);
 }
 
 /* ---- holding */

@@ -228,7 +228,10 @@ void weir_http_exchange_count(weir_http_exchange *ex);
  * returns.
  */
 void weir_http_exchange_start(weir_http_exchange *ex);
-/* The head could not be read: answers `status` with the default server's settings, and closes after that. */
+/*
+ * The head could not be read: answers `status` with the settings of the server that it names, as far as it came, or the
+ * default one's, and closes after that.
+ */
 void weir_http_exchange_refuse(weir_http_exchange *ex, unsigned status, const char *reason);
 /* The client went away: 499, unless the content goes on without it. */
 void weir_http_client_gone(weir_http_exchange *ex);

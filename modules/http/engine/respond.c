@@ -395,6 +395,11 @@ bool weir_http_weaken_etag(weir_http_exchange *ex)
     if (etag == NULL || weir_str_starts(etag->value, WEIR_STR("W/"))) {
         return true;
     }
+    if (!weir_str_starts(etag->value, WEIR_STR("\""))) {
+        /* There is no weak form of what is no entity tag. */
+        weir_http_fields_remove(&ex->response.fields, WEIR_HTTP_ETAG);
+        return true;
+    }
     weir_builder_open(&builder, ex->pool, SIZE_MAX);
     weir_builder_add(&builder, WEIR_STR("W/"));
     weir_builder_add(&builder, etag->value);

@@ -61,10 +61,14 @@ static bool get_host(weir_script *script, uintptr_t arg, weir_value *value)
     return weir_give(value, ex->request.host.len != 0 ? ex->request.host : ex->server->name);
 }
 
+/* Of a request line that could not be read neither this nor the method is known. */
 static bool get_protocol(weir_script *script, uintptr_t arg, weir_value *value)
 {
+    const weir_http_request *request = &subject(script)->request;
+
     (void) arg;
-    return weir_give(value, weir_http_version_text(subject(script)->request.version));
+    return request->method_text.len == 0
+           || weir_give(value, weir_http_version_text(request->version));
 }
 
 static bool get_https(weir_script *script, uintptr_t arg, weir_value *value)
@@ -81,10 +85,10 @@ static bool get_server_name(weir_script *script, uintptr_t arg, weir_value *valu
 
 static bool get_request_method(weir_script *script, uintptr_t arg, weir_value *value)
 {
-    weir_http_exchange *ex = subject(script);
+    weir_str method = subject(script)->main->request.method_text;
 
     (void) arg;
-    return weir_give(value, ex->main->request.method_text);
+    return method.len == 0 || weir_give(value, method);
 }
 
 static bool get_request_completion(weir_script *script, uintptr_t arg, weir_value *value)

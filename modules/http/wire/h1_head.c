@@ -144,6 +144,7 @@ static void head_refuse(h1_connection *h1, unsigned status, const char *why)
     /* The bytes that are left mean nothing any more. */
     h1->body = BODY_NONE;
     h1->ex->request.body_ended = true;
+    h1->ex->request.head_bytes = h1->has_request_line ? h1->head_bytes : 0;
     weir_connection_enter(h1->connection, &h1_exchange);
     h1_wait_for_nothing(h1);
     weir_http_exchange_refuse(h1->ex, status, why);
