@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/base/number.h"
 
 #define CHANNEL_INLINE_MAX 16384 /* what is larger goes in a memfd */
 #define CHANNEL_KIND_MAX 64

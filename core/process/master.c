@@ -12,7 +12,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/base/clock.h"
 #include "core/process/children_internal.h"
 #include "core/process/core_conf.h"
 #include "core/process/daemon_internal.h"

@@ -2,7 +2,6 @@
 
 #include "core/script/script_internal.h"
 
-#include "core/base/array.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
-#include "core/base/number.h"
 #include "core/process/cycle.h"
 #include "core/process/worker.h"
 #include "core/process/zone.h"

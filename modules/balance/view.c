@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "core/base/clock.h"
 
 /*
  * What a worker sees of a group: peers as the configuration has them and as they were changed at run time, in order, with

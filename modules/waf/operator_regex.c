@@ -7,7 +7,6 @@
 
 #include <time.h>
 
-#include "core/base/clock.h"
 
 #define HEAP_KIB_MAX 16384
 #define JIT_STACK_BYTES 32768

@@ -1,5 +1,3 @@
-#include "core/base/clock.h"
-#include "core/base/random.h"
 #include "modules/waf/transaction_internal.h"
 
 /* What the error log is told, in the words of ModSecurity v3, which tools read. */

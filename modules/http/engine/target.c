@@ -1,4 +1,3 @@
-#include "core/base/builder.h"
 #include "modules/http/engine/core_conf.h"
 
 /*

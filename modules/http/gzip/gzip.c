@@ -12,7 +12,6 @@
 #include <zlib.h>
 
 #include "core/base/clock.h"
-#include "core/base/number.h"
 
 /* Of the dictionary, beside the bytes themselves, that zlib keeps for matches. */
 #define LOOKAHEAD 262

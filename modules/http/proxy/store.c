@@ -10,7 +10,6 @@
 #include "core/base/clock.h"
 #include "core/base/folders.h"
 #include "core/base/random.h"
-#include "core/process/worker.h"
 
 /*
  * proxy_store: whole responses are left in files, for others to serve.  One is written without a name beside the way

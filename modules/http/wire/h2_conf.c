@@ -1,4 +1,3 @@
-#include "core/process/worker.h"
 #include "modules/http/wire/h2_internal.h"
 
 /* The http2 directives, and $http2. */

@@ -1,4 +1,3 @@
-#include "core/base/clock.h"
 #include "modules/http/wire/h1_parse.h"
 #include "modules/http/wire/h2_internal.h"
 #include "modules/http/wire/head_rules.h"
