@@ -1,9 +1,6 @@
 #include "modules/http/proxy/proxy_internal.h"
 
-#include <errno.h>
-
 #include "core/base/clock.h"
-#include "core/process/worker.h"
 
 /*
  * Tries: a peer is chosen, connected to, and sent the request.
@@ -13,49 +10,6 @@
  *
  * Each of them may fail; then the next peer is tried, if that is allowed and can do no harm.
  */
-
-static void sending_writable(weir_connection *connection);
-static void waiting_writable(weir_connection *connection);
-static void attempt_timeout(weir_connection *connection);
-
-/* sending -> waiting | receiving | closed */
-static const weir_connection_state proxy_sending = {
-    .name = "sending request to origin",
-    .on_readable = proxy_head_readable,
-    .on_writable = sending_writable,
-    .on_timeout = attempt_timeout,
-};
-
-/* waiting -> receiving | closed */
-static const weir_connection_state proxy_waiting = {
-    .name = "waiting for origin",
-    .on_readable = proxy_head_readable,
-    .on_writable = waiting_writable,
-    .on_timeout = attempt_timeout,
-};
-
-/* ---- time */
-
-void proxy_wait(proxy_state *proxy, uint64_t from_now_ms)
-{
-    proxy->deadline_ms = weir_clock_now()->monotonic_ms + from_now_ms;
-    weir_connection_set_timeout(proxy->origin, from_now_ms);
-}
-
-/* The timer is moved as seldom as can be: it may run for a deadline that is no more. */
-bool proxy_deadline_has_passed(proxy_state *proxy)
-{
-    uint64_t now = weir_clock_now()->monotonic_ms;
-
-    if (proxy->deadline_ms == 0) {
-        return false;
-    }
-    if (now < proxy->deadline_ms) {
-        weir_connection_set_timeout(proxy->origin, proxy->deadline_ms - now);
-        return false;
-    }
-    return true;
-}
 
 /* ---- what is kept of each try, for variables and logs */
 
@@ -82,7 +36,7 @@ static bool attempt_add(proxy_state *proxy, weir_str addr)
 }
 
 /* What has gone over the connection since the try began. */
-void proxy_attempt_count(proxy_state *proxy)
+static void attempt_count(proxy_state *proxy)
 {
     proxy_attempt *attempt = proxy_attempt_now(proxy);
 
@@ -101,37 +55,6 @@ static void attempt_tell(const proxy_state *proxy, unsigned status)
     const proxy_attempt *attempt = proxy_attempt_now(proxy);
 
     weir_balance_count(&proxy->pick, status, attempt->sent, attempt->received);
-}
-
-/* Lines of the connection itself say what it was used for. */
-static void attempt_describe(weir_builder *line, const void *subject)
-{
-    const proxy_state *proxy = subject;
-
-    weir_builder_printf(line, " while %s", proxy->doing);
-    proxy->ex->log.describe(line, proxy->ex->log.subject);
-}
-
-/* What the connection logs, it logs for this exchange. */
-static weir_log origin_log(const proxy_state *proxy)
-{
-    weir_log log = proxy->ex->log;
-
-    log.describe = attempt_describe;
-    log.subject = proxy;
-    return log;
-}
-
-static void attempt_timeout(weir_connection *connection)
-{
-    proxy_state *proxy = connection->owner;
-    weir_log log = origin_log(proxy);
-
-    if (!proxy_deadline_has_passed(proxy)) {
-        return;
-    }
-    weir_log_line(&log, WEIR_LOG_ERR, ETIMEDOUT, "upstream timed out");
-    proxy_fail(proxy, PROXY_FAILED_TIMEOUT, 504);
 }
 
 /* What stands before an address in the log: a tunnel's has no scheme. */
@@ -176,20 +99,6 @@ void proxy_answer(proxy_state *proxy, unsigned status, const char *reason)
     weir_http_respond_status(ex, status, reason);
 }
 
-static void origin_close(proxy_state *proxy)
-{
-    if (proxy->origin != NULL) {
-        weir_connection_close(proxy->origin);
-        proxy->origin = NULL;
-        proxy->link = NULL;
-    }
-    proxy->deadline_ms = 0;
-    weir_task_cancel(&proxy->go_on);
-    weir_chain_clear(&proxy->out);
-    /* The next try asks for the rest of the body when it has a connection to send it over. */
-    weir_http_body_leave(proxy->ex);
-}
-
 void proxy_let_go(proxy_state *proxy)
 {
     if (proxy->relay != NULL) {
@@ -226,7 +135,7 @@ void proxy_release(proxy_state *proxy)
     if (origin == NULL) {
         return;
     }
-    proxy_attempt_count(proxy);
+    attempt_count(proxy);
     if (!proxy->body_failed) {
         weir_balance_learn(&proxy->pick, true);
     }
@@ -245,7 +154,7 @@ void proxy_release(proxy_state *proxy)
         weir_balance_idle_put(link);
         return;
     }
-    origin_close(proxy);
+    proxy_origin_close(proxy);
 }
 
 /* ---- after a failure */
@@ -323,7 +232,6 @@ static void response_forget(proxy_state *proxy)
     proxy->takes_trailers = false;
 }
 
-static void attempt_connect(proxy_state *proxy);
 static void attempt_next(proxy_state *proxy);
 
 /*
@@ -349,295 +257,30 @@ void proxy_fail(proxy_state *proxy, proxy_failure failure, unsigned status)
     if (failure == PROXY_FAILED_ERROR && proxy_was_dead(proxy)) {
         weir_log_line(&proxy->ex->log, WEIR_LOG_INFO, 0,
                       "a kept connection to upstream was closed, trying a new one");
-        origin_close(proxy);
+        proxy_origin_close(proxy);
         response_forget(proxy);
-        attempt_connect(proxy);
+        proxy_origin_open(proxy);
         return;
     }
 
-    weir_log log = origin_log(proxy);
+    weir_log log = proxy_origin_log(proxy);
 
-    proxy_attempt_count(proxy);
+    attempt_count(proxy);
     proxy_attempt_now(proxy)->status = status;
     attempt_tell(proxy, failure == PROXY_FAILED_STATUS ? status : 0);
     weir_balance_done(&proxy->pick, is_denied ? WEIR_BALANCE_ABANDONED : WEIR_BALANCE_FAILED, &log);
     if (may_try_again(proxy, kinds)) {
-        origin_close(proxy);
+        proxy_origin_close(proxy);
         response_forget(proxy);
         attempt_next(proxy);
         return;
     }
-    origin_close(proxy);
+    proxy_origin_close(proxy);
     if (failure == PROXY_FAILED_DENIED) {
         proxy_answer(proxy, status, "no allowed upstream");
         return;
     }
     proxy_answer(proxy, status, status == 504 ? "upstream timed out" : "upstream failed");
-}
-
-/* ---- sending */
-
-static void body_readable(weir_http_exchange *ex)
-{
-    proxy_state *proxy = ex->upstream;
-
-    if (proxy->origin != NULL) {
-        proxy_send(proxy);
-    }
-}
-
-static void send_failed(proxy_state *proxy)
-{
-    /* It may have answered before it went away. */
-    if (proxy->origin->readable && !proxy->head_is_complete) {
-        proxy->is_sent = false;
-        weir_chain_clear(&proxy->out);
-        proxy_head_readable(proxy->origin);
-        return;
-    }
-    if (!proxy->head_is_complete) {
-        proxy_fail(proxy, PROXY_FAILED_ERROR, 502);
-    }
-}
-
-/* Unless the answer comes already, the request is what is waited for. */
-static void go_on_sending(proxy_state *proxy)
-{
-    if (proxy->origin->state != &proxy_sending) {
-        proxy->doing = "sending request to upstream";
-        weir_connection_enter(proxy->origin, &proxy_sending);
-    }
-}
-
-static void wait_for_origin(proxy_state *proxy)
-{
-    if (!proxy->head_is_complete) {
-        proxy_wait(proxy, proxy->conf->send_timeout_ms);
-        go_on_sending(proxy);
-    }
-}
-
-/* The client's time, not the origin's. */
-static void wait_for_client(proxy_state *proxy)
-{
-    if (!proxy->head_is_complete) {
-        proxy->deadline_ms = 0;
-        go_on_sending(proxy);
-    }
-}
-
-void proxy_send(proxy_state *proxy)
-{
-    weir_connection *origin = proxy->origin;
-    const proxy_framing *framing = proxy->wire->framing;
-    bool is_receiving = proxy->head_is_complete;
-
-    for (;;) {
-        weir_result read = WEIR_OK;
-
-        if (proxy->body_is_streamed && !proxy->ex->request.body_ended && !proxy->is_held_back
-            && proxy->out.len < WEIR_BLOCK_BYTES) {
-            read = proxy_body_read(proxy, body_readable);
-            if (read == WEIR_FAIL) {
-                weir_http_exchange *ex = proxy->ex;
-
-                weir_http_hold_drop(ex, &proxy->hold);
-                proxy_let_go(proxy);
-                /* On a kept connection this happens while the phases still run: they are to go on with it. */
-                proxy->is_answered = true;
-                weir_http_body_failed(ex);
-                return;
-            }
-        }
-
-        if (framing != NULL && framing->push(proxy) == WEIR_FAIL) {
-            send_failed(proxy);
-            return;
-        }
-        if (!weir_chain_is_empty(&proxy->out)) {
-            proxy->was_begun = true;
-            switch (weir_connection_write(origin, &proxy->out, UINT64_MAX)) {
-            case WEIR_OK:
-                break;
-            case WEIR_WAIT:
-                wait_for_origin(proxy);
-                return;
-            case WEIR_FAIL:
-                send_failed(proxy);
-                return;
-            }
-            if (proxy->is_held_back) {
-                continue;
-            }
-        }
-        if (proxy->is_held_back) {
-            wait_for_origin(proxy);
-            return;
-        }
-
-        if (!proxy->body_is_streamed || proxy->ex->request.body_ended) {
-            break;
-        }
-        if (read == WEIR_WAIT) {
-            wait_for_client(proxy);
-            return;
-        }
-    }
-
-    proxy->is_sent = true;
-    if (!is_receiving) {
-        proxy->doing = "reading response header from upstream";
-        proxy_wait(proxy, proxy->conf->read_timeout_ms);
-        weir_connection_enter(origin, &proxy_waiting);
-    }
-}
-
-static void sending_writable(weir_connection *connection)
-{
-    proxy_send(connection->owner);
-}
-
-void proxy_answer_frames(proxy_state *proxy)
-{
-    const proxy_framing *framing = proxy->wire->framing;
-
-    if (framing == NULL || proxy->origin == NULL) {
-        return;
-    }
-    if (proxy->is_sent) {
-        framing->reply(proxy);
-    } else {
-        proxy_send(proxy);
-    }
-}
-
-static void waiting_writable(weir_connection *connection)
-{
-    proxy_answer_frames(connection->owner);
-}
-
-static void attempt_send(proxy_state *proxy)
-{
-    proxy_attempt *attempt = proxy_attempt_now(proxy);
-
-    if (attempt->connect_ms == PROXY_UNKNOWN) {
-        attempt->connect_ms = weir_clock_now()->monotonic_ms - attempt->started_ms;
-    }
-    if (proxy->conf->tunnels) {
-        proxy_connect_agree(proxy);
-        return;
-    }
-    if (!proxy_request_begin(proxy)) {
-        origin_close(proxy);
-        proxy_answer(proxy, 500, "internal failure");
-        return;
-    }
-    proxy_send(proxy);
-}
-
-/* ---- connecting */
-
-static void origin_link(proxy_state *proxy)
-{
-    weir_connection *origin = proxy->origin;
-
-    origin->owner = proxy;
-    proxy->link = weir_balance_link_new(origin, proxy->group, proxy->pick.peer, &proxy->key);
-    if (proxy->body_is_streamed || proxy->wire->framing != NULL) {
-        weir_connection_set_nodelay(origin, true);
-    }
-}
-
-static void opened(weir_origin_opening *opening, weir_origin_outcome outcome)
-{
-    proxy_state *proxy = WEIR_OWNER(opening, proxy_state, opening);
-
-    weir_balance_count_opening(&proxy->pick, opening, outcome);
-    switch (outcome) {
-    case WEIR_ORIGIN_OPEN:
-        origin_link(proxy);
-        attempt_send(proxy);
-        return;
-    case WEIR_ORIGIN_TIMED_OUT:
-        proxy_fail(proxy, PROXY_FAILED_TIMEOUT, 504);
-        return;
-    case WEIR_ORIGIN_FAILED:
-        proxy_fail(proxy, PROXY_FAILED_ERROR, 502);
-        return;
-    }
-}
-
-/* A new connection to the peer that was chosen. */
-static void attempt_connect(proxy_state *proxy)
-{
-    const proxy_conf *conf = proxy->conf;
-    const weir_balance_peer *peer = proxy->pick.peer;
-
-    proxy->is_reused = proxy->was_begun = false;
-    proxy->opening = (weir_origin_opening){
-        .addr = &peer->addr,
-        .peer = peer->text,
-        .socket =
-            {
-                .socket_keepalive = conf->socket_keepalive,
-                .speaks_first = !conf->tunnels,
-                .rcvbuf = (int) conf->socket_rcvbuf,
-                .sndbuf = (int) conf->socket_sndbuf,
-            },
-        .timeout_ms = conf->connect_timeout_ms,
-        .tls = proxy->url.is_tls ? conf->tls_client : NULL,
-        .tls_name = proxy->key.name,
-        .alpn = proxy->wire->framing != NULL ? proxy->wire->framing->alpn : WEIR_STR_EMPTY,
-        .script = &proxy->ex->script,
-        .connection = &proxy->origin,
-        .log = origin_log(proxy),
-        .doing = &proxy->doing,
-        .done = opened,
-    };
-    weir_bind_apply(&conf->bind, proxy->key.bound, &proxy->opening.socket, &proxy->ex->log);
-    weir_origin_open(weir_worker_current()->loop, &proxy->opening);
-}
-
-/* One that was kept: what it has carried before is not this exchange's. */
-static void origin_adopt(proxy_state *proxy, weir_balance_link *link)
-{
-    weir_connection *origin = link->connection;
-
-    proxy->is_reused = true;
-    proxy->was_begun = false;
-    proxy->link = link;
-    proxy->origin = origin;
-    origin->owner = proxy;
-    origin->log = origin_log(proxy);
-    origin->received = origin->sent = 0;
-}
-
-static bool is_fit(const proxy_state *proxy, weir_balance_link *link)
-{
-    if (proxy->wire->framing != NULL) {
-        return proxy->wire->framing->is_fit(link);
-    }
-    return (proxy->is_idempotent && !proxy->body_is_streamed && !link->is_doubted)
-           || weir_connection_is_quiet(link->connection);
-}
-
-/* One that is kept, if there is: only what may be repeated is risked on it unseen. */
-static bool attempt_reuse(proxy_state *proxy)
-{
-    weir_balance_link *link;
-
-    if (proxy->conf->tunnels) {
-        return false;
-    }
-    while ((link = weir_balance_idle_take(proxy->group, proxy->pick.peer, &proxy->key)) != NULL) {
-        if (is_fit(proxy, link)) {
-            origin_adopt(proxy, link);
-            attempt_send(proxy);
-            return true;
-        }
-        weir_connection_close(link->connection);
-    }
-    return false;
 }
 
 /* For each try, as the name may be that of the peer. */
@@ -715,8 +358,8 @@ static void attempt_begin(proxy_state *proxy)
         proxy_answer(proxy, 500, "internal failure");
         return;
     }
-    if (!attempt_reuse(proxy)) {
-        attempt_connect(proxy);
+    if (!proxy_origin_reuse(proxy)) {
+        proxy_origin_open(proxy);
     }
 }
 
@@ -743,7 +386,7 @@ static void attempt_next(proxy_state *proxy)
         weir_log_line(&ex->log, WEIR_LOG_ERR, 0, "no live upstreams while %s", proxy->doing);
         ex->upstream_note = WEIR_STR_EMPTY;
         if (attempt_add(proxy, weir_balance_group_name(proxy->group))) {
-            proxy_attempt_count(proxy);
+            attempt_count(proxy);
             proxy_attempt_now(proxy)->status = 502;
         }
         proxy_answer(proxy, 502, "no live upstreams");

@@ -78,7 +78,8 @@ static bool take_scheme(weir_str *rest, weir_str scheme)
     return true;
 }
 
-bool proxy_url_parse(const proxy_kind *kind, weir_str text, proxy_url *url)
+/* False when it is none of the forms that proxy_pass takes. */
+static bool url_parse(const proxy_kind *kind, weir_str text, proxy_url *url)
 {
     weir_str rest = text;
     size_t end = 0;
@@ -135,7 +136,7 @@ static bool pass_guess(weir_conf *conf, proxy_pass *pass, weir_str text)
     weir_str known = weir_str_slice(text, 0, constant);
     weir_addr addr;
 
-    if (!proxy_url_parse(pass->kind, known, &pass->url)) {
+    if (!url_parse(pass->kind, known, &pass->url)) {
         pass->url = (proxy_url){.is_tls = false};
         return true;
     }
@@ -192,7 +193,7 @@ bool proxy_pass_call(weir_conf *conf, void *settings, const weir_statement *stat
         && !weir_str_starts_nocase(text, WEIR_STR("https://"))) {
         return weir_conf_refuse_arg(conf, statement, 1, "invalid URL prefix");
     }
-    if (!proxy_url_parse(kind, text, &pass->url)) {
+    if (!url_parse(kind, text, &pass->url)) {
         return weir_conf_refuse_arg(conf, statement, 1, "invalid URL \"%.*s\" in \"%s\"",
                                     WEIR_STR_ARG(text), kind->pass);
     }
@@ -236,7 +237,7 @@ static bool find_group(proxy_state *proxy)
 static bool parse_made(const proxy_pass *pass, weir_str text, proxy_url *url)
 {
     return (pass->kind->plain.len != 0 || pass->is_path || !is_path(text))
-           && proxy_url_parse(pass->kind, text, url);
+           && url_parse(pass->kind, text, url);
 }
 
 bool proxy_find_url(proxy_state *proxy)

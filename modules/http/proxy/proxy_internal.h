@@ -42,8 +42,6 @@ typedef struct {
     weir_str whole; /* without the uri, for redirects */
 } proxy_url;
 
-/* False when it is none of the forms that proxy_pass takes. */
-bool proxy_url_parse(const proxy_kind *kind, weir_str text, proxy_url *url) WEIR_MUST_USE;
 /* That of the URL; 0: none was said, and there is no usual one. */
 uint16_t proxy_url_port(const proxy_url *url);
 
@@ -408,12 +406,28 @@ void proxy_release(proxy_state *proxy);
 /* Ends whatever is under way; what was told of the tries, and the last head, stay. */
 void proxy_let_go(proxy_state *proxy);
 void proxy_answer(proxy_state *proxy, unsigned status, const char *reason);
-/* The request goes out, as far as the origin takes it. */
+proxy_attempt *proxy_attempt_now(const proxy_state *proxy);
+
+/* ---- origin.c: the connection of a try */
+
+/* A new one to the peer that was chosen; goes on with proxy_send_begin(), or proxy_fail(). */
+void proxy_origin_open(proxy_state *proxy);
+/* One that was kept, if there is: likewise.  False: there is none. */
+bool proxy_origin_reuse(proxy_state *proxy);
+/* Harmless without one. */
+void proxy_origin_close(proxy_state *proxy);
+/* What the connection logs, it logs for this exchange. */
+weir_log proxy_origin_log(const proxy_state *proxy);
+
+/* ---- send.c: the request goes out */
+
+/* Over a connection that is open. */
+void proxy_send_begin(proxy_state *proxy);
+/* As far as the origin takes it, and as the body has come. */
 void proxy_send(proxy_state *proxy);
 /* Frames came: what they call for, or let out, is sent.  The exchange may be gone afterwards. */
 void proxy_answer_frames(proxy_state *proxy);
-proxy_attempt *proxy_attempt_now(const proxy_state *proxy);
-void proxy_attempt_count(proxy_state *proxy);
+/* The origin is given so long from now on; its timer is moved as seldom as can be, and may run for a deadline that is no more. */
 void proxy_wait(proxy_state *proxy, uint64_t from_now_ms);
 bool proxy_deadline_has_passed(proxy_state *proxy);
 
@@ -423,8 +437,6 @@ extern const weir_connection_state proxy_receiving;
 void proxy_head_readable(weir_connection *connection);
 proxy_hidden *proxy_hidden_make(weir_conf *conf, const proxy_conf *settings);
 
-/* Gives the parsed head to the engine: the exchange may be gone afterwards. */
-void proxy_respond(proxy_state *proxy);
 /* To the response: of the trailer fields that came, what a head would pass on. */
 void proxy_pass_trailers(proxy_state *proxy);
 

@@ -68,6 +68,7 @@ static void head_settle(proxy_state *proxy)
 }
 
 static bool is_hidden(const proxy_hidden *hidden, const weir_http_field *field);
+static void respond(proxy_state *proxy);
 
 /* What an origin says of its connection and of framing: the client's wire says its own. */
 static bool ends_here(weir_http_name name)
@@ -130,7 +131,7 @@ static void head_complete(proxy_state *proxy)
     }
     /* There are no further tries. */
     weir_chain_clear(&proxy->replay);
-    proxy_respond(proxy);
+    respond(proxy);
 }
 
 /* Parses what has come. True: read on. */
@@ -457,7 +458,8 @@ static bool session_respond(proxy_state *proxy)
                || weir_http_fields_add(&proxy->ex->response.fields, WEIR_HTTP_SET_COOKIE, cookie));
 }
 
-void proxy_respond(proxy_state *proxy)
+/* Gives the parsed head to the engine: the exchange may be gone afterwards. */
+static void respond(proxy_state *proxy)
 {
     weir_http_exchange *ex = proxy->ex;
     weir_http_response *response = &ex->response;
