@@ -48,7 +48,7 @@ class Tree:
             env.pop(name, None)
         return subprocess.run(command, cwd=self.folder, env=env, text=True, check=False,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=300)
+                              stderr=subprocess.STDOUT, timeout=1500)
 
     def configure(self, *arguments):
         return self.run("./configure", *arguments)
@@ -267,23 +267,24 @@ def test_a_module_may_include_every_header_that_is_installed(tree):
 
 
 def test_a_fuzz_target_fails_for_what_it_finds_and_not_for_a_machine_that_stood_still(tree):
-    """libFuzzer counts a timeout by the wall's clock: the input is run once more, alone."""
+    """libFuzzer counts a timeout by the wall's clock, and memory over all inputs: the one at fault is run once more, alone."""
     target = """#!/bin/sh
         prefix= input=
         for argument; do
             case $argument in
                 -artifact_prefix=*) prefix=${argument#*=} ;;
-                *-timeout-*) input=$argument ;;
+                *-timeout-*|*-oom-*) input=$argument ;;
             esac
         done
         if [ "$input" ]; then exit %s; fi
         echo "stat::number_of_executed_units: 17"
-        if [ %s ]; then : > ${prefix}timeout-abc; fi
+        for kind in %s; do : > ${prefix}$kind-abc; done
         exit %s
     """
     cases = {
-        # name: how the input that hung fares alone, whether there is one, how the run ends
-        "well": (0, "", 0), "crashed": (0, "", 77), "hung": (70, "timeout", 70), "stood": (0, "timeout", 70)}
+        # name: how the input at fault fares alone, what it is found for, how the run ends
+        "well": (0, "", 0), "crashed": (0, "", 77), "hung": (70, "timeout", 70), "stood": (0, "timeout", 70),
+        "large": (71, "oom", 71), "grew": (0, "oom", 71)}
     os.makedirs(tree.path("objs/fuzz-logs"))
     os.makedirs(tree.path("objs/fuzz-findings"))
     said = {}
@@ -296,5 +297,8 @@ def test_a_fuzz_target_fails_for_what_it_finds_and_not_for_a_machine_that_stood_
         "well": (0, "fuzz well: no finding, 17 runs"),
         "crashed": (1, "fuzz crashed: FAILED"),
         "hung": (1, "fuzz hung: FAILED"),
-        "stood": (0, "fuzz stood: no finding; ended early by an input that is not slow when it runs alone: "
-                     "objs/fuzz-findings/stood-timeout-abc")}
+        "stood": (0, "fuzz stood: no finding; ended early by an input that is all right when it runs alone: "
+                     "objs/fuzz-findings/stood-timeout-abc"),
+        "large": (1, "fuzz large: FAILED"),
+        "grew": (0, "fuzz grew: no finding; ended early by an input that is all right when it runs alone: "
+                    "objs/fuzz-findings/grew-oom-abc")}
