@@ -72,7 +72,7 @@ def test_xml_is_not_searched_for_one_end_again_and_again(weir, document):
     server = weir(waf("SecRequestBodyNoFilesLimit 10000000", as_xml) + FINE, main="worker_processes 1;")
     before = cpu_ns(server.workers()[0])
     assert server.request("/", "POST", [("Content-Type", "text/xml")], document).status == 200
-    assert cpu_ns(server.workers()[0]) - before < 300_000_000
+    assert cpu_ns(server.workers()[0]) - before < 1_000_000_000
 
 
 @pytest.mark.parametrize("around, names, elements, status", [

@@ -32,6 +32,11 @@ def bytes_between(hops):
                       for name in ("tcp_rmem", "tcp_wmem"))
 
 
+def processors(all_of_them=False):
+    """How many a process may use, or there are."""
+    return os.cpu_count() if all_of_them else len(os.sched_getaffinity(0))
+
+
 def has_ipv6():
     """Whether there is an address ::1 to listen on."""
     try:
