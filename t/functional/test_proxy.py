@@ -402,14 +402,15 @@ def test_an_origin_that_reads_slowly_slows_the_client(weir, upstream):
     done.set()
 
 
-def wait_stable(value, rounds=100):
-    """Waits until the value has not changed for many looks in a row."""
-    seen = [value(), 0]
+def wait_stable(value, seconds=0.3):
+    """Waits until the value has not changed for so long."""
+    seen = [value(), time.monotonic()]
 
     def stable():
         now = value()
-        seen[:] = [now, seen[1] + 1 if now == seen[0] else 0]
-        return seen[1] >= rounds
+        if now != seen[0]:
+            seen[:] = [now, time.monotonic()]
+        return time.monotonic() - seen[1] >= seconds
 
     wait_until(stable, "it to stand still")
 

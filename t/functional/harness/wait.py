@@ -6,7 +6,9 @@ import time
 # Generous: a sanitizer build on a busy machine is many times slower.
 TIMEOUT = 15.0 * float(os.environ.get("WEIR_TEST_PATIENCE", "1"))
 
-_PAUSE = 0.002
+# Between two looks at a condition: a twentieth of what was waited already, but no less and no more than this.  Who looks
+# all the time keeps what it waits for from the processor, where there is but one.
+_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
 
 # How often a thing is tried that a machine which stands still for a while may spoil.
 _TRIES = 6
@@ -14,15 +16,16 @@ _TRIES = 6
 
 def wait_until(condition, what=None, timeout=TIMEOUT):
     """Returns the first true result of condition(); fails after timeout seconds."""
-    end = time.monotonic() + timeout
+    began = time.monotonic()
     while True:
         result = condition()
         if result:
             return result
-        if time.monotonic() > end:
+        waited = time.monotonic() - began
+        if waited > timeout:
             name = what or getattr(condition, "__name__", "the condition")
             raise AssertionError(f"waited {timeout:g} s in vain for {name}")
-        time.sleep(_PAUSE)      # between two looks at the condition
+        time.sleep(min(max(_PAUSE, waited / 20), _LONGEST_PAUSE))
 
 
 def succeeds_once(attempt, what=None):
