@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import socket
 import threading
 import time
 from collections import Counter
@@ -46,6 +47,12 @@ RING_WITH_ONE_TWICE = {
 }
 
 
+# Where "localhost" is ::1, too, it is two servers, and keys go elsewhere.
+ONE_LOCALHOST = pytest.mark.skipif(
+    len({address for *_, address in socket.getaddrinfo("localhost", 4, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)}) > 1,
+    reason="localhost has several addresses")
+
+
 def keys_by_peer(server, numbers):
     found = {}
     with server.connect() as connection:
@@ -56,8 +63,8 @@ def keys_by_peer(server, numbers):
 
 
 @pytest.mark.parametrize("method, servers, wanted", [
-    ("hash $http_x_key;", SERVERS % (1, 3), HASHED),
-    ("hash $http_x_key consistent;", SERVERS % (2, 1), RING),
+    pytest.param("hash $http_x_key;", SERVERS % (1, 3), HASHED, marks=ONE_LOCALHOST),
+    pytest.param("hash $http_x_key consistent;", SERVERS % (2, 1), RING, marks=ONE_LOCALHOST),
     ("hash $http_x_key consistent;", "server 127.0.0.1:1 max_fails=0; server 127.0.0.2:2 down; "
      "server 127.0.0.3:3 weight=3 max_fails=0; server unix:/nonexistent/a max_fails=0;",
      RING_OF_ANY),
@@ -80,9 +87,9 @@ CLIENTS = ([f"{number % 223 + 1}.{number * 7 % 251}.{number * 13 % 241}.{number 
 
 
 @pytest.mark.parametrize("method, servers, wanted", [
-    ("hash $http_x_key;", MIXED, "e2249a66e1a70f54"),
+    pytest.param("hash $http_x_key;", MIXED, "e2249a66e1a70f54", marks=ONE_LOCALHOST),
     ("hash $http_x_key;", MANY, "a31ef3bdd740cb5c"),
-    ("hash $http_x_key consistent;", MIXED, "8624d714d0f6fc48"),
+    pytest.param("hash $http_x_key consistent;", MIXED, "8624d714d0f6fc48", marks=ONE_LOCALHOST),
     ("hash $http_x_key consistent;", MANY, "52b1dcbf47573f2f"),
     ("ip_hash;", MANY, "4a562487da1145d2"),
 ], ids=["hash mixed", "hash many", "ring mixed", "ring many", "ip_hash"])
