@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from harness import wait_until
+from harness import kernel, wait_until
 from harness.upstream import body_of
 
 
@@ -83,3 +83,18 @@ def test_where_a_body_could_not_be_written_is_in_the_log(weir, upstream, full_di
 def test_the_port_that_was_asked_for(weir, host, port):
     server = weir('location / { return 200 "$request_port|$is_request_port"; }')
     assert server.get("/", host=host).text == f"{port}|{':' if port else ''}"
+
+
+@pytest.mark.weir_only("nginx has one buffer for it")
+def test_a_body_in_chunks_of_a_byte_takes_no_more_memory_than_one_in_large_chunks(weir, upstream):
+    server = weir(proxied(""))
+    server.request("/", "POST", body=body_of(16000))
+    worker = server.wait_workers()[0]
+    before = kernel.rss_kib(worker)
+    connections = [server.connect() for _ in range(20)]
+    for connection in connections:
+        connection.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 16000)
+    wait_until(lambda: kernel.unread_bytes([(server.port, c.sock.getsockname()[1]) for c in connections]) == 0,
+               "all of it to be read")
+    each = (kernel.rss_kib(worker) - before) / len(connections)
+    assert each < (1000 if server.binary.is_sanitized else 200), f"{each} KiB a connection"

@@ -341,6 +341,31 @@ static void head_is_complete(h1_connection *h1)
     weir_http_exchange_start(ex);
 }
 
+/* The first line must begin like a method: who speaks TLS or worse here is not waited for. */
+static bool may_be_of_request(weir_str part)
+{
+    for (size_t i = 0; i < part.len; i++) {
+        unsigned char c = (unsigned char) part.data[i];
+
+        if (c < 0x20 && c != '\r' && c != '\n') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A line that is not whole: what has come of it since it was looked at last.  False: refused. */
+static bool look_at_part(h1_connection *h1, weir_str part)
+{
+    if (!h1->has_request_line && !may_be_of_request(part)) {
+        h1->ex->request.line = weir_str_of(h1->data + h1->start, h1->end - h1->start);
+        head_refuse(h1, 400, "client sent invalid method");
+        return false;
+    }
+    h1->scanned = h1->end;
+    return true;
+}
+
 /* Takes whole lines. False: no more to do, the head is complete or refused. */
 static bool take_lines(h1_connection *h1)
 {
@@ -351,8 +376,7 @@ static bool take_lines(h1_connection *h1)
         size_t taken;
 
         if (mark == NULL) {
-            h1->scanned = h1->end;
-            return true;
+            return look_at_part(h1, weir_str_of(from, h1->end - h1->scanned));
         }
 
         taken = (size_t) (mark + 1 - (h1->data + h1->start));
@@ -405,21 +429,6 @@ static bool take_lines(h1_connection *h1)
     return true;
 }
 
-/* The first line must begin like a method: who speaks TLS or worse here is not waited for. */
-static bool line_may_be_request(const h1_connection *h1)
-{
-    size_t len = h1->end - h1->start;
-
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char) h1->data[h1->start + i];
-
-        if (c < 0x20 && c != '\r' && c != '\n') {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* Room for more of the head, and its limits. False: refused. */
 static bool head_room(h1_connection *h1)
 {
@@ -427,11 +436,6 @@ static bool head_room(h1_connection *h1)
     size_t line = h1->end - h1->start;
     size_t limit = weir_http_head_limit(core);
 
-    if (!h1->has_request_line && !line_may_be_request(h1)) {
-        h1->ex->request.line = weir_str_of(h1->data + h1->start, line);
-        head_refuse(h1, 400, "client sent invalid method");
-        return false;
-    }
     if (line >= weir_http_line_limit(core)) {
         if (!h1->has_request_line) {
             h1->ex->request.line = weir_str_of(h1->data + h1->start, line);
