@@ -13,6 +13,7 @@ from harness.h2 import (
     ENABLE_PUSH,
     END_HEADERS,
     END_STREAM,
+    GET,
     GOAWAY,
     HEADERS,
     INITIAL_WINDOW_SIZE,
@@ -510,6 +511,17 @@ def test_a_window_that_stays_shut_ends_the_stream_after_send_timeout(weir, folde
     client = speak(running, settings={INITIAL_WINDOW_SIZE: 0}, window=False)
     stream = client.headers(with_fields((":path", "/body")))
     client.read_until(RST_STREAM, stream)
+    running.wait_log("client timed out while sending to client")
+
+
+def test_a_client_that_takes_no_more_is_not_waited_for_without_end(weir):
+    """By then all of its responses are with TLS, and no stream is left."""
+    running = weir(ON + TLS.replace("ssl;", "ssl sndbuf=4k;")
+                   + "send_timeout 300ms; location / { return 200 %s; }" % ("x" * 1000))
+    client = H2(running.tls_connect(context=tls_context(alpn=["h2"]), receive_buffer=4096))
+    client.connection.send(b"".join(
+        frame_bytes(HEADERS, END_HEADERS | END_STREAM, client.take_stream(), block(GET)) for _ in range(40)))
+    running.access_log(40)
     running.wait_log("client timed out while sending to client")
 
 

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from harness import wait_until
+from harness.h2 import H2
 from harness.upstream import answer, body_of
 
 MIRROR = """location / {{ mirror /mirror; {more} proxy_pass http://@upstream@; }}
@@ -84,6 +85,26 @@ def test_a_client_may_leave_once_it_has_its_answer(weir, upstream, copies):
         copies.wait_requests(1)
     go.set()
     assert server.access_log()[0].split()[8] == "200"
+
+
+@pytest.mark.weir_only("nginx 1.22 has no http2 directive")
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_mirror_goes_on_when_a_client_of_http_2_has_its_answer(weir, upstream, copies, leaves):
+    go = threading.Event()
+
+    def late(peer):
+        peer.wait(go)
+        peer.send(answer(b""))
+    copies.answers(late)
+    server = weir("http2 on; log_subrequest on; location = /other { access_log off; return 204; }" + config(copies))
+    client = H2(server.connect())
+    assert client.get("/").status == 200
+    copies.wait_requests(1)
+    if leaves:
+        client.connection.close()
+    assert server.get("/other").status == 204       # the worker has seen the stream's end
+    go.set()
+    assert [line.split()[8] for line in server.access_log(2)] == ["200", "200"]
 
 
 def test_a_mirror_that_cannot_be_reached_is_only_logged(weir, upstream):

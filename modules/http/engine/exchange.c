@@ -631,6 +631,9 @@ void weir_http_exchange_drop(void *ex)
 
 void weir_http_client_gone(weir_http_exchange *ex)
 {
+    if (ex->ends_after_children) {
+        return;
+    }
     /* Without it neither can the rest of a body come, nor the rest of a response go. */
     if (ex->ignores_client_abort && !ex->response.head_is_sent && ex->body_readable == NULL
         && !weir_list_is_empty(&ex->holds)) {

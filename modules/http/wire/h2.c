@@ -272,10 +272,11 @@ static pump_end pump(h2_connection *h2)
             return PUMP_BROKEN;
         }
         before = h2->out.len;
-        if (before == 0) {
+        if (before == 0 && !h2->is_blocked) {
             small_release(h2);
             return PUMP_DONE;
         }
+        /* Of what TLS has taken, and the socket has not, nothing is in `out`: writing nothing tells. */
         switch (weir_connection_write(h2->connection, &h2->out, UINT64_MAX)) {
         case WEIR_OK:
             break;
@@ -283,6 +284,10 @@ static pump_end pump(h2_connection *h2)
             return PUMP_WAITS;
         case WEIR_FAIL:
             return PUMP_BROKEN;
+        }
+        if (before == 0) {
+            small_release(h2);
+            return PUMP_DONE;
         }
         if (before >= share) {
             return PUMP_SHARED;
@@ -518,13 +523,13 @@ static void h2_timeout(weir_connection *connection)
     if (h2->check_ms != 0 && h2->check_ms <= now) {
         h2_streams_check(h2, now, &h2->check_ms);
     }
-    if (!weir_chain_is_empty(&h2->out) && h2->deadline_ms != 0 && h2->deadline_ms <= now) {
+    if (h2->is_blocked && h2->deadline_ms != 0 && h2->deadline_ms <= now) {
         weir_log_line(&connection->log, WEIR_LOG_INFO, 0,
                       "client timed out while sending to client");
         leave(h2, WEIR_HTTP_END_AT_ONCE);
         return;
     }
-    if (!had_work && weir_chain_is_empty(&h2->out)
+    if (!had_work && !h2->is_blocked
         && (!connection->is_idle || h2->deadline_ms == 0 || h2->deadline_ms <= now)) {
         /* Also when the worker asks: then it is idle no more. */
         h2_condemn(h2, NGHTTP2_NO_ERROR, "idle");

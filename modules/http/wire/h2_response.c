@@ -332,6 +332,7 @@ void h2_frame_sent(h2_stream *stream, const nghttp2_frame *frame)
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
         h2_guard_earn(&stream->h2->guard, H2_EARN_RESPONSE);
         ex->response.body_ended = true;
+        stream->send_deadline_ms = 0;
         weir_http_exchange_end(ex);
     }
 }

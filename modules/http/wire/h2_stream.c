@@ -173,6 +173,10 @@ void h2_stream_closed(h2_stream *stream, uint32_t error_code)
         h2_tunnel_free(stream->tunnel);
         return;
     }
+    if (ex->ends_after_children) {
+        /* It has had its end, and mirrors go on. */
+        return;
+    }
     h2_guard_charge(&stream->h2->guard, H2_COST_CANCEL);
     if (!stream->head_is_complete) {
         weir_log_line(&ex->log, WEIR_LOG_INFO, 0, "client sent invalid request: %s",

@@ -292,10 +292,10 @@ class Server:
         """
         return self._keep(Connection(self._socket(port or "port", receive_buffer)))
 
-    def tls_connect(self, sni="localhost", port="tls_port", session=None, context=None, **more):
+    def tls_connect(self, sni="localhost", port="tls_port", session=None, context=None, receive_buffer=None, **more):
         """A TLS connection; more is for tls_context()."""
         context = context or tls_context(**more)
-        plain = self._socket(port)
+        plain = self._socket(port, receive_buffer)
         plain.settimeout(TIMEOUT)
         try:
             sock = context.wrap_socket(plain, server_hostname=sni, session=session,
