@@ -121,14 +121,19 @@ static balance_server server_of(const control_call *call)
     };
 }
 
+/* A server, configured or added, that was not taken away. */
+static bool is_member(const weir_balance_group *group, const balance_record *record)
+{
+    return atomic_load(&record->is_added) != 0 || balance_seat_of(group, record) != NULL;
+}
+
 static balance_record *member_find(const weir_balance_group *group, uint64_t id)
 {
     for (size_t i = 0; i < group->zone->count; i++) {
         balance_record *record = &group->zone->records[i];
 
         if (atomic_load(&record->group) == group->key && atomic_load(&record->id) == id
-            && atomic_load(&record->key) != group->key
-            && (atomic_load(&record->is_added) != 0 || balance_seat_of(group, record) != NULL)) {
+            && atomic_load(&record->key) != group->key && is_member(group, record)) {
             return record;
         }
     }
@@ -252,8 +257,7 @@ static balance_record *member_make(weir_balance_group *group, const balance_serv
     }
     key = balance_peer_key(group->key, as_text, server->is_backup, 0);
     record = balance_record_find(group->zone, key);
-    if (record != NULL
-        && (atomic_load(&record->is_added) != 0 || balance_seat_of(group, record) != NULL)) {
+    if (record != NULL && is_member(group, record)) {
         *outcome = WEIR_BALANCE_CHANGE_EXISTS;
         return NULL;
     }
