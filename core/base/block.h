@@ -26,8 +26,8 @@ typedef struct weir_block {
 /* One reference is the caller's.  NULL when there is no memory. */
 weir_block *weir_block_get(void);
 /*
- * The same of WEIR_BLOCK_LARGE_BYTES: for a reader whose last read filled its block and who expects more of the same, it saves
- * three calls of four.
+ * The same of WEIR_BLOCK_LARGE_BYTES: for a reader whose last read filled its block and who
+ * expects more of the same, it saves three calls of four.
  */
 weir_block *weir_block_get_large(void);
 void weir_block_ref(weir_block *block);

@@ -20,7 +20,8 @@ typedef struct {
 } weir_json_member;
 
 /*
- * Calls `take` with each member of the object that `text` is, in order; what it is given lies in the pool, or in `text`.
+ * Calls `take` with each member of the object that `text` is, in order; what it is given lies in
+ * the pool, or in `text`.
  * False: `*why` says what is wrong with it, or `take` said false, and `*why` is NULL.
  */
 bool weir_json_object_read(weir_str text, weir_pool *pool,
@@ -28,8 +29,9 @@ bool weir_json_object_read(weir_str text, weir_pool *pool,
                            void *subject, const char **why) WEIR_MUST_USE;
 
 /*
- * A string with its quotes.  Bytes that are not UTF-8 are written as the characters U+0080 to U+00FF, so that what is written can
- * always be read; controls, of C1 too, and what ends lines for some (U+2028, U+2029) are escaped.
+ * A string with its quotes.  Bytes that are not UTF-8 are written as the characters U+0080 to
+ * U+00FF, so that what is written can always be read; controls, of C1 too, and what ends lines for
+ * some (U+2028, U+2029) are escaped.
  */
 void weir_json_write_string(weir_builder *builder, weir_str text);
 

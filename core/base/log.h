@@ -66,8 +66,8 @@ void weir_log_line(const weir_log *log, weir_log_level level, int error, const c
 void weir_log_lines(const weir_log *log, weir_log_level level, weir_str message, weir_str further);
 
 /*
- * A line of any length up to 64 KiB, described as with weir_log_line(), which every sink takes whatever its level: for what must not be lost or cut
- * because of how a log is set up.
+ * A line of any length up to 64 KiB, described as with weir_log_line(), which every sink takes
+ * whatever its level: for what must not be lost or cut because of how a log is set up.
  */
 void weir_log_always(const weir_log *log, weir_log_level level, weir_str message);
 

@@ -33,8 +33,9 @@ bool weir_log_files_open(weir_log_files *files, const weir_log *log) WEIR_MUST_U
 void weir_log_files_reopen(weir_log_files *files, unsigned uid, const weir_log *log);
 void weir_log_files_close(weir_log_files *files);
 /*
- * Appends in one write(), but for a pipe: there long lines of all processes that write through these files stay whole by a
- * lock.  What cannot be written, as a disk is full, is dropped, the whole of it, for a second without trying.
+ * Appends in one write(), but for a pipe: there long lines of all processes that write through
+ * these files stay whole by a lock.  What cannot be written, as a disk is full, is dropped, the
+ * whole of it, for a second without trying.
  * False, with errno: it was tried, and failed; who can says so in another log.
  */
 bool weir_log_file_write(weir_log_file *file, weir_str line);

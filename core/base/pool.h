@@ -67,8 +67,8 @@ void *weir_pool_grow(weir_pool *pool, void *memory, size_t bytes, size_t new_byt
 void weir_pool_trim(weir_pool *pool, const char *memory, size_t bytes, size_t keep_bytes);
 
 /*
- * An object, zeroed, in a pool of its own, which is given in *pool: who frees that frees the object.  NULL, and no pool, when
- * there is no memory.
+ * An object, zeroed, in a pool of its own, which is given in *pool: who frees that frees the
+ * object.  NULL, and no pool, when there is no memory.
  */
 void *weir_pool_new_with(size_t object_bytes, size_t chunk_bytes, weir_pool **pool);
 

@@ -267,8 +267,8 @@ weir_conf_statement(weir_conf *conf); /* the one being applied; NULL in `configu
  */
 void weir_conf_point_at(weir_conf *conf, const weir_statement *statement);
 /*
- * The same for a text as the file has it: an argument, or a part of one, wherever it stands.  One that was made of another
- * (by an escape) is ignored.
+ * The same for a text as the file has it: an argument, or a part of one, wherever it stands.  One
+ * that was made of another (by an escape) is ignored.
  */
 void weir_conf_point_at_text(weir_conf *conf, weir_str text);
 

@@ -10,7 +10,10 @@ typedef struct {
     const char *name;
     const char *syntax; /* what follows the name, for help */
     const char *doc;    /* one line */
-    /* The arguments are those that are no options of weir's; what went wrong is said on stderr.  Returns the exit code. */
+    /*
+     * The arguments are those that are no options of weir's; what went wrong is said on stderr.
+     * Returns the exit code.
+     */
     int (*run)(const weir_conf_options *options, const weir_str *arguments, size_t count);
 } weir_tool;
 

@@ -67,7 +67,10 @@ bool weir_event_add(weir_loop *loop, weir_event *event) WEIR_MUST_USE;
  * for nothing when what woke it was read already.
  */
 bool weir_event_add_reader(weir_loop *loop, weir_event *event) WEIR_MUST_USE;
-/* Whether WEIR_WRITABLE is told from now on; it is told at once when that is so already.  False, logged: the kernel refuses. */
+/*
+ * Whether WEIR_WRITABLE is told from now on; it is told at once when that is so already.  False,
+ * logged: the kernel refuses.
+ */
 bool weir_event_hear_writable(weir_loop *loop, weir_event *event, bool hears) WEIR_MUST_USE;
 /*
  * Level-triggered, for reading only; `exclusive`: EPOLLEXCLUSIVE, one of the

@@ -6,7 +6,10 @@
 #include "core/base/clock.h"
 #include "core/event/loop.h"
 
-/* Events of one epoll_wait(); with more than this ready, the cost of another call is lost among that of their handlers. */
+/*
+ * Events of one epoll_wait(); with more than this ready, the cost of another call is lost among
+ * that of their handlers.
+ */
 #define WEIR_LOOP_BATCH 512
 
 typedef struct weir_threads weir_threads;

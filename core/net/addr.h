@@ -46,7 +46,10 @@ weir_str weir_addr_text(const weir_addr *addr, bool with_port,
 uint16_t weir_addr_port(const weir_addr *addr); /* 0 for unix: */
 void weir_addr_set_port(weir_addr *addr, uint16_t port);
 bool weir_addr_eq(const weir_addr *a, const weir_addr *b);
-/* An order of IPv4, IPv6 and unix addresses, as of strcmp(): by family, address, port.  0 exactly where weir_addr_eq() is true. */
+/*
+ * An order of IPv4, IPv6 and unix addresses, as of strcmp(): by family, address, port.  0 exactly
+ * where weir_addr_eq() is true.
+ */
 int weir_addr_compare(const weir_addr *a, const weir_addr *b);
 bool weir_addr_is_wildcard(const weir_addr *addr);
 static inline bool weir_addr_is_unix(const weir_addr *addr)
@@ -59,17 +62,17 @@ typedef struct {
     sa_family_t family;
     unsigned prefix_bits;
     uint8_t bytes[16];
-    bool
-        has_host_bits; /* the text had bits beyond the prefix, which are cleared: worth a warning */
+    /* The text had bits beyond the prefix, which are cleared: worth a warning. */
+    bool has_host_bits;
 } weir_network;
 bool weir_network_parse(weir_str text, weir_network *network) WEIR_MUST_USE;
 /* IPv4-mapped IPv6 addresses match IPv4 networks. */
 bool weir_network_has(const weir_network *network, const weir_addr *addr);
 
 /*
- * Looks a host name up with the system's resolver: in the master, at load, only.  "host", "host:port",
- * or any literal.  All lookups of a load, between weir_lookup_begin() and weir_lookup_end(), share a budget of time, and
- * what came of a name holds for all of it.
+ * Looks a host name up with the system's resolver: in the master, at load, only.  "host",
+ * "host:port", or any literal.  All lookups of a load, between weir_lookup_begin() and
+ * weir_lookup_end(), share a budget of time, and what came of a name holds for all of it.
  * Returns how many addresses there are (in `*list`, from the pool), 0 with `*why` set if none.
  */
 void weir_lookup_begin(uint64_t budget_ms);

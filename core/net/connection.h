@@ -33,7 +33,10 @@ typedef struct {
     void (*close)(weir_connection *connection);
     bool (*holds_unread)(
         const weir_connection *connection); /* bytes read from the socket, not yet by the owner */
-    /* The socket takes bytes again: sends what write() took and it did not. OK: all of it went. NULL: write() takes no such. */
+    /*
+     * The socket takes bytes again: sends what write() took and it did not. OK: all of it went.
+     * NULL: write() takes no such.
+     */
     weir_result (*send_rest)(weir_connection *connection);
 } weir_transport;
 
@@ -158,8 +161,8 @@ void weir_connection_set_timeout(weir_connection *connection, uint64_t from_now_
 void weir_connection_clear_timeout(weir_connection *connection);
 
 /*
- * The local address, asked from the kernel once; of a connection that was given to another listener, that one's as it was
- * named.
+ * The local address, asked from the kernel once; of a connection that was given to another
+ * listener, that one's as it was named.
  */
 const weir_addr *weir_connection_local(weir_connection *connection);
 /* TCP_NODELAY, if the socket has it otherwise; accepted connections have it from their listening socket. */
@@ -204,7 +207,10 @@ weir_connection *weir_connection_adopt(weir_loop *loop, int fd, size_t pool_byte
                                        const weir_log *log);
 /* 0 when connected, else the errno; EINPROGRESS while it is not known. */
 int weir_connection_finish_connect(weir_connection *connection);
-/* How grave it is that a connection was not made: what the peer or the way to it causes is an error, the rest is ours. */
+/*
+ * How grave it is that a connection was not made: what the peer or the way to it causes is an
+ * error, the rest is ours.
+ */
 weir_log_level weir_connect_error_level(int error);
 
 /*
@@ -216,10 +222,10 @@ bool weir_connection_is_quiet(weir_connection *connection);
 /* ---- relay: bytes from one connection to another without looking at them */
 
 /*
- * Moves bytes both ways until both ends are done: by splice between plain sockets through a pool of pipes
- * (borrowed only while bytes are in them), else by copying.  Half-close is passed on when `half_close`; a peer that stalls
- * stops reading from the other.  Takes over both connections' states; `done` is called once, with
- * both connections still open, and their owner closes them.
+ * Moves bytes both ways until both ends are done: by splice between plain sockets through a pool
+ * of pipes (borrowed only while bytes are in them), else by copying.  Half-close is passed on when
+ * `half_close`; a peer that stalls stops reading from the other.  Takes over both connections'
+ * states; `done` is called once, with both connections still open, and their owner closes them.
  */
 typedef struct weir_relay weir_relay;
 typedef struct {

@@ -41,8 +41,9 @@ typedef struct {
 weir_connection_table *weir_connection_table_of(weir_loop *loop);
 
 /*
- * An open connection over `fd`, added to the loop, new and, unless it still `connects`, writable; NULL, logged, when there
- * is none to be had (idle ones were closed for it), and `fd` is still the caller's.
+ * An open connection over `fd`, added to the loop, new and, unless it still `connects`, writable;
+ * NULL, logged, when there is none to be had (idle ones were closed for it), and `fd` is still the
+ * caller's.
  */
 weir_connection *weir_connection_open(weir_connection_table *table, int fd, bool connects,
                                       size_t pool_bytes, const weir_log *log);

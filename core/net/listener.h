@@ -16,13 +16,19 @@ typedef struct weir_listeners weir_listeners;
 typedef struct {
     bool is_served; /* workers accept from it, and its hook takes the connections */
     mode_t mode;    /* of a unix socket's file */
-    /* A unix socket that nobody listens at, or another one that is to be followed, makes way; one whose file was lost is made anew. */
+    /*
+     * A unix socket that nobody listens at, or another one that is to be followed, makes way; one
+     * whose file was lost is made anew.
+     */
     bool takes_over;
 } weir_listener_purpose;
 
 /* For everybody, at an address that must be free: what a listener is for unless said. */
 extern const weir_listener_purpose weir_listener_served;
-/* A unix socket for its owner alone: weir_listeners_start() does nothing for it, whoever wants it accepts from weir_listener_fd(). */
+/*
+ * A unix socket for its owner alone: weir_listeners_start() does nothing for it, whoever wants it
+ * accepts from weir_listener_fd().
+ */
 extern const weir_listener_purpose weir_listener_apart;
 
 /* Options of one listening socket, as `listen` gives them.  -1 or 0: the system's default, as noted. */
@@ -131,9 +137,10 @@ void weir_listeners_stop(weir_listeners *listeners, weir_loop *loop);
 /* Whose connections those to `addr` are: its own listener, or that of the wildcard of its port; NULL: there is none. */
 weir_listener *weir_listeners_for(const weir_listeners *listeners, const weir_addr *addr);
 /*
- * Gives a connection of another listener's to this one, as if it had been accepted here for `addr`, which is kept and must
- * live as long; it takes what was given back, and a PROXY header that was read, along.  Its owner, state and time-out are
- * void before.  One that goes in a circle is closed, logged.
+ * Gives a connection of another listener's to this one, as if it had been accepted here for
+ * `addr`, which is kept and must live as long; it takes what was given back, and a PROXY header
+ * that was read, along.  Its owner, state and time-out are void before.  One that goes in a circle
+ * is closed, logged.
  */
 void weir_listener_take(weir_listener *listener, const weir_addr *addr,
                         weir_connection *connection);

@@ -48,8 +48,8 @@ typedef struct {
 #define WEIR_RESOLVER_TIMEOUT "30s"
 
 /*
- * What `resolver` says: address ... [valid=time] [ipv4=on|off] [ipv6=on|off] [status_zone=zone].  The zone is only named;
- * weir_resolver_conf_read() of core/process makes it, too.  NULL: refused.
+ * What `resolver` says: address ... [valid=time] [ipv4=on|off] [ipv6=on|off] [status_zone=zone].
+ * The zone is only named; weir_resolver_conf_read() of core/process makes it, too.  NULL: refused.
  */
 weir_resolver_settings *weir_resolver_settings_read(weir_conf *conf,
                                                     const weir_statement *statement);
@@ -101,8 +101,8 @@ typedef struct weir_resolver_query {
     const weir_resolved *found;
     size_t count; /* 0 exactly with an error */
     uint64_t ttl_ms;
-    unsigned
-        unheard; /* WEIR_RESOLVER_IPV…: of these no server would say, for any target; others are there */
+    /* WEIR_RESOLVER_IPV…: of these no server would say, for any target; others are there. */
+    unsigned unheard;
 
     /* private */
     weir_resolver *resolver; /* NULL: does not wait */
@@ -113,8 +113,9 @@ typedef struct weir_resolver_query {
 } weir_resolver_query;
 
 /*
- * OK: it was known, the outcome is set.  WAIT: `done` will be called, after `timeout_ms` at the latest.  FAIL: it is known
- * that there is nothing, `error` is set; the caller, who knows what it is for, logs.
+ * OK: it was known, the outcome is set.  WAIT: `done` will be called, after `timeout_ms` at the
+ * latest.  FAIL: it is known that there is nothing, `error` is set; the caller, who knows what it
+ * is for, logs.
  */
 weir_result weir_resolver_resolve(weir_resolver *resolver, weir_resolver_query *query,
                                   weir_str name, weir_resolver_kind kind, uint64_t timeout_ms);

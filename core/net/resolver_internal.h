@@ -124,7 +124,10 @@ weir_resolver_name *weir_resolver_name_add(weir_resolver *resolver, const weir_d
 void weir_resolver_name_forget(weir_resolver_name *name);
 /* What it has; `found` is of malloc(), and taken. */
 void weir_resolver_name_put(weir_resolver_name *name, weir_resolved *found, size_t count);
-/* Forgets the names used longest ago, but none that is being asked for or told: the number of those has its own bound. */
+/*
+ * Forgets the names used longest ago, but none that is being asked for or told: the number of
+ * those has its own bound.
+ */
 void weir_resolver_make_room(weir_resolver *resolver);
 
 /* All that can be known of a name is: who waits for it is told. */
@@ -141,8 +144,8 @@ void weir_resolver_count(const weir_resolver_name *name, unsigned error);
 /* Asks servers for it; weir_resolver_known() will be called.  False: no memory. */
 bool weir_resolver_gather(weir_resolver_name *name) WEIR_MUST_USE;
 /*
- * Into `partial`, and its count: what has come so far.  Targets of a service that are still asked for stand for themselves, so
- * that they keep what they had.  False: no memory.
+ * Into `partial`, and its count: what has come so far.  Targets of a service that are still asked
+ * for stand for themselves, so that they keep what they had.  False: no memory.
  */
 bool weir_resolver_partial(weir_resolver_asking *asking, size_t *count) WEIR_MUST_USE;
 

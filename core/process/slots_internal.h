@@ -12,8 +12,9 @@ bool weir_slots_declare_zone(weir_cycle *cycle) WEIR_MUST_USE;
 /* Numbers connections, over all workers and generations. */
 _Atomic uint64_t *weir_slots_connections(const weir_cycle *cycle);
 /*
- * The greatest number that a configuration with this zone ever had, in whatever binary: an upgrade may be taken back.  0:
- * there was none.  The cycle's own number is put there once it cannot fail to open.
+ * The greatest number that a configuration with this zone ever had, in whatever binary: an upgrade
+ * may be taken back.  0: there was none.  The cycle's own number is put there once it cannot fail
+ * to open.
  */
 uint64_t weir_slots_generation(const weir_cycle *cycle);
 void weir_slots_note_generation(const weir_cycle *cycle);

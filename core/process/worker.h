@@ -86,9 +86,9 @@ bool weir_chore_register(weir_cycle *cycle, weir_chore *chore) WEIR_MUST_USE;
 /* ---- files that the master watches */
 
 /*
- * A set of files that belong together: certificate and key, CA bundle, CRL.  The master looks at them (inotify where it can, else every
- * few seconds), and calls `changed` in the master once they have been still for a moment; which checks, adopts and
- * broadcasts.
+ * A set of files that belong together: certificate and key, CA bundle, CRL.  The master looks at
+ * them (inotify where it can, else every few seconds), and calls `changed` in the master once they
+ * have been still for a moment; which checks, adopts and broadcasts.
  */
 typedef struct weir_watch {
     const char *name;

@@ -65,8 +65,8 @@ bool weir_space_define(weir_conf *conf, weir_space *space, weir_str name,
                        const weir_variable *definition) WEIR_MUST_USE;
 
 /*
- * The name in an argument like "$name", as `set` and `map` take; anything else is refused.  Standing alone it may have "-"
- * and ".", too: `if ($arg_go-get)`.
+ * The name in an argument like "$name", as `set` and `map` take; anything else is refused.
+ * Standing alone it may have "-" and ".", too: `if ($arg_go-get)`.
  */
 bool weir_variable_name(weir_conf *conf, weir_str arg, weir_str *name) WEIR_MUST_USE;
 
@@ -148,8 +148,9 @@ bool weir_template_write(const weir_template *template, weir_script *script,
 /* True when the text is neither empty nor "0": how nginx takes conditions (if=, proxy_no_cache). */
 bool weir_template_is_true(const weir_template *template, weir_script *script);
 /*
- * Of a path that the template has made, with or without something behind it: whether it leads out of folders by more ".."
- * segments than the configuration wrote, so that some of them came with a value.
+ * Of a path that the template has made, with or without something behind it: whether it leads out
+ * of folders by more ".." segments than the configuration wrote, so that some of them came with a
+ * value.
  */
 bool weir_template_climbs(const weir_template *template, weir_str path);
 

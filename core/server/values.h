@@ -40,8 +40,8 @@ bool weir_give_proxy_protocol_tlv(weir_script *script, weir_value *value,
                                   const weir_connection *connection, weir_str name);
 
 /*
- * At load, of a directive that takes bytes a second, or variables that say so: without these it must be a size, which is
- * `*rate`; with them that is 0.  False: refused.
+ * At load, of a directive that takes bytes a second, or variables that say so: without these it
+ * must be a size, which is `*rate`; with them that is 0.  False: refused.
  */
 bool weir_rate_check(weir_conf *conf, const weir_template *text, const char *directive,
                      uint64_t *rate) WEIR_MUST_USE;

@@ -7,11 +7,12 @@
 /*
  * The memory: a head, then cells of one size, then the buckets, then a bit for each cell.
  *
- * An entry is a chain of cells: the first says what it is, and has its numbers and what fits of key and value; the
- * others have the rest. It is there from the moment that `is_entry` of its first cell is set, and gone from the moment that it
- * is cleared; nothing of the chain is changed in between but its numbers, and when it was used and expires, each of which is
- * one word.  That is all that counts: buckets, the order of use and the list of free cells are an index, which is made again
- * from the entries when the lock was inherited from the dead.
+ * An entry is a chain of cells: the first says what it is, and has its numbers and what fits of
+ * key and value; the others have the rest. It is there from the moment that `is_entry` of its
+ * first cell is set, and gone from the moment that it is cleared; nothing of the chain is changed
+ * in between but its numbers, and when it was used and expires, each of which is one word.  That
+ * is all that counts: buckets, the order of use and the list of free cells are an index, which is
+ * made again from the entries when the lock was inherited from the dead.
  */
 
 #define TABLE_NONE UINT32_MAX
@@ -51,8 +52,8 @@ typedef struct {
     table_index newest, oldest, free;
     uint32_t entries, free_count;
     /*
-     * Cells from here on have never been used, whatever lies there: they are free, too, and in no list.  So a table that is little
-     * used takes little memory.
+     * Cells from here on have never been used, whatever lies there: they are free, too, and in no
+     * list.  So a table that is little used takes little memory.
      */
     uint32_t untouched;
     uint64_t uses;

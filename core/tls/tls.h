@@ -81,8 +81,8 @@ bool weir_tls_client_varies(const weir_tls_client *client);
 /* All strings are borrowed until it is done. */
 typedef struct {
     /*
-     * The name or IP address the certificate must be for, where the settings verify, and that is sent by SNI, where they
-     * say so; an address is not.
+     * The name or IP address the certificate must be for, where the settings verify, and that is
+     * sent by SNI, where they say so; an address is not.
      */
     weir_str name;
     /* The peer: sessions are kept and reused by this and the name, where the settings say so; empty: no reuse. */
@@ -131,7 +131,10 @@ typedef enum {
 } weir_tls_client_state;
 weir_tls_client_state weir_tls_client_verify(const weir_connection *connection,
                                              const char **reason);
-/* "on" demands one (496 without), 495 when it failed: whether the http engine must refuse; logged to `log` at info, with `doing` (" while ...", or "") behind. */
+/*
+ * "on" demands one (496 without), 495 when it failed: whether the http engine must refuse; logged
+ * to `log` at info, with `doing` (" while ...", or "") behind.
+ */
 typedef enum {
     WEIR_TLS_CLIENT_ALLOWED,
     WEIR_TLS_CLIENT_MISSING, /* 496 */

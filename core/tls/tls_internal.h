@@ -143,7 +143,10 @@ bool weir_tls_name_is_data(weir_str name);
 bool weir_tls_name_is_file(weir_str name);
 /* free(), after the bytes were wiped: they may be secret. */
 void weir_tls_file_free(weir_str text);
-/* To read PEM from, which is borrowed; a byte order mark in front, which editors leave there, is passed over.  NULL: no memory. */
+/*
+ * To read PEM from, which is borrowed; a byte order mark in front, which editors leave there, is
+ * passed over.  NULL: no memory.
+ */
 BIO *weir_tls_pem_open(weir_str pem);
 
 #define WEIR_TLS_PEM_MAX (16u << 20)
@@ -181,8 +184,8 @@ bool weir_tls_trust_load(weir_tls_trust *trust, char why[static WEIR_TLS_WHY_BYT
 void weir_tls_trust_borrow(weir_tls_trust *trust, const weir_tls_trust *from);
 void weir_tls_trust_release(weir_tls_trust *trust);
 /*
- * Verifies the peer's chain, as it stands in the handshake. X509_V_OK, or why not; a client without a certificate is not
- * asked about.  `trust` NULL: nobody is believed.
+ * Verifies the peer's chain, as it stands in the handshake. X509_V_OK, or why not; a client
+ * without a certificate is not asked about.  `trust` NULL: nobody is believed.
  */
 long weir_tls_trust_verify(const weir_tls_trust *trust, const SSL *ssl, unsigned depth,
                            bool of_client);
@@ -268,8 +271,8 @@ typedef struct {
 /* Made at first use; NULL, refused, without memory. */
 weir_tls_store *weir_tls_store_of(weir_conf *conf);
 /*
- * Loaded, or taken over unchanged from the cycle before; files as the configuration names them.  NULL: refused, at the name
- * of the file that was at fault.
+ * Loaded, or taken over unchanged from the cycle before; files as the configuration names them.
+ * NULL: refused, at the name of the file that was at fault.
  */
 weir_tls_pair *weir_tls_store_pair(weir_conf *conf, weir_str certificate, weir_str key,
                                    weir_str passwords);

@@ -128,8 +128,9 @@ weir_balance_group *weir_balance_group_of_cycle(const weir_cycle *cycle,
 weir_balance_group *weir_balance_group_implied(weir_conf *conf, const weir_balance_family *family,
                                                weir_str host, uint16_t default_port);
 /*
- * A group of addresses that are known at run time only, the first of which comes first; lives in `pool`. Its idle connections
- * wait with those of all such groups of the cycle, in each worker.  An empty name is that of the first address.  NULL: no memory.
+ * A group of addresses that are known at run time only, the first of which comes first; lives in
+ * `pool`. Its idle connections wait with those of all such groups of the cycle, in each worker.
+ * An empty name is that of the first address.  NULL: no memory.
  */
 weir_balance_group *weir_balance_group_of_addrs(weir_pool *pool, const weir_cycle *cycle,
                                                 const weir_balance_family *family, weir_str name,
@@ -208,8 +209,8 @@ bool weir_balance_begin(weir_balance_pick *pick, weir_balance_group *group,
 /*
  * Goes to a peer that was not tried yet, as the group's method says; backups when no primary is left.
  *
- * OK: at a peer.  WAIT: all are busy, and the pick stands in the group's queue: `ready` will be called, which calls this
- * again.  FAIL: none is live, or none became free in time; not logged.
+ * OK: at a peer.  WAIT: all are busy, and the pick stands in the group's queue: `ready` will be
+ * called, which calls this again.  FAIL: none is live, or none became free in time; not logged.
  * OK and WAIT must be answered by weir_balance_done(), which ends the waiting, too.
  */
 weir_result weir_balance_next(weir_balance_pick *pick,
@@ -391,8 +392,11 @@ typedef struct weir_balance_link {
     weir_addr addr;
     weir_balance_key key; /* scope is left out where the group shares connections */
     uint64_t requests;    /* so far */
-    bool
-        is_doubted; /* set by its owner: more may come, so weir_connection_is_quiet() is to be asked before its next use */
+    /*
+     * Set by its owner: more may come, so weir_connection_is_quiet() is to be asked before its next
+     * use.
+     */
+    bool is_doubted;
 
     /* Of a protocol whose peers may speak between uses, set by its owner; in the connection's pool. */
     void *session;

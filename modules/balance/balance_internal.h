@@ -67,7 +67,10 @@ enum {
     BALANCE_IS_RESOLVED = 8, /* a name that the keeper looks up again and again */
     BALANCE_HAS_ROUTE = 16,  /* of a configured server: the text's route stands for its own */
 };
-/* Above these, of an address of a name: which of its settings are its own (WEIR_BALANCE_HAS_…), and not its server's. */
+/*
+ * Above these, of an address of a name: which of its settings are its own (WEIR_BALANCE_HAS_…),
+ * and not its server's.
+ */
 #define BALANCE_OWN_SHIFT 16
 #define BALANCE_OWN_ALL UINT64_C(0xff) /* but for the name */
 
@@ -87,9 +90,10 @@ typedef struct {
 } balance_resolved;
 
 /*
- * A group, a peer, or a server whose addresses are looked up.  What the configuration says of it is in the configuration
- * of each generation; here is what is known of it, and what was changed at run time.  Only the master, before it forks, and
- * the keeper make records and change them; `state` is everybody's.
+ * A group, a peer, or a server whose addresses are looked up.  What the configuration says of it
+ * is in the configuration of each generation; here is what is known of it, and what was changed at
+ * run time.  Only the master, before it forks, and the keeper make records and change them;
+ * `state` is everybody's.
  */
 typedef struct {
     _Atomic uint64_t key;        /* 0: free */
@@ -299,7 +303,10 @@ typedef struct balance_zone {
     size_t count;
     balance_open *open;       /* the worker's own, a column for each record; NULL: nobody asks */
     struct weir_zone *counts; /* memory of what follows */
-    /* A column for each record: connections, or, of a group's own, who waits in its queue.  Then one more: idle ones. */
+    /*
+     * A column for each record: connections, or, of a group's own, who waits in its queue.  Then
+     * one more: idle ones.
+     */
     weir_ledger connections;
     void *traffic; /* a column for each record; NULL: not opened yet */
 } balance_zone;
@@ -335,11 +342,14 @@ size_t balance_zone_bytes_for(size_t records);
 balance_record *balance_record_find(const balance_zone *zone, uint64_t key);
 balance_record *balance_record_make(balance_zone *zone, weir_balance_group *group, uint64_t key);
 /*
- * A server that was taken away comes back: as a new one, but for requests of its former life that go on.  Also, one that
- * a killed keeper was about to make.
+ * A server that was taken away comes back: as a new one, but for requests of its former life that
+ * go on.  Also, one that a killed keeper was about to make.
  */
 void balance_record_renew(weir_balance_group *group, balance_record *record);
-/* An address of the server with the key `parent`, which it was not until now; nothing of its settings is its own.  NULL: no room. */
+/*
+ * An address of the server with the key `parent`, which it was not until now; nothing of its
+ * settings is its own.  NULL: no room.
+ */
 balance_record *balance_record_resolve(weir_balance_group *group, uint64_t parent, weir_str text,
                                        const balance_resolved *resolved);
 /* The seat of a record that the configuration has, and that was not taken away.  NULL: it has none. */

@@ -5,8 +5,8 @@
 #include "modules/balance/balance.h"
 
 /*
- * Active checks: chores of the keeper.  When a peer is asked, over what connection, and what becomes of it is here; what
- * it is asked, and whether its answer is good, is the family's.
+ * Active checks: chores of the keeper.  When a peer is asked, over what connection, and what
+ * becomes of it is here; what it is asked, and whether its answer is good, is the family's.
  */
 
 typedef struct weir_balance_check weir_balance_check;
@@ -78,8 +78,8 @@ typedef enum {
 } weir_balance_argument;
 
 /*
- * A family's `health_check`: reads its parameters, of which `own` takes those that others do not have, and keeps the check
- * for weir_balance_checks_settle().  False: refused.
+ * A family's `health_check`: reads its parameters, of which `own` takes those that others do not
+ * have, and keeps the check for weir_balance_checks_settle().  False: refused.
  */
 bool weir_balance_check_read(weir_conf *conf, const weir_balance_family *family,
                              weir_balance_check *check, const weir_statement *statement,

@@ -26,8 +26,9 @@ struct weir_balance_host {
 };
 
 /*
- * OK: the group is there.  WAIT: `done` will be called.  FAIL: there is no group.  It begins with any of its addresses, as
- * no other state tells whose turn it is.  Without `settings` no name is known.
+ * OK: the group is there.  WAIT: `done` will be called.  FAIL: there is no group.  It begins with
+ * any of its addresses, as no other state tells whose turn it is.  Without `settings` no name is
+ * known.
  */
 weir_result weir_balance_host_ask(weir_balance_host *host, weir_loop *loop,
                                   const weir_resolver_settings *settings,

@@ -5,8 +5,8 @@
 #include "core/net/addr.h"
 
 /*
- * X-Forwarded-For and its like: a list to which each proxy adds whom it talked to.  Only its end can be believed, as far
- * as those who wrote it are trusted.
+ * X-Forwarded-For and its like: a list to which each proxy adds whom it talked to.  Only its end
+ * can be believed, as far as those who wrote it are trusted.
  */
 
 /*

@@ -25,8 +25,8 @@ typedef struct {
 } weir_limit_conn_conf;
 
 /*
- * Their rows, for settings of type `conf_` that have a weir_limit_conn_conf as `member_`.  The calls are the family's, which
- * know its kind; `things_` are what is counted.
+ * Their rows, for settings of type `conf_` that have a weir_limit_conn_conf as `member_`.  The
+ * calls are the family's, which know its kind; `things_` are what is counted.
  */
 #define WEIR_LIMIT_CONN_DIRECTIVES(conf_, member_, main_, anywhere_, zone_call_, limit_call_,      \
                                    things_)                                                        \

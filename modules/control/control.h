@@ -5,8 +5,8 @@
 #include "core/conf/module.h"
 
 /*
- * What goes over the control socket, one call a connection.  Asked: "VERB\nPATH\nFORMAT\n" and the body, up to the end of
- * data; FORMAT is "json" or "text".  Answered: "STATUS\n" and the text.
+ * What goes over the control socket, one call a connection.  Asked: "VERB\nPATH\nFORMAT\n" and the
+ * body, up to the end of data; FORMAT is "json" or "text".  Answered: "STATUS\n" and the text.
  */
 #define WEIR_CONTROL_CALL_MAX ((size_t) 64 * 1024)
 

@@ -41,7 +41,10 @@ typedef struct {
     bool (*part_header)(void *owner, weir_str part, weir_str line);
     /* XML://@*: the value of an attribute, references resolved. */
     bool (*attribute)(void *owner, weir_str value);
-    /* What "XML:" and an asterisk select: all character data as one text; once, at the end or where the parsing ended. */
+    /*
+     * What "XML:" and an asterisk select: all character data as one text; once, at the end or
+     * where the parsing ended.
+     */
     bool (*character_data)(void *owner, weir_str text);
 } weir_waf_body_sink;
 

@@ -37,7 +37,10 @@ bool weir_waf_body_fail(weir_waf_body *body, const char *format, ...) WEIR_PRINT
 
 /* Memory of the pool, under the limit; NULL once it is used up, which is a failure then. */
 void *weir_waf_body_memory(weir_waf_body *body, size_t bytes);
-/* An array with room for one more than `count`: as it is, or twice as large elsewhere.  NULL: as weir_waf_body_memory(). */
+/*
+ * An array with room for one more than `count`: as it is, or twice as large elsewhere.  NULL: as
+ * weir_waf_body_memory().
+ */
 void *weir_waf_body_room(weir_waf_body *body, void *items, size_t count, size_t *size,
                          size_t item_bytes);
 bool weir_waf_gather(weir_waf_body *body, weir_waf_gathered *gathered, weir_str text) WEIR_MUST_USE;

@@ -28,8 +28,9 @@ weir_waf_dfa_states *weir_waf_dfa_states_new(const weir_waf_dfa *dfa);
 void weir_waf_dfa_states_free(weir_waf_dfa_states *states); /* NULL is ignored */
 
 /*
- * False: the pattern has no match in the text.  `*work` grows by one for each byte, and for each four steps on the way to
- * a state that was not known; a text that needs too many of them may match.
+ * False: the pattern has no match in the text.  `*work` grows by one for each byte, and for each
+ * four steps on the way to a state that was not known; a text that needs too many of them may
+ * match.
  */
 bool weir_waf_dfa_may_match(weir_waf_dfa_states *states, weir_str text, uint64_t *work);
 

@@ -38,12 +38,15 @@ weir_str weir_waf_operator_parameter(const weir_waf_operator *op);
 /* Whether "%{...}" in its parameter is a macro: the caller expands it for each run. */
 bool weir_waf_operator_takes_macros(const weir_waf_operator *op);
 
-/* A number as SecLang reads it, which is as atoi() does: blanks, a sign, digits; what is none is 0, what is too large the largest. */
+/*
+ * A number as SecLang reads it, which is as atoi() does: blanks, a sign, digits; what is none is
+ * 0, what is too large the largest.
+ */
 int64_t weir_waf_number_of(weir_str text);
 
 /*
- * What matching takes that is no part of the program: a worker has one.  Its memory goes with the pool, and the operators
- * that it is used with must live as long.
+ * What matching takes that is no part of the program: a worker has one.  Its memory goes with the
+ * pool, and the operators that it is used with must live as long.
  */
 typedef struct weir_waf_matcher weir_waf_matcher;
 weir_waf_matcher *weir_waf_matcher_new(weir_pool *pool);

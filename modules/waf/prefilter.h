@@ -1,9 +1,10 @@
 /*
  * The prefilter: of many operators, which can match a value?
  *
- * From each operator, facts are derived that hold for any value it matches: how long it is at least, bytes of which it has one,
- * literals of which it has one (in either case).  A value's bytes and one pass of an automaton over it answer for all of
- * them; PCRE2 is asked for what is left.  It never says no to a value that the operator matches.
+ * From each operator, facts are derived that hold for any value it matches: how long it is at
+ * least, bytes of which it has one, literals of which it has one (in either case).  A value's
+ * bytes and one pass of an automaton over it answer for all of them; PCRE2 is asked for what is
+ * left.  It never says no to a value that the operator matches.
  */
 
 #ifndef WEIR_WAF_PREFILTER_H
@@ -31,7 +32,8 @@ typedef enum {
 } weir_waf_filter_part;
 
 /*
- * Adds an operator, which must live as long as the prefilter; `*index` is what weir_waf_may_match() asks for, counted from 0.
+ * Adds an operator, which must live as long as the prefilter; `*index` is what
+ * weir_waf_may_match() asks for, counted from 0.
  * The same operator may be added again; NULL: any value may match.  False: no memory.
  */
 bool weir_waf_prefilter_add(weir_waf_prefilter_build *build, const weir_waf_operator *op,
@@ -56,12 +58,16 @@ typedef struct weir_waf_scan {
 } weir_waf_scan;
 
 /*
- * Begins to look at a value, which is borrowed.  `words` is memory for weir_waf_prefilter_words(), and need not be cleared;
- * `present` may be NULL: what weir_waf_bytes_of() says of the value, if the caller knows.
+ * Begins to look at a value, which is borrowed.  `words` is memory for weir_waf_prefilter_words(),
+ * and need not be cleared; `present` may be NULL: what weir_waf_bytes_of() says of the value, if
+ * the caller knows.
  */
 void weir_waf_scan_begin(weir_waf_scan *scan, const weir_waf_prefilter *prefilter, weir_str value,
                          const weir_waf_bytes *present, uint64_t *words);
-/* The same for a value that differs from that of another scan, which is borrowed, in nothing but the case of ASCII letters. */
+/*
+ * The same for a value that differs from that of another scan, which is borrowed, in nothing but
+ * the case of ASCII letters.
+ */
 void weir_waf_scan_begin_in_other_case(weir_waf_scan *scan, weir_waf_scan *other, weir_str value,
                                        const weir_waf_bytes *present);
 
@@ -69,8 +75,9 @@ void weir_waf_scan_begin_in_other_case(weir_waf_scan *scan, weir_waf_scan *other
 bool weir_waf_may_match(weir_waf_scan *scan, uint32_t index);
 
 /*
- * The same for many at once, in two steps.  Bits by index: the operators of that part for which the value has the literals that they
- * need, in letters of either case; those of other parts mean nothing.  Lent as long as the scan.
+ * The same for many at once, in two steps.  Bits by index: the operators of that part for which
+ * the value has the literals that they need, in letters of either case; those of other parts mean
+ * nothing.  Lent as long as the scan.
  */
 const uint64_t *weir_waf_scan_literals(weir_waf_scan *scan, weir_waf_filter_part part);
 /* False: the operator matches no value that is so long and has none but these bytes. */

@@ -219,8 +219,8 @@ typedef struct {
 } weir_waf_entry;
 
 /*
- * What is asked of most rules, without a look at the rule itself: a phase's questions lie side by side, while its rules are
- * spread over megabytes.
+ * What is asked of most rules, without a look at the rule itself: a phase's questions lie side by
+ * side, while its rules are spread over megabytes.
  */
 typedef enum {
     WEIR_WAF_ASK_RULE,   /* it must be run to know */
@@ -257,8 +257,8 @@ struct weir_waf_program {
 };
 
 /*
- * What links ask of a value, each question once for all that look at the same values in the same way; all that are no question to a
- * text alone share one.
+ * What links ask of a value, each question once for all that look at the same values in the same
+ * way; all that are no question to a text alone share one.
  */
 typedef struct {
     const weir_array *targets;         /* weir_waf_target: of the first link that asks it */
@@ -283,8 +283,8 @@ typedef struct {
 } weir_waf_group;
 
 /*
- * Who may look at a member of a variable: bits by group, and by place.  What no link looks at in the end may be among them (where
- * a selector is a pattern), never the other way round.
+ * Who may look at a member of a variable: bits by group, and by place.  What no link looks at in
+ * the end may be among them (where a selector is a pattern), never the other way round.
  */
 typedef struct {
     uint64_t *groups, *places;
@@ -348,8 +348,9 @@ bool weir_waf_read_target(weir_waf_reader *reader, weir_str text,
                           weir_waf_target *target) WEIR_MUST_USE;
 bool weir_waf_read_test(weir_waf_reader *reader, weir_str text, weir_waf_link *link) WEIR_MUST_USE;
 /*
- * Lets the regexes of a rule that has been read, and amended, look at each line of a value, where a match more is an attack found:
- * of "who\n" a pattern's "$" sees the end.  Where the regex as it was written matches, that is the match: lines can only add to it.
+ * Lets the regexes of a rule that has been read, and amended, look at each line of a value, where
+ * a match more is an attack found: of "who\n" a pattern's "$" sees the end.  Where the regex as it
+ * was written matches, that is the match: lines can only add to it.
  * Not where a match lets something by (!@rx, allow, ctl, skip): there all of the value
  * must fit.  It may be asked again, of a copy that was amended since.  False: no memory.
  */

@@ -14,7 +14,8 @@
 #define WEIR_WAF_SQLI_TOKENS 5
 
 /*
- * True: it does, and `fingerprint` is the NUL-terminated fingerprint of the reading that told.  Linear in the text's length.
+ * True: it does, and `fingerprint` is the NUL-terminated fingerprint of the reading that told.
+ * Linear in the text's length.
  */
 bool weir_waf_is_sqli(weir_str text, char fingerprint[static WEIR_WAF_SQLI_TOKENS + 1]);
 

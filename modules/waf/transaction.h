@@ -9,8 +9,8 @@
  *   new -> connection, request line, headers -> run 1 -> body -> run 2 -> response head -> run 3
  *       -> response body -> run 4 -> run 5 -> free
  *
- * Whoever runs it asks after each phase what is to be done (weir_waf_intervention).  All text that is given is borrowed and must
- * live as long as the transaction.
+ * Whoever runs it asks after each phase what is to be done (weir_waf_intervention).  All text that
+ * is given is borrowed and must live as long as the transaction.
  */
 typedef struct weir_waf_transaction weir_waf_transaction;
 

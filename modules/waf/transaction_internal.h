@@ -223,7 +223,10 @@ weir_result weir_waf_sieve_group(weir_waf_transaction *tx, uint32_t number);
 
 /* Goes with the pool.  NULL: no memory. */
 weir_waf_known *weir_waf_known_new(weir_pool *pool);
-/* What has been said of the value's text, lent until the next call or the end of the turn; NULL: the budget is used up. */
+/*
+ * What has been said of the value's text, lent until the next call or the end of the turn; NULL:
+ * the budget is used up.
+ */
 weir_waf_said *weir_waf_said_of(weir_waf_transaction *tx, weir_waf_value *value);
 /* The link's operator was run on all that its chain makes of the value, and the link does not match it. */
 void weir_waf_say_no_match(weir_waf_transaction *tx, weir_waf_value *value,
@@ -294,8 +297,8 @@ void weir_waf_add_rule(weir_waf_transaction *tx, weir_builder *line, const weir_
 void weir_waf_add_matched(weir_waf_transaction *tx, weir_builder *line,
                           const weir_waf_match *match);
 /*
- * Which matches a line of a log has: where very many rules matched, the first ones, and that which decided.  The error log, which is written as they
- * match, has them all.
+ * Which matches a line of a log has: where very many rules matched, the first ones, and that which
+ * decided.  The error log, which is written as they match, has them all.
  */
 #define WEIR_WAF_SHOWN_MAX 256
 typedef struct {

@@ -124,8 +124,9 @@ static inline SSL_CTX *hello_server(void)
 }
 
 /*
- * Whether both readers may differ, as weir's is the stricter one (other records in between, empty ones), or the one that
- * takes more (over 16 KiB, or with more behind the hello in its last record).
+ * Whether both readers may differ, as weir's is the stricter one (other records in between, empty
+ * ones), or the one that takes more (over 16 KiB, or with more behind the hello in its last
+ * record).
  */
 static inline bool hello_is_disputed(weir_str bytes)
 {
@@ -157,8 +158,8 @@ static inline bool hello_is_disputed(weir_str bytes)
 }
 
 /*
- * BoringSSL reads what is encrypted (RFC 9849: extension fe0d) before it asks, and refuses what is malformed there. To weir it is
- * the origin's, and the name outside counts.
+ * BoringSSL reads what is encrypted (RFC 9849: extension fe0d) before it asks, and refuses what is
+ * malformed there. To weir it is the origin's, and the name outside counts.
  */
 static inline bool hello_is_refused_for_ech(weir_str bytes, const hello_seen *seen)
 {

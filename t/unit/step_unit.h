@@ -16,8 +16,8 @@
 #include "core/base/random.h"
 
 /*
- * Where each instruction of the act stands that was counted last.  A single step is dear: so the next one that does the act
- * runs to a breakpoint nearby.
+ * Where each instruction of the act stands that was counted last.  A single step is dear: so the
+ * next one that does the act runs to a breakpoint nearby.
  */
 static struct {
     uintptr_t at[1 << 20];
@@ -93,7 +93,10 @@ static bool step_run_to(pid_t stepped, uintptr_t place, uint64_t passes)
     }
 }
 
-/* Brings it close to where so many instructions are behind it: gives how many are. UINT64_MAX: it has come to its end. */
+/*
+ * Brings it close to where so many instructions are behind it: gives how many are. UINT64_MAX: it
+ * has come to its end.
+ */
 static uint64_t step_near(pid_t stepped, uint64_t instructions)
 {
     enum { NEAR = 64 };
@@ -193,8 +196,8 @@ static inline void step_and_kill(void (*act)(void *subject), void *subject, uint
 }
 
 /*
- * Instructions at which to stop, spread over all of them however many there is time for: the next one.  False: the time is
- * over, and there were `least`.
+ * Instructions at which to stop, spread over all of them however many there is time for: the next
+ * one.  False: the time is over, and there were `least`.
  */
 typedef struct {
     uint64_t all, budget_us, began_us, at;

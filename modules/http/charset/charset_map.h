@@ -15,9 +15,10 @@ typedef struct weir_charset_map weir_charset_map;
 weir_charset_map *weir_charset_map_new(weir_pool *pool, weir_str from, weir_str to);
 
 /*
- * A row: a byte of `from` and its like in `to`, both in hexadecimal; for UTF-8, all bytes of a character of two or three.
- * Of rows with the same number, the last holds.  False: `*wrong` is the index of the one that is no such number, or 2: no
- * memory.
+ * A row: a byte of `from` and its like in `to`, both in hexadecimal; for UTF-8, all bytes of a
+ * character of two or three.
+ * Of rows with the same number, the last holds.  False: `*wrong` is the index of the one that is
+ * no such number, or 2: no memory.
  */
 bool weir_charset_map_add(weir_charset_map *map, const weir_str row[2],
                           size_t *wrong) WEIR_MUST_USE;
@@ -47,8 +48,9 @@ bool weir_charset_keeps_ascii(const weir_charset_conversion *conversion);
  * Converts from the front of `in`, which goes on behind what was taken, until it is used up or fewer than
  * WEIR_CHARSET_ROOM bytes of `room` are left.  Returns how many came out.
  *
- * From UTF-8, a character that the other encoding lacks is "&#NUMBER;", as HTML has it; what is no UTF-8 is "?", one for each
- * part that could have begun a character (Unicode, 3.9), and the byte after such a part is looked at by itself.
+ * From UTF-8, a character that the other encoding lacks is "&#NUMBER;", as HTML has it; what is no
+ * UTF-8 is "?", one for each part that could have begun a character (Unicode, 3.9), and the byte
+ * after such a part is looked at by itself.
  */
 #define WEIR_CHARSET_ROOM 12
 size_t weir_charset_convert(weir_charset_conversion *conversion, weir_str *in, char *out,

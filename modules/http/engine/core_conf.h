@@ -206,40 +206,47 @@ weir_http_location *weir_http_location_find(weir_http_exchange *ex, bool *needs_
 /* "@name".  NULL: the server has none of that name. */
 weir_http_location *weir_http_location_named(const weir_http_server *server, weir_str name);
 /*
- * The exchange is in this location (which may be NULL), or in a block of it that has no name (`if`, `limit_except`): where
- * its content answers, but not that of locations around it.
+ * The exchange is in this location (which may be NULL), or in a block of it that has no name
+ * (`if`, `limit_except`): where its content answers, but not that of locations around it.
  */
 bool weir_http_is_content_of(const weir_http_exchange *ex, const weir_http_location *location);
 /* Puts an exchange into a location: settings, log, limits. */
 void weir_http_exchange_enter(weir_http_exchange *ex, const weir_http_location *location);
 /*
- * An exchange for its variables alone, with a location's settings: no client asked, so what is said of one is empty, and
- * no phase runs.  Request and response are the caller's to fill in; it goes with `pool`.  NULL: no memory.
+ * An exchange for its variables alone, with a location's settings: no client asked, so what is
+ * said of one is empty, and no phase runs.  Request and response are the caller's to fill in; it
+ * goes with `pool`.  NULL: no memory.
  */
 weir_http_exchange *weir_http_exchange_unasked(const weir_http_location *location, weir_pool *pool,
                                                const weir_log *log);
 
 /* The type for a path's extension, from types and default_type. */
 weir_str weir_http_content_type(const weir_http_core_conf *core, weir_str extension);
-/* Of a Content-Type with or without parameters: text/html always, and what `types` (weir_str) has; "*" is any, and none. */
+/*
+ * Of a Content-Type with or without parameters: text/html always, and what `types` (weir_str) has;
+ * "*" is any, and none.
+ */
 bool weir_http_type_is_listed(const weir_array *types, weir_str content_type);
 
 /*
- * root or alias with the rest of the path: the file that request.path names, NUL-terminated after its end. False: memory;
- * or alias stands for a part of the path that a rewrite took away, logged.
+ * root or alias with the rest of the path: the file that request.path names, NUL-terminated after
+ * its end. False: memory; or alias stands for a part of the path that a rewrite took away, logged.
  */
 bool weir_http_file_path(weir_http_exchange *ex, weir_str *path) WEIR_MUST_USE;
 /* That is so, and there is no such file. */
 bool weir_http_alias_is_lost(const weir_http_exchange *ex);
 
-/* The target of a request line, origin form: splits, decodes and normalises into request.path and args (RFC 3986, 5.2.4). */
+/*
+ * The target of a request line, origin form: splits, decodes and normalises into request.path and
+ * args (RFC 3986, 5.2.4).
+ */
 bool weir_http_parse_target(weir_http_request *request, weir_str target, bool merge_slashes,
                             weir_pool *pool) WEIR_MUST_USE;
 
 /*
- * The target that an origin names, of X-Accel-Redirect: as one of a request line, but it may lead to no other folder than it
- * names, as a client may have had a part in it.  False for a bad escape, a NUL, a ".." among the segments, and without a slash in
- * front.
+ * The target that an origin names, of X-Accel-Redirect: as one of a request line, but it may lead
+ * to no other folder than it names, as a client may have had a part in it.  False for a bad
+ * escape, a NUL, a ".." among the segments, and without a slash in front.
  */
 bool weir_http_split_target(weir_str target, bool merge_slashes, weir_pool *pool, weir_str *path,
                             weir_str *args) WEIR_MUST_USE;
@@ -264,7 +271,8 @@ void weir_http_set_path(weir_http_request *request, weir_str path);
 bool weir_http_listen_call(weir_conf *conf, void *settings, const weir_statement *statement);
 bool weir_http_server_name_call(weir_conf *conf, void *settings, const weir_statement *statement);
 /*
- * "PATH [LEVEL ...]" of the *_temp_path directives, made absolute; the folder is noted for weir_http_temp_folders_make().
+ * "PATH [LEVEL ...]" of the *_temp_path directives, made absolute; the folder is noted for
+ * weir_http_temp_folders_make().
  * Levels are checked for form; they have no use, as the files have no names.  False: refused.
  */
 bool weir_http_temp_path(weir_conf *conf, const weir_statement *statement,

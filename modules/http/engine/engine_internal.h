@@ -65,8 +65,8 @@ void weir_http_filters_clear(weir_http_exchange *ex);
 weir_http_verdict weir_http_refuse_body(weir_http_exchange *ex);
 
 /*
- * An internal redirect: nobody waits for the request's body any more, and of what was read in part the rest is no body: framed as
- * one it would be taken for less, or for more, than it is.
+ * An internal redirect: nobody waits for the request's body any more, and of what was read in part
+ * the rest is no body: framed as one it would be taken for less, or for more, than it is.
  */
 void weir_http_body_restart(weir_http_exchange *ex);
 

@@ -75,8 +75,8 @@ typedef struct {
     bool body_ended;        /* all of it was read from the wire */
     bool body_is_collected; /* `body` is complete */
     bool expects_continue;  /* and none was sent yet */
-    bool
-        wants_identity; /* an origin is not told of codings that the client takes: its answer is looked at */
+    /* An origin is not told of codings that the client takes: its answer is looked at. */
+    bool wants_identity;
     weir_chain body; /* what weir_http_collect_body() has: in memory, or one file span */
     int body_file;   /* the temporary file's descriptor; -1: none */
     weir_str body_file_path;
@@ -102,8 +102,8 @@ typedef struct {
     bool needs_trailers; /* a filter will add some: framing must have a place for them */
     bool allow_ranges;
     bool is_upgrade; /* 101 or 2xx to CONNECT: bytes are tunnelled after the head */
-    bool
-        must_flush; /* events: each piece goes out at once (text/event-stream, X-Accel-Buffering: no) */
+    /* Events: each piece goes out at once (text/event-stream, X-Accel-Buffering: no). */
+    bool must_flush;
 } weir_http_response;
 
 /*
@@ -174,18 +174,18 @@ struct weir_http_exchange {
     weir_str remote_user;                  /* who authenticated: $remote_user */
     uint64_t connection_requests;          /* $connection_requests */
     uint64_t limit_rate, limit_rate_after; /* bytes a second to this client; 0: none */
-    bool
-        limit_rate_is_set; /* by `set $limit_rate` or X-Accel-Limit-Rate: the location's does not apply */
+    /* By `set $limit_rate` or X-Accel-Limit-Rate: the location's does not apply. */
+    bool limit_rate_is_set;
 
     /* ---- the engine's own */
     weir_http_phase phase;
     unsigned handler;        /* next in the phase */
     unsigned redirects_left; /* internal redirects and rewrite cycles */
-    unsigned
-        error_status; /* what the response's status becomes, while an error_page is shown; 0: its own */
+    /* What the response's status becomes, while an error_page is shown; 0: its own. */
+    unsigned error_status;
     bool shows_error_page;
-    bool
-        error_page_is_last; /* what showed it had recursive_error_pages off: there is none for its errors */
+    /* What showed it had recursive_error_pages off: there is none for its errors. */
+    bool error_page_is_last;
     bool uri_changed;   /* a rewrite: the location is to be looked for again */
     bool is_internal;   /* reached by an internal redirect */
     bool is_bare;       /* the response is a status only: error_page or weir's own page follow */
@@ -203,7 +203,10 @@ struct weir_http_exchange {
     unsigned filter;           /* next in the location's filters */
     weir_list body_filters;    /* those that are on, in order */
     bool body_source_ended;
-    /* Of an is_upgrade response: its head is on its way, and take_connection() may be called, from a task; the wire says so. */
+    /*
+     * Of an is_upgrade response: its head is on its way, and take_connection() may be called, from
+     * a task; the wire says so.
+     */
     void (*upgraded)(weir_http_exchange *ex);
     void (*body_readable)(weir_http_exchange *ex);
     void (*body_collected)(weir_http_exchange *ex);
@@ -224,8 +227,8 @@ weir_str weir_http_request_port(const weir_http_request *request);
 /* It is one of a client: counted until it ends. */
 void weir_http_exchange_count(weir_http_exchange *ex);
 /*
- * The head is complete: checks what no wire may let pass (host, framing), finds the server, runs the phases.  The exchange may have ended when it
- * returns.
+ * The head is complete: checks what no wire may let pass (host, framing), finds the server, runs
+ * the phases.  The exchange may have ended when it returns.
  */
 void weir_http_exchange_start(weir_http_exchange *ex);
 /*
@@ -299,7 +302,8 @@ weir_http_verdict weir_http_redirect_named(weir_http_exchange *ex, weir_str name
 weir_result weir_http_collect_body(weir_http_exchange *ex, void (*done)(weir_http_exchange *ex));
 /*
  * Reads what has come of the body, about `limit` bytes.  OK: bytes, or request.body_ended; WAIT:
- * `readable` will be called when there is more; FAIL: broken, logged: call weir_http_body_failed(), which ends the exchange.
+ * `readable` will be called when there is more; FAIL: broken, logged: call
+ * weir_http_body_failed(), which ends the exchange.
  */
 weir_result weir_http_read_body(weir_http_exchange *ex, weir_chain *out, uint64_t limit,
                                 void (*readable)(weir_http_exchange *ex));
@@ -307,14 +311,15 @@ weir_result weir_http_read_body(weir_http_exchange *ex, weir_chain *out, uint64_
 void weir_http_body_leave(weir_http_exchange *ex);
 void weir_http_body_failed(weir_http_exchange *ex);
 /*
- * For wires, how long more of a request is waited for (client_min_rate and the timeouts), in ms: a head, from its first byte
- * to its last, of which `bytes` have come; a body, from now to its next byte.
+ * For wires, how long more of a request is waited for (client_min_rate and the timeouts), in ms: a
+ * head, from its first byte to its last, of which `bytes` have come; a body, from now to its next
+ * byte.
  */
 uint64_t weir_http_head_patience_ms(const weir_http_core_conf *core, uint64_t bytes);
 uint64_t weir_http_body_patience_ms(const weir_http_exchange *ex);
 /*
- * A body's time is over: 408, or the end if the response has begun.  True: the exchange may be gone.  False: nobody waited any
- * more.
+ * A body's time is over: 408, or the end if the response has begun.  True: the exchange may be
+ * gone.  False: nobody waited any more.
  */
 bool weir_http_body_timed_out(weir_http_exchange *ex) WEIR_MUST_USE;
 
@@ -342,8 +347,9 @@ void weir_http_child_start(weir_http_exchange *child);
 weir_result weir_http_child_pull(weir_http_exchange *child, weir_chain *out) WEIR_MUST_USE;
 
 /*
- * The hold lies inside of its owner, and is dropped once what was waited for is there.  When the exchange ends first, it is
- * dropped, and then `cancel` is called.  `name` is borrowed.  Dropping what is not held is harmless.
+ * The hold lies inside of its owner, and is dropped once what was waited for is there.  When the
+ * exchange ends first, it is dropped, and then `cancel` is called.  `name` is borrowed.  Dropping
+ * what is not held is harmless.
  */
 void weir_http_hold_add(weir_http_exchange *ex, weir_http_hold *hold, const char *name,
                         void (*cancel)(weir_http_exchange *ex, weir_http_hold *hold));

@@ -30,8 +30,8 @@ typedef struct weir_http_file_cache weir_http_file_cache;
 weir_http_file_cache *weir_http_file_cache_new(weir_conf *conf, uint64_t max, uint64_t inactive_ms);
 
 /*
- * Whether weir_http_file_path() was led out of the folders of root or alias, by a ".." that came with a variable, a capture or
- * a rewritten path.
+ * Whether weir_http_file_path() was led out of the folders of root or alias, by a ".." that came
+ * with a variable, a capture or a rewritten path.
  */
 bool weir_http_path_climbs(const weir_http_exchange *ex, weir_str path);
 

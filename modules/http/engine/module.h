@@ -61,12 +61,13 @@ struct weir_http_module {
      */
     weir_result (*response_head)(weir_http_exchange *ex, const void *location);
     /*
-     * Only if weir_http_filter_body() was called.  Takes bytes from the front of `in`, and adds to `out`; what it leaves in
-     * `in` it is given again, with more behind it.  `is_last`: nothing comes after `in`.
+     * Only if weir_http_filter_body() was called.  Takes bytes from the front of `in`, and adds to
+     * `out`; what it leaves in `in` it is given again, with more behind it.  `is_last`: nothing
+     * comes after `in`.
      *
-     * OK: it has done with `in` what it can, whether or not it added anything.  WAIT: it has not; it is called again, with
-     * nothing new, before it is given more: at once if it added something, else after a weir_http_wake().  FAIL: the exchange
-     * is broken off.
+     * OK: it has done with `in` what it can, whether or not it added anything.  WAIT: it has not;
+     * it is called again, with nothing new, before it is given more: at once if it added
+     * something, else after a weir_http_wake().  FAIL: the exchange is broken off.
      */
     weir_result (*response_body)(weir_http_exchange *ex, const void *location, weir_chain *in,
                                  weir_chain *out, bool is_last);
@@ -88,9 +89,9 @@ void weir_http_filter_settle(weir_http_exchange *ex);
 void weir_http_continue_head(weir_http_exchange *ex);
 
 /*
- * While a `response_head` says WAIT: takes about `limit` bytes of the body as the content makes it into ex->ahead, from which it
- * is sent later.  OK: some were added, or `*ended` was set; WAIT: `ready` will be called once there is more; FAIL: the
- * source is broken, logged.
+ * While a `response_head` says WAIT: takes about `limit` bytes of the body as the content makes it
+ * into ex->ahead, from which it is sent later.  OK: some were added, or `*ended` was set; WAIT:
+ * `ready` will be called once there is more; FAIL: the source is broken, logged.
  */
 weir_result weir_http_read_ahead(weir_http_exchange *ex, uint64_t limit, bool *ended,
                                  void (*ready)(weir_http_exchange *ex));

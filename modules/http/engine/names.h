@@ -112,7 +112,10 @@ weir_http_method weir_http_method_find(weir_str text); /* case matters (RFC 9110
 weir_str weir_http_method_text(weir_http_method method);
 bool weir_http_method_is_idempotent(weir_http_method method); /* RFC 9110, 9.2.2; OTHER is not */
 
-/* Whether a field is of one connection in HTTP/1, has no place in HTTP/2, and is never passed on as it is (RFC 9113, 8.2.2). */
+/*
+ * Whether a field is of one connection in HTTP/1, has no place in HTTP/2, and is never passed on
+ * as it is (RFC 9113, 8.2.2).
+ */
 static inline bool weir_http_name_is_of_connection(weir_http_name name)
 {
     switch (name) {
@@ -142,7 +145,10 @@ weir_str weir_http_reason(unsigned status);
 
 /* 1 or more tchar (RFC 9110, 5.6.2). */
 bool weir_http_is_token(weir_str text);
-/* A field name that nginx takes for invalid, though it is a token: of more than letters, digits, hyphens, and underscores. */
+/*
+ * A field name that nginx takes for invalid, though it is a token: of more than letters, digits,
+ * hyphens, and underscores.
+ */
 bool weir_http_name_is_odd(weir_str name, bool allows_underscores);
 /* Field content: no CR, LF, NUL, nor other controls but HTAB (RFC 9110, 5.5). */
 bool weir_http_is_field_value(weir_str text);

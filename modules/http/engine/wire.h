@@ -13,7 +13,8 @@ struct weir_http_wire {
 
     /*
      * Takes bytes of the request's body off the wire, without framing; sets body_received and
-     * body_ended. OK, WAIT (weir_http_body_readable() will be called) or FAIL (logged; malformed is answered by the engine with 400).
+     * body_ended. OK, WAIT (weir_http_body_readable() will be called) or FAIL (logged; malformed
+     * is answered by the engine with 400).
      */
     weir_result (*read_body)(weir_http_exchange *ex, weir_chain *out, uint64_t limit);
 
@@ -32,12 +33,16 @@ struct weir_http_wire {
     /* The exchange is being freed: the wire goes on with its next one, or closes. */
     void (*ended)(weir_http_exchange *ex);
 
-    /* Breaks the exchange off in the middle: the client must see that it is not whole. Then calls weir_http_exchange_end(). */
+    /*
+     * Breaks the exchange off in the middle: the client must see that it is not whole. Then calls
+     * weir_http_exchange_end().
+     */
     void (*abort)(weir_http_exchange *ex);
 
     /*
-     * For tunnels: after the head of an upgrade was sent, the client's connection with bytes already read (in `early`) is the caller's; the exchange
-     * ends when the caller says.  NULL when this wire cannot (then is_upgrade responses are refused).
+     * For tunnels: after the head of an upgrade was sent, the client's connection with bytes
+     * already read (in `early`) is the caller's; the exchange ends when the caller says.  NULL
+     * when this wire cannot (then is_upgrade responses are refused).
      */
     weir_connection *(*take_connection)(weir_http_exchange *ex);
 };

@@ -3,7 +3,10 @@
 
 #include "modules/http/proxy/proxy_internal.h"
 
-/* The directives that proxy_pass, grpc_pass and tunnel_pass share, under prefixes of their own: rows over a proxy_conf. */
+/*
+ * The directives that proxy_pass, grpc_pass and tunnel_pass share, under prefixes of their own:
+ * rows over a proxy_conf.
+ */
 
 #define PROXY_WHERE WEIR_HTTP_ANYWHERE
 #define PROXY_ROW(name_, slot_, preset_, doc_)                                                     \

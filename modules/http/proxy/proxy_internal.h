@@ -15,8 +15,8 @@ extern const weir_balance_family proxy_family;
 /* ---- settings */
 
 /*
- * What passes requests on, and how its URLs begin: proxy_pass and http://, grpc_pass and grpc://, tunnel_pass, which has
- * addresses alone.
+ * What passes requests on, and how its URLs begin: proxy_pass and http://, grpc_pass and grpc://,
+ * tunnel_pass, which has addresses alone.
  */
 typedef struct {
     const weir_http_module *module;
@@ -295,14 +295,17 @@ struct proxy_wire {
     bool (*add_body)(proxy_state *proxy, weir_chain *body, bool ended);
     /* Takes what is there of a head into `answer`; see weir_http_response_head_take(). */
     weir_http_head_result (*take_head)(proxy_state *proxy, const char **why);
-    /* Adds what is there of the body to `out`, and calls proxy_body_end() at its end.  False: broken, or no memory; logged. */
+    /*
+     * Adds what is there of the body to `out`, and calls proxy_body_end() at its end.  False:
+     * broken, or no memory; logged.
+     */
     bool (*take_body)(proxy_state *proxy, weir_chain *out);
     const proxy_framing *framing; /* NULL: bytes go as they are */
 };
 
 /*
- * What a wire of frames has beside: a session that goes with the connection, windows, and words of its own to say.  It is
- * read from at any time.
+ * What a wire of frames has beside: a session that goes with the connection, windows, and words of
+ * its own to say.  It is read from at any time.
  */
 struct proxy_framing {
     weir_str alpn; /* what TLS offers (RFC 7301), in wire form */
@@ -315,7 +318,10 @@ struct proxy_framing {
     weir_result (*push)(proxy_state *proxy);
     /* The same for frames that answer the origin's, and writes them.  The next read sees it if that fails. */
     void (*reply)(proxy_state *proxy);
-    /* `held`: of the body's bytes that were handed out, so many are still here; the origin gets back the window of the others. */
+    /*
+     * `held`: of the body's bytes that were handed out, so many are still here; the origin gets
+     * back the window of the others.
+     */
     void (*credit)(proxy_state *proxy, uint64_t held);
     /* The exchange is done with its connection.  Whether another may use it. */
     bool (*leave)(proxy_state *proxy);
@@ -427,7 +433,10 @@ void proxy_send_begin(proxy_state *proxy);
 void proxy_send(proxy_state *proxy);
 /* Frames came: what they call for, or let out, is sent.  The exchange may be gone afterwards. */
 void proxy_answer_frames(proxy_state *proxy);
-/* The origin is given so long from now on; its timer is moved as seldom as can be, and may run for a deadline that is no more. */
+/*
+ * The origin is given so long from now on; its timer is moved as seldom as can be, and may run for
+ * a deadline that is no more.
+ */
 void proxy_wait(proxy_state *proxy, uint64_t from_now_ms);
 bool proxy_deadline_has_passed(proxy_state *proxy);
 
@@ -467,8 +476,9 @@ void proxy_temp_written(proxy_state *proxy, bool is_kept);
 /* ---- temp.c: the temporary file */
 
 /*
- * Begins to write the chain, which is taken; `writing` is NULL when it is done already.  What the disk does not take stays in
- * memory, and is the last that was read ahead.  False: no memory; logged.
+ * Begins to write the chain, which is taken; `writing` is NULL when it is done already.  What the
+ * disk does not take stays in memory, and is the last that was read ahead.  False: no memory;
+ * logged.
  */
 bool proxy_temp_write(proxy_state *proxy, weir_chain *chain) WEIR_MUST_USE;
 /* Closes it, now or when what is being written is done. */
@@ -480,7 +490,10 @@ bool proxy_store_call(weir_conf *conf, void *settings, const weir_statement *sta
 bool proxy_store_access_call(weir_conf *conf, void *settings, const weir_statement *statement);
 /* The head is the response's: sets `store` if its body is to be stored. */
 void proxy_store_begin(proxy_state *proxy);
-/* Where `store` is set: more of the body, and its end.  What fails is logged, and the client has the response anyway. */
+/*
+ * Where `store` is set: more of the body, and its end.  What fails is logged, and the client has
+ * the response anyway.
+ */
 void proxy_store_write(proxy_state *proxy, weir_str bytes);
 void proxy_store_end(proxy_state *proxy);
 

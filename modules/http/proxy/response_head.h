@@ -47,8 +47,8 @@ void weir_http_response_head_reset(weir_http_response_head *head);
 void weir_http_response_head_move(weir_http_response_head *head, const char *from, size_t len,
                                   const char *to);
 /*
- * Takes whole lines off `bytes`; `*taken` of them, which must stay where they are.  `*scanned`, at most all, is up to where
- * no line ends: 0 at first, and kept between calls, less what was taken.
+ * Takes whole lines off `bytes`; `*taken` of them, which must stay where they are.  `*scanned`, at
+ * most all, is up to where no line ends: 0 at first, and kept between calls, less what was taken.
  */
 weir_http_head_result weir_http_response_head_take(weir_http_response_head *head, weir_str bytes,
                                                    size_t *scanned, size_t *taken,

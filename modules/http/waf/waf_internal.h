@@ -98,8 +98,8 @@ static inline bool weir_http_waf_is_off(const weir_http_waf_conf *conf)
 /* NULL: no memory, logged. */
 weir_http_waf_state *weir_http_waf_begin(weir_http_exchange *ex, const weir_http_waf_conf *conf);
 /*
- * From request.body, up to the limit, and the trailer section; more than the budget allows is a verdict.  WAIT: the turn is over.  FAIL:
- * the file cannot be read; logged.
+ * From request.body, up to the limit, and the trailer section; more than the budget allows is a
+ * verdict.  WAIT: the turn is over.  FAIL: the file cannot be read; logged.
  */
 weir_result weir_http_waf_add_body(weir_http_waf_state *state) WEIR_MUST_USE;
 void weir_http_waf_add_response(weir_http_waf_state *state);

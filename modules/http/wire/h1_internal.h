@@ -66,7 +66,10 @@ void h1_wait_for_nothing(h1_connection *h1);
 
 /* Each may free the connection: nothing of it is touched afterwards. */
 void h1_close(h1_connection *h1);
-/* Our side ends; where `lingers`, what the client still sends is read and dropped, so that no reset eats the response. */
+/*
+ * Our side ends; where `lingers`, what the client still sends is read and dropped, so that no
+ * reset eats the response.
+ */
 void h1_end_connection(h1_connection *h1, bool lingers);
 /* The next request: one that is there already, or whenever it comes. */
 void h1_become_idle(h1_connection *h1);

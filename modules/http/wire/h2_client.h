@@ -18,8 +18,8 @@ typedef struct {
     /* ---- set before it begins */
     weir_pool *pool;     /* of fields and their text */
     const weir_log *log; /* of what the origin does wrong */
-    size_t
-        head_max; /* bytes that fields may have in a section, and 103s in all; and two more for each, 4 */
+    /* Bytes that fields may have in a section, and 103s in all; and two more for each, 4. */
+    size_t head_max;
     uint16_t lines_max;  /* fields in a section */
     bool wants_trailers; /* else they are checked, and dropped */
 
@@ -50,8 +50,9 @@ typedef struct {
 } weir_http_h2_field;
 
 /*
- * The end of a connection that is ours: the preface and SETTINGS are to be pushed.  `window`: bytes of a body that may have
- * come and not been taken.  It lies in the pool, with which it ends.  NULL: no memory.
+ * The end of a connection that is ours: the preface and SETTINGS are to be pushed.  `window`:
+ * bytes of a body that may have come and not been taken.  It lies in the pool, with which it
+ * ends.  NULL: no memory.
  */
 weir_http_h2_client *weir_http_h2_client_new(weir_pool *pool, uint32_t window);
 
@@ -59,7 +60,8 @@ weir_http_h2_client *weir_http_h2_client_new(weir_pool *pool, uint32_t window);
 bool weir_http_h2_client_may_begin(const weir_http_h2_client *client);
 
 /*
- * Begins a request; the fields are copied.  `has_body`: a body follows, which may be empty.  False: no memory, or none may begin.
+ * Begins a request; the fields are copied.  `has_body`: a body follows, which may be empty.
+ * False: no memory, or none may begin.
  */
 bool weir_http_h2_client_begin(weir_http_h2_client *client, weir_http_h2_answer *answer,
                                const weir_http_h2_field *fields, size_t count,
@@ -68,14 +70,15 @@ bool weir_http_h2_client_begin(weir_http_h2_client *client, weir_http_h2_answer 
 bool weir_http_h2_client_send(weir_http_h2_client *client, weir_chain *body, bool ended,
                               const weir_http_h2_field *trailers, size_t count) WEIR_MUST_USE;
 /*
- * Adds to `out` what may be sent now, up to some blocks.  OK: that is all there is.  WAIT: some of the body is left, for which the origin
- * has no room yet (5.2), or `out` was full.  FAIL: the connection is of no use; answer->fault says why, if there is an answer.
+ * Adds to `out` what may be sent now, up to some blocks.  OK: that is all there is.  WAIT: some of
+ * the body is left, for which the origin has no room yet (5.2), or `out` was full.  FAIL: the
+ * connection is of no use; answer->fault says why, if there is an answer.
  */
 weir_result weir_http_h2_client_push(weir_http_h2_client *client, weir_chain *out) WEIR_MUST_USE;
 
 /*
- * Takes what came.  Large pieces of bodies refer to `block`, if the bytes lie in one, smaller ones are copied.  Then there may be
- * something to push.  False: the connection is of no use, as above.
+ * Takes what came.  Large pieces of bodies refer to `block`, if the bytes lie in one, smaller ones
+ * are copied.  Then there may be something to push.  False: the connection is of no use, as above.
  */
 bool weir_http_h2_client_take(weir_http_h2_client *client, weir_str bytes, weir_block *block,
                               uint64_t now_ms) WEIR_MUST_USE;
@@ -83,8 +86,8 @@ bool weir_http_h2_client_take(weir_http_h2_client *client, weir_str bytes, weir_
 void weir_http_h2_client_took(weir_http_h2_client *client, uint64_t bytes);
 
 /*
- * The owner is done with the answer, which is forgotten: a request that is not over is cancelled.  What that takes is to be
- * pushed and written before the connection may be used again.
+ * The owner is done with the answer, which is forgotten: a request that is not over is cancelled.
+ * What that takes is to be pushed and written before the connection may be used again.
  */
 void weir_http_h2_client_end(weir_http_h2_client *client);
 

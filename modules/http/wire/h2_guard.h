@@ -6,9 +6,10 @@
 #define H2_ENDED_KEPT 8
 
 /*
- * What a client's frames cost, whatever nghttp2 makes of them: each takes from a credit, which time and served
- * requests fill again.  A client that only makes work uses it up and is sent away, before its frames
- * are looked at; so no kind of flood (CVE-2019-9511 to 9518, 2023-44487, 2024-27316, 2025-8671) needs a rule of its own.
+ * What a client's frames cost, whatever nghttp2 makes of them: each takes from a credit, which
+ * time and served requests fill again.  A client that only makes work uses it up and is sent away,
+ * before its frames are looked at; so no kind of flood (CVE-2019-9511 to 9518, 2023-44487,
+ * 2024-27316, 2025-8671) needs a rule of its own.
  */
 typedef struct {
     uint8_t head[13]; /* of a frame; behind PRIORITY's, the stream that it names */
@@ -39,8 +40,9 @@ void h2_guard_begin(h2_guard *guard, uint64_t now_ms);
 /* Of a server, which has none: what holds for clients' frames holds for an origin's. */
 void h2_guard_begin_server(h2_guard *guard, uint64_t now_ms);
 /*
- * Looks at what came. `head_max`: bytes of a field section as it is sent that any request may have.  What is longer is read
- * to its end, so that it can be answered on its stream; H2_HEAD_TIMES as long is the end.
+ * Looks at what came. `head_max`: bytes of a field section as it is sent that any request may
+ * have.  What is longer is read to its end, so that it can be answered on its stream;
+ * H2_HEAD_TIMES as long is the end.
  */
 #define H2_HEAD_TIMES 4
 h2_guard_verdict h2_guard_look(h2_guard *guard, weir_str bytes, size_t head_max, uint64_t now_ms);
@@ -61,14 +63,14 @@ enum {
     H2_EARN_BODY = 1,     /* a padded frame of the request's body that has some bytes */
 };
 /*
- * Fewer bytes of a client's body than these, a message of gRPC without content, are hardly worth their frame.  Those of an
- * origin have waited for a slow client, maybe, and come all at once.
+ * Fewer bytes of a client's body than these, a message of gRPC without content, are hardly worth
+ * their frame.  Those of an origin have waited for a slow client, maybe, and come all at once.
  */
 #define H2_BODY_FRAME_MIN 5
 void h2_guard_earn(h2_guard *guard, int64_t credit);
 /*
- * Field sections cost by their bytes, each of which may be a field of its own, until they are taken: `bytes` of one gave a
- * request.  What is refused, or reset, stays paid for.
+ * Field sections cost by their bytes, each of which may be a field of its own, until they are
+ * taken: `bytes` of one gave a request.  What is refused, or reset, stays paid for.
  */
 void h2_guard_head_taken(h2_guard *guard, size_t bytes);
 

@@ -62,8 +62,8 @@ typedef struct {
         *small; /* where pieces are copied to, as far as `small_len`; NULL: nothing is queued */
     size_t small_len;
     weir_chain out; /* frames that are not written yet: copies and blocks, nothing of an exchange */
-    bool
-        is_busy; /* a call of nghttp2's, or of an exchange's that comes from here, is on the stack */
+    /* A call of nghttp2's, or of an exchange's that comes from here, is on the stack. */
+    bool is_busy;
     bool is_gone;       /* the client went away: exchanges that go on without one are waited for */
     bool is_leaving;    /* the client was told to make no more requests here */
     bool last_is_named; /* the second GOAWAY was said */

@@ -72,8 +72,8 @@ typedef struct weir_stream_upstream_state {
 
 bool stream_proxy_pass_call(weir_conf *conf, void *settings, const weir_statement *statement);
 /*
- * Sets host and group.  OK: they are known.  WAIT: the name is asked for, stream_proxy_start() will be called, or the session
- * ended.  FAIL, logged: there is none.
+ * Sets host and group.  OK: they are known.  WAIT: the name is asked for, stream_proxy_start()
+ * will be called, or the session ended.  FAIL, logged: there is none.
  */
 weir_result stream_proxy_find(stream_proxy *proxy) WEIR_MUST_USE;
 
