@@ -25,16 +25,10 @@ static bool hex_take(weir_cursor *cursor, uint32_t *code)
     for (unsigned i = 0; i < 4; i++) {
         char c;
 
-        if (!weir_cursor_take_byte(cursor, &c)) {
+        if (!weir_cursor_take_byte(cursor, &c) || weir_byte_hex(c) < 0) {
             return false;
         }
-        if (c >= '0' && c <= '9') {
-            *code = *code << 4 | (uint32_t) (c - '0');
-        } else if (weir_byte_lower(c) >= 'a' && weir_byte_lower(c) <= 'f') {
-            *code = *code << 4 | (uint32_t) (weir_byte_lower(c) - 'a' + 10);
-        } else {
-            return false;
-        }
+        *code = *code << 4 | (uint32_t) weir_byte_hex(c);
     }
     return true;
 }

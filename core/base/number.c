@@ -60,16 +60,9 @@ bool weir_parse_hex(weir_str s, uint64_t max, uint64_t *number)
     uint64_t parsed = 0;
 
     for (size_t i = 0; i < s.len; i++) {
-        char byte = weir_byte_lower(s.data[i]);
-        unsigned digit;
+        int digit = weir_byte_hex(s.data[i]);
 
-        if (byte >= 'a' && byte <= 'f') {
-            digit = (unsigned) (byte - 'a') + 10;
-        } else if (!number_digit(byte, &digit)) {
-            return false;
-        }
-
-        if (!number_push(&parsed, 16, digit, max)) {
+        if (digit < 0 || !number_push(&parsed, 16, (unsigned) digit, max)) {
             return false;
         }
     }

@@ -97,4 +97,14 @@ static inline char weir_byte_lower(char c)
     return c >= 'A' && c <= 'Z' ? (char) (c | 0x20) : c;
 }
 
+/* The value of a hexadecimal digit, in either case; -1: it is none. */
+static inline int weir_byte_hex(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    c = weir_byte_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 #endif

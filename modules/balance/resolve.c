@@ -4,6 +4,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/number.h"
+#include "core/net/dns_message.h"
 #include "core/process/resolver_conf.h"
 #include "core/process/worker.h"
 
@@ -279,8 +280,6 @@ static void publish(lookup *self, const weir_resolved *found, size_t count, unsi
 
 /* ---- asking */
 
-#define NO_SUCH_NAME 3 /* of DNS: the one error that says there are no addresses */
-
 static void asked(lookup *self)
 {
     const weir_resolver_query *query = &self->query;
@@ -297,7 +296,8 @@ static void asked(lookup *self)
                       WEIR_STR_ARG(self->group->name), WEIR_STR_ARG(self->host), query->error,
                       weir_resolver_error_text(query->error));
         self->is_failing = true;
-        if (query->error == NO_SUCH_NAME) {
+        /* The one error that says there are no addresses. */
+        if (query->error == WEIR_DNS_NO_SUCH_NAME) {
             publish(self, NULL, 0, 0);
         }
     }

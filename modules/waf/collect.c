@@ -2,15 +2,6 @@
 
 /* From a request as it was received to the variables that rules name. */
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c = weir_byte_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Undoes %xx, and "+" if it `is_form`.  An invalid escape stays as it is, and sets `*is_wrong`. */
 static weir_str url_decode(weir_waf_transaction *tx, weir_str text, bool is_form, bool *is_wrong)
 {
@@ -32,8 +23,8 @@ static weir_str url_decode(weir_waf_transaction *tx, weir_str text, bool is_form
         if (c == '+' && is_form) {
             c = ' ';
         } else if (c == '%') {
-            int high = i + 2 < text.len ? hex_value(text.data[i + 1]) : -1;
-            int low = i + 2 < text.len ? hex_value(text.data[i + 2]) : -1;
+            int high = i + 2 < text.len ? weir_byte_hex(text.data[i + 1]) : -1;
+            int low = i + 2 < text.len ? weir_byte_hex(text.data[i + 2]) : -1;
 
             if (high >= 0 && low >= 0) {
                 c = (char) (high * 16 + low);

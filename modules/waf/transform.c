@@ -205,12 +205,7 @@ weir_waf_change weir_waf_transform_apply(const weir_waf_transform *transform, we
 
 int weir_waf_hex_digit(int byte)
 {
-    if (byte >= '0' && byte <= '9') {
-        return byte - '0';
-    }
-
-    byte |= 0x20;
-    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
+    return byte < 0 ? -1 : weir_byte_hex((char) byte);
 }
 
 bool weir_waf_has_hex(weir_str s, size_t at, size_t count)

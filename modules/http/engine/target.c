@@ -8,15 +8,6 @@
  * decodes behind us sees no other segments than we did.
  */
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c = weir_byte_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Nothing to decode, merge or remove: the path may be a slice of what came. */
 static bool path_is_plain(weir_str raw, bool merge_slashes)
 {
@@ -44,8 +35,8 @@ static bool take_decoded(weir_str raw, size_t *position, char *byte)
             return false;
         }
 
-        int high = hex_digit(raw.data[*position]);
-        int low = hex_digit(raw.data[*position + 1]);
+        int high = weir_byte_hex(raw.data[*position]);
+        int low = weir_byte_hex(raw.data[*position + 1]);
 
         if (high < 0 || low < 0) {
             return false;

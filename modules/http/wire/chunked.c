@@ -19,18 +19,9 @@ enum {
     CHUNK_TRAILER, /* up to and with the empty line */
 };
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c = weir_byte_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool take_size(weir_http_chunked *chunked, char c)
 {
-    int digit = hex_digit(c);
+    int digit = weir_byte_hex(c);
 
     if (digit >= 0) {
         /* 15 digits hold more than anyone sends, and never overflow. */
