@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import request_bytes, wait_until
+from harness import kernel, request_bytes, wait_until
 from harness.upstream import answer, body_of, digest, site
 from harness.wait import TIMEOUT
 
@@ -396,3 +396,18 @@ def test_an_answer_that_is_not_shown_and_never_ends_holds_nobody(weir, upstream)
                   + "location = /inside { internal; return 200 inside; }")
     assert server.get("/").text == "inside"
     wait_until(lambda: not upstream.open_connections(), "the origin's connection to end")
+
+
+@pytest.mark.weir_only("nginx copies all into buffers of one size")
+def test_chunks_of_a_byte_take_no_more_memory_than_large_ones(weir, upstream):
+    upstream.answers(lambda peer: peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 3_000_000))
+    server = weir("listen 127.0.0.1:@port@ sndbuf=8k; proxy_max_temp_file_size 0;" + PROXY)
+    worker = server.wait_workers()[0]
+    before = kernel.rss_kib(worker)
+    connections = [server.connect(receive_buffer=4096) for _ in range(5)]
+    for connection in connections:
+        connection.send(request_bytes("/"))
+    upstream.wait_requests(len(connections))
+    wait_until(lambda: kernel.is_calm(worker, 0.3), "the worker to take no more")
+    each = (kernel.rss_kib(worker) - before) / len(connections)
+    assert each < (6000 if server.binary.is_sanitized else 1500), f"{each} KiB a connection"
