@@ -1,5 +1,5 @@
 /*
- * A byte of options, a pattern up to the end of the line, and a text: any pattern compiles or is
+ * A byte (its second bit: in any case), a pattern up to the end of the line, and a text: any pattern compiles or is
  * refused with a reason, and what matches has captures that lie in the text.
  */
 
