@@ -67,5 +67,7 @@ int main(void)
         cmocka_unit_test(a_path_has_an_end),
     };
 
+    umask(022);
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
