@@ -171,12 +171,12 @@ def test_server_name_chooses_by_the_preread_name(stream):
         assert connection.read_until_close().startswith(said)
 
 
-@pytest.mark.parametrize("sent, logged", [
-    (b"", "0 [-]"), (client_hello("a.test")[:40], "0 []"), (b"GET / HTTP/1.0\r\n\r\n", "0 [-]"),
-    (client_hello("a.test"), "0 [a.test]")], ids=["nothing", "a part", "no hello", "a hello"])
-def test_what_was_only_looked_at_is_not_received(stream, sent, logged):
+@pytest.mark.parametrize("sent, timeout, logged", [
+    (b"", "200ms", "0 [-]"), (client_hello("a.test")[:40], "2s", "0 []"), (b"GET / HTTP/1.0\r\n\r\n", "1h", "0 [-]"),
+    (client_hello("a.test"), "1h", "0 [a.test]")], ids=["nothing", "a part", "no hello", "a hello"])
+def test_what_was_only_looked_at_is_not_received(stream, sent, timeout, logged):
     server = stream("""log_format s '$bytes_received [$ssl_preread_server_name]'; access_log @dir@/s.log s;
-        server { listen 127.0.0.1:@port@; ssl_preread on; preread_timeout 200ms; return x; }""")
+        server { listen 127.0.0.1:@port@; ssl_preread on; preread_timeout @timeout@; return x; }""", timeout=timeout)
     server.connect().send_what_fits(sent)
     assert server.access_log(name="s.log") == [logged]
 

@@ -6,6 +6,7 @@ import os
 import re
 import select
 import signal
+import time
 
 import pytest
 
@@ -224,22 +225,25 @@ def test_a_coded_body_is_not_decoded_and_the_log_says_so(weir):
 
 
 def assert_others_are_served(server, content_type, body):
-    """Five small requests, one after the other, from the last byte of a large one to its answer."""
-    def five_are_served():
+    """Five small requests, one after the other, from the last byte of a large one to its answer; or, where a quick machine
+    has answered that before, none that waits for half of that time, unless it is that of a turn or two."""
+    def others_are_served():
         with server.connect() as large, server.connect() as small:
             large.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
                        % (content_type.encode(), len(body)) + body[:-1])
             large.wait_read()
             assert small.request("/").status == 200
             large.send(body[-1:])
-            served = 0
-            while not select.select([large.sock], [], [], 0)[0] and served < 5:
+            looks = [time.monotonic()]
+            while not select.select([large.sock], [], [], 0)[0] and len(looks) <= 5:
                 assert small.request("/").status == 200
-                served += 1
+                looks.append(time.monotonic())
             assert large.read_response().status == 200
-        return served == 5
+        all_s = looks[-1] - looks[0]
+        longest_s = max((after - before for before, after in zip(looks, looks[1:])), default=0)
+        return len(looks) > 5 or longest_s < all_s / 2 or all_s < 0.005
     # Who asks may be kept from a processor for as long as all of it takes.
-    succeeds_once(five_are_served)
+    succeeds_once(others_are_served)
 
 
 def test_others_are_served_while_the_worst_body_is_looked_at(weir):
@@ -311,7 +315,8 @@ def test_of_very_many_rules_that_match_a_line_has_some_and_says_how_many_it_leav
         assert [int(number) for number in re.findall(r'\[id "(\d+)"\]', server.read("audit.log"))] == ids
         assert "\nLeft out: 9744 rules, 0 bytes of the request's body, 0 bytes of the response's body\n" in server.read("audit.log")
     assert server.log().count('ModSecurity: Warning. Matched') == 10_001
-    assert "nothing is learnt of the request" in server.log() and server.read("learnt.conf") == ""
+    server.wait_log("nothing is learnt of the request")
+    assert server.read("learnt.conf") == ""
 
 
 # ---- what one reader sees and another does not
