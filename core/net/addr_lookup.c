@@ -283,7 +283,7 @@ static bool lookup_split(weir_str text, uint16_t default_port, weir_str *host, u
         return false;
     }
     if (host->len > LOOKUP_HOST_MAX || weir_str_find_byte(*host, '\0') != NULL
-        || weir_str_find_byte(*host, ':') != NULL) {
+        || weir_str_find_byte(*host, ':') != NULL || weir_str_find_byte(*host, '/') != NULL) {
         *why = "invalid host";
         return false;
     }

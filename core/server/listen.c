@@ -41,13 +41,14 @@ static bool listen_size(const listen_reading *reading, weir_str text, int *bytes
     return true;
 }
 
-/* so_keepalive=on|off|[idle]:[interval]:[probes] */
+/* so_keepalive=on|off|[idle]:[interval]:[probes], of which those at the end may be left out */
 static bool listen_keepalive(const listen_reading *reading, weir_str text)
 {
     weir_listener_options *options = &reading->listen->options;
     int *times[] = {&options->keepalive_idle_s, &options->keepalive_interval_s};
     weir_str part;
     uint64_t value;
+    bool is_said = false;
 
     if (weir_str_eq(text, WEIR_STR("on")) || weir_str_eq(text, WEIR_STR("off"))) {
         options->keepalive = weir_str_eq(text, WEIR_STR("on"));
@@ -55,18 +56,20 @@ static bool listen_keepalive(const listen_reading *reading, weir_str text)
     }
 
     options->keepalive = 1;
-    for (size_t i = 0; i < WEIR_COUNT(times); i++) {
-        if (!weir_str_split(&text, ':', &part)) {
+    for (size_t i = 0; i < WEIR_COUNT(times) && weir_str_split(&text, ':', &part); i++) {
+        if (part.len == 0) {
+            continue;
+        }
+        if (!weir_parse_time_s(part, INT32_MAX, &value) || value == 0) {
             return listen_refuse(reading);
         }
-        if (part.len != 0) {
-            if (!weir_parse_time_s(part, INT32_MAX, &value) || value == 0) {
-                return listen_refuse(reading);
-            }
-            *times[i] = (int) value;
-        }
+        *times[i] = (int) value;
+        is_said = true;
     }
-    return text.len == 0 || listen_number(reading, text, &options->keepalive_probes);
+    if (text.len != 0) {
+        return listen_number(reading, text, &options->keepalive_probes);
+    }
+    return is_said || listen_refuse(reading);
 }
 
 /* backlog=, rcvbuf= ... */

@@ -245,9 +245,16 @@ weir_balance_group *weir_balance_group_implied(weir_conf *conf, const weir_balan
     weir_balance_group *group;
     balance_server *server;
     weir_builder builder;
-    weir_str key;
+    weir_str key, name;
+    uint16_t port;
 
     if (registry == NULL) {
+        return NULL;
+    }
+    if (weir_addr_split(host, 0, &name, &port) && port != 0
+        && weir_balance_group_find(conf, family, name) != NULL) {
+        (void) weir_conf_refuse(conf, "upstream \"%.*s\" may not have port %u", WEIR_STR_ARG(name),
+                                port);
         return NULL;
     }
     weir_builder_open(&builder, weir_conf_pool(conf), SIZE_MAX);

@@ -154,7 +154,7 @@ def test_listen_takes_a_unix_socket(weir, folder):
 
 def test_listen_options_are_taken(weir):
     server = weir("""listen 127.0.0.1:@port@ default_server reuseport backlog=1024 rcvbuf=64k
-        sndbuf=64k deferred so_keepalive=30m::10 fastopen=16; return 200 x;""",
+        sndbuf=64k deferred so_keepalive=30m::10 fastopen=16; listen 127.0.0.1:@port2@ so_keepalive=30m; return 200 x;""",
                   main="worker_processes 2;")
     assert all(server.get("/").status == 200 for _ in range(10))
 

@@ -106,6 +106,31 @@ static bool client_min_rate_call(weir_conf *conf, void *settings, const weir_sta
 }
 
 /* root and alias: one member, so that an inner one of either kind replaces an outer one. */
+/* What these variables are is just being said. */
+static bool root_is_no_circle(weir_conf *conf, const weir_template *root, weir_str directive)
+{
+    static const weir_str names[] = {WEIR_STR_INIT("document_root"),
+                                     WEIR_STR_INIT("realpath_root")};
+    const weir_template_part *parts;
+    size_t count = weir_template_parts(root, &parts);
+
+    for (size_t n = 0; n < WEIR_COUNT(names); n++) {
+        int slot = weir_space_slot(conf, weir_space_of(conf, "http"), names[n]);
+
+        if (slot == -1) {
+            return false;
+        }
+        for (size_t i = 0; i < count; i++) {
+            if (parts[i].slot == slot) {
+                return weir_conf_refuse(
+                    conf, "the $%.*s variable cannot be used in the \"%.*s\" directive",
+                    WEIR_STR_ARG(names[n]), WEIR_STR_ARG(directive));
+            }
+        }
+    }
+    return true;
+}
+
 static bool root_call(weir_conf *conf, void *settings, const weir_statement *statement)
 {
     weir_http_core_conf *core = settings;
@@ -141,7 +166,8 @@ static bool root_call(weir_conf *conf, void *settings, const weir_statement *sta
 
     core->root.template = weir_template_new(conf, weir_space_of(conf, "http"), path);
     core->root.is_alias = is_alias;
-    return core->root.template != NULL;
+    return core->root.template != NULL
+           && root_is_no_circle(conf, core->root.template, statement->args[0]);
 }
 
 /* types { text/html html htm; } */
