@@ -204,6 +204,7 @@ typedef struct balance_view {
     uint64_t stale_ms;        /* something is to change then by itself */
     weir_balance_peer *peers; /* primaries, then backups */
     size_t count;
+    size_t down_count; /* of them: as the configuration, or the API, says */
     balance_tier tiers[BALANCE_TIERS];
     balance_mark *marks; /* of cookies or routes */
     size_t mark_count;

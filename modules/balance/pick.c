@@ -22,7 +22,9 @@ bool weir_balance_begin(weir_balance_pick *pick, weir_balance_group *group,
     if (view == NULL) {
         return false;
     }
-    pick->tries_left = view->count;
+    /* Where all are down, one may come back for who waits in the queue. */
+    pick->tries_left =
+        view->down_count == view->count ? view->count : view->count - view->down_count;
     return true;
 }
 

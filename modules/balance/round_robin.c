@@ -151,13 +151,22 @@ weir_balance_peer *balance_choose_in_turn(weir_balance_pick *pick, balance_view 
 {
     balance_tier *tier = &view->tiers[number];
     balance_words *words = pick->group->words;
+    bool is_first = pick->tried_count == 0;
     uint64_t at = 0;
 
     if (tier->live_count == 0) {
         return NULL;
     }
-    for (size_t i = 0; i < TURNS_TRIED; i++) {
-        if (words != NULL) {
+    if (!is_first && words != NULL) {
+        /*
+         * Another try takes nobody's turn: of two, the one that fails would be the first for each request.  It begins one
+         * further in each round, so that no neighbour has them all.
+         */
+        at = atomic_load_explicit(&words->turns[number], memory_order_relaxed);
+        at += at / tier->turn_count;
+    }
+    for (size_t i = 0; i < TURNS_TRIED; i++, at++) {
+        if (is_first && words != NULL) {
             at = atomic_fetch_add_explicit(&words->turns[number], 1, memory_order_relaxed);
         }
 

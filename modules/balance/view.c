@@ -349,6 +349,7 @@ static bool tier_settle(const weir_balance_group *group, balance_view *view, bal
         uint64_t until_ms;
 
         peer->share = peer_share(group, peer, now_ms, &view->stale_ms);
+        view->down_count += peer->is_down;
         if (peer->is_down || peer->is_draining
             || atomic_load(&peer->state->health) != BALANCE_HEALTHY) {
             continue;

@@ -185,3 +185,22 @@ def test_a_location_takes_the_word_around_it_unless_it_has_its_own(weir, new_ups
                   http=GROUP % "max_fails=0" + (said if level == "http" else other),
                   first=new_upstream().answers(CONDITIONS["timeout"][0]), second=new_upstream())
     assert [server.get(path).status for path in ("/", "/own", "/own/within")] == [504, 200, 200]
+
+
+def test_who_takes_over_takes_nobodys_turn(weir, new_upstream):
+    """Of two servers the one that fails is the first for every other request, and not for each."""
+    first, second = (new_upstream().answers(answer(status=status)) for status in ("500 Oops", "200 OK"))
+    server = weir("location / { proxy_pass http://back; proxy_next_upstream http_500; }",
+                  http="upstream back { server @first@ max_fails=0; server @second@ max_fails=0; }",
+                  first=first, second=second)
+    assert all(server.get().status == 200 for _ in range(10))
+    assert (len(first.requests), len(second.requests)) == (5, 10)
+
+
+def test_a_server_that_is_down_is_no_next_one(weir):
+    server = weir("location / { proxy_pass http://back; add_header X-Asked $upstream_addr always; }",
+                  http="upstream back { server 127.0.0.1:@closed@ max_fails=0; server 127.0.0.1:1 down; }")
+    for _ in range(3):
+        response = server.get()
+        assert response.status == 502 and response.headers["X-Asked"] == server.folder.fill("127.0.0.1:@closed@")
+    assert "no live upstreams" not in server.log()
