@@ -184,9 +184,12 @@ static enum ssl_select_cert_result_t select_certificate(const SSL_CLIENT_HELLO *
 
 static int answer_server_name(SSL *ssl, int *alert, void *subject)
 {
-    (void) subject;
+    weir_tls *tls = weir_tls_of(ssl);
 
-    if (weir_tls_of(ssl)->server->rejects) {
+    (void) subject;
+    if (tls->server->rejects) {
+        weir_log_line(&tls->connection->log, WEIR_LOG_INFO, 0, "handshake rejected");
+        tls->told = true;
         *alert = SSL_AD_UNRECOGNIZED_NAME;
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     }

@@ -318,6 +318,7 @@ def test_ssl_reject_handshake_refuses_the_names_that_nobody_has(weir, version):
     for name in ("none.test", None):
         with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
             running.tls_connect(name, **version)
+    running.wait_log(r"\[info\] .*handshake rejected while SSL handshaking, client: ")
     assert running.get("/", tls=True, host="a.test", **version).text == "a.test"
 
 
