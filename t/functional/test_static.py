@@ -76,6 +76,33 @@ def test_an_alias_whose_location_ends_without_slash_leads_nowhere_else(weir, www
     assert server.get("/x").text == "0123456789"
 
 
+NESTED = """location /st/ { alias @dir@/www/;
+        location ~ [.]txt$ { add_header X-In regex; } location /st/dir/ { add_header X-In prefix; }
+        location = /st/exact.html { add_header X-In exact; }
+        if ($arg_x) { add_header X-In if; } }"""
+
+
+@pytest.mark.parametrize("target, text, within", [
+    ("/st/a.txt", "a", "regex"), ("/st/dir/file.html", "in dir", "prefix"), ("/st/exact.html", "exact", "exact"),
+    ("/st/dir/b.txt", "b", "regex"), ("/st/exact.html?x=1", "exact", "exact")])
+def test_an_alias_holds_in_locations_inside_of_its_own(weir, folder, target, text, within):
+    """It stands for the name of the location that says it, wherever it is inherited."""
+    for name, content in (("a.txt", "a"), ("dir/file.html", "in dir"), ("dir/b.txt", "b"), ("exact.html", "exact")):
+        folder.write(f"nested/www/{name}", content)
+    response = weir(NESTED.replace("@dir@", "@dir@/nested")).get(target)
+    assert (response.status, response.text, response.headers.get("X-In")) == (200, text, within)
+
+
+@pytest.mark.weir_only("nginx leaves the folder")
+def test_nor_does_an_alias_lead_out_of_locations_inside(weir, folder):
+    folder.write("nested/www/a.txt", "a")
+    folder.write("nested/secret.txt", "secret")
+    server = weir("location /st { alias @dir@/nested/www/; location ~ [.]txt$ { expires 1h; } location /st.. { } }")
+    for path in ("/st../secret.txt", "/st../secret"):
+        assert server.get(path).status == 404
+    server.wait_log(r"would leave the folder of \"alias\"")
+
+
 def test_a_file_that_is_missing_is_told_in_the_log(weir, www):
     server = weir(CONFIG)
     server.get("/missing")

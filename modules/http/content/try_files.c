@@ -100,13 +100,13 @@ static const weir_directive try_directives[] = {
 /* In a location of a regex an alias is all of the path: files are looked for behind it, and the request's path stays. */
 static bool follows_alias(const weir_http_exchange *ex)
 {
-    return ex->core->root.is_alias && ex->location->kind == WEIR_HTTP_LOCATION_REGEX;
+    return ex->core->root.is_alias && ex->core->root.location->kind == WEIR_HTTP_LOCATION_REGEX;
 }
 
 /* Under alias, a path that does not begin with the location's is one below it. */
 static bool below_alias(weir_http_exchange *ex, weir_str *uri)
 {
-    const weir_http_location *location = ex->location;
+    const weir_http_location *location = ex->core->root.location;
     weir_builder builder;
 
     if (!ex->core->root.is_alias || location->kind == WEIR_HTTP_LOCATION_REGEX

@@ -166,6 +166,7 @@ static bool root_call(weir_conf *conf, void *settings, const weir_statement *sta
 
     core->root.template = weir_template_new(conf, weir_space_of(conf, "http"), path);
     core->root.is_alias = is_alias;
+    core->root.location = weir_http_conf_location(conf);
     return core->root.template != NULL
            && root_is_no_circle(conf, core->root.template, statement->args[0]);
 }

@@ -77,6 +77,8 @@ struct weir_http_core_conf {
     struct {
         const weir_template *template;
         bool is_alias;
+        /* That says it: an alias stands for this one's name in locations inside of it, too.  NULL: http, or a server. */
+        const weir_http_location *location;
     } root;          /* of root and alias */
     weir_map *types; /* extension, lower case, to weir_str * */
     weir_str default_type;

@@ -18,7 +18,7 @@ bool weir_http_alias_is_lost(const weir_http_exchange *ex)
 
 bool weir_http_file_path(weir_http_exchange *ex, weir_str *path)
 {
-    const weir_http_location *location = ex->location;
+    const weir_http_location *location = ex->core->root.location;
     weir_str uri = ex->request.path;
     weir_builder builder;
     weir_str root;
@@ -26,11 +26,7 @@ bool weir_http_file_path(weir_http_exchange *ex, weir_str *path)
     if (!weir_template_text(ex->core->root.template, &ex->script, &root)) {
         return false;
     }
-    /* `if` and `limit_except` have no name of their own. */
-    while (location->kind == WEIR_HTTP_LOCATION_UNNAMED) {
-        location = location->outer;
-    }
-    /* alias stands for the location's own part; with a regex, for all of the path. */
+    /* alias stands for the part of the location that says it; with a regex, for all of the path. */
     if (ex->core->root.is_alias) {
         if (weir_http_alias_is_lost(ex)) {
             weir_log_line(&ex->log, WEIR_LOG_ERR, 0,

@@ -39,14 +39,14 @@ void weir_http_enter_phase(weir_http_exchange *ex, weir_http_phase phase)
  */
 static bool leaves_alias(const weir_http_exchange *ex, const weir_http_location *location)
 {
+    const weir_http_location *of = location->core->root.location;
     weir_str rest;
 
-    if (!location->core->root.is_alias || location->kind == WEIR_HTTP_LOCATION_REGEX
-        || location->kind == WEIR_HTTP_LOCATION_NAMED
-        || ex->request.path.len <= location->name.len) {
+    if (!location->core->root.is_alias || of->kind == WEIR_HTTP_LOCATION_REGEX
+        || ex->request.path.len <= of->name.len) {
         return false;
     }
-    rest = weir_str_from(ex->request.path, location->name.len);
+    rest = weir_str_from(ex->request.path, of->name.len);
     return weir_str_eq(rest, WEIR_STR("..")) || weir_str_starts(rest, WEIR_STR("../"));
 }
 
