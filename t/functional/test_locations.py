@@ -79,6 +79,15 @@ def test_an_internal_location_is_404_from_outside(weir):
     assert server.get("/out").text == "inside"
 
 
+def test_what_is_inside_of_an_internal_location_is_internal(weir):
+    server = weir("""location /in/ { internal; return 200 inside;
+                         location /in/deep/ { return 200 deep; location ~ x$ { return 200 deeper; } } }
+                     location /out { error_page 403 $arg_to; return 403; }""")
+    for path, text in (("/in/deep/y", "deep"), ("/in/deep/x", "deeper")):
+        assert server.get(path).status == 404
+        assert server.get(f"/out?to={path}").text == text
+
+
 def test_hundreds_of_locations_are_told_apart(weir):
     server = weir("".join(f"location /n{n}/ {says(n)}\n" for n in range(500)))
     for n in (0, 1, 42, 499):

@@ -775,7 +775,6 @@ static const weir_directive core_directives[] = {
         .where = WEIR_HTTP_LOCATION,
         .takes = WEIR_TAKES_NONE,
         .slot = CALL(internal, internal_call),
-        .inherit = WEIR_INHERIT_NONE,
         .doc = "Only internal redirects and subrequests reach this location; others get 404.",
     },
     {
