@@ -10,11 +10,16 @@ static bool addr_parse(weir_str text, weir_addr *addr)
                && (addr->sa.sa_family == AF_INET || addr->sa.sa_family == AF_INET6));
 }
 
-/* The last of a list; `*rest` is what stands before. */
+/* The last of a list, of which empty ones at its end are none; `*rest` is what stands before. */
 static weir_str last_of_list(weir_str *rest)
 {
-    size_t at = rest->len;
+    size_t at;
 
+    while (rest->len > 0
+           && (rest->data[rest->len - 1] == ',' || rest->data[rest->len - 1] == ' ')) {
+        rest->len--;
+    }
+    at = rest->len;
     while (at > 0 && rest->data[at - 1] != ',') {
         at--;
     }

@@ -20,6 +20,8 @@ TRUSTED = "set_real_ip_from 127.0.0.1;" + SAYS
     ("real_ip_header X-Forwarded-For; real_ip_recursive on;",
      {"X-Forwarded-For": "198.51.100.1, nonsense, 127.0.0.1"}, "127.0.0.1"),
     ("real_ip_header X-Forwarded-For;", {"X-Forwarded-For": "192.0.2.1:4711"}, "192.0.2.1"),
+    ("real_ip_header X-Forwarded-For;", {"X-Forwarded-For": "192.0.2.1, 192.0.2.2, ,"}, "192.0.2.2"),
+    ("real_ip_header X-Forwarded-For;", {"X-Forwarded-For": " ,"}, "127.0.0.1"),
     ("real_ip_header X-Forwarded-For;", {"X-Forwarded-For": "[2001:db8::1]:80"}, "2001:db8::1"),
     ("real_ip_header X-Own;", {"X-Own": "192.0.2.9"}, "192.0.2.9"),
 ])
