@@ -129,13 +129,17 @@ static weir_str before(weir_str text, char byte)
     return at == NULL ? text : weir_str_slice(text, 0, (size_t) (at - text.data));
 }
 
+/*
+ * "#" has no meaning in a target (RFC 9112, 3.2), which goes to the origin as it came: to some origins what follows is of the query, and rules
+ * see it there. To others, and to weir, it ends the path, whose name rules may make exceptions for.
+ */
 static void collect_target(weir_waf_transaction *tx)
 {
-    weir_str uri = before(without_origin(tx->request.target), '#');
+    weir_str uri = without_origin(tx->request.target);
     weir_str path = before(uri, '?');
     weir_str query = path.len < uri.len ? weir_str_from(uri, path.len + 1) : WEIR_STR_EMPTY;
     bool is_wrong = false;
-    weir_str file = url_decode(tx, path, false, &is_wrong);
+    weir_str file = url_decode(tx, before(path, '#'), false, &is_wrong);
     size_t base = file.len;
 
     while (base > 0 && file.data[base - 1] != '/' && file.data[base - 1] != '\\') {
@@ -159,13 +163,16 @@ static void collect_cookies(weir_waf_transaction *tx, weir_str text)
     weir_str piece;
 
     while (weir_str_split(&text, ';', &piece)) {
-        weir_str value, name;
+        weir_str name = WEIR_STR_EMPTY;
+        weir_str value;
 
         while (piece.len > 0 && (piece.data[0] == ' ' || piece.data[0] == '\t')) {
             piece = weir_str_from(piece, 1);
         }
         value = piece;
-        if (weir_str_split(&value, '=', &name) && name.len != 0
+        (void) weir_str_split(&value, '=', &name);
+        /* Without a name, too: some origins read "=value", and browsers send it. */
+        if (piece.len != 0
             && !(weir_waf_add(tx, WEIR_WAF_VAR_REQUEST_COOKIES, name, value)
                  && weir_waf_add(tx, WEIR_WAF_VAR_REQUEST_COOKIES_NAMES, name, name))) {
             return;
@@ -225,8 +232,11 @@ void weir_waf_add_request_header(weir_waf_transaction *tx, weir_str name, weir_s
 
 void weir_waf_add_request_trailer(weir_waf_transaction *tx, weir_str name, weir_str value)
 {
-    (void) (weir_waf_add(tx, WEIR_WAF_VAR_REQUEST_HEADERS, name, value)
-            && weir_waf_add(tx, WEIR_WAF_VAR_REQUEST_HEADERS_NAMES, name, name));
+    if (weir_waf_add(tx, WEIR_WAF_VAR_REQUEST_HEADERS, name, value)
+        && weir_waf_add(tx, WEIR_WAF_VAR_REQUEST_HEADERS_NAMES, name, name)
+        && weir_str_eq_nocase(name, WEIR_STR("Cookie"))) {
+        collect_cookies(tx, value);
+    }
 }
 
 /* Flags that are 0 unless a body says otherwise, so that "@eq 0" and "!@eq 0" find a value. */

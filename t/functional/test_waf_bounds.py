@@ -329,6 +329,30 @@ def test_the_query_of_an_absolute_target_without_a_path_is_looked_at(weir):
         assert connection.read_response().status == status, target
 
 
+@pytest.mark.parametrize("target", ["/?a=1#b=evil", "/#?b=evil", "http://a/?a=1#evil"])
+def test_what_the_origin_gets_behind_a_fragment_mark_is_looked_at(weir, upstream, target):
+    upstream.answers(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    server = weir(waf('SecRule ARGS|ARGS_NAMES "@contains evil" "id:1,phase:2,deny,log"',
+                      'SecRule REQUEST_FILENAME "!@streq /" "id:2,phase:2,deny,status:500"') + "location / { proxy_pass http://@upstream@; }")
+    for word, status in (("evil", 403), ("good", 200)):
+        connection = server.connect()
+        connection.send(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % target.replace("evil", word).encode())
+        assert connection.read_response().status == status
+    assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize("field", [b"Cookie: =evil", b"Cookie: a=b; =evil", b"Cookie: evil", b"Cookie: a=b\r\nCookie: c=evil"])
+@pytest.mark.parametrize("place", ["head", "trailer section"])
+def test_each_cookie_is_looked_at(weir, field, place):
+    server = weir(waf('SecRule REQUEST_COOKIES|REQUEST_COOKIES_NAMES "@contains evil" "id:1,phase:2,deny"') + FINE)
+    request = b"POST / HTTP/1.1\r\nHost: a\r\n%sTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n%s\r\n"
+    for word, status in ((b"evil", 403), (b"good", 200)):
+        line = field.replace(b"evil", word) + b"\r\n"
+        connection = server.connect()
+        connection.send(request % ((line, b"") if place == "head" else (b"", line)))
+        assert connection.read_response().status == status
+
+
 def test_rules_see_the_protocol_that_the_client_named(weir):
     server = weir(waf('SecRule REQUEST_PROTOCOL "!@within HTTP/1.0 HTTP/1.1" "id:6,phase:1,deny"') + FINE)
     for protocol, status in (("HTTP/1.1", 200), ("HTTP/1.2", 403)):
