@@ -468,6 +468,32 @@ def test_an_error_page_that_passes_the_body_on_has_it_looked_at(weir, upstream):
     assert len(upstream.requests) == 1
 
 
+@pytest.mark.parametrize("level", ["server", "location"])
+def test_who_is_asked_whether_a_request_may_pass_gets_none_that_rules_refuse(weir, upstream, new_upstream, level):
+    upstream.answers(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    asked = new_upstream().answers(b"HTTP/1.1 204 No Content\r\n\r\n")
+    rules = waf('SecRule ARGS|REQUEST_COOKIES "@contains evil" "id:3,phase:2,deny"', 'SecAction "id:2,phase:2,pass,log"')
+    server = weir((rules if level == "server" else "") + "location / { %s auth_request /auth; proxy_pass http://@upstream@; } "
+                  "location = /auth { internal; proxy_pass http://127.0.0.1:%d/auth?$args; proxy_pass_request_body off; "
+                  "proxy_set_header Content-Length ''; }" % (rules if level == "location" else "", asked.port))
+    assert server.get("/?q=evil").status == 403
+    assert server.request("/", "GET", [("Cookie", "a=evil")]).status == 403
+    assert server.request("/", "POST", FORM, b"q=evil").status == 403
+    assert asked.requests == [] and upstream.requests == []
+    assert server.request("/", "POST", FORM, b"q=good").status == 200
+    assert len(asked.requests) == len(upstream.requests) == 1
+    assert server.log().count('[id "2"]') == 1
+
+
+def test_a_body_without_a_type_is_looked_at_with_the_rules_that_come_with_weir(weir, folder):
+    with open(CONF_WAF, "rb") as file:
+        folder.write("waf/main.conf", file.read())
+    server = weir("modsecurity on; modsecurity_rules_file waf/main.conf;" + FINE)
+    browser = [("Host", "shop.test"), ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64)"), ("Accept", "*/*")]
+    assert server.request("/", "POST", browser, b"a=good").status == 200
+    assert server.request("/", "POST", browser, b"a=<script>alert(1)</script>").status == 403
+
+
 def test_rules_of_phase_2_know_who_has_authenticated(weir):
     server = weir(waf('SecRule REMOTE_USER "@streq guest" "id:6,phase:2,deny,status:406"') + "root @dir@;"
                   "location / { auth_basic x; auth_basic_user_file @dir@/users; }")

@@ -198,6 +198,7 @@ const weir_http_module weir_http_auth_request = {
     .directives = auth_request_directives,
     .conf_size = sizeof(auth_request_conf),
     .phases = 1u << WEIR_HTTP_PHASE_ACCESS,
+    .asks_others = true,
     .judge = auth_request_judge,
     .applies = auth_request_applies,
 };

@@ -161,7 +161,7 @@ struct weir_http_location {
     const weir_http_hook *phases[WEIR_HTTP_PHASE_COUNT];
     const weir_http_hook *filters; /* in stage order */
     unsigned busy_phases;          /* 1u << phase of each that has hooks, or is the engine's */
-    bool takes_body;               /* some module that applies here does */
+    bool takes_body, asks_others;  /* some module that applies here does */
     bool answers_itself; /* set by what may answer in REWRITE, with content (return 200) */
     bool auto_redirect;  /* "/dir" to "/dir/": set by content that wants it (proxy_pass) */
     const weir_http_module *passes_by; /* of the last proxy_pass, or its like, here; NULL: none */

@@ -181,6 +181,7 @@ static bool hooks_share(weir_http_location *location, size_t module_count)
     memcpy(location->phases, outer->phases, sizeof(location->phases));
     location->busy_phases = outer->busy_phases;
     location->takes_body = outer->takes_body;
+    location->asks_others = outer->asks_others;
     location->filters = outer->filters;
     return true;
 }
@@ -214,6 +215,7 @@ bool weir_http_location_settle(weir_conf *conf, weir_http_location *location)
                 && (module->applies == NULL || module->applies(settings))) {
                 found[hooks++] = (weir_http_hook){module, settings};
                 location->takes_body |= module->takes_body;
+                location->asks_others |= module->asks_others;
             }
         }
         location->phases[phase] = hooks_copy(pool, found, hooks);

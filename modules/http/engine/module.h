@@ -50,6 +50,8 @@ struct weir_http_module {
     weir_http_verdict (*judge)(weir_http_exchange *ex, const void *location);
     /* It reads the request's body, or has others read it. */
     bool takes_body;
+    /* It shows the request to others, in ACCESS, before it is known who may ask: auth_request. */
+    bool asks_others;
     /* At load: whether these settings give `judge` (and the filters) anything to do. NULL: always. */
     bool (*applies)(const void *location);
 

@@ -4,7 +4,8 @@
  * Phase 1, before anything else of the location runs; 2, once limits and access control have let the request by; and 5, once the
  * response is out.  Who is refused anyway has no body read, and none looked at.
  *
- * What a location answers before that, by "return 200", is looked at before.
+ * What a location answers before that, by "return 200", is looked at before; and before access control, but after limits, what
+ * that shows to others (auth_request).
  *
  * A request is looked at once, by the rules of the first location in which they are on: error pages and internal
  * redirects go on with the same transaction.
@@ -249,8 +250,8 @@ static bool is_let_by(const weir_http_exchange *ex)
     if (ex->shows_error_page && !ex->location->takes_body) {
         return false; /* refused before it was due, and the page makes nothing of the request */
     }
-    return ex->phase == WEIR_HTTP_PHASE_PRECONTENT || ex->location->answers_itself
-           || may_lead_out(ex) || weir_http_waf_is_explaining();
+    return ex->phase == WEIR_HTTP_PHASE_PRECONTENT || ex->phase == WEIR_HTTP_PHASE_PREACCESS
+           || ex->location->answers_itself || may_lead_out(ex) || weir_http_waf_is_explaining();
 }
 
 weir_http_verdict weir_http_waf_judge(weir_http_exchange *ex, const void *location)
@@ -277,3 +278,20 @@ weir_http_verdict weir_http_waf_judge(weir_http_exchange *ex, const void *locati
     }
     return state->has_answered ? WEIR_HTTP_PASS : go_on(state, is_let_by(ex));
 }
+
+/* ---- where others are asked who may: they get no attack either */
+
+static weir_http_verdict judge_early(weir_http_exchange *ex, const void *location)
+{
+    const weir_http_waf_conf *waf = weir_http_settings(ex, &weir_http_waf);
+
+    (void) location;
+    return ex->location->asks_others && waf->rules.program != NULL ? weir_http_waf_judge(ex, waf)
+                                                                   : WEIR_HTTP_PASS;
+}
+
+const weir_http_module weir_http_waf_early = {
+    .name = "http_waf_early",
+    .phases = 1u << WEIR_HTTP_PHASE_PREACCESS,
+    .judge = judge_early,
+};
