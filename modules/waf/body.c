@@ -60,12 +60,9 @@ static void settle(weir_waf_body *body)
                       || (body->report.failed && body->type == &weir_waf_body_multipart);
 }
 
-/* So many bytes are parsed in about a millisecond, unless the kind says that they take longer. */
-#define SOME_BYTES ((size_t) 256 * 1024)
-
 size_t weir_waf_body_feed_some(weir_waf_body *body, weir_str piece)
 {
-    piece = weir_str_slice(piece, 0, SOME_BYTES);
+    piece = weir_str_slice(piece, 0, body->type->turn_bytes);
     body->left = 0;
     if (!body->report.failed && piece.len > 0) {
         (void) body->type->feed(body, piece);

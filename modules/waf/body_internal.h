@@ -7,6 +7,7 @@
 /* What differs by kind; `state` is the kind's own. */
 typedef struct {
     weir_str name;
+    size_t turn_bytes; /* are parsed in some milliseconds, at most */
     bool (*begin)(weir_waf_body *body, weir_str content_type);
     bool (*feed)(weir_waf_body *body, weir_str piece);
     bool (*end)(weir_waf_body *body);

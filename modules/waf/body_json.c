@@ -506,6 +506,7 @@ static bool json_end(weir_waf_body *body)
 
 const weir_waf_body_type weir_waf_body_json = {
     .name = WEIR_STR_INIT("JSON"),
+    .turn_bytes = (size_t) 64 * 1024,
     .begin = json_begin,
     .feed = json_feed,
     .end = json_end,

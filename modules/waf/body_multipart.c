@@ -388,6 +388,7 @@ static bool multipart_end(weir_waf_body *body)
 
 const weir_waf_body_type weir_waf_body_multipart = {
     .name = WEIR_STR_INIT("MULTIPART"),
+    .turn_bytes = (size_t) 64 * 1024,
     .begin = multipart_begin,
     .feed = multipart_feed,
     .end = multipart_end,

@@ -104,6 +104,7 @@ static bool urlencoded_end(weir_waf_body *body)
 
 const weir_waf_body_type weir_waf_body_urlencoded = {
     .name = WEIR_STR_INIT("URLENCODED"),
+    .turn_bytes = (size_t) 256 * 1024,
     .begin = urlencoded_begin,
     .feed = urlencoded_feed,
     .end = urlencoded_end,

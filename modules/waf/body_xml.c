@@ -430,6 +430,7 @@ static bool xml_end(weir_waf_body *body)
 
 const weir_waf_body_type weir_waf_body_xml = {
     .name = WEIR_STR_INIT("XML"),
+    .turn_bytes = (size_t) 256 * 1024,
     .begin = xml_begin,
     .feed = xml_feed,
     .end = xml_end,

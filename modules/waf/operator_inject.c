@@ -6,15 +6,19 @@
 #include "modules/waf/xss.h"
 
 #define SQLI_BYTE_WORK 3 /* and one that every operator has */
-#define XSS_BYTE_WORK 7
+#define SQLI_TOKEN_WORK 48
+#define XSS_BYTE_WORK 12
 
 _Static_assert(WEIR_WAF_FINGERPRINT_MAX > WEIR_WAF_SQLI_TOKENS, "a fingerprint fits");
 
 weir_waf_matched weir_waf_run_sqli(const weir_waf_operator *op, weir_str value, weir_waf_run *run)
 {
+    size_t tokens;
+    bool is_one = weir_waf_is_sqli(value, run->fingerprint, &tokens);
+
     (void) op;
-    run->work += value.len * SQLI_BYTE_WORK;
-    if (!weir_waf_is_sqli(value, run->fingerprint)) {
+    run->work += value.len * SQLI_BYTE_WORK + tokens * SQLI_TOKEN_WORK;
+    if (!is_one) {
         return WEIR_WAF_NO_MATCH;
     }
 

@@ -9,12 +9,14 @@ typedef struct {
     sql_token tokens[SQL_WINDOW];
     size_t count;
     char types[WEIR_WAF_SQLI_TOKENS + 1];
+    size_t tokens_read; /* in this reading, and those before */
 } sql_shape;
 
 static void shape_read(sql_shape *shape, weir_str text, char quote, sql_dialect dialect)
 {
     weir_waf_sql_begin(&shape->reading, text, quote, dialect);
     shape->count = weir_waf_sql_fold(&shape->reading, shape->tokens);
+    shape->tokens_read += shape->reading.token_count;
     memset(shape->types, 0, sizeof(shape->types));
     for (size_t i = 0; i < shape->count; i++) {
         shape->types[i] = (char) shape->tokens[i].type;
@@ -142,17 +144,22 @@ static bool tells_in_a_dialect(sql_shape *shape, weir_str text, char quote)
            && tells(shape, text, quote, SQL_MYSQL);
 }
 
-bool weir_waf_is_sqli(weir_str text, char fingerprint[static WEIR_WAF_SQLI_TOKENS + 1])
+bool weir_waf_is_sqli(weir_str text, char fingerprint[static WEIR_WAF_SQLI_TOKENS + 1],
+                      size_t *tokens)
 {
     sql_shape shape;
+    bool is_one;
 
-    if (text.len > 0
+    /* The rest is written before it is read. */
+    shape.tokens_read = 0;
+    is_one =
+        text.len > 0
         && (tells_in_a_dialect(&shape, text, '\0')
             || (weir_str_find_byte(text, '\'') != NULL && tells_in_a_dialect(&shape, text, '\''))
-            || (weir_str_find_byte(text, '"') != NULL && tells(&shape, text, '"', SQL_MYSQL)))) {
+            || (weir_str_find_byte(text, '"') != NULL && tells(&shape, text, '"', SQL_MYSQL)));
+    *tokens = shape.tokens_read;
+    if (is_one) {
         memcpy(fingerprint, shape.types, sizeof(shape.types));
-        return true;
     }
-
-    return false;
+    return is_one;
 }

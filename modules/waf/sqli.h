@@ -15,8 +15,10 @@
 
 /*
  * True: it does, and `fingerprint` is the NUL-terminated fingerprint of the reading that told.
- * Linear in the text's length.
+ * Linear in the text's length; `*tokens` is how many pieces it was cut into, over all readings,
+ * which takes most of the time.
  */
-bool weir_waf_is_sqli(weir_str text, char fingerprint[static WEIR_WAF_SQLI_TOKENS + 1]);
+bool weir_waf_is_sqli(weir_str text, char fingerprint[static WEIR_WAF_SQLI_TOKENS + 1],
+                      size_t *tokens);
 
 #endif

@@ -44,9 +44,15 @@ static bool has_any_text(const sql_token *token, const char *const *texts, size_
 
 static bool is_unary(const sql_token *token)
 {
-    static const char *const operators[] = {"+", "-", "!", "~", "!!", "NOT"};
+    char first = token->text.len == 0 ? '\0' : token->text.data[0];
 
-    return token->type == SQL_OPERATOR && has_any_text(token, operators, WEIR_COUNT(operators));
+    if (token->type != SQL_OPERATOR) {
+        return false;
+    }
+    if (token->text.len == 1) {
+        return first == '+' || first == '-' || first == '!' || first == '~';
+    }
+    return (first == '!' && has_text(token, "!!")) || has_text(token, "NOT");
 }
 
 static bool is_arithmetic(const sql_token *token)
@@ -81,9 +87,18 @@ static bool drop_at(fold *f, size_t i)
 
 /* ---- two tokens */
 
-static bool may_be_of_a_phrase(sql_token_type first, sql_token_type second)
+/* The dictionary's words begin with letters and "_". */
+static bool begins_word(const sql_token *token)
 {
-    return is_any(first, "knoUfETt") && is_any(second, "knoUfETt&");
+    char c = token->text.len == 0 ? '\0' : weir_byte_lower(token->text.data[0]);
+
+    return (c >= 'a' && c <= 'z') || c == '_';
+}
+
+static bool may_be_of_a_phrase(const sql_token *first, const sql_token *second)
+{
+    return begins_word(first) && begins_word(second) && is_any(first->type, "knoUfETt")
+           && is_any(second->type, "knoUfETt&");
 }
 
 /* Memory of a phrase that no token has. */
@@ -112,7 +127,7 @@ static bool merge_phrase(fold *f)
     sql_token_type type;
     char *memory;
 
-    if (!may_be_of_a_phrase(first->type, second->type) || len >= SQL_PHRASE_MAX) {
+    if (!may_be_of_a_phrase(first, second) || len >= SQL_PHRASE_MAX) {
         return false;
     }
 

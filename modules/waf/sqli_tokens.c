@@ -386,6 +386,8 @@ static void token_operator(sql_reading *r, sql_token *token)
     static const char two[][3] = {"!!", "|/", "!<", "<<", "!=", "&=", "*=", "<=",
                                   ">=", "|=", ":=", "!>", "<>", ">>", "<@", "::"};
     weir_str rest = weir_str_from(r->text, r->at);
+    int second = sql_byte(r, r->at + 1);
+    bool may_be_two = second > 0 && strchr("!/<=>&|@:", second) != NULL;
 
     if (weir_str_starts(rest, WEIR_STR("<=>"))) {
         token_set(r, token, SQL_OPERATOR, r->at, r->at + 3);
@@ -395,8 +397,8 @@ static void token_operator(sql_reading *r, sql_token *token)
         token_set(r, token, SQL_LOGIC, r->at, r->at + 2);
         return;
     }
-    for (size_t i = 0; i < WEIR_COUNT(two); i++) {
-        if (weir_str_starts(rest, weir_str_of(two[i], 2))) {
+    for (size_t i = 0; may_be_two && i < WEIR_COUNT(two); i++) {
+        if (two[i][0] == rest.data[0] && weir_str_starts(rest, weir_str_of(two[i], 2))) {
             token_set(r, token, SQL_OPERATOR, r->at, r->at + 2);
             return;
         }

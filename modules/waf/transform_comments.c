@@ -26,8 +26,8 @@ void weir_waf_remove_comments(const weir_waf_unicode_map *map, weir_str in, size
     (void) map;
 
     while (from < in.len) {
-        bool is_c = has_at(in, from, WEIR_STR("/*"));
-        bool is_html = has_at(in, from, WEIR_STR("<!--"));
+        bool is_c = in.data[from] == '/' && has_at(in, from, WEIR_STR("/*"));
+        bool is_html = in.data[from] == '<' && has_at(in, from, WEIR_STR("<!--"));
         size_t past;
 
         if (is_c || is_html) {
@@ -37,7 +37,8 @@ void weir_waf_remove_comments(const weir_waf_unicode_map *map, weir_str in, size
                 return;
             }
             from = past;
-        } else if (in.data[from] == '#' || has_at(in, from, WEIR_STR("--"))) {
+        } else if (in.data[from] == '#'
+                   || (in.data[from] == '-' && has_at(in, from, WEIR_STR("--")))) {
             return;
         } else {
             weir_builder_add_byte(out, in.data[from++]);
@@ -51,7 +52,7 @@ void weir_waf_replace_comments(const weir_waf_unicode_map *map, weir_str in, siz
     (void) map;
 
     while (from < in.len) {
-        if (has_at(in, from, WEIR_STR("/*"))) {
+        if (in.data[from] == '/' && has_at(in, from, WEIR_STR("/*"))) {
             weir_builder_add_byte(out, ' ');
             from = past_end(in, from + 2, WEIR_STR("*/"));
             if (from == 0) {
@@ -72,7 +73,7 @@ static size_t comment_mark(weir_str in, size_t at)
     };
 
     for (size_t i = 0; i < WEIR_COUNT(marks); i++) {
-        if (has_at(in, at, marks[i])) {
+        if (in.data[at] == marks[i].data[0] && has_at(in, at, marks[i])) {
             return marks[i].len;
         }
     }

@@ -14,6 +14,7 @@ typedef enum {
     ATTRIBUTE_NAMES,   /* the value names an attribute that it sets */
 } attribute_kind;
 
+/* In the order of the alphabet, as `tags`: most names have none with their first letter. */
 static const struct {
     weir_str name;
     attribute_kind kind;
@@ -85,14 +86,27 @@ static bool is_word(weir_str text, weir_str word, bool whole)
     return matched == word.len;
 }
 
+/* NULs do not count. */
+static char first_letter(weir_str name)
+{
+    size_t i = 0;
+
+    while (i < name.len && name.data[i] == '\0') {
+        i++;
+    }
+    return i < name.len ? upper(name.data[i]) : '\0';
+}
+
 static bool tag_tells(weir_str name)
 {
+    char first = first_letter(name);
+
     if (name.len < 3) {
         return false;
     }
 
-    for (size_t i = 0; i < WEIR_COUNT(tags); i++) {
-        if (is_word(name, tags[i], true)) {
+    for (size_t i = 0; i < WEIR_COUNT(tags) && tags[i].data[0] <= first; i++) {
+        if (tags[i].data[0] == first && is_word(name, tags[i], true)) {
             return true;
         }
     }
@@ -102,14 +116,16 @@ static bool tag_tells(weir_str name)
 
 static attribute_kind attribute_kind_of(weir_str name)
 {
+    char first = first_letter(name);
+
     if (name.len >= 5
         && (weir_str_starts_nocase(name, WEIR_STR("ON")) || is_word(name, WEIR_STR("XMLNS"), false)
             || is_word(name, WEIR_STR("XLINK"), false))) {
         return ATTRIBUTE_SCRIPT;
     }
 
-    for (size_t i = 0; i < WEIR_COUNT(attributes); i++) {
-        if (is_word(name, attributes[i].name, true)) {
+    for (size_t i = 0; i < WEIR_COUNT(attributes) && attributes[i].name.data[0] <= first; i++) {
+        if (attributes[i].name.data[0] == first && is_word(name, attributes[i].name, true)) {
             return attributes[i].kind;
         }
     }

@@ -34,11 +34,12 @@ static void sql_that_is_injected_tells(void **state)
         {"'; drop table users --", "s;Tnn"},
     };
     char fingerprint[WEIR_WAF_SQLI_TOKENS + 1];
+    size_t tokens;
 
     (void) state;
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
         print_message("%s\n", samples[i].text);
-        assert_true(weir_waf_is_sqli(weir_str_from_z(samples[i].text), fingerprint));
+        assert_true(weir_waf_is_sqli(weir_str_from_z(samples[i].text), fingerprint, &tokens));
         assert_string_equal(fingerprint, samples[i].fingerprint);
     }
 }
@@ -57,11 +58,12 @@ static void what_people_write_is_no_sql(void **state)
         "It's 5 o'clock, isn't it?",
     };
     char fingerprint[WEIR_WAF_SQLI_TOKENS + 1];
+    size_t tokens;
 
     (void) state;
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
         print_message("%s\n", samples[i]);
-        assert_false(weir_waf_is_sqli(weir_str_from_z(samples[i]), fingerprint));
+        assert_false(weir_waf_is_sqli(weir_str_from_z(samples[i]), fingerprint, &tokens));
     }
 }
 
@@ -130,13 +132,14 @@ static bool library_open(library *other)
 static void compare(const library *other, agreement *a, weir_str text)
 {
     char mine[16] = {0}, theirs[16] = {0};
+    size_t tokens;
     bool sqli = other->sqli(text.data, text.len, theirs) != 0;
     bool xss = other->xss(text.data, text.len) != 0;
 
     a->texts++;
     a->sqli_told += sqli;
     a->xss_told += xss;
-    a->sqli_agreed += weir_waf_is_sqli(text, mine) == sqli;
+    a->sqli_agreed += weir_waf_is_sqli(text, mine, &tokens) == sqli;
     a->xss_agreed += weir_waf_is_xss(text) == xss;
 }
 
@@ -246,11 +249,30 @@ static void they_agree_with_the_library_on_the_texts_of_a_file(void **state)
     report(path, &a);
 }
 
+/* What it is counted as: a piece takes longer than a byte of a word. */
+static void tells_into_how_many_pieces_it_cut_the_text(void **state)
+{
+    static char text[4000];
+    char fingerprint[WEIR_WAF_SQLI_TOKENS + 1];
+    size_t tokens;
+
+    (void) state;
+    memset(text, 'a', sizeof(text));
+    assert_false(weir_waf_is_sqli(weir_str_of(text, sizeof(text)), fingerprint, &tokens));
+    assert_int_equal(tokens, 1);
+    memset(text + 1, '^', sizeof(text) - 2);
+    assert_false(weir_waf_is_sqli(weir_str_of(text, sizeof(text)), fingerprint, &tokens));
+    assert_int_equal(tokens, sizeof(text));
+    assert_false(weir_waf_is_sqli(WEIR_STR_EMPTY, fingerprint, &tokens));
+    assert_int_equal(tokens, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sql_that_is_injected_tells),
         cmocka_unit_test(what_people_write_is_no_sql),
+        cmocka_unit_test(tells_into_how_many_pieces_it_cut_the_text),
         cmocka_unit_test(script_tells_wherever_it_is_put),
         cmocka_unit_test(harmless_markup_does_not_tell),
         cmocka_unit_test(they_agree_with_the_library_on_made_texts),
