@@ -85,9 +85,10 @@ static bool set_match_limit(weir_waf_reader *reader, const weir_waf_statement *s
         return false;
     }
     if (*limit != 0 && *limit < WEIR_WAF_STEPS_MAX) {
-        weir_waf_say(reader,
-                     "%s %u counts as %u: what a regex that gives up would have found gets by",
-                     row->name, *limit, WEIR_WAF_STEPS_MAX);
+        weir_waf_say(
+            reader,
+            "%s %u counts as %u: what a regex gives up on is refused, and that would be more",
+            row->name, *limit, WEIR_WAF_STEPS_MAX);
         *limit = 0;
     }
     return true;

@@ -6,6 +6,8 @@
 /* modsecurity on|off|detection and its kin: SecLang rules look at requests and responses. */
 extern const weir_http_module weir_http_waf;
 /* Behind it: ends what "weir waf explain" replays; does nothing else. */
-extern const weir_http_module weir_http_waf_stop, weir_http_waf_early;
+extern const weir_http_module weir_http_waf_stop;
+/* Before access control: phase 2 where that shows the request to others (auth_request). */
+extern const weir_http_module weir_http_waf_early;
 
 #endif
