@@ -345,7 +345,7 @@ static bool settle(h2_connection *h2)
 static bool h2_pump(h2_connection *h2)
 {
     bool was_blocked = h2->is_blocked;
-    uint64_t sent = h2->connection->sent;
+    bool had_room = h2->connection->writable; /* the client has taken some of what it was sent */
     pump_end end;
 
     if (h2->is_gone) {
@@ -374,7 +374,7 @@ static bool h2_pump(h2_connection *h2)
         return settle(h2);
     case PUMP_WAITS:
         weir_connection_set_idle(h2->connection, false);
-        if (!was_blocked || h2->connection->sent != sent) {
+        if (!was_blocked || had_room) {
             wait_for(h2, h2->client.server->core->send_timeout_ms);
         }
         break;
