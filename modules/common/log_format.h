@@ -31,6 +31,4 @@ const weir_log_format *weir_log_format_find(weir_conf *conf, const weir_space *s
 bool weir_log_format_write(const weir_log_format *format, weir_script *script,
                            weir_builder *line) WEIR_MUST_USE;
 
-/* Adds a value as `escape` says: for who logs otherwise. */
-
 #endif

@@ -105,7 +105,6 @@ static bool client_min_rate_call(weir_conf *conf, void *settings, const weir_sta
     return true;
 }
 
-/* root and alias: one member, so that an inner one of either kind replaces an outer one. */
 /* What these variables are is just being said. */
 static bool root_is_no_circle(weir_conf *conf, const weir_template *root, weir_str directive)
 {
@@ -131,6 +130,7 @@ static bool root_is_no_circle(weir_conf *conf, const weir_template *root, weir_s
     return true;
 }
 
+/* root and alias: one member, so that an inner one of either kind replaces an outer one. */
 static bool root_call(weir_conf *conf, void *settings, const weir_statement *statement)
 {
     weir_http_core_conf *core = settings;

@@ -14,7 +14,7 @@ void weir_http_run(weir_http_exchange *ex);
 /* The exchange ended while its phases ran: frees it, now that they are off the stack. */
 void weir_http_exchange_left(weir_http_exchange *ex);
 /* Its parent, which has kept it beyond its end, is being freed. */
-void weir_http_exchange_parent_left(void *ex);
+void weir_http_exchange_parent_left(void *subject);
 
 /* One of its children has ended: it may have waited for that. */
 void weir_http_child_left(weir_http_exchange *parent);

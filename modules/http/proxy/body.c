@@ -5,7 +5,7 @@
 
 /*
  * Bodies of responses: read when the client can take more, and ahead of it as far as proxy_buffers and
- * the temporary file go.  No byte is copied: spans of the blocks that were read into go on to the client.
+ * the temporary file go.  Spans of the blocks that were read into go on to the client; only small chunks are copied.
  */
 
 /* Below this much room a block is not read into any more. */

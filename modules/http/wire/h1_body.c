@@ -1,6 +1,6 @@
 #include "modules/http/wire/h1_internal.h"
 
-/* Bodies of requests: framing is taken off, and blocks are handed on without copying. */
+/* Bodies of requests: framing is taken off, and blocks are handed on; only small chunks are copied. */
 
 /* Below this much room a block is not read into any more. */
 #define ROOM_MIN 2048
