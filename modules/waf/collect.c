@@ -412,3 +412,20 @@ void weir_waf_set_response(weir_waf_transaction *tx, unsigned status, weir_str p
             && weir_builder_close(&builder, &line)
             && weir_waf_set(tx, WEIR_WAF_VAR_STATUS_LINE, line));
 }
+
+void weir_waf_forget_response(weir_waf_transaction *tx)
+{
+    static const weir_waf_variable variables[] = {
+        WEIR_WAF_VAR_RESPONSE_HEADERS,      WEIR_WAF_VAR_RESPONSE_HEADERS_NAMES,
+        WEIR_WAF_VAR_RESPONSE_CONTENT_TYPE, WEIR_WAF_VAR_RESPONSE_CONTENT_LENGTH,
+        WEIR_WAF_VAR_RESPONSE_BODY,
+    };
+
+    for (size_t i = 0; i < WEIR_COUNT(variables); i++) {
+        weir_waf_forget(tx, variables[i]);
+    }
+    (void) weir_waf_set(tx, WEIR_WAF_VAR_OUTBOUND_DATA_ERROR, WEIR_STR("0"));
+    tx->response_body = WEIR_STR_EMPTY;
+    tx->has_response_body = false;
+    tx->at = (weir_waf_position){0}; /* a phase that was begun begins again */
+}

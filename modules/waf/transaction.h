@@ -84,6 +84,8 @@ void weir_waf_set_request_body(weir_waf_transaction *tx, weir_str body, bool is_
 
 void weir_waf_set_response(weir_waf_transaction *tx, unsigned status, weir_str protocol);
 void weir_waf_add_response_header(weir_waf_transaction *tx, weir_str name, weir_str value);
+/* Another response takes its place, and has phases 3 and 4; what rules have decided stays. */
+void weir_waf_forget_response(weir_waf_transaction *tx);
 /* After phase 3. */
 bool weir_waf_wants_response_body(const weir_waf_transaction *tx);
 uint64_t weir_waf_response_body_limit(const weir_waf_transaction *tx);

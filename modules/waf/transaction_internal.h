@@ -199,6 +199,8 @@ struct weir_waf_transaction {
 /* Adds a value; false: the budget of memory is used up. */
 bool weir_waf_add(weir_waf_transaction *tx, weir_waf_variable variable, weir_str name,
                   weir_str text);
+/* All of a variable's values. */
+void weir_waf_forget(weir_waf_transaction *tx, weir_waf_variable variable);
 /* Of a scalar: replaces it. */
 bool weir_waf_set(weir_waf_transaction *tx, weir_waf_variable variable, weir_str text);
 bool weir_waf_set_number(weir_waf_transaction *tx, weir_waf_variable variable, int64_t number);

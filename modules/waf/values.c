@@ -31,10 +31,15 @@ bool weir_waf_add(weir_waf_transaction *tx, weir_waf_variable variable, weir_str
     return weir_waf_push(tx, &tx->values[variable], value);
 }
 
-bool weir_waf_set(weir_waf_transaction *tx, weir_waf_variable variable, weir_str text)
+void weir_waf_forget(weir_waf_transaction *tx, weir_waf_variable variable)
 {
     tx->values[variable].count = 0;
     tx->sieve.seen[variable] = 0;
+}
+
+bool weir_waf_set(weir_waf_transaction *tx, weir_waf_variable variable, weir_str text)
+{
+    weir_waf_forget(tx, variable);
     return weir_waf_add(tx, variable, WEIR_STR_EMPTY, text);
 }
 

@@ -500,5 +500,19 @@ def test_a_body_that_fails_while_the_answer_is_held_back_is_told_of(weir, upstre
     assert "X-Of" not in response.headers and b"half" not in response.body
     assert (response.text == "sorry") == (page != "")
     assert json.loads(written(server, "audit.log"))["transaction"]["response"]["http_code"] == status
-    assert matched(server) == [1, 2, 4]
+    assert matched(server) == [1, 2, 2, 3, 4]       # the page is a response, too
     assert f"it was {status}" in server.log()
+
+
+@pytest.mark.parametrize("phase, target", [(3, "RESPONSE_HEADERS:X-Of"), (4, "RESPONSE_BODY")])
+def test_the_page_of_a_body_that_failed_is_looked_at_where_it_comes_from_an_origin(weir, upstream, new_upstream, phase, target):
+    upstream.answers_early(lambda peer: (peer.send(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nhalf"), peer.wait_gone()))
+    pages = new_upstream().answers(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Of: secret\r\n"
+                                   b"Content-Length: 6\r\n\r\nsecret")
+    more = (f'modsecurity_rules \'SecRule {target} "@contains secret" "id:9,phase:{phase},deny"\'; error_page 413 = /page; '
+            f"location = /page {{ proxy_pass http://127.0.0.1:{pages.port}; }}")
+    server = weir(HELD % ("60s", more))
+    response = http1_body(server, b"c\r\nover the top\r\n")
+    assert response.status == 403 and "secret" not in response.text and "X-Of" not in response.headers
+    assert len(pages.requests) == 1

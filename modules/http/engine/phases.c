@@ -136,9 +136,10 @@ static weir_http_verdict phase_is_over(weir_http_exchange *ex)
 }
 
 /* `satisfy any`: the first who lets the request by decides; one who refuses only says so. */
-static weir_http_verdict access_settle(weir_http_exchange *ex, weir_http_verdict verdict)
+static weir_http_verdict access_settle(weir_http_exchange *ex, const weir_http_module *module,
+                                       weir_http_verdict verdict)
 {
-    if (ex->core->satisfy == WEIR_HTTP_SATISFY_ALL) {
+    if (ex->core->satisfy == WEIR_HTTP_SATISFY_ALL || module->is_no_choice) {
         return verdict;
     }
     if (verdict == WEIR_HTTP_ANSWERED && ex->is_bare
@@ -219,7 +220,7 @@ static weir_http_verdict next_handler(weir_http_exchange *ex)
     verdict =
         is_passed_over(ex, hook->module) ? WEIR_HTTP_PASS : hook->module->judge(ex, hook->settings);
     if (ex->phase == WEIR_HTTP_PHASE_ACCESS) {
-        verdict = access_settle(ex, verdict);
+        verdict = access_settle(ex, hook->module, verdict);
     }
     if (ex->is_restarted || ex->is_ended) {
         return verdict;

@@ -246,6 +246,7 @@ static weir_result join(weir_http_waf_state *state, const weir_chain *chain, uin
             return WEIR_WAIT;
         }
         if (!read_span(state->ex, joined->span, joined->from, joined->to + joined->len, part)) {
+            joined->is_begun = false;
             return WEIR_FAIL;
         }
         turn -= part;

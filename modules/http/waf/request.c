@@ -4,8 +4,8 @@
  * Phase 1, before anything else of the location runs; 2, once limits and access control have let the request by; and 5, once the
  * response is out.  Who is refused anyway has no body read, and none looked at.
  *
- * What a location answers before that, by "return 200", is looked at before; and before access control, but after limits, what
- * that shows to others (auth_request).
+ * What a location answers before that, by "return 200", is looked at before, and so is what access control shows to others
+ * (auth_request).
  *
  * A request is looked at once, by the rules of the first location in which they are on: error pages and internal
  * redirects go on with the same transaction.
@@ -250,7 +250,7 @@ static bool is_let_by(const weir_http_exchange *ex)
     if (ex->shows_error_page && !ex->location->takes_body) {
         return false; /* refused before it was due, and the page makes nothing of the request */
     }
-    return ex->phase == WEIR_HTTP_PHASE_PRECONTENT || ex->phase == WEIR_HTTP_PHASE_PREACCESS
+    return ex->phase == WEIR_HTTP_PHASE_PRECONTENT || ex->phase == WEIR_HTTP_PHASE_ACCESS
            || ex->location->answers_itself || may_lead_out(ex) || weir_http_waf_is_explaining();
 }
 
@@ -292,6 +292,7 @@ static weir_http_verdict judge_early(weir_http_exchange *ex, const void *locatio
 
 const weir_http_module weir_http_waf_early = {
     .name = "http_waf_early",
-    .phases = 1u << WEIR_HTTP_PHASE_PREACCESS,
+    .phases = 1u << WEIR_HTTP_PHASE_ACCESS,
     .judge = judge_early,
+    .is_no_choice = true,
 };

@@ -54,7 +54,7 @@ static void later(weir_http_waf_state *state)
     weir_task_post(state->ex->client->connection->loop, &state->task);
 }
 
-/* The response is not to go out: what takes its place (of a body that failed) has no phase for the second time. */
+/* The response is not to go out: what takes its place, as a body has failed, may be another's, and is looked at as well. */
 static void cancelled(weir_http_exchange *ex, weir_http_hold *hold)
 {
     weir_http_waf_state *state = WEIR_OWNER(hold, weir_http_waf_state, hold);
@@ -62,7 +62,10 @@ static void cancelled(weir_http_exchange *ex, weir_http_hold *hold)
     (void) ex;
     weir_task_cancel(&state->task);
     if (state->response_is_added) {
-        state->step = WEIR_HTTP_WAF_RESPONSE_DONE;
+        weir_waf_forget_response(state->tx);
+        state->step = WEIR_HTTP_WAF_BODY_DONE;
+        state->ahead_ended = state->ahead_is_cut = state->is_too_large = false;
+        state->joined.is_begun = false;
     }
 }
 

@@ -7,7 +7,7 @@
 extern const weir_http_module weir_http_waf;
 /* Behind it: ends what "weir waf explain" replays; does nothing else. */
 extern const weir_http_module weir_http_waf_stop;
-/* Before access control: phase 2 where that shows the request to others (auth_request). */
+/* Phase 2, before access control shows the request to others (auth_request). */
 extern const weir_http_module weir_http_waf_early;
 
 #endif
