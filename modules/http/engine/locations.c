@@ -186,6 +186,26 @@ static bool hooks_share(weir_http_location *location, size_t module_count)
     return true;
 }
 
+static bool applies_in(const weir_http_location *location, const weir_http_module *module,
+                       const void *settings)
+{
+    return (module->applies == NULL || module->applies(settings))
+           && (!module->before_asking || location->asks_others);
+}
+
+/* What modules that judge here have in common. */
+static void traits_find(weir_http_location *location, const weir_http_cycle *http)
+{
+    for (size_t i = 0; i < http->module_count; i++) {
+        const weir_http_module *module = weir_http_module_of(http->modules[i]);
+
+        if (module->phases != 0 && applies_in(location, module, location->settings[i])) {
+            location->takes_body |= module->takes_body;
+            location->asks_others |= module->asks_others;
+        }
+    }
+}
+
 bool weir_http_location_settle(weir_conf *conf, weir_http_location *location)
 {
     const weir_http_cycle *http = weir_http_of_cycle(weir_conf_cycle(conf));
@@ -202,6 +222,7 @@ bool weir_http_location_settle(weir_conf *conf, weir_http_location *location)
         return true;
     }
 
+    traits_find(location, http);
     location->busy_phases = 1u << WEIR_HTTP_PHASE_FIND_CONFIG | 1u << WEIR_HTTP_PHASE_POST_REWRITE
                             | 1u << WEIR_HTTP_PHASE_CONTENT;
     for (unsigned phase = 0; phase < WEIR_HTTP_PHASE_COUNT; phase++) {
@@ -211,11 +232,8 @@ bool weir_http_location_settle(weir_conf *conf, weir_http_location *location)
             const weir_http_module *module = weir_http_module_of(http->modules[i]);
             const void *settings = location->settings[i];
 
-            if ((module->phases & 1u << phase)
-                && (module->applies == NULL || module->applies(settings))) {
+            if ((module->phases & 1u << phase) && applies_in(location, module, settings)) {
                 found[hooks++] = (weir_http_hook){module, settings};
-                location->takes_body |= module->takes_body;
-                location->asks_others |= module->asks_others;
             }
         }
         location->phases[phase] = hooks_copy(pool, found, hooks);
@@ -231,7 +249,7 @@ bool weir_http_location_settle(weir_conf *conf, weir_http_location *location)
             const weir_http_module *module = weir_http_module_of(http->modules[i]);
             const void *settings = location->settings[i];
 
-            if (module->stage == stage && (module->applies == NULL || module->applies(settings))) {
+            if (module->stage == stage && applies_in(location, module, settings)) {
                 found[filters++] = (weir_http_hook){module, settings};
             }
         }

@@ -52,8 +52,8 @@ struct weir_http_module {
     bool takes_body;
     /* It shows the request to others, in ACCESS, before it is known who may ask: auth_request. */
     bool asks_others;
-    /* In ACCESS: what it refuses is refused under `satisfy any`, too. */
-    bool is_no_choice;
+    /* Runs only where others are asked, before that. What it refuses is refused under `satisfy any`, too. */
+    bool before_asking;
     /* At load: whether these settings give `judge` (and the filters) anything to do. NULL: always. */
     bool (*applies)(const void *location);
 

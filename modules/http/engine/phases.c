@@ -139,7 +139,7 @@ static weir_http_verdict phase_is_over(weir_http_exchange *ex)
 static weir_http_verdict access_settle(weir_http_exchange *ex, const weir_http_module *module,
                                        weir_http_verdict verdict)
 {
-    if (ex->core->satisfy == WEIR_HTTP_SATISFY_ALL || module->is_no_choice) {
+    if (ex->core->satisfy == WEIR_HTTP_SATISFY_ALL || module->before_asking) {
         return verdict;
     }
     if (verdict == WEIR_HTTP_ANSWERED && ex->is_bare

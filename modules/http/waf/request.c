@@ -286,13 +286,12 @@ static weir_http_verdict judge_early(weir_http_exchange *ex, const void *locatio
     const weir_http_waf_conf *waf = weir_http_settings(ex, &weir_http_waf);
 
     (void) location;
-    return ex->location->asks_others && waf->rules.program != NULL ? weir_http_waf_judge(ex, waf)
-                                                                   : WEIR_HTTP_PASS;
+    return waf->rules.program != NULL ? weir_http_waf_judge(ex, waf) : WEIR_HTTP_PASS;
 }
 
 const weir_http_module weir_http_waf_early = {
     .name = "http_waf_early",
     .phases = 1u << WEIR_HTTP_PHASE_ACCESS,
     .judge = judge_early,
-    .is_no_choice = true,
+    .before_asking = true,
 };
