@@ -124,6 +124,25 @@ static void builder_add_digits(weir_builder *builder, uint64_t number, unsigned 
     weir_builder_add(builder, weir_str_of(digits + at, sizeof(digits) - at));
 }
 
+void weir_builder_add_utf8(weir_builder *builder, uint32_t point)
+{
+    if (point < 0x80) {
+        weir_builder_add_byte(builder, (char) point);
+    } else if (point < 0x800) {
+        weir_builder_add_byte(builder, (char) (0xc0 | point >> 6));
+        weir_builder_add_byte(builder, (char) (0x80 | (point & 0x3f)));
+    } else if (point < 0x10000) {
+        weir_builder_add_byte(builder, (char) (0xe0 | point >> 12));
+        weir_builder_add_byte(builder, (char) (0x80 | (point >> 6 & 0x3f)));
+        weir_builder_add_byte(builder, (char) (0x80 | (point & 0x3f)));
+    } else {
+        weir_builder_add_byte(builder, (char) (0xf0 | point >> 18));
+        weir_builder_add_byte(builder, (char) (0x80 | (point >> 12 & 0x3f)));
+        weir_builder_add_byte(builder, (char) (0x80 | (point >> 6 & 0x3f)));
+        weir_builder_add_byte(builder, (char) (0x80 | (point & 0x3f)));
+    }
+}
+
 void weir_builder_add_uint(weir_builder *builder, uint64_t number)
 {
     builder_add_digits(builder, number, 10, 1);

@@ -48,6 +48,8 @@ static inline void weir_builder_add_byte(weir_builder *builder, char byte)
     }
 }
 
+/* A character of Unicode, up to 0x10ffff, as UTF-8 (RFC 3629, 3). */
+void weir_builder_add_utf8(weir_builder *builder, uint32_t point);
 void weir_builder_add_uint(weir_builder *builder, uint64_t number);
 void weir_builder_add_int(weir_builder *builder, int64_t number);
 void weir_builder_add_hex(weir_builder *builder,

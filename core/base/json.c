@@ -33,23 +33,38 @@ static bool hex_take(weir_cursor *cursor, uint32_t *code)
     return true;
 }
 
-/* ASCII only: names of servers and routes are nothing else. */
+/* Behind "\\u": a character, which beyond U+FFFF is a pair of surrogates; neither NUL nor half a pair. */
+static bool character_take(weir_cursor *cursor, weir_builder *decoded)
+{
+    uint32_t code;
+    uint32_t low;
+    char c;
+
+    if (!hex_take(cursor, &code) || code == 0 || (code >= 0xdc00 && code <= 0xdfff)) {
+        return false;
+    }
+    if (code >= 0xd800 && code <= 0xdbff) {
+        if (!weir_cursor_take_byte(cursor, &c) || c != '\\' || !weir_cursor_take_byte(cursor, &c)
+            || c != 'u' || !hex_take(cursor, &low) || low < 0xdc00 || low > 0xdfff) {
+            return false;
+        }
+        code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+    }
+    weir_builder_add_utf8(decoded, code);
+    return true;
+}
+
 static bool escape_take(weir_cursor *cursor, weir_builder *decoded)
 {
     static const char from[] = "\"\\/bfnrt";
     static const char to[] = "\"\\/\b\f\n\r\t";
-    uint32_t code;
     char c;
 
     if (!weir_cursor_take_byte(cursor, &c)) {
         return false;
     }
     if (c == 'u') {
-        if (!hex_take(cursor, &code) || code == 0 || code > 0x7f) {
-            return false;
-        }
-        weir_builder_add_byte(decoded, (char) code);
-        return true;
+        return character_take(cursor, decoded);
     }
     for (size_t i = 0; i < sizeof(from) - 1; i++) {
         if (from[i] == c) {

@@ -181,21 +181,7 @@ static bool json_add_utf8(weir_waf_body *body, json *j, uint32_t point)
     weir_builder text;
 
     weir_builder_over(&text, bytes, sizeof(bytes));
-    if (point < 0x80) {
-        weir_builder_add_byte(&text, (char) point);
-    } else if (point < 0x800) {
-        weir_builder_add_byte(&text, (char) (0xc0 | point >> 6));
-        weir_builder_add_byte(&text, (char) (0x80 | (point & 0x3f)));
-    } else if (point < 0x10000) {
-        weir_builder_add_byte(&text, (char) (0xe0 | point >> 12));
-        weir_builder_add_byte(&text, (char) (0x80 | (point >> 6 & 0x3f)));
-        weir_builder_add_byte(&text, (char) (0x80 | (point & 0x3f)));
-    } else {
-        weir_builder_add_byte(&text, (char) (0xf0 | point >> 18));
-        weir_builder_add_byte(&text, (char) (0x80 | (point >> 12 & 0x3f)));
-        weir_builder_add_byte(&text, (char) (0x80 | (point >> 6 & 0x3f)));
-        weir_builder_add_byte(&text, (char) (0x80 | (point & 0x3f)));
-    }
+    weir_builder_add_utf8(&text, point);
     return weir_waf_gather(body, &j->text, weir_builder_text(&text));
 }
 

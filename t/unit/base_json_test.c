@@ -63,6 +63,8 @@ static void escapes_are_undone(void **state)
 {
     (void) state;
     assert_string_equal(reading("{\"a\\u0062\":\"\\\"\\\\\\/\\u0041\"}"), "ab:s:\"\\/A ");
+    assert_string_equal(reading("{\"a\":\"\\u00e9\\u20aC\\uD83d\\ude00\"}"),
+                        "a:s:\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 ");
 }
 
 static void what_is_no_flat_object_is_refused(void **state)
@@ -91,7 +93,10 @@ static void what_is_no_flat_object_is_refused(void **state)
         "{\"a\":1}x",
         "{\"a\":\"\\x\"}",
         "{\"a\":\"\\u0000\"}",
-        "{\"a\":\"\\u20ac\"}",
+        "{\"a\":\"\\ud83d\"}",
+        "{\"a\":\"\\ud83dx\"}",
+        "{\"a\":\"\\ud83d\\u0041\"}",
+        "{\"a\":\"\\ude00\"}",
         "{\"a\":\"\n\"}",
         "{\"a\":1 \"b\":2}",
     };
