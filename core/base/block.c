@@ -297,6 +297,13 @@ bool weir_chain_add_copy(weir_chain *chain, weir_str bytes)
     return true;
 }
 
+bool weir_chain_add_piece(weir_chain *chain, weir_block *block, const char *data, size_t len)
+{
+    return block != NULL && len > WEIR_PIECE_COPY_MAX
+               ? weir_chain_add_block(chain, block, data, len)
+               : weir_chain_add_copy(chain, weir_str_of(data, len));
+}
+
 bool weir_chain_add_file(weir_chain *chain, int fd, off_t offset, uint64_t len)
 {
     weir_span *span;

@@ -69,6 +69,14 @@ bool weir_chain_add_block(weir_chain *chain, weir_block *block, const char *data
                           size_t len) WEIR_MUST_USE;
 bool weir_chain_add_memory(weir_chain *chain, weir_str bytes) WEIR_MUST_USE; /* borrowed */
 bool weir_chain_add_copy(weir_chain *chain, weir_str bytes) WEIR_MUST_USE;   /* into blocks */
+/*
+ * Of what came in pieces, which a peer may make as small as it likes: few bytes are copied, as a span
+ * for each piece would take more memory than it has bytes, and keep the block; many are referenced.
+ * `block` NULL: they lie elsewhere.
+ */
+#define WEIR_PIECE_COPY_MAX 4096
+bool weir_chain_add_piece(weir_chain *chain, weir_block *block, const char *data,
+                          size_t len) WEIR_MUST_USE;
 bool weir_chain_add_file(weir_chain *chain, int fd, off_t offset, uint64_t len) WEIR_MUST_USE;
 
 /* Adds bytes `from` up to, and without, `to` of another chain, which keeps them.  False: some may have been added. */

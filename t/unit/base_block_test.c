@@ -230,6 +230,26 @@ static void copies_fill_a_block_that_nobody_else_holds(void **state)
     assert_int_equal(weir_blocks_in_use(), 0);
 }
 
+static void of_pieces_few_bytes_are_copied_and_many_referenced(void **state)
+{
+    weir_block *block = weir_block_get_large();
+    weir_chain chain = {0};
+
+    (void) state;
+    memset(block->data, 'x', WEIR_PIECE_COPY_MAX + 1);
+    assert_true(weir_chain_add_piece(&chain, block, block->data, 1));
+    assert_true(weir_chain_add_piece(&chain, block, block->data, WEIR_PIECE_COPY_MAX));
+    assert_int_equal(block->references, 1);
+    assert_true(weir_chain_add_piece(&chain, NULL, block->data, WEIR_PIECE_COPY_MAX + 1));
+    assert_int_equal(block->references, 1);
+    assert_true(weir_chain_add_piece(&chain, block, block->data, WEIR_PIECE_COPY_MAX + 1));
+    assert_int_equal(block->references, 2);
+    assert_int_equal(chain.len, 3 * (WEIR_PIECE_COPY_MAX + 1));
+    weir_chain_clear(&chain);
+    weir_block_unref(block);
+    assert_int_equal(weir_blocks_in_use(), 0);
+}
+
 static void long_copies_take_several_blocks(void **state)
 {
     enum { len = 3 * WEIR_BLOCK_BYTES + 100 };
@@ -570,6 +590,7 @@ int main(void)
         cmocka_unit_test(a_chain_holds_its_blocks),
         cmocka_unit_test(what_follows_in_the_same_block_is_one_span),
         cmocka_unit_test(copies_fill_a_block_that_nobody_else_holds),
+        unit_test_with_pool(of_pieces_few_bytes_are_copied_and_many_referenced),
         unit_test_with_pool(long_copies_take_several_blocks),
         cmocka_unit_test(consuming_drops_bytes_from_the_front),
         cmocka_unit_test(moving_splits_where_the_limit_is),

@@ -10,8 +10,6 @@
 
 /* Below this much room a block is not read into any more. */
 #define ROOM_MIN 4096
-/* A smaller chunk is copied behind others: a span for each would take more memory, and calls, than it has bytes. */
-#define CHUNK_COPY_MAX 4096
 /* What is read ahead at once. */
 #define AHEAD_BYTES (4 * WEIR_BLOCK_BYTES)
 /* After so many bytes in one turn of the loop others have theirs. */
@@ -130,12 +128,10 @@ bool proxy_body_give(proxy_state *proxy, weir_chain *out, size_t len)
 
     proxy->start += len;
     proxy_body_count(proxy, weir_str_of(data, len));
-    if (proxy->block == NULL
-        || (proxy->answer.end == WEIR_HTTP_END_CHUNKED && len <= CHUNK_COPY_MAX)) {
-        /* Behind a large head there is no block. */
-        return weir_chain_add_copy(out, weir_str_of(data, len));
-    }
-    return weir_chain_add_block(out, proxy->block, data, len);
+    /* Behind a large head there is no block. */
+    return proxy->block == NULL || proxy->answer.end == WEIR_HTTP_END_CHUNKED
+               ? weir_chain_add_piece(out, proxy->block, data, len)
+               : weir_chain_add_block(out, proxy->block, data, len);
 }
 
 /* ---- reading */

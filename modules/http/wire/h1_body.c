@@ -4,8 +4,6 @@
 
 /* Below this much room a block is not read into any more. */
 #define ROOM_MIN 2048
-/* A smaller chunk is copied behind others: a span for each would take more memory than it has bytes. */
-#define CHUNK_COPY_MAX 4096
 /* Of a body, in one turn of the loop: who sends as fast as we read must not hold up everybody else. */
 #define TURN_BYTES (4 * WEIR_BLOCK_LARGE_BYTES)
 
@@ -22,11 +20,8 @@ static bool give_chunk(h1_connection *h1, weir_chain *out, size_t len)
 {
     const char *data = h1->data + h1->start;
 
-    if (len > CHUNK_COPY_MAX) {
-        return give(h1, out, len);
-    }
     h1->start += len;
-    return weir_chain_add_copy(out, weir_str_of(data, len));
+    return weir_chain_add_piece(out, h1->block, data, len);
 }
 
 /* A buffer with room behind what was given out: the blocks that are referenced stay as they are. */

@@ -9,8 +9,8 @@
 #define FRAME_HEAD_BYTES 9
 /* Queued bytes from which on nghttp2 is asked for no more frames before they are written. */
 #define OUT_FULL (4 * WEIR_BLOCK_BYTES)
-/* A smaller part of a block is copied: a body of such would keep many blocks. */
-#define COPY_MAX 4096
+/* From so many bytes on a frame is no attempt to make work. */
+#define DATA_EARNS 4096
 #define INTERIM_MAX 64
 
 struct weir_http_h2_client {
@@ -259,7 +259,6 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
                          size_t len, void *user)
 {
     weir_http_h2_client *client = user;
-    bool is_added;
 
     if (!is_ours(client, id) || client->answer->fault != NULL) {
         return nghttp2_session_consume(session, id, len);
@@ -268,11 +267,9 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
         /* That costs nothing if there are bytes beside. */
         h2_guard_earn(&client->guard, H2_EARN_BODY);
     }
-    is_added =
-        client->block != NULL && len > COPY_MAX
-            ? weir_chain_add_block(&client->answer->body, client->block, (const char *) data, len)
-            : weir_chain_add_copy(&client->answer->body, weir_str_of((const char *) data, len));
-    return is_added ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+    return weir_chain_add_piece(&client->answer->body, client->block, (const char *) data, len)
+               ? 0
+               : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 /* Whoever has ended it. */
@@ -327,7 +324,7 @@ static ssize_t data_read(nghttp2_session *session, int32_t id, uint8_t *buffer, 
         client->is_deferred = true;
         return NGHTTP2_ERR_DEFERRED;
     }
-    if (len == client->body.len || len >= COPY_MAX) {
+    if (len == client->body.len || len >= DATA_EARNS) {
         /* The updates of windows that it leads to are free. */
         h2_guard_earn(&client->guard, H2_EARN_DATA);
     }
