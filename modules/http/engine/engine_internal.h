@@ -11,7 +11,7 @@
 /* Runs phases from where the exchange is, until it waits, responds, or ends (it may be freed then). */
 void weir_http_run(weir_http_exchange *ex);
 
-/* The exchange ended while its phases ran: frees it, now that they are off the stack. */
+/* Of one that has ended: frees it, unless phases on the stack look at it, or its parent has bytes of its pool. */
 void weir_http_exchange_left(weir_http_exchange *ex);
 /* Its parent, which has kept it beyond its end, is being freed. */
 void weir_http_exchange_parent_left(void *subject);

@@ -555,8 +555,7 @@ static void exchange_free(weir_http_exchange *ex)
     weir_pool_free(ex->pool);
 }
 
-/* The phases on the stack still look at it, or its parent has bytes of its pool: then whoever is last frees it. */
-static void exchange_leave(weir_http_exchange *ex)
+void weir_http_exchange_left(weir_http_exchange *ex)
 {
     if (!ex->is_running && !ex->is_kept) {
         exchange_free(ex);
@@ -568,7 +567,7 @@ void weir_http_exchange_parent_left(void *subject)
     weir_http_exchange *ex = subject;
 
     ex->is_kept = false;
-    exchange_leave(ex);
+    weir_http_exchange_left(ex);
 }
 
 bool weir_http_exchange_has_background(const weir_http_exchange *ex)
@@ -616,12 +615,7 @@ void weir_http_exchange_end(weir_http_exchange *ex)
     /* With it, the connection may go. */
     ex->wire->ended(ex);
 
-    exchange_leave(ex);
-}
-
-void weir_http_exchange_left(weir_http_exchange *ex)
-{
-    exchange_leave(ex);
+    weir_http_exchange_left(ex);
 }
 
 void weir_http_exchange_drop(void *ex)
