@@ -300,21 +300,8 @@ def test_a_client_that_goes_away_ends_the_request_to_the_origin(weir, upstream):
     wait_until(lambda: not upstream.open_connections(), "the origin to be let go")
 
 
-def test_a_client_that_goes_away_may_be_ignored(weir, upstream):
-    go = threading.Event()
-    upstream.answers(lambda peer: (peer.wait(go), answer("x"))[1])
-    http = "log_format t '$status $upstream_status'; access_log @dir@/t.log t;"
-    server = weir("proxy_ignore_client_abort on;" + PROXY, http=http)
-    connection = server.connect()
-    connection.send(request_bytes("/"))
-    upstream.wait_requests(1)
-    connection.sock.close()
-    go.set()
-    wait_until(lambda: server.access_log(name="t.log"), "the log line")
-    assert server.access_log(name="t.log")[0].endswith(" 200")
-
-
-def test_a_client_that_is_ignored_may_end_its_data_before_it_resets(weir, upstream):
+def ignored(weir, upstream):
+    """A client whose origin answers once `go` is set, whether or not it is still there."""
     go = threading.Event()
     upstream.answers(lambda peer: (peer.wait(go), answer("x"))[1])
     http = "log_format t '$status $upstream_status'; access_log @dir@/t.log t;"
@@ -322,6 +309,19 @@ def test_a_client_that_is_ignored_may_end_its_data_before_it_resets(weir, upstre
     connection = server.connect()
     connection.send(request_bytes("/"))
     upstream.wait_requests(1)
+    return server, connection, go
+
+
+def test_a_client_that_goes_away_may_be_ignored(weir, upstream):
+    server, connection, go = ignored(weir, upstream)
+    connection.sock.close()
+    go.set()
+    wait_until(lambda: server.access_log(name="t.log"), "the log line")
+    assert server.access_log(name="t.log")[0].endswith(" 200")
+
+
+def test_a_client_that_is_ignored_may_end_its_data_before_it_resets(weir, upstream):
+    server, connection, go = ignored(weir, upstream)
     for goes in connection.finish_sending, connection.reset:
         goes()
         assert server.get("/other").status == 204       # the worker has seen it
